@@ -1,0 +1,15 @@
+# Flags shared by every target. Contraction is off so that results do not depend on which expressions
+# a compiler happens to fuse (kernels ask for fused multiply-adds by name); fast-math is never used.
+add_library(borealis_flags INTERFACE)
+target_compile_options(borealis_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wno-psabi
+                                                -ffp-contract=off -fno-math-errno)
+if(BOREALIS_WERROR)
+  target_compile_options(borealis_flags INTERFACE -Werror)
+endif()
+if(BOREALIS_SANITIZE)
+  target_compile_options(borealis_flags INTERFACE -fsanitize=address,undefined
+                                                  -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(borealis_flags INTERFACE -fsanitize=address,undefined)
+endif()
+set(CMAKE_CXX_FLAGS_RELEASE "-O3 -g1 -DNDEBUG")
+set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g")

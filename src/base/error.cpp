@@ -1,0 +1,56 @@
+#include "base/error.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace borealis {
+
+std::string_view error_kind_name(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kUsage:
+      return "usage";
+    case ErrorKind::kConfig:
+      return "config";
+    case ErrorKind::kFile:
+      return "file";
+    case ErrorKind::kData:
+      return "data";
+    case ErrorKind::kMemory:
+      return "memory";
+    case ErrorKind::kNumerics:
+      return "numerics";
+  }
+  return "error";
+}
+
+int error_exit_code(ErrorKind kind) { return static_cast<int>(kind) + 1; }
+
+Error::Error(ErrorKind kind, const std::string& problem, const std::string& remedy)
+    : std::runtime_error(fmt::format("{}: {}{}{}", error_kind_name(kind), problem,
+                                     remedy.empty() ? "" : "; ", remedy)),
+      kind_(kind) {}
+
+Error file_error(const std::string& action, const std::string& path, int error_number) {
+  std::string remedy;
+  switch (error_number) {
+    case ENOSPC:
+      remedy = "free some space or point the output to another disk";
+      break;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      remedy = "choose a place that this user may write to, or change its permissions";
+      break;
+    case ENOENT:
+      remedy = "check the path";
+      break;
+    default:
+      break;
+  }
+  return Error(ErrorKind::kFile,
+               fmt::format("cannot {} {}: {}", action, path, std::strerror(error_number)), remedy);
+}
+
+}  // namespace borealis

@@ -1,0 +1,66 @@
+// Files: whole-text reads, read-only mappings, and writes that appear under their final name only
+// when they are complete and on the disk. Every failure is an Error(kFile) that names the path.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace borealis {
+
+std::string read_text_file(const std::filesystem::path& path);
+void create_directories(const std::filesystem::path& path);
+// Appends and flushes to the kernel; for logs that grow line by line.
+void append_text_file(const std::filesystem::path& path, std::string_view text);
+
+// A file mapped read-only for the life of the object. An empty file maps to an empty span.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// Writes to "<path>.partial.<pid>", and on commit() flushes it to the disk and renames it to
+// `path`, so that a reader sees the old file or the whole new one, never a part. Without commit()
+// (an exception, say) the destructor removes the partial file.
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::filesystem::path& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  uint64_t written_bytes() const { return written_; }
+  void commit();
+
+ private:
+  void flush_buffer();
+
+  std::filesystem::path path_;
+  std::filesystem::path partial_path_;
+  std::string buffer_;
+  uint64_t written_ = 0;
+  int descriptor_ = -1;
+};
+
+// One AtomicFile, written and committed.
+void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+
+}  // namespace borealis

@@ -1,0 +1,75 @@
+#include "base/log.h"
+
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <cerrno>
+
+#include "base/error.h"
+
+namespace borealis {
+namespace {
+
+constexpr const char* kPattern = "[%Y-%m-%d %H:%M:%S,%f][%L][%s:%#:%!] %v";
+
+std::string_view short_function_name(std::string_view name) {
+  // "void borealis::Trainer::run(int)" -> "run"
+  const size_t open = name.find('(');
+  name = name.substr(0, open);
+  const size_t colon = name.rfind("::");
+  if (colon != std::string_view::npos) return name.substr(colon + 2);
+  const size_t space = name.rfind(' ');
+  return space == std::string_view::npos ? name : name.substr(space + 1);
+}
+
+void log_at(spdlog::level::level_enum level, std::string_view message,
+            const std::source_location& where) {
+  const std::string function(short_function_name(where.function_name()));
+  spdlog::default_logger_raw()->log(
+      spdlog::source_loc{where.file_name(), static_cast<int>(where.line()), function.c_str()},
+      level, "{}", message);
+}
+
+}  // namespace
+
+void log_open(LogStream stream, std::string_view level) {
+  spdlog::sink_ptr sink;
+  if (stream == LogStream::kStdout) {
+    sink = std::make_shared<spdlog::sinks::stdout_sink_mt>();
+  } else {
+    sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  }
+  auto logger = std::make_shared<spdlog::logger>("borealis", std::move(sink));
+  spdlog::set_default_logger(logger);
+  logger->set_pattern(kPattern);
+  logger->flush_on(spdlog::level::info);
+  if (level == "DEBUG") logger->set_level(spdlog::level::debug);
+  if (level == "WARNING" || level == "WARN") logger->set_level(spdlog::level::warn);
+  if (level == "ERROR" || level == "CRITICAL") logger->set_level(spdlog::level::err);
+}
+
+void log_add_file(const std::string& path) {
+  try {
+    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path);
+    sink->set_pattern(kPattern);
+    spdlog::default_logger_raw()->sinks().push_back(std::move(sink));
+  } catch (const spdlog::spdlog_ex&) {
+    throw file_error("open the log file", path, errno);
+  }
+}
+
+void log_debug(std::string_view message, const std::source_location& where) {
+  log_at(spdlog::level::debug, message, where);
+}
+void log_info(std::string_view message, const std::source_location& where) {
+  log_at(spdlog::level::info, message, where);
+}
+void log_warning(std::string_view message, const std::source_location& where) {
+  log_at(spdlog::level::warn, message, where);
+}
+void log_error(std::string_view message, const std::source_location& where) {
+  log_at(spdlog::level::err, message, where);
+}
+
+}  // namespace borealis

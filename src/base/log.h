@@ -1,0 +1,28 @@
+// The program's log: one line a message, "[date time,micros][I][file:line:function] text", as the
+// reference trainer prints it. Goes to stdout (or stderr, where stdout carries a JSON document)
+// and, once a run has a folder, also to its output.log.
+#pragma once
+
+#include <source_location>
+#include <string>
+#include <string_view>
+
+namespace borealis {
+
+enum class LogStream { kStdout, kStderr };
+
+// Where messages go; call once at start. Level from LOG_LEVEL: DEBUG, INFO, WARNING, ERROR.
+void log_open(LogStream stream, std::string_view level);
+// Also append to this file from now on (throws Error(kFile) if it cannot be opened).
+void log_add_file(const std::string& path);
+
+void log_debug(std::string_view message,
+               const std::source_location& where = std::source_location::current());
+void log_info(std::string_view message,
+              const std::source_location& where = std::source_location::current());
+void log_warning(std::string_view message,
+                 const std::source_location& where = std::source_location::current());
+void log_error(std::string_view message,
+               const std::source_location& where = std::source_location::current());
+
+}  // namespace borealis

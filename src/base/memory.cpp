@@ -1,0 +1,148 @@
+#include "base/memory.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <sstream>
+#include <utility>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/units.h"
+
+namespace borealis {
+namespace {
+
+constexpr size_t kHugePageBytes = size_t{2} << 20;
+constexpr size_t kPageBytes = 4096;
+
+size_t round_up(size_t value, size_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+// "Name:   123 kB" lines of /proc files, in bytes; 0 where absent.
+int64_t proc_field_bytes(const char* path, std::string_view name) {
+  std::istringstream lines(read_text_file(path));
+  std::string line;
+  while (std::getline(lines, line)) {
+    if (line.starts_with(name)) return std::stoll(line.substr(name.size())) * 1024;
+  }
+  return 0;
+}
+
+std::optional<int64_t> limit_in_file(const std::filesystem::path& path) {
+  std::error_code code;
+  if (!std::filesystem::exists(path, code)) return std::nullopt;
+  try {
+    const int64_t limit = std::stoll(read_text_file(path));
+    if (limit > 0 && limit < (int64_t{1} << 60))
+      return limit;  // v1 writes a huge number for "none"
+  } catch (const std::exception&) {
+    // "max", or not ours to read: no limit known from here
+  }
+  return std::nullopt;
+}
+
+// The tightest limit on the way from this process's cgroup to the root.
+std::optional<int64_t> cgroup_limit() {
+  std::optional<int64_t> tightest;
+  std::string groups;
+  try {
+    groups = read_text_file("/proc/self/cgroup");
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+  std::istringstream lines(groups);
+  std::string line;
+  while (std::getline(lines, line)) {  // "id:controllers:/path"
+    const size_t first = line.find(':');
+    const size_t second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    std::filesystem::path root, file;
+    if (controllers.empty()) {
+      root = "/sys/fs/cgroup", file = "memory.max";
+    } else if (controllers.find("memory") != std::string::npos) {
+      root = "/sys/fs/cgroup/memory", file = "memory.limit_in_bytes";
+    } else {
+      continue;
+    }
+    std::filesystem::path group = std::filesystem::path(line.substr(second + 1)).relative_path();
+    for (;;) {
+      const auto limit = limit_in_file(root / group / file);
+      if (limit && (!tightest || *limit < *tightest)) tightest = limit;
+      if (group.empty()) break;
+      group = group.parent_path();
+    }
+  }
+  return tightest;
+}
+
+}  // namespace
+
+PageBuffer::PageBuffer(size_t bytes, const std::string& name) : size_(bytes) {
+  if (bytes == 0) return;
+  const bool huge = bytes >= kHugePageBytes;
+  // Room to start on a huge page; what lies before and after is never touched, so costs nothing.
+  mapped_ = round_up(bytes, kPageBytes) + (huge ? kHugePageBytes : 0);
+  void* address = ::mmap(nullptr, mapped_, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (address == MAP_FAILED) {
+    throw Error(ErrorKind::kMemory,
+                fmt::format("cannot reserve {} for {}: {}",
+                            format_bytes(static_cast<int64_t>(bytes)), name, std::strerror(errno)));
+  }
+  if (huge) {
+    const auto start = round_up(reinterpret_cast<uintptr_t>(address), kHugePageBytes);
+    const auto before = start - reinterpret_cast<uintptr_t>(address);
+    if (before > 0) ::munmap(address, before);
+    data_ = reinterpret_cast<std::byte*>(start);
+    mapped_ -= before;
+    // Only whole huge pages: a tail rounded up would be memory that no plan counts.
+    ::madvise(data_, bytes / kHugePageBytes * kHugePageBytes, MADV_HUGEPAGE);
+  } else {
+    data_ = static_cast<std::byte*>(address);
+  }
+  const auto pages = static_cast<int64_t>((bytes + kPageBytes - 1) / kPageBytes);
+#pragma omp parallel for schedule(static)
+  for (int64_t page = 0; page < pages; ++page) {
+    // volatile: a plain store of zero into zeroed memory may be dropped
+    *reinterpret_cast<volatile char*>(data_ + page * static_cast<int64_t>(kPageBytes)) = 0;
+  }
+}
+
+PageBuffer::~PageBuffer() {
+  if (data_ != nullptr) ::munmap(data_, mapped_);
+}
+
+PageBuffer::PageBuffer(PageBuffer&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      mapped_(std::exchange(other.mapped_, 0)) {}
+
+PageBuffer& PageBuffer::operator=(PageBuffer&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  std::swap(mapped_, other.mapped_);
+  return *this;
+}
+
+int64_t resident_bytes() { return proc_field_bytes("/proc/self/status", "VmRSS:"); }
+int64_t peak_resident_bytes() { return proc_field_bytes("/proc/self/status", "VmHWM:"); }
+
+MemoryLimit memory_limit(std::optional<int64_t> user_limit_bytes) {
+  MemoryLimit limit{proc_field_bytes("/proc/meminfo", "MemAvailable:") + resident_bytes(),
+                    "free memory"};
+  const auto group = cgroup_limit();
+  if (group && *group < limit.bytes) limit = {*group, "the cgroup's limit"};
+  if (user_limit_bytes && *user_limit_bytes < limit.bytes) {
+    limit = {*user_limit_bytes, "MEMORY_LIMIT"};
+  }
+  return limit;
+}
+
+}  // namespace borealis

@@ -1,0 +1,26 @@
+// The subcommands of `borealis`. One file each; main.cpp holds the table.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace borealis {
+
+// Takes the arguments after the subcommand's name and returns the exit code. Faults of the user or
+// the world leave as Error, which main.cpp prints.
+using CommandFunction = int (*)(const std::vector<std::string>& arguments);
+
+struct Command {
+  const char* name;
+  const char* summary;
+  CommandFunction run;
+};
+
+int run_train_command(const std::vector<std::string>& arguments);
+int run_plan_command(const std::vector<std::string>& arguments);
+int run_report_command(const std::vector<std::string>& arguments);
+int run_data_command(const std::vector<std::string>& arguments);
+int run_tokenizer_command(const std::vector<std::string>& arguments);
+int run_generate_command(const std::vector<std::string>& arguments);
+
+}  // namespace borealis

@@ -1,0 +1,74 @@
+#include <fmt/format.h>
+
+#include <array>
+#include <cstdio>
+#include <exception>
+#include <string_view>
+
+#include "base/error.h"
+#include "cli/command.h"
+
+namespace borealis {
+namespace {
+
+constexpr std::array kCommands = {
+    Command{"train", "train a model; settings come from the environment and from flags",
+            run_train_command},
+    Command{"plan", "parameters, FLOPs per token and memory of a configuration, without running it",
+            run_plan_command},
+    Command{"report", "write report.md and report.html for a finished run", run_report_command},
+    Command{"data", "tokenize text into Megatron .bin/.idx files", run_data_command},
+    Command{"tokenizer", "train a byte-level BPE tokenizer", run_tokenizer_command},
+    Command{"generate", "continue a prompt with a trained model", run_generate_command},
+};
+
+void print_usage(std::FILE* stream) {
+  fmt::print(stream, "usage: borealis <command> [options]\n\n");
+  for (const Command& command : kCommands) {
+    fmt::print(stream, "  {:<10} {}\n", command.name, command.summary);
+  }
+  fmt::print(stream, "\nborealis <command> --help explains a command.\n");
+}
+
+int run(const std::vector<std::string>& arguments) {
+  if (arguments.empty()) {
+    print_usage(stderr);
+    return error_exit_code(ErrorKind::kUsage);
+  }
+  const std::string& name = arguments.front();
+  if (name == "--help" || name == "-h" || name == "help") {
+    print_usage(stdout);
+    return 0;
+  }
+  if (name == "--version") {
+    fmt::print("borealis {} ({})\n", BOREALIS_VERSION, BOREALIS_COMMIT);
+    return 0;
+  }
+  for (const Command& command : kCommands) {
+    if (name == command.name) return command.run({arguments.begin() + 1, arguments.end()});
+  }
+  std::string known;
+  for (const Command& command : kCommands) known += fmt::format(" {}", command.name);
+  throw Error(ErrorKind::kUsage, fmt::format("'{}' is not a command", name),
+              fmt::format("choose one of:{}", known));
+}
+
+}  // namespace
+}  // namespace borealis
+
+int main(int argc, char** argv) {
+  try {
+    return borealis::run({argv + 1, argv + argc});
+  } catch (const borealis::Error& error) {
+    fmt::print(stderr, "borealis: {}\n", error.what());
+    return borealis::error_exit_code(error.kind());
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr,
+               "borealis: memory: the system refused an allocation; lower the model, the "
+               "sequence or the micro batch, or see `borealis plan`\n");
+    return borealis::error_exit_code(borealis::ErrorKind::kMemory);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "borealis: internal error: {}\n", error.what());
+    return 70;
+  }
+}

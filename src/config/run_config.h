@@ -1,0 +1,165 @@
+// Everything a run is told: built once by load_run_config (run_config_loader.h) from the
+// environment and the flags, derived, validated, saved beside the run, and const from then on. A
+// module receives the part that it needs. Names are Hugging Face's for the model, Megatron's for
+// the rest; "contract" is the reference trainer's environment contract (docs/environment.md).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/dtype.h"
+
+namespace borealis {
+
+// Llama 3.1's frequency scaling of RoPE (HF: rope_scaling with rope_type "llama3").
+struct RopeScaling {
+  double factor = 1.0;
+  double low_freq_factor = 1.0;
+  double high_freq_factor = 4.0;
+  int64_t original_max_position_embeddings = 8192;
+};
+
+enum class InitStyle {
+  kAsRun,  // embedding std = init_method_std, as the reference trainer really does
+  kMeant,  // embedding std = sqrt(2/5), as its flags ask for
+};
+
+struct ModelConfig {
+  std::string name;           // as in paths and reports, "llama3-3B-nLayers4"
+  std::string hf_model_type;  // "llama" or "smollm3": the class that loads the checkpoint
+  std::string note;           // what a report must say of this shape; often empty
+  int64_t num_hidden_layers = 0;
+  int64_t hidden_size = 0;
+  int64_t num_attention_heads = 0;
+  int64_t num_key_value_heads = 0;
+  int64_t head_dim = 0;
+  int64_t intermediate_size = 0;
+  int64_t vocab_size = 0;  // padded; the size of the embedding and of the head
+  int64_t max_position_embeddings = 0;
+  double rope_theta = 0;
+  std::optional<RopeScaling> rope_scaling;
+  std::vector<bool> rope_on_layer;  // one a layer; false: no position encoding there (NoPE)
+  double rms_norm_eps = 1e-5;
+  bool tie_word_embeddings = false;
+  InitStyle init_style = InitStyle::kAsRun;
+  double init_method_std = 0;  // N(0, std) of input-side weights; output-side / sqrt(2 L)
+
+  int64_t query_size() const { return num_attention_heads * head_dim; }
+  int64_t key_value_size() const { return num_key_value_heads * head_dim; }
+};
+
+struct BatchConfig {
+  int64_t seq_length = 0;
+  int64_t micro_batch_size = 1;   // sequences a rank handles in one forward/backward
+  int64_t grad_accum_steps = 1;   // micro-batches per optimizer step
+  int64_t global_batch_size = 0;  // sequences per optimizer step over all ranks
+};
+
+enum class LrDecayStyle {
+  kConstant,
+  kLinear,
+  kCosine,
+  kInverseSquareRoot,
+  kInfiniteCosine,
+  kInfiniteInverseSquareRoot,
+};
+
+// Learning-rate schedule (contract section 4); its unit is samples consumed.
+struct ScheduleConfig {
+  LrDecayStyle decay_style = LrDecayStyle::kCosine;
+  double learning_rate = 2e-4;
+  double min_learning_rate = 0;
+  double warmup_fraction = 0.05;        // of the decay length
+  std::optional<int64_t> decay_iters;   // default: train_iters
+  bool constant_plus_cooldown = false;  // --lr_constant_plus_cooldown
+  double constant_plus_cooldown_fraction = 0.05;
+  double constant_learning_rate = 1.1e-4;  // --constant-lr, infinite styles
+  double cooldown_fraction = 0.65;         // infinite styles
+  double constant_fraction = 0.001;        // infinite styles
+};
+
+struct OptimizerConfig {
+  std::string name = "adamw";
+  double weight_decay = 0.1;
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double eps = 1e-5;
+  double max_grad_norm = 1.0;         // CLIP_GRAD; 0 switches clipping off
+  int64_t max_skipped_in_a_row = 20;  // non-finite steps in a row before the run gives up
+};
+
+struct DataConfig {
+  std::string data_file_list;   // path as given; empty with mock_data
+  std::string tokenizer_type;   // "HFTokenizer"
+  std::string tokenizer_model;  // as given: directory, file or Hugging Face repo id
+  std::string tokenizer_path;   // the tokenizer.json it resolved to; empty if absent
+  bool mock_data = false;       // random tokens from the seed
+  std::string split = "990,10,0";
+  bool shuffle_sample_in_corpus = true;  // the contract's script passes it
+  bool blend_sample_in_corpus = false;
+};
+
+struct ScheduleLimits {
+  int64_t train_iters = 0;
+  std::optional<int64_t> train_tokens;  // when the iterations were derived from it
+  int64_t eval_interval = 100;          // iterations; 0 = never
+  int64_t eval_iters = 20;
+  int64_t save_interval = 50;  // iterations; 0 = only at the end
+  int64_t log_interval = 1;
+  int64_t timing_log_level = 1;
+  std::optional<int64_t> exit_interval;  // leave when an iteration divides by it
+};
+
+// The rank grid. Until the distributed issues land, every size is 1 and validation says so.
+struct ParallelConfig {
+  int64_t world_size = 1;
+  int64_t tensor_parallel_size = 1;
+  int64_t pipeline_parallel_size = 1;
+  int64_t sequence_parallel_size = 1;  // Ulysses
+  int64_t zero_stage = 0;  // sharding of one rank is no sharding: 0 and 1 are equal there
+  int64_t data_parallel_size() const {
+    return world_size / tensor_parallel_size / pipeline_parallel_size / sequence_parallel_size;
+  }
+};
+
+struct RecomputeConfig {
+  bool enabled = false;               // USE_ACTIVATION_CHECKPOINTING
+  int64_t layers_per_checkpoint = 1;  // ACT_CKPT_NUM_LAYERS
+};
+
+struct OutputConfig {
+  std::string prefix;          // names logs/<prefix> and checkpoints/<prefix>
+  std::string run_dir;         // where output.log, metrics.jsonl, ... of this run go
+  std::string checkpoint_dir;  // checkpoints/<prefix> or CKPT_DIR
+  bool save_checkpoints = true;
+  bool progress = true;  // a progress line on a terminal
+  bool json = false;     // stdout carries one JSON document
+};
+
+struct MachineConfig {
+  int64_t threads = 0;                        // 0: cores in the affinity mask
+  std::optional<int64_t> memory_limit_bytes;  // MEMORY_LIMIT
+  std::string cpu_isa = "native";             // "native", or a cap for tests: "avx2", "avx512"
+};
+
+struct RunConfig {
+  ModelConfig model;
+  BatchConfig batch;
+  ScheduleConfig schedule;
+  OptimizerConfig optimizer;
+  DataConfig data;
+  ScheduleLimits limits;
+  ParallelConfig parallel;
+  RecomputeConfig recompute;
+  OutputConfig output;
+  MachineConfig machine;
+  DType dtype = DType::kBF16;
+  uint64_t seed = 1234;
+  std::string log_level = "INFO";
+  std::vector<std::string> notes;     // one line each, logged at start: "meant" versus "as run"
+  std::vector<std::string> warnings;  // logged at start as warnings
+};
+
+}  // namespace borealis

@@ -1,0 +1,29 @@
+// One micro-batch of one rank, and where it comes from.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace borealis {
+
+// B sequences of T tokens; targets[b][t] is the token after tokens[b][t].
+struct Batch {
+  int64_t batch_size = 0;        // B
+  int64_t seq_length = 0;        // T
+  std::vector<int32_t> tokens;   // [B, T]
+  std::vector<int32_t> targets;  // [B, T]
+};
+
+enum class Split { kTrain, kValid, kTest };
+
+// Yields the micro-batches that one rank sees, in order (contract section 7.9).
+class BatchSource {
+ public:
+  virtual ~BatchSource() = default;
+  // Fills `batch`, whose vectors are sized on the first call and reused. Throws Error(kData) when
+  // the samples are used up or a token id is outside the vocabulary (names the document).
+  virtual void next(Batch& batch) = 0;
+};
+
+}  // namespace borealis

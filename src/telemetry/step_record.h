@@ -1,0 +1,38 @@
+// What one optimizer step leaves behind: the fields of metrics.jsonl and of the iteration log line.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+namespace borealis {
+
+struct StepRecord {
+  int64_t iteration = 0;         // 1-based
+  int64_t consumed_samples = 0;  // after this step
+  int64_t consumed_tokens = 0;
+  double elapsed_ms = 0;          // wall time since the previous record
+  double learning_rate = 0;       // used by this step
+  double next_learning_rate = 0;  // what the reference's log line prints
+  int64_t global_batch_size = 0;
+  double lm_loss = 0;               // mean token cross entropy, nats
+  std::optional<double> grad_norm;  // before clipping
+  bool skipped = false;             // non-finite loss or gradient norm: no update was made
+  int64_t skipped_iterations = 0;   // since the start of the run
+  double samples_per_second = 0;
+  double tokens_per_gpu_per_second = 0;  // "gpu" = rank, as in the contract
+  double tflops = 0;                     // the reference's LM formula, per rank
+  double gemm_share = 0;                 // tflops / measured GEMM rate
+  double forward_ms = 0;
+  double backward_ms = 0;
+  double optimizer_ms = 0;
+  double communication_ms = 0;
+  double data_ms = 0;
+};
+
+struct ValidationRecord {
+  int64_t iteration = 0;
+  double lm_loss = 0;
+  double perplexity = 0;  // exp(min(20, loss))
+};
+
+}  // namespace borealis
