@@ -1,0 +1,33 @@
+// AdamW (Loshchilov & Hutter 2019, algorithm 2), fused: one read and one write of every buffer.
+//   g = gradient * gradient_scale
+//   w = w (1 - learning_rate weight_decay)
+//   m = m + (1 - beta1) (g - m);  v = beta2 v + (1 - beta2) g^2
+//   w = w - learning_rate / bias_correction1 * m / (sqrt(v) / sqrt(bias_correction2) + eps)
+// in f32, each constant computed in double and rounded once, in PyTorch's order of operations.
+#pragma once
+
+#include <cstdint>
+
+#include "base/dtype.h"
+
+namespace borealis {
+
+struct AdamWStep {
+  double learning_rate = 0;
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double eps = 1e-5;
+  double weight_decay = 0;      // 0 for exempt parameters
+  double bias_correction1 = 1;  // 1 - beta1^t, t = 1 for the first update
+  double bias_correction2 = 1;  // 1 - beta2^t
+  float gradient_scale = 1;     // clipping and averaging, applied to the gradient on the way in
+};
+
+// All buffers [n]; none may overlap. weight is master rounded to bf16 (nearest even); its old
+// content is not read.
+void adamw_update(bf16* weight, float* master, float* m, float* v, const float* gradient, int64_t n,
+                  const AdamWStep& step);
+void adamw_update(float* weight, float* m, float* v, const float* gradient, int64_t n,
+                  const AdamWStep& step);
+
+}  // namespace borealis
