@@ -1,0 +1,42 @@
+// The report of one run: report.md and report.html (self-contained, inline SVG, no scripts), with
+// loss.svg beside them for the Markdown, made from the files that the run left in its folder.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "telemetry/run_summary.h"
+#include "telemetry/step_record.h"
+
+namespace borealis {
+
+// All that a report is made of.
+struct RunResults {
+  RunSummary summary;
+  std::vector<StepRecord> steps;              // at least one
+  std::vector<ValidationRecord> validations;  // may be empty
+  std::string config_json;                    // config.json as it stands; empty if there is none
+  std::filesystem::path run_dir;
+};
+
+// Reads summary.json, metrics.jsonl, and where they exist validation.jsonl, config.json and
+// sample.txt (which, if there, replaces the sample of summary.json). Error(kFile) or Error(kData)
+// names the file that is missing or broken.
+RunResults read_run_results(const std::filesystem::path& run_dir);
+
+struct ReportPaths {
+  std::filesystem::path markdown;
+  std::filesystem::path html;
+};
+// Writes the report of the run in `run_dir` into it. Errors as read_run_results.
+ReportPaths write_run_report(const std::filesystem::path& run_dir);
+
+std::string render_report_html(const RunResults& results);
+std::string render_report_markdown(const RunResults& results);
+
+// The performance report's table, "model-arch | nlayers | model size (B) | tpgps | TFLOPs", one row
+// a run, in Markdown.
+std::string results_table_markdown(const std::vector<RunSummary>& runs);
+
+}  // namespace borealis

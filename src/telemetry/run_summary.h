@@ -1,0 +1,99 @@
+// summary.json: what a finished run amounts to, in one JSON object. The names of the first group
+// are an interface to scripts; the report is made from the rest.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "config/run_config.h"
+#include "telemetry/machine.h"
+#include "telemetry/step_record.h"
+
+namespace borealis {
+
+inline constexpr const char* kSummaryFileName = "summary.json";
+
+struct NamedValue {
+  std::string name;
+  std::string value;
+};
+
+struct MemoryClass {
+  std::string name;
+  int64_t bytes = 0;
+};
+
+struct RunSummary {
+  int64_t parameters = 0;
+  int64_t world_size = 1;
+  int64_t steps = 0;
+  // Medians over the steps after the first (see summarize_steps). Not measured: NaN, null in JSON.
+  double tokens_per_gpu_per_second = 0;
+  double tflops = 0;
+  double gemm_tflops = 0;  // the machine's rate, measured in this process
+  double gemm_share = 0;
+  int64_t planned_memory_bytes = 0;
+  int64_t peak_memory_bytes = 0;
+  double time_to_first_step_s = 0;  // start of the process to the start of the first step
+  double final_loss = 0;            // of the last step that was not skipped
+  std::string checkpoint;           // folder; empty if none was saved
+
+  double first_loss = 0;
+  double step_ms = 0;  // median
+  int64_t skipped_iterations = 0;
+  std::string stopped_by;  // "train_iters", "SIGTERM", ...
+  double wall_time_s = 0;  // of the process, to its end
+
+  std::string model_name;  // "llama3-3B-nLayers4"
+  std::string model_note;  // what a report must say of this shape; often empty
+  int64_t num_hidden_layers = 0;
+  std::string dtype;             // "bf16"
+  std::string isa;               // which code path the kernels took, "avx512_bf16"
+  std::string gemm_measurement;  // "oneDNN bf16 4096 x 4096 x 4096, 2 threads, best of 5"
+  double flops_per_token = 0;
+  std::string flops_formula_name;           // "LM formula of Megatron-DeepSpeed"
+  std::string flops_formula;                // written out in the letters of `architecture`
+  std::vector<MemoryClass> memory_classes;  // of the plan; they add up to planned_memory_bytes
+  std::vector<NamedValue> architecture;
+  std::vector<NamedValue> configuration;  // the contract's variables, as resolved
+  MachineInfo machine;
+  std::string started_at;  // local time, "2025-08-21 12:44:05"
+  std::string version;     // of Borealis, with its commit
+  std::string sample_prompt;
+  std::string sample_text;  // what the trained model made of the prompt
+};
+
+// A summary with everything filled that the configuration and the machine know: world size, model,
+// dtype, formula, architecture, configuration, machine, start time.
+RunSummary start_run_summary(const RunConfig& config);
+// The contract's variables and the values this run resolved them to, in the contract's order.
+std::vector<NamedValue> contract_variables(const RunConfig& config);
+std::vector<NamedValue> architecture_values(const RunConfig& config);
+
+// Fills steps, rates, step_ms, losses and skipped_iterations from the steps of the run. Medians are
+// over the steps after the first, which holds start-up; skipped steps are left out where others
+// remain. A single step speaks for itself.
+void summarize_steps(std::span<const StepRecord> steps, RunSummary& summary);
+
+// Median parts of a step, over the same steps. They add up to total_ms.
+struct StepBreakdown {
+  double forward_ms = 0;
+  double backward_ms = 0;
+  double optimizer_ms = 0;
+  double communication_ms = 0;
+  double data_ms = 0;
+  double other_ms = 0;  // logging, validation, saving, and what no timer covers
+  double total_ms = 0;
+};
+StepBreakdown step_breakdown(std::span<const StepRecord> steps);
+
+std::string run_summary_json(const RunSummary& summary);
+// Atomically replaces DIR/summary.json.
+void write_run_summary(const std::filesystem::path& run_dir, const RunSummary& summary);
+// Throws Error(kFile) if there is none (the run has not finished), Error(kData) if it is broken.
+RunSummary read_run_summary(const std::filesystem::path& run_dir);
+
+}  // namespace borealis
