@@ -45,7 +45,8 @@ std::string format_iteration_line(const IterationLine& line, const IterationLine
 std::string format_iteration_line(const StepRecord& step, const IterationLineContext& context);
 
 // "(min, max) time across ranks (ms):" and one indented line a timer, joined by newlines. Level 1
-// has forward-backward and optimizer, level 2 adds their parts. Empty at level 0.
+// has forward-backward (which includes fetching the batches) and optimizer, level 2 adds the parts.
+// Empty at level 0.
 std::string format_timers(const IterationLine& line, int64_t timing_log_level);
 
 // The validation message between two dashed lines; three lines joined by newlines. While training:

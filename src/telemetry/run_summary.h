@@ -10,16 +10,12 @@
 
 #include "config/run_config.h"
 #include "telemetry/machine.h"
+#include "telemetry/run_configuration.h"
 #include "telemetry/step_record.h"
 
 namespace borealis {
 
 inline constexpr const char* kSummaryFileName = "summary.json";
-
-struct NamedValue {
-  std::string name;
-  std::string value;
-};
 
 struct MemoryClass {
   std::string name;
@@ -69,9 +65,6 @@ struct RunSummary {
 // A summary with everything filled that the configuration and the machine know: world size, model,
 // dtype, formula, architecture, configuration, machine, start time.
 RunSummary start_run_summary(const RunConfig& config);
-// The contract's variables and the values this run resolved them to, in the contract's order.
-std::vector<NamedValue> contract_variables(const RunConfig& config);
-std::vector<NamedValue> architecture_values(const RunConfig& config);
 
 // Fills steps, rates, step_ms, losses and skipped_iterations from the steps of the run. Medians are
 // over the steps after the first, which holds start-up; skipped steps are left out where others

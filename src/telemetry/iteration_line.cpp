@@ -1,0 +1,130 @@
+#include "telemetry/iteration_line.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/check.h"
+
+namespace borealis {
+namespace {
+
+constexpr size_t kTimerNameColumns = 48;
+
+std::string validation_message(const std::string& place, const ValidationRecord& record) {
+  // No separator between loss and perplexity: that is how the published logs look.
+  const std::string message =
+      fmt::format(" validation loss at {} | lm loss value={:.6f}lm loss PPL={:.6f}", place,
+                  record.lm_loss, record.perplexity);
+  const std::string dashes(message.size() + 1, '-');
+  return fmt::format("{}\n{}\n{}", dashes, message, dashes);
+}
+
+}  // namespace
+
+void IterationInterval::add(const StepRecord& step) {
+  // Sums until take() divides them: milliseconds, and rate x milliseconds.
+  StepRecord sum = step;
+  const StepRecord& before = line_.last;
+  sum.elapsed_ms += before.elapsed_ms;
+  sum.forward_ms += before.forward_ms;
+  sum.backward_ms += before.backward_ms;
+  sum.optimizer_ms += before.optimizer_ms;
+  sum.communication_ms += before.communication_ms;
+  sum.data_ms += before.data_ms;
+  sum.samples_per_second = step.samples_per_second * step.elapsed_ms + before.samples_per_second;
+  sum.tokens_per_gpu_per_second =
+      step.tokens_per_gpu_per_second * step.elapsed_ms + before.tokens_per_gpu_per_second;
+  sum.tflops = step.tflops * step.elapsed_ms + before.tflops;
+  sum.gemm_share = step.gemm_share * step.elapsed_ms + before.gemm_share;
+  line_.last = sum;
+  ++line_.steps;
+  if (step.skipped) {
+    ++line_.skipped;
+    if (!std::isfinite(step.lm_loss)) ++line_.nan;
+  } else {
+    loss_sum_ += step.lm_loss;
+  }
+}
+
+IterationLine IterationInterval::take() {
+  CHECK(line_.steps > 0, "no step since the last iteration line");
+  StepRecord& last = line_.last;
+  const auto steps = static_cast<double>(line_.steps);
+  if (last.elapsed_ms > 0) {
+    for (double* rate : {&last.samples_per_second, &last.tokens_per_gpu_per_second, &last.tflops,
+                         &last.gemm_share}) {
+      *rate /= last.elapsed_ms;
+    }
+  }
+  for (double* time : {&last.elapsed_ms, &last.forward_ms, &last.backward_ms, &last.optimizer_ms,
+                       &last.communication_ms, &last.data_ms}) {
+    *time /= steps;
+  }
+  last.lm_loss = loss_sum_ / static_cast<double>(std::max<int64_t>(1, line_.steps - line_.skipped));
+  loss_sum_ = 0;
+  return std::exchange(line_, {});
+}
+
+std::string format_iteration_line(const IterationLine& line, const IterationLineContext& context) {
+  const StepRecord& step = line.last;
+  std::string text = fmt::format(" iteration={:8d}/{:8d} |", step.iteration, context.train_iters);
+  const auto field = [&text](const std::string& named_value) { text += " " + named_value + " |"; };
+  field(fmt::format("consumed_samples={:12d}", step.consumed_samples));
+  field(fmt::format("consumed_tokens={:12d}", step.consumed_tokens));
+  field(fmt::format("elapsed_time_per_iteration_ms={:.1f}", step.elapsed_ms));
+  field(fmt::format("learning_rate={:.6g}", step.next_learning_rate));
+  field(fmt::format("global_batch_size={:5d}", step.global_batch_size));
+  if (step.lm_loss > 0) field(fmt::format("lm loss={:.6f}", step.lm_loss));
+  if (step.grad_norm) field(fmt::format("grad_norm={:.3f}", *step.grad_norm));
+  field(fmt::format("actual_seqlen={:5d}", context.seq_length));
+  field(fmt::format("number_of_skipped_iterations={:3d}", line.skipped));
+  field(fmt::format("number_of_nan_iterations={:3d}", line.nan));
+  field(fmt::format("samples_per_second={:.3f}", step.samples_per_second));
+  field(fmt::format("tokens_per_gpu_per_second_tgs={:.3f}", step.tokens_per_gpu_per_second));
+  field(fmt::format("TFLOPs={:.2f}", step.tflops));
+  return text;
+}
+
+std::string format_iteration_line(const StepRecord& step, const IterationLineContext& context) {
+  IterationInterval interval;
+  interval.add(step);
+  IterationLine line = interval.take();
+  line.last = step;  // the very numbers, not x * t / t
+  if (step.skipped) line.last.lm_loss = 0;
+  return format_iteration_line(line, context);
+}
+
+std::string format_timers(const IterationLine& line, int64_t timing_log_level) {
+  if (timing_log_level < 1) return "";
+  std::string text = "(min, max) time across ranks (ms):";
+  const auto timer = [&text](const std::string& name, double time_ms) {
+    std::string padded = name + ' ';
+    padded.resize(std::max(padded.size(), kTimerNameColumns), '.');
+    text += fmt::format("\n    {}: ({:.2f}, {:.2f})", padded, time_ms, time_ms);
+  };
+  const StepRecord& step = line.last;
+  timer("forward-backward", step.data_ms + step.forward_ms + step.backward_ms);
+  if (timing_log_level >= 2) {
+    timer("batch-generator", step.data_ms);
+    timer("forward-compute", step.forward_ms);
+    timer("backward-compute", step.backward_ms);
+  }
+  timer("optimizer", step.optimizer_ms);
+  return text;
+}
+
+std::string format_validation(const ValidationRecord& record) {
+  return validation_message(fmt::format("iteration {}", record.iteration), record);
+}
+
+std::string format_final_validation(const ValidationRecord& record, int64_t samples,
+                                    const std::string& set_name) {
+  return validation_message(fmt::format("iteration {} on {}-sample draw from {} set",
+                                        record.iteration, samples, set_name),
+                            record);
+}
+
+}  // namespace borealis

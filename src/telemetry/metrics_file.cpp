@@ -1,0 +1,153 @@
+#include "telemetry/metrics_file.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace borealis {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+double number_or_nan(const Json& object, const char* name) {
+  const Json& value = object.at(name);
+  return value.is_null() ? kNaN : value.get<double>();
+}
+
+Json step_to_json(const StepRecord& record) {
+  Json json;
+  json["iteration"] = record.iteration;
+  json["consumed_samples"] = record.consumed_samples;
+  json["consumed_tokens"] = record.consumed_tokens;
+  json["elapsed_ms"] = finite_or_null(record.elapsed_ms);
+  json["learning_rate"] = finite_or_null(record.learning_rate);
+  json["global_batch_size"] = record.global_batch_size;
+  json["lm_loss"] = finite_or_null(record.lm_loss);
+  json["grad_norm"] = finite_or_null(record.grad_norm.value_or(kNaN));
+  json["skipped_iterations"] = record.skipped_iterations;
+  json["samples_per_second"] = finite_or_null(record.samples_per_second);
+  json["tokens_per_gpu_per_second"] = finite_or_null(record.tokens_per_gpu_per_second);
+  json["tflops"] = finite_or_null(record.tflops);
+  json["gemm_share"] = finite_or_null(record.gemm_share);
+  json["forward_ms"] = finite_or_null(record.forward_ms);
+  json["backward_ms"] = finite_or_null(record.backward_ms);
+  json["optimizer_ms"] = finite_or_null(record.optimizer_ms);
+  json["communication_ms"] = finite_or_null(record.communication_ms);
+  json["data_ms"] = finite_or_null(record.data_ms);
+  return json;
+}
+
+StepRecord step_from_json(const Json& json) {
+  StepRecord record;
+  record.iteration = json.at("iteration").get<int64_t>();
+  record.consumed_samples = json.at("consumed_samples").get<int64_t>();
+  record.consumed_tokens = json.at("consumed_tokens").get<int64_t>();
+  record.elapsed_ms = number_or_nan(json, "elapsed_ms");
+  record.learning_rate = number_or_nan(json, "learning_rate");
+  record.global_batch_size = json.at("global_batch_size").get<int64_t>();
+  record.lm_loss = number_or_nan(json, "lm_loss");
+  if (!json.at("grad_norm").is_null()) record.grad_norm = json.at("grad_norm").get<double>();
+  record.skipped_iterations = json.at("skipped_iterations").get<int64_t>();
+  record.samples_per_second = number_or_nan(json, "samples_per_second");
+  record.tokens_per_gpu_per_second = number_or_nan(json, "tokens_per_gpu_per_second");
+  record.tflops = number_or_nan(json, "tflops");
+  record.gemm_share = number_or_nan(json, "gemm_share");
+  record.forward_ms = number_or_nan(json, "forward_ms");
+  record.backward_ms = number_or_nan(json, "backward_ms");
+  record.optimizer_ms = number_or_nan(json, "optimizer_ms");
+  record.communication_ms = number_or_nan(json, "communication_ms");
+  record.data_ms = number_or_nan(json, "data_ms");
+  return record;
+}
+
+ValidationRecord validation_from_json(const Json& json) {
+  ValidationRecord record;
+  record.iteration = json.at("iteration").get<int64_t>();
+  record.lm_loss = number_or_nan(json, "validation_loss");
+  record.perplexity = number_or_nan(json, "validation_perplexity");
+  return record;
+}
+
+// Calls `take` with the object of each line.
+void read_lines(const std::filesystem::path& path, const std::function<void(const Json&)>& take) {
+  const std::string text = read_text_file(path);
+  int64_t number = 0;
+  for (size_t start = 0; start < text.size();) {
+    ++number;
+    const size_t end = text.find('\n', start);
+    const bool cut_off = end == std::string::npos;
+    const std::string_view line = std::string_view(text).substr(start, cut_off ? end : end - start);
+    start = cut_off ? text.size() : end + 1;
+    try {
+      take(Json::parse(line));
+    } catch (const Json::exception& fault) {
+      if (cut_off) return;
+      throw Error(ErrorKind::kData,
+                  fmt::format("{} line {} is not a record of a run ({})", path.string(), number,
+                              fault.what()),
+                  "restore the file, or remove the broken line");
+    }
+  }
+}
+
+}  // namespace
+
+std::string step_record_json(const StepRecord& record) { return step_to_json(record).dump(); }
+
+std::string validation_record_json(const ValidationRecord& record) {
+  Json json;
+  json["iteration"] = record.iteration;
+  json["validation_loss"] = finite_or_null(record.lm_loss);
+  json["validation_perplexity"] = finite_or_null(record.perplexity);
+  return json.dump();
+}
+
+MetricsWriter::MetricsWriter(const std::filesystem::path& run_dir)
+    : metrics_path_(run_dir / kMetricsFileName), validation_path_(run_dir / kValidationFileName) {
+  write_file_atomically(metrics_path_, "");
+  std::error_code ignored;  // there is none, as a rule
+  std::filesystem::remove(validation_path_, ignored);
+}
+
+void MetricsWriter::write(const StepRecord& record) {
+  append_text_file(metrics_path_, step_record_json(record) + '\n');
+}
+
+void MetricsWriter::write(const ValidationRecord& record) {
+  append_text_file(validation_path_, validation_record_json(record) + '\n');
+}
+
+std::vector<StepRecord> read_metrics(const std::filesystem::path& run_dir) {
+  std::vector<StepRecord> steps;
+  read_lines(run_dir / kMetricsFileName,
+             [&steps](const Json& json) { steps.push_back(step_from_json(json)); });
+  int64_t skipped_before = 0;
+  for (size_t at = 0; at < steps.size(); ++at) {
+    steps[at].skipped = steps[at].skipped_iterations > skipped_before;
+    skipped_before = steps[at].skipped_iterations;
+    const size_t next = at + 1 < steps.size() ? at + 1 : at;
+    steps[at].next_learning_rate = steps[next].learning_rate;
+  }
+  return steps;
+}
+
+std::vector<ValidationRecord> read_validation(const std::filesystem::path& run_dir) {
+  std::vector<ValidationRecord> records;
+  const std::filesystem::path path = run_dir / kValidationFileName;
+  if (!std::filesystem::exists(path)) return records;
+  read_lines(path, [&records](const Json& json) { records.push_back(validation_from_json(json)); });
+  return records;
+}
+
+}  // namespace borealis

@@ -1,0 +1,121 @@
+#include "telemetry/progress.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <utility>
+
+#include "base/units.h"
+
+namespace borealis {
+namespace {
+
+constexpr double kNewestWeight = 0.1;  // about the last ten steps decide
+constexpr int kBarColumns = 24;
+constexpr int kNarrowestWithBar = 60;
+constexpr std::string_view kEraseLine = "\r\x1b[2K";
+
+std::string progress_bar(double share) {
+  const auto full = static_cast<size_t>(std::clamp(share, 0.0, 1.0) * kBarColumns);
+  std::string bar(full, '=');
+  if (full < kBarColumns) bar += '>';
+  bar.resize(kBarColumns, ' ');
+  return '[' + bar + "] ";
+}
+
+std::string time_left_text(std::optional<double> seconds_left) {
+  return seconds_left ? format_duration(*seconds_left) + " left" : "";
+}
+
+}  // namespace
+
+void TimeLeft::add(const StepRecord& step) {
+  steps_left_ = std::max<int64_t>(0, total_steps_ - step.iteration);
+  if (!std::isfinite(step.elapsed_ms)) return;
+  ++seen_;
+  if (seen_ <= 2) {
+    mean_ms_ = step.elapsed_ms;
+  } else {
+    // Until ten steps are known, the plain mean of all but the first.
+    const double weight = std::max(kNewestWeight, 1.0 / static_cast<double>(seen_ - 1));
+    mean_ms_ += weight * (step.elapsed_ms - mean_ms_);
+  }
+}
+
+std::optional<double> TimeLeft::seconds() const {
+  if (seen_ == 0) return std::nullopt;
+  return mean_ms_ * 1e-3 * static_cast<double>(steps_left_);
+}
+
+std::string format_status(const StepRecord& step, int64_t total_steps,
+                          std::optional<double> seconds_left, int columns) {
+  std::string text;
+  if (columns >= kNarrowestWithBar && total_steps > 0) {
+    text += progress_bar(static_cast<double>(step.iteration) / static_cast<double>(total_steps));
+  }
+  text += fmt::format("{}/{}", step.iteration, total_steps);
+  text += step.skipped ? "  step skipped" : fmt::format("  loss {:.3f}", step.lm_loss);
+  if (std::isfinite(step.tokens_per_gpu_per_second)) {
+    text +=
+        fmt::format("  {} tokens/s", format_count(std::llround(step.tokens_per_gpu_per_second)));
+  }
+  if (seconds_left) text += "  " + time_left_text(seconds_left);
+  // The last column stays free: some terminals wrap when it is written.
+  if (columns > 1) text.resize(std::min(text.size(), static_cast<size_t>(columns) - 1));
+  return text;
+}
+
+ProgressOptions progress_on_stderr(int64_t total_steps, bool wanted) {
+  ProgressOptions options;
+  options.total_steps = total_steps;
+  options.terminal = wanted && ::isatty(STDERR_FILENO) == 1;
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+    options.columns = size.ws_col;
+  }
+  options.sink = [](std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stderr);
+    std::fflush(stderr);
+  };
+  return options;
+}
+
+Progress::Progress(ProgressOptions options)
+    : options_(std::move(options)), time_left_(options_.total_steps) {}
+
+Progress::~Progress() { erase(); }
+
+void Progress::update(const StepRecord& step) {
+  last_ = step;
+  time_left_.add(step);
+  if (!options_.terminal) return;
+  // A line erased for a log message comes back at once; else redrawing has its own pace.
+  const bool due = !ever_drawn_ || since_draw_.elapsed_ms() >= options_.redraw_ms;
+  if (drawn_ && !due) return;
+  options_.sink(fmt::format(
+      "{}{}", kEraseLine,
+      format_status(last_, options_.total_steps, time_left_.seconds(), options_.columns)));
+  drawn_ = ever_drawn_ = true;
+  since_draw_ = Stopwatch();
+}
+
+void Progress::erase() {
+  if (!drawn_) return;
+  options_.sink(kEraseLine);
+  drawn_ = false;
+}
+
+std::optional<std::string> Progress::log_line() {
+  if (options_.terminal || since_log_.elapsed_s() < options_.log_every_s) return std::nullopt;
+  const std::optional<double> seconds_left = time_left_.seconds();
+  if (!seconds_left || last_.iteration >= options_.total_steps) return std::nullopt;
+  since_log_ = Stopwatch();
+  return fmt::format("{} of {} steps done, {}", last_.iteration, options_.total_steps,
+                     time_left_text(seconds_left));
+}
+
+}  // namespace borealis
