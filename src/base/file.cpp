@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <utility>
 
 #include "base/error.h"
@@ -48,6 +49,37 @@ size_t regular_file_size(int descriptor, const std::filesystem::path& path) {
   if (::fstat(descriptor, &status) != 0) throw file_error("examine", path, errno);
   if (S_ISDIR(status.st_mode)) throw file_error("read", path, EISDIR);
   return static_cast<size_t>(status.st_size);
+}
+
+std::filesystem::path parent_of(const std::filesystem::path& path) {
+  return path.has_parent_path() ? path.parent_path() : ".";
+}
+
+// A rename, or a file made in a folder, survives a power cut only once the folder is flushed.
+void flush_directory(const std::filesystem::path& path) {
+  const Descriptor folder(path, O_RDONLY | O_DIRECTORY, "open the folder");
+  if (::fsync(folder.get()) != 0) throw file_error("flush the folder", path, errno);
+}
+
+void rename_path(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) throw file_error("rename to", to, errno);
+}
+
+bool remove_tree(const std::filesystem::path& path) {
+  std::error_code code;
+  std::filesystem::remove_all(path, code);
+  return !code;
+}
+
+// Puts the folder `fresh` in the place of the existing folder `path`, and what was there under
+// `fresh`. Where the file system cannot exchange two names, `path` is missing for a moment.
+void exchange_directories(const std::filesystem::path& fresh, const std::filesystem::path& path) {
+  if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) == 0) return;
+  if (errno != EINVAL && errno != ENOSYS) throw file_error("replace", path, errno);
+  const std::filesystem::path aside = path.string() + fmt::format(".old.{}", ::getpid());
+  rename_path(path, aside);
+  rename_path(fresh, path);
+  rename_path(aside, fresh);
 }
 
 }  // namespace
@@ -141,16 +173,52 @@ void AtomicFile::commit() {
   if (::fsync(descriptor_) != 0) throw file_error("flush", partial_path_, errno);
   if (::rename(partial_path_.c_str(), path_.c_str()) != 0) throw file_error("write", path_, errno);
   ::close(std::exchange(descriptor_, -1));
-  // The rename itself must survive a power cut too.
-  const std::filesystem::path parent = path_.has_parent_path() ? path_.parent_path() : ".";
-  const Descriptor folder(parent, O_RDONLY | O_DIRECTORY, "open the folder");
-  if (::fsync(folder.get()) != 0) throw file_error("flush the folder", parent, errno);
+  flush_directory(parent_of(path_));
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
   AtomicFile file(path);
   file.write(text);
   file.commit();
+}
+
+void copy_file_atomically(const std::filesystem::path& from, const std::filesystem::path& to) {
+  const MappedFile source(from);
+  AtomicFile target(to);
+  target.write(source.bytes());
+  target.commit();
+}
+
+AtomicDirectory::AtomicDirectory(const std::filesystem::path& path)
+    : path_(path.has_filename() ? path : path.parent_path()),  // "dir/" is "dir"
+      partial_path_(fmt::format("{}.partial.{}", path_.string(), ::getpid())) {
+  borealis::create_directories(parent_of(path_));
+  remove_tree(partial_path_);  // of a dead process that had our id
+  if (::mkdir(partial_path_.c_str(), 0755) != 0) {
+    throw file_error("create the folder", partial_path_, errno);
+  }
+}
+
+AtomicDirectory::~AtomicDirectory() {
+  if (!committed_) remove_tree(partial_path_);
+}
+
+void AtomicDirectory::commit() {
+  flush_directory(partial_path_);
+  const bool replaces = std::filesystem::exists(path_);
+  if (replaces) {
+    exchange_directories(partial_path_, path_);
+  } else {
+    rename_path(partial_path_, path_);
+  }
+  committed_ = true;
+  flush_directory(parent_of(path_));
+  if (replaces && !remove_tree(partial_path_)) {
+    throw Error(ErrorKind::kFile,
+                fmt::format("cannot remove {}, the earlier content of {}", partial_path_.string(),
+                            path_.string()),
+                "remove it by hand; the new content is in place");
+  }
 }
 
 }  // namespace borealis

@@ -62,5 +62,27 @@ class AtomicFile {
 
 // One AtomicFile, written and committed.
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+// One file's bytes under a new name, through an AtomicFile.
+void copy_file_atomically(const std::filesystem::path& from, const std::filesystem::path& to);
+
+// A folder that replaces `path` as a whole. Its files are written under partial_path(),
+// "<path>.partial.<pid>", each flushed by its writer; commit() flushes the folder and puts it in
+// the place of `path`, whose earlier content is removed only afterwards. Without commit() the
+// destructor removes the partial folder and `path` keeps what it had.
+class AtomicDirectory {
+ public:
+  explicit AtomicDirectory(const std::filesystem::path& path);
+  ~AtomicDirectory();
+  AtomicDirectory(const AtomicDirectory&) = delete;
+  AtomicDirectory& operator=(const AtomicDirectory&) = delete;
+
+  const std::filesystem::path& partial_path() const { return partial_path_; }
+  void commit();
+
+ private:
+  std::filesystem::path path_;
+  std::filesystem::path partial_path_;
+  bool committed_ = false;
+};
 
 }  // namespace borealis
