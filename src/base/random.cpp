@@ -44,12 +44,16 @@ double RandomStream::uniform(uint64_t index) const {
   return to_unit_interval(word[0], word[1]);
 }
 
-double RandomStream::normal(uint64_t index) const {
-  // One block of bits serves two neighbouring indices, the cosine and the sine of Box-Muller.
-  const auto word = bits(index / 2);
+std::pair<double, double> RandomStream::normal_pair(uint64_t index) const {
+  const auto word = bits(index);
   const double radius = std::sqrt(-2.0 * std::log(to_unit_interval(word[0], word[1])));
   const double angle = 2.0 * std::numbers::pi * to_unit_interval(word[2], word[3]);
-  return radius * (index % 2 == 0 ? std::cos(angle) : std::sin(angle));
+  return {radius * std::cos(angle), radius * std::sin(angle)};
+}
+
+double RandomStream::normal(uint64_t index) const {
+  const auto [even, odd] = normal_pair(index / 2);
+  return index % 2 == 0 ? even : odd;
 }
 
 uint32_t RandomStream::below(uint64_t index, uint32_t bound) const {

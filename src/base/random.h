@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <utility>
 
 namespace borealis {
 
@@ -14,7 +15,9 @@ class RandomStream {
 
   std::array<uint32_t, 4> bits(uint64_t index) const;    // 128 random bits
   double uniform(uint64_t index) const;                  // in (0, 1), 53 bits
-  double normal(uint64_t index) const;                   // mean 0, variance 1 (Box-Muller)
+  // Two independent values of mean 0 and variance 1 (Box-Muller).
+  std::pair<double, double> normal_pair(uint64_t index) const;
+  double normal(uint64_t index) const;  // of normal_pair(index / 2), the first or the second
   uint32_t below(uint64_t index, uint32_t bound) const;  // in [0, bound), bound > 0
 
  private:

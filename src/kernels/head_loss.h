@@ -1,0 +1,47 @@
+// Output projection and cross entropy in one, by chunks of tokens, so that the [tokens, V] logits never
+// exist as a whole: logits = x W^T (f32), loss = logsumexp(logits) - logits[target] (contract section
+// 2.7), and, when training, the gradients of both operands at once.
+//   R tokens, D hidden, V vocabulary; x, dx [R, D] T; W [V, D] T; dW [V, D] f32, accumulates.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/linear.h"
+
+namespace borealis {
+
+struct HeadShape {
+  int64_t rows = 0;        // R
+  int64_t hidden_size = 0; // D
+  int64_t vocab_size = 0;  // V
+};
+
+// Tokens whose logits are held at a time: 1024, fewer where the vocabulary is large.
+int64_t head_token_chunk(const HeadShape& shape);
+// Floats of scratch: the logits of a chunk, its gradient, and what the product mode needs.
+int64_t head_scratch_floats(ProductMode mode, const HeadShape& shape);
+
+template <typename T>
+struct HeadOperands {
+  const T* x = nullptr;
+  const T* weight = nullptr;
+  const int32_t* targets = nullptr;  // [R]
+};
+
+// Sum over the R tokens of the cross entropy, in nats.
+template <typename T>
+double head_loss_forward(LinearEngine& engine, const HeadShape& shape, const HeadOperands<T>& in,
+                         float* scratch);
+
+// The same, and the gradients of scale * (that sum): dx is overwritten, dweight accumulated.
+template <typename T>
+double head_loss_forward_backward(LinearEngine& engine, const HeadShape& shape,
+                                  const HeadOperands<T>& in, float scale, T* dx, float* dweight,
+                                  float* scratch);
+
+// logits [R, V] f32 of a few rows, for generation and tests.
+template <typename T>
+void head_logits(LinearEngine& engine, const HeadShape& shape, const T* x, const T* weight,
+                 float* logits, float* scratch);
+
+}  // namespace borealis

@@ -1,0 +1,67 @@
+// Products of a linear layer y = x W^T, with W [N, K] as Hugging Face stores it ([out, in]).
+//   M rows (tokens), N outputs, K inputs; all matrices row-major and dense unless a leading dimension
+//   is given. T is float or bf16; accumulation is always f32.
+//
+// How bf16 is multiplied depends on the CPU (product_mode): with AVX512-BF16 or AMX, oneDNN multiplies
+// bf16 as it is; elsewhere oneDNN has no bf16 products (or slow ones), so blocks are widened to f32 in
+// a scratch that stays in cache, and results are rounded once. Both are the same mathematics.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "base/dtype.h"
+
+namespace borealis {
+
+enum class ProductMode { kF32, kBF16Native, kBF16WidenedToF32 };
+ProductMode product_mode(DType dtype);  // of this CPU, after limit_cpu_isa
+std::string_view product_mode_name(ProductMode mode);
+
+struct LinearShape {
+  int64_t rows = 0;          // M
+  int64_t out_features = 0;  // N
+  int64_t in_features = 0;   // K
+};
+
+// Floats of scratch that the products of this shape need.
+int64_t linear_scratch_floats(ProductMode mode, const LinearShape& shape);
+
+// Holds oneDNN's primitives, made once per shape. Not for concurrent use: each call runs on all
+// OpenMP threads.
+class LinearEngine {
+ public:
+  // scratch: as many floats as the largest linear_scratch_floats of the shapes to come.
+  LinearEngine(ProductMode mode, float* scratch);
+  ~LinearEngine();
+  LinearEngine(const LinearEngine&) = delete;
+  LinearEngine& operator=(const LinearEngine&) = delete;
+
+  ProductMode mode() const { return mode_; }
+
+  // y [M, N] = x [M, K] W^T
+  template <typename T>
+  void forward(const T* x, const T* weight, T* y, const LinearShape& shape);
+  // dx [M, K] = dy [M, N] W
+  template <typename T>
+  void backward_data(const T* dy, const T* weight, T* dx, const LinearShape& shape);
+  // dweight [N, K] += dy^T x
+  template <typename T>
+  void backward_weight(const T* dy, const T* x, float* dweight, const LinearShape& shape);
+
+  // The general product underneath, for callers that block by themselves (head_loss):
+  //   c [m, n] (+)= op(a) op(b), op(a) [m, k], op(b) [k, n]; a and b of type TIn, c f32 or TIn.
+  enum class Transpose { kNo, kYes };
+  template <typename TIn, typename TOut>
+  void product(int64_t m, int64_t n, int64_t k, const TIn* a, int64_t lda, Transpose ta,
+               const TIn* b, int64_t ldb, Transpose tb, TOut* c, int64_t ldc, bool accumulate);
+
+ private:
+  struct Primitives;
+  ProductMode mode_;
+  float* scratch_;
+  std::unique_ptr<Primitives> primitives_;
+};
+
+}  // namespace borealis

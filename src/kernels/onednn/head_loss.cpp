@@ -1,0 +1,230 @@
+#include "kernels/head_loss.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "kernels/cross_entropy.h"
+#include "kernels/elementwise.h"
+
+namespace borealis {
+namespace {
+
+constexpr int64_t kTokenChunk = 1024;
+constexpr int64_t kLogitsFloats = int64_t{64} << 20;        // 256 MiB of logits at most, about
+constexpr int64_t kWideWeightFloats = int64_t{4} << 20;     // a widened block stays in cache
+constexpr int64_t kNativeVocabBlock = 8000;                 // measured best with native bf16
+
+int64_t vocab_block(ProductMode mode, const HeadShape& shape) {
+  const int64_t block = mode == ProductMode::kBF16WidenedToF32
+                            ? std::max<int64_t>(kWideWeightFloats / shape.hidden_size / 16 * 16, 64)
+                            : kNativeVocabBlock;
+  return std::min(block, shape.vocab_size);
+}
+
+// The buffers of one chunk, carved from the scratch; only what the mode needs has a size.
+struct Workspace {
+  int64_t chunk, block;
+  int64_t offset = 0;
+  int64_t logits, row_max, row_sum, target_logit, wide_x, wide_weight, dx, gradient_block;
+
+  Workspace(ProductMode mode, const HeadShape& shape)
+      : chunk(head_token_chunk(shape)), block(vocab_block(mode, shape)) {
+    const bool widen = mode == ProductMode::kBF16WidenedToF32;
+    const bool native = mode == ProductMode::kBF16Native;
+    logits = take(chunk * shape.vocab_size);
+    row_max = take(chunk);
+    row_sum = take(chunk);
+    target_logit = take(chunk);
+    wide_x = take(widen ? chunk * shape.hidden_size : 0);
+    wide_weight = take(widen ? block * shape.hidden_size : 0);
+    dx = take(mode == ProductMode::kF32 ? 0 : chunk * shape.hidden_size);
+    gradient_block = take(native ? (chunk * block + 1) / 2 : 0);  // bf16
+  }
+  int64_t take(int64_t floats) {
+    const int64_t at = offset;
+    offset += (floats + 15) / 16 * 16;
+    return at;
+  }
+};
+
+template <typename T>
+class ChunkedHead {
+ public:
+  ChunkedHead(LinearEngine& engine, const HeadShape& shape, const HeadOperands<T>& in,
+              float* scratch)
+      : engine_(engine), shape_(shape), in_(in), scratch_(scratch), space_(engine.mode(), shape) {}
+
+  // Fills logits and the softmax statistics of rows [row, row + rows); returns their summed loss.
+  double forward(int64_t row, int64_t rows) {
+    float* row_max = at(space_.row_max);
+    float* row_sum = at(space_.row_sum);
+    float* target_logit = at(space_.target_logit);
+    std::fill_n(row_max, rows, -std::numeric_limits<float>::infinity());
+    std::fill_n(row_sum, rows, 0.0f);
+    widen_x(row, rows);
+    for (int64_t first = 0; first < shape_.vocab_size; first += space_.block) {
+      const int64_t cols = std::min(space_.block, shape_.vocab_size - first);
+      float* logits = at(space_.logits) + first;
+      multiply_logits(row, rows, first, cols, logits);
+      online_softmax_update(logits, rows, cols, shape_.vocab_size, row_max, row_sum);
+      gather_target_logits(logits, rows, cols, shape_.vocab_size, in_.targets + row, first,
+                           target_logit);
+    }
+    double loss = 0;
+    for (int64_t r = 0; r < rows; ++r) {
+      loss += static_cast<double>(row_max[r]) + std::log(static_cast<double>(row_sum[r])) -
+              static_cast<double>(target_logit[r]);
+    }
+    return loss;
+  }
+
+  // After forward() of the same rows.
+  void backward(int64_t row, int64_t rows, float scale, T* dx, float* dweight) {
+    const int64_t D = shape_.hidden_size;
+    float* wide_dx = wide_gradient(dx + row * D);
+    for (int64_t first = 0; first < shape_.vocab_size; first += space_.block) {
+      const int64_t cols = std::min(space_.block, shape_.vocab_size - first);
+      float* gradient = at(space_.logits) + first;
+      cross_entropy_gradient(gradient, rows, cols, shape_.vocab_size, at(space_.row_max),
+                             at(space_.row_sum), in_.targets + row, first, scale);
+      multiply_gradients(row, rows, first, cols, gradient, wide_dx, dweight + first * D);
+    }
+    if constexpr (std::is_same_v<T, bf16>) convert(wide_dx, dx + row * D, rows * D);
+  }
+
+  void multiply_logits(int64_t row, int64_t rows, int64_t first, int64_t cols, float* logits) {
+    const int64_t D = shape_.hidden_size, V = shape_.vocab_size;
+    const T* weight = in_.weight + first * D;
+    if (widened()) {
+      engine_.product(rows, cols, D, at(space_.wide_x), D, kNo, widen_weight(weight, cols), D, kYes,
+                      logits, V, false);
+    } else {
+      engine_.product(rows, cols, D, in_.x + row * D, D, kNo, weight, D, kYes, logits, V, false);
+    }
+  }
+
+  void widen_x(int64_t row, int64_t rows) {
+    if constexpr (std::is_same_v<T, bf16>) {
+      if (widened()) {
+        convert(in_.x + row * shape_.hidden_size, at(space_.wide_x), rows * shape_.hidden_size);
+      }
+    }
+  }
+
+ private:
+  static constexpr auto kNo = LinearEngine::Transpose::kNo;
+  static constexpr auto kYes = LinearEngine::Transpose::kYes;
+
+  bool widened() const { return engine_.mode() == ProductMode::kBF16WidenedToF32; }
+  float* at(int64_t offset) const { return scratch_ + offset; }
+
+  const float* widen_weight(const T* weight, int64_t cols) {
+    if constexpr (std::is_same_v<T, bf16>) {
+      convert(weight, at(space_.wide_weight), cols * shape_.hidden_size);
+    }
+    return at(space_.wide_weight);
+  }
+
+  // dx sums over the vocabulary blocks in f32.
+  float* wide_gradient(T* dx) {
+    if constexpr (std::is_same_v<T, float>) return dx;
+    return at(space_.dx);
+  }
+
+  void multiply_gradients(int64_t row, int64_t rows, int64_t first, int64_t cols,
+                          const float* gradient, float* dx, float* dweight) {
+    const int64_t D = shape_.hidden_size, V = shape_.vocab_size;
+    const T* x = in_.x + row * D;
+    const T* weight = in_.weight + first * D;
+    const bool add = first > 0;
+    if constexpr (std::is_same_v<T, float>) {
+      engine_.product(rows, D, cols, gradient, V, kNo, weight, D, kNo, dx, D, add);
+      engine_.product(cols, D, rows, gradient, V, kYes, x, D, kNo, dweight, D, true);
+    } else if (widened()) {
+      engine_.product(rows, D, cols, gradient, V, kNo, widen_weight(weight, cols), D, kNo, dx, D,
+                      add);
+      engine_.product(cols, D, rows, gradient, V, kYes, at(space_.wide_x), D, kNo, dweight, D, true);
+    } else {
+      auto* narrow = reinterpret_cast<bf16*>(at(space_.gradient_block));
+      convert_rows(gradient, V, narrow, cols, rows, cols);
+      engine_.product(rows, D, cols, narrow, cols, kNo, weight, D, kNo, dx, D, add);
+      engine_.product(cols, D, rows, narrow, cols, kYes, x, D, kNo, dweight, D, true);
+    }
+  }
+
+  LinearEngine& engine_;
+  HeadShape shape_;
+  HeadOperands<T> in_;
+  float* scratch_;
+  Workspace space_;
+};
+
+}  // namespace
+
+int64_t head_token_chunk(const HeadShape& shape) {
+  const int64_t fitting = std::max<int64_t>(kLogitsFloats / shape.vocab_size / 64 * 64, 128);
+  return std::min({shape.rows, kTokenChunk, fitting});
+}
+
+int64_t head_scratch_floats(ProductMode mode, const HeadShape& shape) {
+  return Workspace(mode, shape).offset;
+}
+
+template <typename T>
+double head_loss_forward(LinearEngine& engine, const HeadShape& shape, const HeadOperands<T>& in,
+                         float* scratch) {
+  ChunkedHead<T> head(engine, shape, in, scratch);
+  const int64_t chunk = head_token_chunk(shape);
+  double loss = 0;
+  for (int64_t row = 0; row < shape.rows; row += chunk) {
+    loss += head.forward(row, std::min(chunk, shape.rows - row));
+  }
+  return loss;
+}
+
+template <typename T>
+double head_loss_forward_backward(LinearEngine& engine, const HeadShape& shape,
+                                  const HeadOperands<T>& in, float scale, T* dx, float* dweight,
+                                  float* scratch) {
+  ChunkedHead<T> head(engine, shape, in, scratch);
+  const int64_t chunk = head_token_chunk(shape);
+  double loss = 0;
+  for (int64_t row = 0; row < shape.rows; row += chunk) {
+    const int64_t rows = std::min(chunk, shape.rows - row);
+    loss += head.forward(row, rows);
+    head.backward(row, rows, scale, dx, dweight);
+  }
+  return loss;
+}
+
+template <typename T>
+void head_logits(LinearEngine& engine, const HeadShape& shape, const T* x, const T* weight,
+                 float* logits, float* scratch) {
+  ChunkedHead<T> head(engine, shape, {x, weight, nullptr}, scratch);
+  const Workspace space(engine.mode(), shape);
+  const int64_t chunk = head_token_chunk(shape);
+  for (int64_t row = 0; row < shape.rows; row += chunk) {
+    const int64_t rows = std::min(chunk, shape.rows - row);
+    head.widen_x(row, rows);
+    for (int64_t first = 0; first < shape.vocab_size; first += space.block) {
+      const int64_t cols = std::min(space.block, shape.vocab_size - first);
+      head.multiply_logits(row, rows, first, cols, logits + row * shape.vocab_size + first);
+    }
+  }
+}
+
+template double head_loss_forward(LinearEngine&, const HeadShape&, const HeadOperands<float>&,
+                                  float*);
+template double head_loss_forward(LinearEngine&, const HeadShape&, const HeadOperands<bf16>&,
+                                  float*);
+template double head_loss_forward_backward(LinearEngine&, const HeadShape&,
+                                           const HeadOperands<float>&, float, float*, float*,
+                                           float*);
+template double head_loss_forward_backward(LinearEngine&, const HeadShape&,
+                                           const HeadOperands<bf16>&, float, bf16*, float*, float*);
+template void head_logits(LinearEngine&, const HeadShape&, const float*, const float*, float*,
+                          float*);
+template void head_logits(LinearEngine&, const HeadShape&, const bf16*, const bf16*, float*, float*);
+
+}  // namespace borealis

@@ -1,0 +1,85 @@
+#include "model/accounting.h"
+
+#include "model/parameter_layout.h"
+
+namespace borealis {
+namespace {
+
+// oneDNN's f32 products copy panels of both operands into buffers of its own, allocated per call;
+// measured as the growth of the resident set over the first products, per thread.
+constexpr int64_t kLibraryBytesPerThread = int64_t{6} << 20;
+
+}  // namespace
+
+int64_t parameter_count(const ModelConfig& model) {
+  const int64_t D = model.hidden_size;
+  const int64_t layer = 2 * D * model.query_size() + 2 * D * model.key_value_size() +
+                        3 * D * model.intermediate_size + 2 * D;
+  const int64_t embeddings = model.vocab_size * D * (model.tie_word_embeddings ? 1 : 2);
+  return embeddings + model.num_hidden_layers * layer + D;
+}
+
+double flops_per_token(const ModelConfig& model, int64_t seq_length) {
+  const auto D = static_cast<double>(model.hidden_size);
+  const auto Q = static_cast<double>(model.query_size());
+  const double layer = 2 * D * Q + 2 * D * static_cast<double>(model.key_value_size()) +
+                       3 * D * static_cast<double>(model.intermediate_size) +
+                       2 * Q * static_cast<double>(seq_length);
+  return 6 * (static_cast<double>(model.num_hidden_layers) * layer +
+              static_cast<double>(model.vocab_size) * D);
+}
+
+int64_t optimizer_bytes_per_element(DType dtype) { return dtype == DType::kF32 ? 8 : 12; }
+
+int64_t MemoryPlan::total_bytes() const {
+  return weights_bytes + gradients_bytes + optimizer_bytes + activations_bytes + working_bytes +
+         scratch_bytes + tables_bytes + data_bytes + libraries_bytes + program_bytes;
+}
+
+std::vector<MemoryClass> MemoryPlan::classes(DType dtype) const {
+  const bool narrow = dtype == DType::kBF16;
+  return {
+      {narrow ? "weights (bf16)" : "weights (fp32)", weights_bytes},
+      {"gradients (fp32)", gradients_bytes},
+      {narrow ? "optimizer: master weights and two moments (fp32)" : "optimizer: two moments (fp32)",
+       optimizer_bytes},
+      {"activations kept for backward", activations_bytes},
+      {"working set of one layer", working_bytes},
+      {"scratch of products, attention and logits", scratch_bytes},
+      {"position tables", tables_bytes},
+      {"sample index and batches", data_bytes},
+      {"buffers inside libraries", libraries_bytes},
+      {"program and shared libraries", program_bytes},
+  };
+}
+
+DecoderShape decoder_shape(const RunConfig& config, int threads) {
+  return {config.model,     config.batch.micro_batch_size, config.batch.seq_length,
+          config.recompute, product_mode(config.dtype),    threads};
+}
+
+MemoryPlan plan_memory(const RunConfig& config, int threads, int64_t data_bytes,
+                       int64_t program_bytes) {
+  const DecoderShape shape = decoder_shape(config, threads);
+  const int64_t elements = make_parameter_table(config.model).buffer_elements();
+  DecoderArenas arenas = DecoderArenas::measuring();
+  if (config.dtype == DType::kF32) {
+    const DecoderBuffers<float> measured(shape, arenas);
+  } else {
+    const DecoderBuffers<bf16> measured(shape, arenas);
+  }
+  MemoryPlan plan;
+  plan.weights_bytes = elements * static_cast<int64_t>(dtype_bytes(config.dtype));
+  plan.gradients_bytes = elements * 4;
+  plan.optimizer_bytes = elements * optimizer_bytes_per_element(config.dtype);
+  plan.activations_bytes = arenas.activations.used_bytes();
+  plan.working_bytes = arenas.working.used_bytes();
+  plan.scratch_bytes = arenas.scratch.used_bytes();
+  plan.tables_bytes = config.batch.seq_length * config.model.head_dim * 4;  // cos and sin, C/2 each
+  plan.data_bytes = data_bytes;
+  plan.libraries_bytes = kLibraryBytesPerThread * threads;
+  plan.program_bytes = program_bytes;
+  return plan;
+}
+
+}  // namespace borealis

@@ -1,0 +1,48 @@
+// What a model amounts to, by arithmetic alone: parameters, FLOPs per token, bytes.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "config/run_config.h"
+#include "kernels/linear.h"
+#include "model/decoder_buffers.h"
+#include "telemetry/run_summary.h"
+
+namespace borealis {
+
+// N = V D (1 or, untied, 2) + L (2 D H C + 2 D K C + 3 D F + 2 D) + D  (contract section 2.6).
+int64_t parameter_count(const ModelConfig& model);
+
+// The reference's language-model formula, forward and backward, per token (contract section 6.2):
+//   6 [L (2 D H C + 2 D K C + 3 D F + 2 H C s) + V D]
+// Attention is counted over the full square of the sequence, recomputation is not counted.
+double flops_per_token(const ModelConfig& model, int64_t seq_length);
+inline constexpr const char* kFlopsFormulaName = "LM formula of Megatron-DeepSpeed";
+
+// Optimizer state: bytes a parameter element, as the optimizer takes them (master weights and two
+// moments; a model in fp32 is its own master).
+int64_t optimizer_bytes_per_element(DType dtype);
+
+// How much memory a run needs, class by class. Arenas are made of exactly these numbers.
+struct MemoryPlan {
+  int64_t weights_bytes = 0;
+  int64_t gradients_bytes = 0;
+  int64_t optimizer_bytes = 0;
+  int64_t activations_bytes = 0;
+  int64_t working_bytes = 0;
+  int64_t scratch_bytes = 0;
+  int64_t tables_bytes = 0;    // RoPE
+  int64_t data_bytes = 0;      // sample index and batches
+  int64_t libraries_bytes = 0; // what oneDNN packs, and the stacks of its threads
+  int64_t program_bytes = 0;   // resident before anything was allocated
+
+  int64_t total_bytes() const;
+  std::vector<MemoryClass> classes(DType dtype) const;  // with names, largest purpose first
+};
+
+DecoderShape decoder_shape(const RunConfig& config, int threads);
+MemoryPlan plan_memory(const RunConfig& config, int threads, int64_t data_bytes,
+                       int64_t program_bytes);
+
+}  // namespace borealis

@@ -1,0 +1,49 @@
+// The decoder: pre-norm, RMSNorm, RoPE (or none, per layer), grouped-query attention, SwiGLU, tied or
+// untied head (contract section 2; Touvron et al. 2023). Explicit forward and backward, no autograd:
+// the backward pass mirrors the forward pass line by line.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "data/batch.h"
+#include "kernels/linear.h"
+#include "kernels/rope.h"
+#include "model/decoder_buffers.h"
+#include "tensor/parameter_buffers.h"
+
+namespace borealis {
+
+struct PassTimes {
+  double forward_ms = 0;   // embedding and layers
+  double backward_ms = 0;  // head with its loss (both directions in one, by chunks), layers
+};
+
+// What a trainer needs of a model, whatever its storage type.
+class LanguageModel {
+ public:
+  virtual ~LanguageModel() = default;
+  // Sum over the batch's tokens of the cross entropy. Adds the gradients of
+  // loss_scale * (that sum) to parameters.gradients.
+  virtual double forward_backward(const Batch& batch, float loss_scale, PassTimes& times) = 0;
+  virtual double forward(const Batch& batch) = 0;
+  // logits [B T, V] f32 of the batch, for tests and scoring.
+  virtual void logits(const Batch& batch, float* logits) = 0;
+};
+
+// The parameters' buffers stay the caller's; activations are allocated here, of exactly the sizes
+// that plan_memory states.
+std::unique_ptr<LanguageModel> make_language_model(const DecoderShape& shape,
+                                                   const ParameterBuffers& parameters);
+
+// Where a layer's matrices start in the flat buffers.
+struct LayerOffsets {
+  int64_t input_norm, qkv, attention_output, middle_norm, gate_up, down;
+};
+std::vector<LayerOffsets> layer_offsets(const ParameterTable& table, int64_t num_layers);
+
+RopeTable make_rope_table(const ModelConfig& model, int64_t seq_length, DType dtype);
+
+}  // namespace borealis

@@ -1,0 +1,81 @@
+#include "model/decoder_buffers.h"
+
+#include <algorithm>
+
+#include "kernels/rms_norm.h"
+
+namespace borealis {
+
+int64_t DecoderShape::slots() const {
+  if (!recompute.enabled) return model.num_hidden_layers;
+  return std::min(recompute.layers_per_checkpoint, model.num_hidden_layers);
+}
+
+int64_t DecoderShape::checkpoints() const {
+  if (!recompute.enabled) return 0;
+  return (model.num_hidden_layers + slots() - 1) / slots();
+}
+
+AttentionShape DecoderShape::attention() const {
+  return {micro_batch_size, seq_length, model.num_attention_heads, model.num_key_value_heads,
+          model.head_dim};
+}
+
+HeadShape DecoderShape::head() const { return {rows(), model.hidden_size, model.vocab_size}; }
+
+LinearShape DecoderShape::qkv() const {
+  return {rows(), model.query_size() + 2 * model.key_value_size(), model.hidden_size};
+}
+LinearShape DecoderShape::attention_output() const {
+  return {rows(), model.hidden_size, model.query_size()};
+}
+LinearShape DecoderShape::gate_up() const {
+  return {rows(), 2 * model.intermediate_size, model.hidden_size};
+}
+LinearShape DecoderShape::down() const {
+  return {rows(), model.hidden_size, model.intermediate_size};
+}
+
+int64_t DecoderShape::scratch_floats() const {
+  return std::max({attention_forward_scratch_floats(attention(), threads),
+                   attention_backward_scratch_floats(attention(), threads),
+                   head_scratch_floats(mode, head()), linear_scratch_floats(mode, qkv()),
+                   linear_scratch_floats(mode, attention_output()),
+                   linear_scratch_floats(mode, gate_up()), linear_scratch_floats(mode, down())});
+}
+
+template <typename T>
+DecoderBuffers<T>::DecoderBuffers(const DecoderShape& shape, DecoderArenas& arenas) {
+  const ModelConfig& model = shape.model;
+  const int64_t R = shape.rows(), D = model.hidden_size, F = model.intermediate_size;
+  const int64_t qkv_size = shape.qkv().out_features;
+  Arena& kept = arenas.activations;
+  for (int64_t slot = 0; slot < shape.slots(); ++slot) {
+    LayerActivations<T> layer;
+    layer.x = kept.take<T>(R * D);
+    layer.inv_rms_input = kept.take<float>(R);
+    layer.qkv = kept.take<T>(R * qkv_size);
+    layer.attention = kept.take<T>(R * model.query_size());
+    layer.lse = kept.take<float>(R * model.num_attention_heads);
+    layer.x_middle = kept.take<T>(R * D);
+    layer.inv_rms_middle = kept.take<float>(R);
+    layer.gate_up = kept.take<T>(R * 2 * F);
+    slots.push_back(layer);
+  }
+  for (int64_t i = 0; i < shape.checkpoints(); ++i) checkpoints.push_back(kept.take<T>(R * D));
+  x_final = kept.take<T>(R * D);
+  inv_rms_final = kept.take<float>(R);
+
+  normed = arenas.working.take<T>(R * D);
+  branch = arenas.working.take<T>(R * D);
+  wide = arenas.working.take<T>(R * std::max(F, model.query_size()));
+  dx = arenas.working.take<T>(R * D);
+  dqkv = arenas.working.take<T>(R * qkv_size);
+  norm_scratch = arenas.working.take<float>(rms_norm_backward_scratch_floats(D));
+  scratch = arenas.scratch.take<float>(shape.scratch_floats());
+}
+
+template struct DecoderBuffers<float>;
+template struct DecoderBuffers<bf16>;
+
+}  // namespace borealis

@@ -1,0 +1,79 @@
+// Every byte that a forward and backward pass of the decoder touches besides the parameters, laid out
+// once. Run on measuring arenas the layout is the memory plan; run on real ones it is the allocation.
+//   B micro-batch, T tokens a sequence, R = B T, D hidden, F intermediate, H query heads, K key/value
+//   heads, C head dim, L layers.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "config/run_config.h"
+#include "kernels/attention.h"
+#include "kernels/head_loss.h"
+#include "kernels/linear.h"
+#include "tensor/arena.h"
+
+namespace borealis {
+
+struct DecoderShape {
+  ModelConfig model;
+  int64_t micro_batch_size = 0;  // B
+  int64_t seq_length = 0;        // T
+  RecomputeConfig recompute;
+  ProductMode mode = ProductMode::kF32;
+  int threads = 1;
+
+  int64_t rows() const { return micro_batch_size * seq_length; }
+  // Layers whose activations exist at a time: all, or those of one checkpoint.
+  int64_t slots() const;
+  int64_t checkpoints() const;  // kept inputs of recomputed stretches; 0 without recompute
+  AttentionShape attention() const;
+  HeadShape head() const;
+  LinearShape qkv() const;
+  LinearShape attention_output() const;
+  LinearShape gate_up() const;
+  LinearShape down() const;
+  int64_t scratch_floats() const;  // the largest need; kernels use the scratch one after the other
+};
+
+// What the forward pass of a layer leaves for its backward pass. The norms' outputs and the SwiGLU
+// product are not kept: making them again costs a pass over memory, keeping them D + D + F a token.
+template <typename T>
+struct LayerActivations {
+  T* x = nullptr;                 // [R, D] residual stream on entry
+  float* inv_rms_input = nullptr; // [R]
+  T* qkv = nullptr;               // [R, (H + 2K) C], rotated
+  T* attention = nullptr;         // [R, H C]
+  float* lse = nullptr;           // [B, H, T]
+  T* x_middle = nullptr;          // [R, D] residual stream between attention and feed-forward
+  float* inv_rms_middle = nullptr;  // [R]
+  T* gate_up = nullptr;           // [R, 2F]; backward overwrites it with its gradient
+};
+
+struct DecoderArenas {
+  Arena activations;
+  Arena working;
+  Arena scratch;
+  static DecoderArenas measuring() {
+    return {Arena::measuring(), Arena::measuring(), Arena::measuring()};
+  }
+};
+
+template <typename T>
+struct DecoderBuffers {
+  std::vector<LayerActivations<T>> slots;
+  std::vector<T*> checkpoints;   // [R, D] each
+  T* x_final = nullptr;          // [R, D]
+  float* inv_rms_final = nullptr;
+  T* normed = nullptr;           // [R, D] output of the norm in use
+  T* branch = nullptr;           // [R, D] what a branch adds, or the gradient of its input
+  T* wide = nullptr;             // [R, max(F, H C)] SwiGLU output, its gradient, or that of attention
+  T* dx = nullptr;               // [R, D] gradient of the residual stream
+  T* dqkv = nullptr;             // [R, (H + 2K) C]
+  float* norm_scratch = nullptr;
+  float* scratch = nullptr;
+
+  DecoderBuffers(const DecoderShape& shape, DecoderArenas& arenas);
+};
+
+}  // namespace borealis

@@ -1,0 +1,83 @@
+#include "model/parameter_layout.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "base/random.h"
+
+namespace borealis {
+namespace {
+
+constexpr double kMeantEmbeddingStd = 0.632455532;  // sqrt(2/5), as the reference's flag spells it
+
+template <typename T>
+void fill_normal(T* values, int64_t size, double std, const RandomStream& random) {
+#pragma omp parallel for schedule(static)
+  for (int64_t pair = 0; pair < (size + 1) / 2; ++pair) {
+    const auto [even, odd] = random.normal_pair(static_cast<uint64_t>(pair));
+    values[2 * pair] = T(static_cast<float>(std * even));
+    if (2 * pair + 1 < size) values[2 * pair + 1] = T(static_cast<float>(std * odd));
+  }
+}
+
+template <typename T>
+void initialize(const ParameterBuffers& buffers, uint64_t seed) {
+  uint64_t stream = 0;
+  for (const Parameter& parameter : buffers.table->entries()) {
+    T* values = buffers.weights_as<T>() + parameter.offset;
+    if (parameter.init_std == 0) {
+      std::fill_n(values, parameter.size(), T(1.0f));
+    } else {
+      fill_normal(values, parameter.size(), parameter.init_std, RandomStream(seed, stream));
+    }
+    ++stream;
+  }
+}
+
+}  // namespace
+
+ParameterTable make_parameter_table(const ModelConfig& model) {
+  const int64_t D = model.hidden_size, F = model.intermediate_size, V = model.vocab_size;
+  const int64_t Q = model.query_size(), KV = model.key_value_size();
+  const double std = model.init_method_std;
+  // The two matrices that write into the residual stream are damped by its number of writers.
+  const double output_std = std / std::sqrt(2.0 * static_cast<double>(model.num_hidden_layers));
+  const double embedding_std = model.init_style == InitStyle::kMeant ? kMeantEmbeddingStd : std;
+
+  ParameterTable table;
+  const auto matrix = [&](std::string name, int64_t out, int64_t in, double init_std, int split_dim,
+                          bool fused = false) {
+    table.add({std::move(name), {out, in}, 0, /*weight_decay=*/true, init_std, split_dim}, fused);
+  };
+  const auto norm = [&](std::string name) {
+    table.add({std::move(name), {D}, 0, /*weight_decay=*/false, /*init_std=*/0, std::nullopt});
+  };
+  matrix("model.embed_tokens.weight", V, D, embedding_std, 0);
+  for (int64_t layer = 0; layer < model.num_hidden_layers; ++layer) {
+    const std::string prefix = fmt::format("model.layers.{}.", layer);
+    norm(prefix + "input_layernorm.weight");
+    matrix(prefix + "self_attn.q_proj.weight", Q, D, std, 0);
+    matrix(prefix + "self_attn.k_proj.weight", KV, D, std, 0, /*fused=*/true);
+    matrix(prefix + "self_attn.v_proj.weight", KV, D, std, 0, /*fused=*/true);
+    matrix(prefix + "self_attn.o_proj.weight", D, Q, output_std, 1);
+    norm(prefix + "post_attention_layernorm.weight");
+    matrix(prefix + "mlp.gate_proj.weight", F, D, std, 0);
+    matrix(prefix + "mlp.up_proj.weight", F, D, std, 0, /*fused=*/true);
+    matrix(prefix + "mlp.down_proj.weight", D, F, output_std, 1);
+  }
+  norm("model.norm.weight");
+  if (!model.tie_word_embeddings) matrix("lm_head.weight", V, D, std, 0);
+  return table;
+}
+
+void initialize_parameters(const ParameterBuffers& parameters, uint64_t seed) {
+  if (parameters.dtype == DType::kF32) {
+    initialize<float>(parameters, seed);
+  } else {
+    initialize<bf16>(parameters, seed);
+  }
+}
+
+}  // namespace borealis

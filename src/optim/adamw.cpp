@@ -1,0 +1,67 @@
+#include "optim/adamw.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/adamw.h"
+#include "kernels/elementwise.h"
+#include "kernels/grad_norm.h"
+
+namespace borealis {
+namespace {
+
+int64_t state_bytes(const ParameterBuffers& parameters) {
+  Arena measured = Arena::measuring();
+  const int buffers = parameters.dtype == DType::kF32 ? 2 : 3;
+  for (int i = 0; i < buffers; ++i) measured.take<float>(parameters.table->buffer_elements());
+  return measured.used_bytes();
+}
+
+}  // namespace
+
+AdamW::AdamW(const OptimizerConfig& config, const ParameterBuffers& parameters)
+    : config_(config), parameters_(parameters), state_(state_bytes(parameters), "optimizer state") {
+  const int64_t elements = parameters.table->buffer_elements();
+  first_moment_ = state_.take<float>(elements);
+  second_moment_ = state_.take<float>(elements);
+  if (parameters.dtype == DType::kBF16) {
+    master_ = state_.take<float>(elements);
+    convert(parameters.weights_as<bf16>(), master_, elements);
+  }
+}
+
+void AdamW::step(double learning_rate, double gradient_scale) {
+  ++steps_;
+  AdamWStep step{.learning_rate = learning_rate,
+                 .beta1 = config_.beta1,
+                 .beta2 = config_.beta2,
+                 .eps = config_.eps,
+                 .weight_decay = 0,
+                 .bias_correction1 = 1.0 - std::pow(config_.beta1, static_cast<double>(steps_)),
+                 .bias_correction2 = 1.0 - std::pow(config_.beta2, static_cast<double>(steps_)),
+                 .gradient_scale = static_cast<float>(gradient_scale)};
+  for (const Parameter& parameter : parameters_.table->entries()) {
+    step.weight_decay = parameter.weight_decay ? config_.weight_decay : 0.0;
+    const int64_t at = parameter.offset, size = parameter.size();
+    const float* gradient = parameters_.gradients + at;
+    if (parameters_.dtype == DType::kBF16) {
+      adamw_update(parameters_.weights_as<bf16>() + at, master_ + at, first_moment_ + at,
+                   second_moment_ + at, gradient, size, step);
+    } else {
+      adamw_update(parameters_.weights_as<float>() + at, first_moment_ + at, second_moment_ + at,
+                   gradient, size, step);
+    }
+  }
+}
+
+double global_grad_norm(const ParameterBuffers& parameters) {
+  // Gaps between parameters hold zeros, so the flat buffer is summed as a whole.
+  return std::sqrt(sum_of_squares(parameters.gradients, parameters.table->buffer_elements()));
+}
+
+double clip_factor(double grad_norm, double max_norm) {
+  if (max_norm <= 0) return 1.0;
+  return std::min(1.0, max_norm / (grad_norm + 1e-6));
+}
+
+}  // namespace borealis

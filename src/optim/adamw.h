@@ -1,0 +1,39 @@
+// AdamW (Loshchilov & Hutter 2019) over the flat buffers, with the reference's exemptions: tensors of
+// one dimension do not decay (contract sections 3.3, 3.5). State: first and second moment in f32, and
+// for bf16 weights an f32 master copy.
+#pragma once
+
+#include <cstdint>
+
+#include "config/run_config.h"
+#include "tensor/arena.h"
+#include "tensor/parameter_buffers.h"
+
+namespace borealis {
+
+class AdamW {
+ public:
+  // Takes optimizer_bytes_per_element(dtype) bytes an element; the master copy starts from the
+  // weights, which must be initialized.
+  AdamW(const OptimizerConfig& config, const ParameterBuffers& parameters);
+
+  // One update. gradient_scale multiplies the gradients on the way in (clipping).
+  void step(double learning_rate, double gradient_scale);
+  int64_t steps() const { return steps_; }
+
+ private:
+  OptimizerConfig config_;
+  ParameterBuffers parameters_;
+  Arena state_;
+  float* master_ = nullptr;
+  float* first_moment_ = nullptr;
+  float* second_moment_ = nullptr;
+  int64_t steps_ = 0;
+};
+
+// sqrt(sum g^2) over every parameter (contract section 3.4). Not finite if any gradient is not.
+double global_grad_norm(const ParameterBuffers& parameters);
+// max_norm / (norm + 1e-6) if that is below 1, else 1; max_norm 0 switches clipping off.
+double clip_factor(double grad_norm, double max_norm);
+
+}  // namespace borealis

@@ -1,0 +1,82 @@
+// The training loop: one optimizer step after the other, and around it logging, validation, signals
+// and saving, in the reference's order (contract section 10.2).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/run_config.h"
+#include "data/batch.h"
+#include "model/accounting.h"
+#include "model/decoder.h"
+#include "optim/adamw.h"
+#include "parallel/parallel_layout.h"
+#include "telemetry/run_summary.h"
+#include "telemetry/step_record.h"
+#include "telemetry/stopwatch.h"
+#include "tensor/arena.h"
+#include "tensor/parameter_buffers.h"
+
+namespace borealis {
+
+// Where each thing that happens in a run goes. Every member may be empty.
+struct TrainerEvents {
+  std::function<void(const StepRecord&)> on_step;
+  std::function<void(const ValidationRecord&)> on_validation;
+  // After the last step, on the "validation" or the "test" split.
+  std::function<void(const ValidationRecord&, int64_t samples, const std::string& set)>
+      on_final_validation;
+  std::function<void(const std::string& folder)> on_checkpoint;
+};
+
+struct TrainingOutcome {
+  std::string stopped_by;  // "train_iters", "SIGINT", "SIGTERM", "exit_interval"
+  std::string checkpoint;  // folder of the last one saved; empty if none
+};
+
+class Trainer {
+ public:
+  // Allocates and initializes everything; after this a step allocates nothing.
+  Trainer(const RunConfig& config, int threads, double gemm_flops_per_s);
+
+  TrainingOutcome run(const TrainerEvents& events);
+
+  // One optimizer step on the next micro-batches of the training split.
+  StepRecord train_step(int64_t iteration);
+
+  const ParameterBuffers& parameters() const { return parameters_; }
+
+ private:
+  double accumulate_gradients(StepRecord& record);
+  void update(StepRecord& record, double loss);
+  void complete(StepRecord& record);
+  ValidationRecord validate(Split split, int64_t iteration);
+  void validate_at_end(const TrainerEvents& events, int64_t iteration);
+  std::string save(int64_t iteration);
+  double learning_rate_after(int64_t iterations) const;
+  bool evaluation_is_due(int64_t iteration) const;
+
+  RunConfig config_;
+  ParallelLayout layout_;
+  double gemm_flops_per_s_;
+  double flops_per_token_;
+
+  ParameterTable table_;
+  Arena weights_arena_;
+  Arena gradients_arena_;
+  ParameterBuffers parameters_;
+  std::unique_ptr<LanguageModel> model_;
+  std::unique_ptr<AdamW> optimizer_;
+  std::unique_ptr<BatchSource> train_data_;
+  std::unique_ptr<BatchSource> valid_data_;
+  Batch batch_;
+
+  int64_t skipped_ = 0;
+  int64_t skipped_in_a_row_ = 0;
+  Stopwatch since_last_record_;
+};
+
+}  // namespace borealis

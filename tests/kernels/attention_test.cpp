@@ -1,0 +1,206 @@
+#include "kernels/attention.h"
+
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <cmath>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/random.h"
+
+namespace borealis {
+namespace {
+
+// The textbook: full score matrix, in double, one row at a time.
+struct Naive {
+  AttentionShape s;
+  std::vector<double> out, lse;
+
+  double q(const std::vector<double>& qkv, int64_t b, int64_t t, int64_t h, int64_t c) const {
+    return qkv[(b * s.seq_length + t) * s.row_stride() + h * s.head_dim + c];
+  }
+
+  Naive(const AttentionShape& shape, const std::vector<double>& qkv) : s(shape) {
+    const int64_t T = s.seq_length, H = s.num_heads, K = s.num_key_value_heads, C = s.head_dim;
+    out.assign(s.batch_size * T * H * C, 0);
+    lse.assign(s.batch_size * H * T, 0);
+    for (int64_t b = 0; b < s.batch_size; ++b) {
+      for (int64_t h = 0; h < H; ++h) {
+        const int64_t key = H + h / s.group_size(), value = key + K;
+        for (int64_t t = 0; t < T; ++t) {
+          std::vector<double> p(t + 1);
+          double largest = -1e300, sum = 0;
+          for (int64_t j = 0; j <= t; ++j) {
+            for (int64_t c = 0; c < C; ++c) p[j] += q(qkv, b, t, h, c) * q(qkv, b, j, key, c);
+            p[j] /= std::sqrt(static_cast<double>(C));
+            largest = std::max(largest, p[j]);
+          }
+          for (double& x : p) sum += x = std::exp(x - largest);
+          for (int64_t j = 0; j <= t; ++j) {
+            for (int64_t c = 0; c < C; ++c) {
+              out[((b * T + t) * H + h) * C + c] += p[j] / sum * q(qkv, b, j, value, c);
+            }
+          }
+          lse[(b * H + h) * T + t] = (largest + std::log(sum)) / std::log(2.0);
+        }
+      }
+    }
+  }
+};
+
+std::vector<double> random_values(int64_t n, uint64_t stream) {
+  const RandomStream random(7, stream);
+  std::vector<double> values(n);
+  for (int64_t i = 0; i < n; ++i) values[i] = random.normal(i);
+  return values;
+}
+
+template <typename T>
+std::vector<T> as(const std::vector<double>& values) {
+  std::vector<T> result;
+  for (const double v : values) result.push_back(T(static_cast<float>(v)));
+  return result;
+}
+
+template <typename T>
+std::vector<double> as_double(const std::vector<T>& values) {
+  std::vector<double> result;
+  for (const T v : values) result.push_back(static_cast<double>(static_cast<float>(v)));
+  return result;
+}
+
+double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
+  double largest = 0;
+  for (size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+  return largest;
+}
+
+template <typename T>
+struct AttentionRun {
+  std::vector<T> qkv, out, dout, dqkv;
+  std::vector<float> lse;
+
+  AttentionRun(const AttentionShape& s, int threads) {
+    const int64_t rows = s.batch_size * s.seq_length;
+    qkv = as<T>(random_values(rows * s.row_stride(), 1));
+    dout = as<T>(random_values(rows * s.num_heads * s.head_dim, 2));
+    out.resize(dout.size());
+    dqkv.resize(qkv.size());
+    lse.resize(s.batch_size * s.num_heads * s.seq_length);
+    std::vector<float> scratch(std::max(attention_forward_scratch_floats(s, threads),
+                                        attention_backward_scratch_floats(s, threads)),
+                               std::nanf(""));
+    attention_forward(s, qkv.data(), out.data(), lse.data(), scratch.data(), threads);
+    scratch.assign(scratch.size(), std::nanf(""));
+    attention_backward(s, qkv.data(), out.data(), dout.data(), lse.data(), dqkv.data(),
+                       scratch.data(), threads);
+  }
+};
+
+// Odd head dims, sequence lengths that are no multiple of a tile, one kv head, as many as heads.
+const AttentionShape kShapes[] = {
+    {1, 1, 1, 1, 8},    {2, 7, 2, 1, 16},   {1, 95, 4, 2, 64},  {1, 96, 3, 3, 32}, {2, 97, 4, 1, 30},
+    {1, 200, 6, 2, 80}, {1, 289, 2, 1, 96}, {1, 130, 2, 2, 106}, {1, 193, 4, 4, 128}};
+
+TEST(Attention, ForwardAgreesWithTheFullScoreMatrix) {
+  for (const AttentionShape& s : kShapes) {
+    const AttentionRun<float> run(s, 2);
+    const Naive naive(s, as_double(run.qkv));
+    // f32 sums of up to 289 products of order one
+    EXPECT_LT(largest_difference(as_double(run.out), naive.out), 3e-6) << s.seq_length;
+    EXPECT_LT(largest_difference(as_double(run.lse), naive.lse), 5e-6) << s.seq_length;
+  }
+}
+
+TEST(Attention, Bf16ForwardDiffersOnlyByStorage) {
+  for (const AttentionShape& s : kShapes) {
+    const AttentionRun<bf16> run(s, 2);
+    const Naive naive(s, as_double(run.qkv));
+    // outputs below 4, whose bf16 half unit is 2^-8
+    EXPECT_LT(largest_difference(as_double(run.out), naive.out), 0x1p-7) << s.seq_length;
+  }
+}
+
+// d/dx of sum(out * dout) along random directions, by central differences of the double reference.
+TEST(Attention, BackwardAgreesWithFiniteDifferences) {
+  for (const AttentionShape& s : kShapes) {
+    const AttentionRun<float> run(s, 2);
+    const auto qkv = as_double(run.qkv), dout = as_double(run.dout), dqkv = as_double(run.dqkv);
+    for (uint64_t direction = 10; direction < 13; ++direction) {
+      const auto step = random_values(static_cast<int64_t>(qkv.size()), direction);
+      constexpr double kEps = 1e-5;
+      double analytic = 0, norm = 0;
+      std::vector<double> plus = qkv, minus = qkv;
+      for (size_t i = 0; i < qkv.size(); ++i) {
+        plus[i] += kEps * step[i];
+        minus[i] -= kEps * step[i];
+        analytic += step[i] * dqkv[i];
+        norm += dqkv[i] * dqkv[i];
+      }
+      const Naive above(s, plus), below(s, minus);
+      double numeric = 0;
+      for (size_t i = 0; i < dout.size(); ++i) {
+        numeric += dout[i] * (above.out[i] - below.out[i]) / (2 * kEps);
+      }
+      // relative to the length of the gradient, which is the scale of a random directional derivative
+      EXPECT_NEAR(numeric, analytic, 2e-5 * std::sqrt(norm) + 1e-6)
+          << "T=" << s.seq_length << " C=" << s.head_dim << " direction " << direction;
+    }
+  }
+}
+
+// Every single gradient on a small case, so that an error in one element cannot hide in a sum.
+TEST(Attention, EveryGradientOfASmallCaseAgreesWithFiniteDifferences) {
+  const AttentionShape s{1, 9, 4, 2, 6};
+  const AttentionRun<float> run(s, 1);
+  const auto qkv = as_double(run.qkv), dout = as_double(run.dout);
+  for (size_t i = 0; i < qkv.size(); ++i) {
+    constexpr double kEps = 1e-5;
+    auto plus = qkv, minus = qkv;
+    plus[i] += kEps;
+    minus[i] -= kEps;
+    const Naive above(s, plus), below(s, minus);
+    double numeric = 0;
+    for (size_t j = 0; j < dout.size(); ++j) {
+      numeric += dout[j] * (above.out[j] - below.out[j]) / (2 * kEps);
+    }
+    EXPECT_NEAR(numeric, static_cast<double>(run.dqkv[i]), 1e-5) << i;
+  }
+}
+
+TEST(Attention, SameBitsForAnyNumberOfThreads) {
+  const AttentionShape s{2, 250, 6, 2, 40};
+  const AttentionRun<float> one(s, 1);
+  for (const int threads : {2, 3}) {
+    const AttentionRun<float> many(s, threads);
+    EXPECT_EQ(one.out, many.out);
+    EXPECT_EQ(one.lse, many.lse);
+    EXPECT_EQ(one.dqkv, many.dqkv);
+  }
+}
+
+TEST(Attention, DecodeAgreesWithTheLastRowOfForward) {
+  const AttentionShape s{1, 33, 4, 2, 24};
+  const AttentionRun<float> run(s, 1);
+  const int64_t C = s.head_dim, K = s.num_key_value_heads, capacity = 40;
+  std::vector<float> keys(K * capacity * C), values(K * capacity * C), out(s.num_heads * C);
+  for (int64_t t = 0; t < s.seq_length; ++t) {
+    for (int64_t k = 0; k < K; ++k) {
+      for (int64_t c = 0; c < C; ++c) {
+        const int64_t row = t * s.row_stride();
+        keys[(k * capacity + t) * C + c] = run.qkv[row + (s.num_heads + k) * C + c];
+        values[(k * capacity + t) * C + c] = run.qkv[row + (s.num_heads + K + k) * C + c];
+      }
+    }
+  }
+  const int64_t last = s.seq_length - 1;
+  attention_decode(s, run.qkv.data() + last * s.row_stride(), keys.data(), values.data(), capacity,
+                   s.seq_length, out.data());
+  for (size_t i = 0; i < out.size(); ++i) {
+    EXPECT_NEAR(out[i], run.out[last * s.num_heads * C + static_cast<int64_t>(i)], 2e-6);
+  }
+}
+
+}  // namespace
+}  // namespace borealis
