@@ -1,0 +1,108 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/elementwise.cpp"
+// clang-format off
+#include "kernels/cpu/targets.h"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+#include "kernels/cpu/vector-inl.h"
+// clang-format on
+
+#include "kernels/elementwise.h"
+
+#include <cstring>
+
+#include "kernels/cpu/partition.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace borealis {
+namespace HWY_NAMESPACE {
+namespace {
+
+template <typename T>
+void add_spans(const T* a, const T* b, T* out, int64_t n) {
+  const F32 d;
+  for_columns(d, n, [&](int64_t i, auto width) HWY_ATTR {
+    store(d, hn::Add(load(d, a + i, width), load(d, b + i, width)), out + i, width);
+  });
+}
+
+template <typename From, typename To>
+void copy_as(const From* src, To* dst, int64_t n) {
+  const F32 d;
+  for_columns(d, n, [&](int64_t i, auto width) HWY_ATTR {
+    store(d, load(d, src + i, width), dst + i, width);
+  });
+}
+
+}  // namespace
+
+void add_span_f32(const float* a, const float* b, float* out, int64_t n) {
+  add_spans(a, b, out, n);
+}
+void add_span_bf16(const bf16* a, const bf16* b, bf16* out, int64_t n) { add_spans(a, b, out, n); }
+void widen_span(const bf16* src, float* dst, int64_t n) { copy_as(src, dst, n); }
+void narrow_span(const float* src, bf16* dst, int64_t n) { copy_as(src, dst, n); }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace borealis
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace borealis {
+namespace {
+HWY_EXPORT(add_span_f32);
+HWY_EXPORT(add_span_bf16);
+HWY_EXPORT(widen_span);
+HWY_EXPORT(narrow_span);
+
+auto add_span_of(const float*) { return HWY_DYNAMIC_DISPATCH(add_span_f32); }
+auto add_span_of(const bf16*) { return HWY_DYNAMIC_DISPATCH(add_span_bf16); }
+auto convert_span_of(const bf16*) { return HWY_DYNAMIC_DISPATCH(widen_span); }
+auto convert_span_of(const float*) { return HWY_DYNAMIC_DISPATCH(narrow_span); }
+
+template <typename From, typename To>
+void convert_matrix(const From* src, int64_t src_ld, To* dst, int64_t dst_ld, int64_t rows,
+                    int64_t cols) {
+  const auto span_kernel = convert_span_of(src);
+  // Rows are cut too: one long row must keep all threads busy.
+  const int64_t chunks = (cols + kElementChunk - 1) / kElementChunk;
+  for_each_row(rows * chunks, std::min(cols, kElementChunk), [&](int64_t piece) {
+    const int64_t row = piece / chunks, at = piece % chunks * kElementChunk;
+    span_kernel(src + row * src_ld + at, dst + row * dst_ld + at,
+                std::min(kElementChunk, cols - at));
+  });
+}
+
+}  // namespace
+
+template <typename T>
+void add(const T* a, const T* b, T* out, int64_t n) {
+  const auto span_kernel = add_span_of(a);
+  for_each_chunk(n, kElementChunk,
+                 [&](int64_t at, int64_t count) { span_kernel(a + at, b + at, out + at, count); });
+}
+
+template void add(const float*, const float*, float*, int64_t);
+template void add(const bf16*, const bf16*, bf16*, int64_t);
+
+void convert(const bf16* src, float* dst, int64_t n) { convert_matrix(src, n, dst, n, 1, n); }
+void convert(const float* src, bf16* dst, int64_t n) { convert_matrix(src, n, dst, n, 1, n); }
+
+void convert_rows(const bf16* src, int64_t src_ld, float* dst, int64_t dst_ld, int64_t rows,
+                  int64_t cols) {
+  convert_matrix(src, src_ld, dst, dst_ld, rows, cols);
+}
+void convert_rows(const float* src, int64_t src_ld, bf16* dst, int64_t dst_ld, int64_t rows,
+                  int64_t cols) {
+  convert_matrix(src, src_ld, dst, dst_ld, rows, cols);
+}
+
+void fill_zero(void* data, size_t bytes) {
+  constexpr int64_t kChunkBytes = 256 << 10;
+  for_each_chunk(static_cast<int64_t>(bytes), kChunkBytes, [&](int64_t at, int64_t count) {
+    std::memset(static_cast<char*>(data) + at, 0, static_cast<size_t>(count));
+  });
+}
+
+}  // namespace borealis
+#endif

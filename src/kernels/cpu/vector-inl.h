@@ -1,0 +1,143 @@
+// Loads, stores and loops that the memory-bound kernels share: T is float or bf16 in memory and f32
+// in registers. Included once per Highway target, hence no ordinary include guard.
+//
+// The last columns of a row go through the same vector code as the others, padded, never through a
+// scalar twin: an element's bits then do not depend on where a partition or a row happens to end.
+#if defined(BOREALIS_VECTOR_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef BOREALIS_VECTOR_INL_H_
+#undef BOREALIS_VECTOR_INL_H_
+#else
+#define BOREALIS_VECTOR_INL_H_
+#endif
+
+#include <hwy/contrib/math/math-inl.h>
+#include <hwy/highway.h>
+
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "base/dtype.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace borealis {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using F32 = hn::ScalableTag<float>;
+using F32Vec = hn::Vec<F32>;
+
+// How many lanes of a vector are in memory.
+struct Full {};
+struct Partial {
+  size_t count;  // 1 .. Lanes - 1
+};
+
+HWY_INLINE F32Vec widen(F32 d, hn::Vec<hn::Rebind<uint16_t, F32>> bits) {
+  const hn::RebindToUnsigned<F32> du32;
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du32, bits)));
+}
+
+// The bf16 nearest to each lane (ties to even; NaN stays NaN, made quiet), in the upper halves.
+HWY_INLINE hn::Vec<hn::RebindToUnsigned<F32>> round_bits(F32Vec v) {
+  const hn::RebindToUnsigned<F32> du32;
+  const auto word = hn::BitCast(du32, v);
+  const auto odd = hn::And(hn::ShiftRight<16>(word), hn::Set(du32, 1u));
+  const auto rounded = hn::Add(word, hn::Add(odd, hn::Set(du32, 0x7fffu)));
+  const auto quiet = hn::Or(word, hn::Set(du32, 0x400000u));
+  return hn::IfThenElse(hn::RebindMask(du32, hn::IsNaN(v)), quiet, rounded);
+}
+
+HWY_INLINE hn::Vec<hn::Rebind<uint16_t, F32>> narrow(F32Vec v) {
+  const hn::Rebind<uint16_t, F32> du16;
+  const hn::RebindToSigned<F32> di32;
+  return hn::DemoteTo(du16, hn::BitCast(di32, hn::ShiftRight<16>(round_bits(v))));
+}
+
+HWY_INLINE F32Vec load(F32 d, const float* p, Full) { return hn::LoadU(d, p); }
+HWY_INLINE F32Vec load(F32 d, const bf16* p, Full) {
+  return widen(d, hn::LoadU(hn::Rebind<uint16_t, F32>(), &p->bits));
+}
+HWY_INLINE void store(F32 d, F32Vec v, float* p, Full) { hn::StoreU(v, d, p); }
+HWY_INLINE void store(F32, F32Vec v, bf16* p, Full) {
+  hn::StoreU(narrow(v), hn::Rebind<uint16_t, F32>(), &p->bits);
+}
+
+// Lanes beyond the count read as zero.
+template <typename T>
+HWY_INLINE F32Vec load(F32 d, const T* p, Partial width) {
+  HWY_ALIGN T padded[hn::MaxLanes(F32())] = {};
+  for (size_t k = 0; k < width.count; ++k) padded[k] = p[k];
+  return load(d, padded, Full{});
+}
+template <typename T>
+HWY_INLINE void store(F32 d, F32Vec v, T* p, Partial width) {
+  HWY_ALIGN T padded[hn::MaxLanes(F32())];
+  store(d, v, padded, Full{});
+  for (size_t k = 0; k < width.count; ++k) p[k] = padded[k];
+}
+
+// The f32 value that v has after it was stored as T.
+template <typename T>
+HWY_INLINE F32Vec round_to(F32 d, F32Vec v) {
+  if constexpr (std::is_same_v<T, float>) {
+    return v;
+  } else {
+    const hn::RebindToUnsigned<F32> du32;
+    return hn::BitCast(d, hn::And(round_bits(v), hn::Set(du32, 0xffff0000u)));
+  }
+}
+
+// Calls body(i, width) for the vectors that cover [0, n).
+template <class Body>
+HWY_INLINE void for_columns(F32 d, int64_t n, const Body& body) {
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) body(i, Full{});
+  if (i < n) body(i, Partial{static_cast<size_t>(n - i)});
+}
+
+// Reduces [0, n) with term(i, width, accumulator) -> accumulator, in four chains so that the
+// latency of an addition does not set the pace. The terms of padding must be neutral. `start` is
+// where each chain begins, merge(a, b) joins two.
+template <class Term, class Merge>
+HWY_INLINE F32Vec reduce_columns(F32 d, int64_t n, F32Vec start, const Term& term,
+                                 const Merge& merge) {
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  auto a0 = start, a1 = start, a2 = start, a3 = start;
+  int64_t i = 0;
+  for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    a0 = term(i, Full{}, a0);
+    a1 = term(i + lanes, Full{}, a1);
+    a2 = term(i + 2 * lanes, Full{}, a2);
+    a3 = term(i + 3 * lanes, Full{}, a3);
+  }
+  for (; i + lanes <= n; i += lanes) a0 = term(i, Full{}, a0);
+  if (i < n) a1 = term(i, Partial{static_cast<size_t>(n - i)}, a1);
+  return merge(merge(a0, a1), merge(a2, a3));
+}
+
+template <class Term>
+HWY_INLINE float sum_columns(F32 d, int64_t n, const Term& term) {
+  const auto add_vectors = [](F32Vec a, F32Vec b) HWY_ATTR { return hn::Add(a, b); };
+  return hn::GetLane(hn::SumOfLanes(d, reduce_columns(d, n, hn::Zero(d), term, add_vectors)));
+}
+
+// exp(x) within 2 ulp on all of f32: 0 below -104, infinity above 88.73, NaN for NaN. Highway's own
+// polynomial, kept inside the range where it is specified.
+HWY_INLINE F32Vec exp_f32(F32 d, F32Vec x) {
+  const auto inside = hn::Min(hn::Max(x, hn::Set(d, -105.0f)), hn::Set(d, 104.0f));
+  return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, inside));
+}
+
+// Lanes from `count` on become `value`, for reductions where zero is not neutral.
+HWY_INLINE F32Vec fill_padding(F32, F32Vec v, Full, float) { return v; }
+HWY_INLINE F32Vec fill_padding(F32 d, F32Vec v, Partial width, float value) {
+  return hn::IfThenElse(hn::FirstN(d, width.count), v, hn::Set(d, value));
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace borealis
+HWY_AFTER_NAMESPACE();
+
+#endif
