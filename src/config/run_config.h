@@ -91,7 +91,7 @@ struct OptimizerConfig {
 };
 
 struct DataConfig {
-  std::string data_file_list;   // path as given; empty with mock_data
+  std::string data_file_list;   // the list found for DATA_FILE_LIST; empty with mock_data
   std::string tokenizer_type;   // "HFTokenizer"
   std::string tokenizer_model;  // as given: directory, file or Hugging Face repo id
   std::string tokenizer_path;   // the tokenizer.json it resolved to; empty if absent
@@ -99,6 +99,8 @@ struct DataConfig {
   std::string split = "990,10,0";
   bool shuffle_sample_in_corpus = true;  // the contract's script passes it
   bool blend_sample_in_corpus = false;
+  int64_t tokenizer_vocab_size = 0;  // before padding to ModelConfig::vocab_size
+  std::string index_cache_dir;       // <checkpoints>/.cache/<list's name>/index-cache
 };
 
 struct ScheduleLimits {

@@ -14,17 +14,27 @@ namespace borealis {
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 Environment process_environment();
 
-// Flags beat the environment, the environment beats defaults. Derives what is derived, resolves the
-// tokenizer and the data list, validates, and throws one Error(kConfig) that lists every problem
-// found, one a line. Requests for help throw HelpRequested.
-RunConfig load_run_config(const Environment& environment,
-                          const std::vector<std::string>& arguments);
+// What the caller, and not the user, decides.
+struct LoadOptions {
+  std::string command = "train";         // for the usage line of --help
+  bool needs_data = true;                // false: a missing data list is no problem (`plan`)
+  std::optional<std::string> stamp;      // YYYYmmdd-HHMMSS in the log folder's name; default: now
+  std::optional<std::string> host_name;  // default: this machine's
+};
+
+// Flags beat the environment, the environment beats the model's own defaults, these the table's.
+// Derives what is derived, resolves the tokenizer and the data list, validates, and throws one
+// Error that lists every problem found, one a line: kUsage if all of them are in the command line's
+// form (an unknown flag, a missing value), else kConfig. Requests for help throw HelpRequested.
+RunConfig load_run_config(const Environment& environment, const std::vector<std::string>& arguments,
+                          const LoadOptions& options = {});
 
 struct HelpRequested {
   std::string text;
 };
 
-// The lines of the reference's "ARCHITECTURE" block, and the one-line batch arithmetic summary.
+// The reference's "ARCHITECTURE" block (its title first, then "NAME: value" lines), and its batch
+// arithmetic on one line, followed by two more where the iterations come from a number of tokens.
 std::vector<std::string> architecture_lines(const RunConfig& config);
 std::vector<std::string> batch_lines(const RunConfig& config);
 

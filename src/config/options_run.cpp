@@ -1,0 +1,289 @@
+// Rows of the contract: data, output, machine, and what is refused by name.
+#include <array>
+#include <utility>
+
+#include "config/option_store.h"
+
+namespace borealis {
+namespace {
+
+constexpr double kMaxIterations = 1e15;
+
+void store_log_level(RunConfig& run, const OptionValue& value) {
+  run.log_level = std::get<std::string>(value);
+}
+
+void store_no_progress(RunConfig& run, const OptionValue& value) {
+  run.output.progress = !std::get<bool>(value);
+}
+
+void store_no_save(RunConfig& run, const OptionValue& value) {
+  run.output.save_checkpoints = !std::get<bool>(value);
+}
+
+std::vector<OptionRow> interval_rows() {
+  return {
+      {.variable = "SAVE_INTERVAL",
+       .flags = {"--save-interval"},
+       .type = OptionType::kInteger,
+       .default_text = "50",
+       .help = "iterations between checkpoints; 0: only at the end",
+       .store = store<&RunConfig::limits, &ScheduleLimits::save_interval>,
+       .minimum = 0,
+       .maximum = kMaxIterations},
+      {.variable = "LOG_INTERVAL",
+       .flags = {"--log-interval"},
+       .type = OptionType::kInteger,
+       .default_text = "1",
+       .help = "iterations between lines of the log",
+       .store = store<&RunConfig::limits, &ScheduleLimits::log_interval>,
+       .minimum = 1,
+       .maximum = kMaxIterations},
+      {.variable = "TIMING_LOG_LEVEL",
+       .flags = {"--timing-log-level"},
+       .type = OptionType::kInteger,
+       .default_text = "1",
+       .help = "0: no timer block after a line of the log; 1 and 2: one",
+       .store = store<&RunConfig::limits, &ScheduleLimits::timing_log_level>,
+       .minimum = 0,
+       .maximum = 2},
+      {.variable = "LOG_LEVEL",
+       .flags = {"--log-level"},
+       .type = OptionType::kChoice,
+       .default_text = "INFO",
+       .help = "least important message that is logged",
+       .store = store_log_level,
+       .choices = {"DEBUG", "INFO", "WARNING", "ERROR"}},
+  };
+}
+
+std::vector<OptionRow> folder_rows() {
+  return {
+      {.variable = "CKPT_DIR",
+       .default_note = "checkpoints/<name of the run>",
+       .help = "folder of the checkpoints and of the index cache"},
+      {.variable = "SAVE",
+       .flags = {"--save"},
+       .default_note = "CKPT_DIR",
+       .help = "folder that checkpoints are written to"},
+      {.variable = "LOAD",
+       .flags = {"--load"},
+       .help = "checkpoint to go on from",
+       .not_yet = "going on from a checkpoint is not available yet; unset it"},
+      {.variable = "OVERRIDE_CKPT_OPT_PARAM",
+       .type = OptionType::kAnyValue,
+       .help = "the new schedule beats the checkpoint's",
+       .not_yet = "going on from a checkpoint is not available yet; unset it"},
+      {.flags = {"--run-dir"},
+       .default_note = "logs/<name of the run>/<time>_<ranks>_<host>",
+       .help = "folder of the log, the metrics and the report",
+       .store = store<&RunConfig::output, &OutputConfig::run_dir>,
+       .ours = true},
+      {.flags = {"--no-save"},
+       .type = OptionType::kSwitch,
+       .default_text = "false",
+       .help = "write no checkpoint at all",
+       .store = store_no_save,
+       .ours = true},
+      {.flags = {"--no-progress"},
+       .type = OptionType::kSwitch,
+       .default_text = "false",
+       .help = "no progress line on a terminal",
+       .store = store_no_progress,
+       .ours = true},
+      {.flags = {"--json"},
+       .type = OptionType::kSwitch,
+       .default_text = "false",
+       .help = "one JSON document on the standard output, the log on the standard error",
+       .store = store<&RunConfig::output, &OutputConfig::json>,
+       .ours = true},
+  };
+}
+
+std::vector<OptionRow> tracking_rows() {
+  constexpr std::string_view kNoWandb =
+      "Weights & Biases runs are not available yet; use WANDB_MODE=disabled";
+  constexpr std::string_view kNoProfiler = "this profiler is not available; unset it";
+  constexpr std::string_view kNoDump = "this debugging aid is not available; unset it";
+  return {
+      {.variable = "NO_TENSORBOARD",
+       .type = OptionType::kAnyValue,
+       .help = "no TensorBoard events (none are written yet)"},
+      {.variable = "WANDB_MODE",
+       .default_note = "disabled",
+       .help = "Weights & Biases",
+       .accepted = {"disabled"},
+       .not_yet = kNoWandb},
+      {.variable = "WB_PROJECT", .help = "Weights & Biases project; needs WANDB_MODE=disabled"},
+      {.variable = "WANDB_PROJECT", .help = "Weights & Biases project; needs WANDB_MODE=disabled"},
+      {.variable = "DUMP_TOKENS",
+       .type = OptionType::kSwitch,
+       .default_text = "false",
+       .help = "write the tokens of each batch",
+       .accepted = {"false"},
+       .not_yet = kNoDump},
+      {.variable = "DUMP_SKIPPED_ITERS",
+       .type = OptionType::kSwitch,
+       .default_text = "false",
+       .help = "write the batches of skipped iterations",
+       .accepted = {"false"},
+       .not_yet = kNoDump},
+      {.variable = "TORCH_PROFILER_ENABLE",
+       .type = OptionType::kSwitch,
+       .default_text = "false",
+       .help = "PyTorch's profiler",
+       .accepted = {"false"},
+       .not_yet = kNoProfiler},
+      {.variable = "PYINSTRUMENT_PROFILER",
+       .type = OptionType::kSwitch,
+       .default_text = "false",
+       .help = "a Python profiler",
+       .accepted = {"false"},
+       .not_yet = kNoProfiler},
+  };
+}
+
+}  // namespace
+
+OptionGroup data_options() {
+  return {
+      .title = "Data",
+      .rows = {
+          {.variable = "DATA_FILE_LIST",
+           .flags = {"--data-file-list"},
+           .default_text = "ALCF/data-lists/books.txt",
+           .help = "list of data sets, `weight prefix corpus` a line; where <dir>/<machine> does "
+                   "not exist, <dir>/<machine>/<file> falls back to <dir>/<file>"},
+          {.variable = "TOKENIZER_TYPE",
+           .flags = {"--tokenizer-type"},
+           .default_text = "HFTokenizer",
+           .help = "kind of tokenizer",
+           .store = store<&RunConfig::data, &DataConfig::tokenizer_type>,
+           .accepted = {"HFTokenizer"},
+           .not_yet = "only Hugging Face's tokenizer.json is available yet; use HFTokenizer"},
+          {.variable = "TOKENIZER_MODEL",
+           .flags = {"--tokenizer-model"},
+           .default_text = "google/gemma-7B",
+           .help = "a tokenizer.json, a folder that holds one, or a name in the Hugging Face cache",
+           .store = store<&RunConfig::data, &DataConfig::tokenizer_model>},
+          {.flags = {"--mock-data"},
+           .type = OptionType::kSwitch,
+           .default_text = "false",
+           .help = "random tokens from the seed instead of data, for measurements",
+           .store = store<&RunConfig::data, &DataConfig::mock_data>,
+           .ours = true},
+          {.variable = "TRAIN_SPLIT",
+           .type = OptionType::kInteger,
+           .default_text = "990",
+           .help = "share of the documents that is trained on",
+           .minimum = 0,
+           .maximum = 1e12},
+          {.variable = "VAL_SPLIT",
+           .type = OptionType::kInteger,
+           .default_text = "10",
+           .help = "share of the documents for validation",
+           .minimum = 0,
+           .maximum = 1e12},
+          {.variable = "TEST_SPLIT",
+           .type = OptionType::kInteger,
+           .default_text = "0",
+           .help = "share of the documents for the test at the end",
+           .minimum = 0,
+           .maximum = 1e12},
+          {.flags = {"--split"},
+           .default_note = "TRAIN_SPLIT,VAL_SPLIT,TEST_SPLIT",
+           .help = "the three shares at once: 990,10,0"},
+          {.flags = {"--shuffle-sample-in-corpus"},
+           .type = OptionType::kSwitch,
+           .default_text = "true",
+           .help = "shuffle the samples of a corpus over its files",
+           .store = store<&RunConfig::data, &DataConfig::shuffle_sample_in_corpus>},
+          {.flags = {"--blend-sample-in-corpus"},
+           .type = OptionType::kSwitch,
+           .default_text = "false",
+           .help = "mix the files of a corpus by weight instead of one after the other",
+           .store = store<&RunConfig::data, &DataConfig::blend_sample_in_corpus>},
+      }};
+}
+
+OptionGroup output_options() {
+  OptionGroup group{.title = "Output", .rows = interval_rows()};
+  for (OptionRow& row : folder_rows()) group.rows.push_back(std::move(row));
+  for (OptionRow& row : tracking_rows()) group.rows.push_back(std::move(row));
+  return group;
+}
+
+OptionGroup machine_options() {
+  return {.title = "Machine",
+          .rows = {
+              {.variable = "OMP_NUM_THREADS",
+               .flags = {"--threads"},
+               .type = OptionType::kCount,
+               .default_note = "the cores that this process may use",
+               .help = "threads of a rank",
+               .store = store<&RunConfig::machine, &MachineConfig::threads>,
+               .minimum = 1,
+               .maximum = 4096,
+               .ours = true},
+              {.variable = "MEMORY_LIMIT",
+               .flags = {"--memory-limit"},
+               .type = OptionType::kBytes,
+               .default_note = "free memory, or the control group's limit if that is less",
+               .help = "memory that the run may plan with, such as 20GiB",
+               .store = store<&RunConfig::machine, &MachineConfig::memory_limit_bytes>,
+               .minimum = 1,
+               .ours = true},
+              {.variable = "BOREALIS_CPU_ISA",
+               .flags = {"--cpu-isa"},
+               .type = OptionType::kChoice,
+               .default_text = "native",
+               .help = "highest instruction set that kernels may use",
+               .store = store<&RunConfig::machine, &MachineConfig::cpu_isa>,
+               .choices = {"native", "avx2", "avx512"},
+               .ours = true},
+              {.variable = "BOREALIS_HOME",
+               .help = "the program's repository: relative paths are looked up there, too "
+                       "(train_alcf.sh sets it)",
+               .ours = true},
+          }};
+}
+
+OptionGroup unavailable_options() {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 27> kFlags = {{
+      {"--lr-finder", "the learning-rate finder is not available yet"},
+      {"--train-range-to-skip", "skipping iterations is not available yet"},
+      {"--train-iters-to-skip", "skipping iterations is not available yet"},
+      {"--rampup-batch-size", "a growing batch is not available; use --global-batch-size"},
+      {"--train-samples", "the length of a run is given by --train-iters or --train-tokens"},
+      {"--lr-warmup-iters", "the warmup is given by --lr-warmup-fraction"},
+      {"--lr-warmup-samples", "the warmup is given by --lr-warmup-fraction"},
+      {"--lr-decay-samples", "the decay length is given by --lr-decay-iters"},
+      {"--lr-decay-tokens", "the decay length is given by --lr-decay-iters"},
+      {"--lr-warmup-tokens", "the warmup is given by --lr-warmup-fraction"},
+      {"--universal-checkpoint", "going on from a checkpoint is not available yet"},
+      {"--override-opt_param-scheduler", "going on from a checkpoint is not available yet"},
+      {"--use-checkpoint-opt_param-scheduler", "going on from a checkpoint is not available yet"},
+      {"--finetune", "going on from a checkpoint is not available yet"},
+      {"--no-load-optim", "going on from a checkpoint is not available yet"},
+      {"--no-load-rng", "going on from a checkpoint is not available yet"},
+      {"--exit-duration-in-mins", "a time limit is not available yet; use --exit-interval"},
+      {"--kill-switch-file", "a kill-switch file is not available; send SIGTERM or SIGINT"},
+      {"--data-path", "data is given by a list; use --data-file-list"},
+      {"--train-data-exact-num-epochs", "the length is given by --train-iters or --train-tokens"},
+      {"--eod-mask-loss", "masking of end-of-document tokens is not available yet"},
+      {"--reset-position-ids", "positions run through the sequence; resetting is not available"},
+      {"--reset-attention-mask", "attention across documents cannot be switched off yet"},
+      {"--start-weight-decay", "weight decay is constant; use --weight-decay"},
+      {"--end-weight-decay", "weight decay is constant; use --weight-decay"},
+      {"--log-params-norm", "norms of the parameters are not logged yet"},
+      {"--tensorboard-dir", "TensorBoard events are not written yet"},
+  }};
+  OptionGroup group{.title = "Not available", .rows = {}};
+  for (const auto& [flag, reason] : kFlags) {
+    group.rows.push_back(
+        {.flags = {flag}, .type = OptionType::kUnavailable, .help = reason, .not_yet = reason});
+  }
+  return group;
+}
+
+}  // namespace borealis

@@ -1,0 +1,188 @@
+#include <fmt/format.h>
+
+#include <set>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "config/derive.h"
+
+namespace borealis {
+namespace {
+
+bool is_infinite_style(LrDecayStyle style) {
+  return style == LrDecayStyle::kInfiniteCosine ||
+         style == LrDecayStyle::kInfiniteInverseSquareRoot;
+}
+
+void validate_infinite_style(const Settings& settings, const ScheduleConfig& schedule,
+                             Problems& problems) {
+  const std::string style = settings.text("LR_DECAY_STYLE");
+  if (schedule.min_learning_rate <= 0) {
+    problems.settings.push_back(
+        fmt::format("LR_DECAY_STYLE={} falls by a logarithm and needs --min-lr above 0", style));
+  }
+  if (schedule.constant_learning_rate <= schedule.min_learning_rate ||
+      schedule.constant_learning_rate > schedule.learning_rate) {
+    problems.settings.push_back(fmt::format(
+        "LR_DECAY_STYLE={} needs --min-lr < --constant-lr <= LR, not {} < {} <= {}", style,
+        schedule.min_learning_rate, schedule.constant_learning_rate, schedule.learning_rate));
+  }
+  const double parts =
+      schedule.warmup_fraction + schedule.cooldown_fraction + schedule.constant_fraction;
+  if (parts >= 1) {
+    problems.settings.push_back(
+        fmt::format("LR_DECAY_STYLE={}: warmup, --cooldown-fraction and --constant-fraction add up "
+                    "to {}, which leaves nothing for the last fall; lower one of them",
+                    style, parts));
+  }
+}
+
+void validate_schedule(const Settings& settings, const ScheduleConfig& schedule,
+                       Problems& problems) {
+  if (schedule.min_learning_rate > schedule.learning_rate) {
+    problems.settings.push_back(fmt::format("{} is above {}; the learning rate would rise",
+                                            settings.spelled("--min-lr"), settings.spelled("LR")));
+  }
+  if (schedule.warmup_fraction >= 1) {
+    problems.settings.push_back(
+        fmt::format("{} must be below 1: the warmup has to end before the "
+                    "decay does",
+                    settings.spelled("LR_WARMUP_FRAC")));
+  }
+  if (is_infinite_style(schedule.decay_style)) {
+    validate_infinite_style(settings, schedule, problems);
+  }
+  if (schedule.constant_plus_cooldown && schedule.decay_style != LrDecayStyle::kConstant) {
+    problems.settings.push_back(
+        fmt::format("--lr_constant_plus_cooldown needs LR_DECAY_STYLE=constant, not {}",
+                    settings.text("LR_DECAY_STYLE")));
+  }
+}
+
+void validate_optimizer(const Settings& settings, const OptimizerConfig& optimizer,
+                        Problems& problems) {
+  if (optimizer.beta1 >= 1) {
+    problems.settings.push_back(fmt::format("{} must be below 1", settings.spelled("ADAM_BETA1")));
+  }
+  if (optimizer.beta2 >= 1) {
+    problems.settings.push_back(fmt::format("{} must be below 1", settings.spelled("ADAM_BETA2")));
+  }
+  if (optimizer.eps <= 0) {
+    problems.settings.push_back(
+        fmt::format("{} must be above 0: an unused parameter would be divided by it",
+                    settings.spelled("ADAM_EPS")));
+  }
+}
+
+void validate_tracking(const Settings& settings, Problems& problems) {
+  if (settings.text("WANDB_MODE") == "disabled") return;
+  for (const std::string_view project : {"WB_PROJECT", "WANDB_PROJECT"}) {
+    if (!settings.given(project)) continue;
+    problems.settings.push_back(
+        fmt::format("{}: Weights & Biases runs are not available yet; unset it or set "
+                    "WANDB_MODE=disabled",
+                    settings.spelled(project)));
+  }
+}
+
+// Flags that lose against the script's own values in the reference trainer, and win here.
+void note_winning_flags(const Settings& settings, RunConfig& run) {
+  for (const auto& [flag, variable] : settings.beaten()) {
+    run.notes.push_back(fmt::format("{} beats {} (a flag beats the environment)", flag, variable));
+  }
+  std::vector<std::string> winners;
+  for (const auto& [key, setting] : settings.all()) {
+    const OptionRow& row = *setting.row;
+    if (setting.source != Source::kFlag || row.ours || row.flag_wins_in_reference) continue;
+    if (!row.variable.empty()) winners.push_back(setting.spelled);
+  }
+  if (winners.empty()) return;
+  run.notes.push_back(
+      fmt::format("taken from flags: {} (the reference's script would override "
+                  "them with its own values)",
+                  fmt::join(winners, ", ")));
+}
+
+void note_model(const Settings& settings, RunConfig& run) {
+  if (!settings.given("MODEL_ARCH")) {
+    run.notes.push_back(
+        "MODEL_ARCH is unset: training a small model of this machine's size; the reference's "
+        "default is the 7B, asked for by MODEL_ARCH=7B");
+  } else {
+    run.notes.push_back(fmt::format("{}: {}", settings.spelled("MODEL_ARCH"), run.model.note));
+  }
+  if (run.model.init_style == InitStyle::kAsRun) {
+    run.notes.push_back(fmt::format(
+        "initial weights as the reference really makes them: embedding std {:.6f}, like the other "
+        "matrices; its flags ask for 0.632456 (--init meant)",
+        run.model.init_method_std));
+  }
+}
+
+}  // namespace
+
+void validate(const Settings& settings, const RunConfig& run, Problems& problems) {
+  validate_schedule(settings, run.schedule, problems);
+  validate_optimizer(settings, run.optimizer, problems);
+  validate_tracking(settings, problems);
+}
+
+void validate_hosts(const Settings& settings, Problems& problems) {
+  const std::string_view key = settings.given("HOSTFILE") ? "HOSTFILE" : "PBS_NODEFILE";
+  if (!settings.given(key)) return;
+  try {
+    std::istringstream lines(read_text_file(settings.text(key)));
+    std::set<std::string> hosts;  // a scheduler may list a host once a slot
+    for (std::string host; lines >> host; lines.ignore(1 << 20, '\n')) {
+      if (host.starts_with('#')) continue;
+      hosts.insert(host);
+    }
+    if (hosts.size() > 1) {
+      problems.settings.push_back(
+          fmt::format("{} lists {} hosts; runs over several hosts are not available yet, use one",
+                      settings.spelled(key), hosts.size()));
+    }
+  } catch (const Error& error) {
+    problems.settings.push_back(fmt::format("{}: {}", settings.spelled(key), error.what()));
+  }
+}
+
+void note_differences(const Settings& settings, RunConfig& run) {
+  note_model(settings, run);
+  note_winning_flags(settings, run);
+  if (settings.given("CLIP_GRAD") && run.optimizer.max_grad_norm != 1.0) {
+    run.notes.push_back(fmt::format("{} is honoured; the reference always clips at 1.0",
+                                    settings.spelled("CLIP_GRAD")));
+  }
+  if (run.schedule.constant_plus_cooldown) {
+    run.notes.push_back(
+        fmt::format("the cooldown fraction {} is the falling part of the schedule, "
+                    "as in the reference's code; its notes call it the constant "
+                    "part",
+                    run.schedule.constant_plus_cooldown_fraction));
+  }
+  if (settings.has("NO_FLASH_ATTN")) {
+    run.notes.push_back(
+        "NO_FLASH_ATTN only drops _flash from the run's name: attention is exact "
+        "either way");
+  }
+  if (settings.has("NO_TENSORBOARD")) {
+    run.notes.push_back("NO_TENSORBOARD: no TensorBoard events are written by this version anyway");
+  }
+  if (settings.given("ACT_CKPT_NUM_LAYERS") && !run.recompute.enabled) {
+    run.notes.push_back(fmt::format("{} has no effect without USE_ACTIVATION_CHECKPOINTING=1",
+                                    settings.spelled("ACT_CKPT_NUM_LAYERS")));
+  }
+}
+
+void warn_of_look_alikes(const Environment& environment, RunConfig& run) {
+  for (const LookAlike& entry : look_alikes()) {
+    if (const auto value = set_value(environment, entry.variable)) {
+      run.warnings.push_back(fmt::format("{}={} has no effect: nothing reads it; meant is {}",
+                                         entry.variable, *value, entry.instead));
+    }
+  }
+}
+
+}  // namespace borealis
