@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "checkpoint/checkpoint_folder.h"
+#include "checkpoint/run_checkpoints.h"
 #include "data/batch_loader.h"
 #include "kernels/elementwise.h"
 #include "model/parameter_layout.h"
@@ -28,9 +28,10 @@ std::vector<NamedTensor> named_tensors(const ParameterBuffers& parameters) {
   std::vector<NamedTensor> tensors;
   for (const Parameter& parameter : parameters.table->entries()) {
     const auto* first = static_cast<const std::byte*>(parameters.weights);
-    tensors.push_back({parameter.name, parameters.dtype, parameter.shape,
-                       first + bytes_of(*parameters.table, 0) +
-                           parameter.offset * static_cast<int64_t>(dtype_bytes(parameters.dtype))});
+    const int64_t offset_bytes =
+        parameter.offset * static_cast<int64_t>(dtype_bytes(parameters.dtype));
+    tensors.push_back(
+        {parameter.name, parameters.dtype, parameter.shape, first + offset_bytes});
   }
   return tensors;
 }
@@ -103,7 +104,8 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
 }
 
 StepRecord Trainer::train_step(int64_t iteration) {
-  StepRecord record{.iteration = iteration};
+  StepRecord record;
+  record.iteration = iteration;
   record.learning_rate = learning_rate_after(iteration - 1);
   record.next_learning_rate = learning_rate_after(iteration);
   fill_zero(parameters_.gradients, static_cast<size_t>(bytes_of(table_, sizeof(float))));
@@ -205,7 +207,9 @@ void Trainer::validate_at_end(const TrainerEvents& events, int64_t iteration) {
 
 std::string Trainer::save(int64_t iteration) {
   return save_checkpoint(config_.output.checkpoint_dir, iteration, config_.model,
-                         named_tensors(parameters_), config_.data.tokenizer_path);
+                         named_tensors(parameters_),
+                         {.tokenizer_path = config_.data.tokenizer_path})
+      .string();
 }
 
 double Trainer::learning_rate_after(int64_t iterations) const {

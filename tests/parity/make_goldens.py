@@ -7,7 +7,7 @@
 A golden is one small random model and what the peer computes with it, for fp32 and for bf16:
 
   config.json          Hugging Face form, older key names (both transformers 4 and 5 read them)
-  weights.safetensors  BF16; the values are exact in bf16, so both precisions start from one point
+  model.safetensors  BF16; the values are exact in bf16, so both precisions start from one point
   golden.safetensors
     tokens             I32 [n, B, T+1]    micro-batches; input is [:, :, :-1], target [:, :, 1:]
     logits             F32 [B, T, V]      of micro-batch 0
@@ -99,7 +99,11 @@ def build_model(config):
     hf_config = transformers.AutoConfig.for_model(**arguments)
     hf_config._attn_implementation = "eager"
     model_class = getattr(transformers, config["architectures"][0])
-    return model_class(hf_config).float().train()
+    model = model_class(hf_config).float().train()
+    # transformers hands pad_token_id to the embedding, which then keeps no gradient for that row;
+    # in pretraining every id is an ordinary token.
+    model.model.embed_tokens.padding_idx = None
+    return model
 
 
 def random_weights(model, seed):
@@ -240,7 +244,7 @@ def write_golden(name):
     weights, golden = make_golden(name)
     (folder / "config.json").write_text(json.dumps(full_config(name), indent=2) + "\n")
     (folder / "meta.json").write_text(json.dumps(meta(name), indent=2) + "\n")
-    for file, tensors in (("weights", weights), ("golden", golden)):
+    for file, tensors in (("model", weights), ("golden", golden)):
         path = folder / f"{file}.safetensors"
         path.write_bytes(safetensors.torch.save(tensors, metadata={"format": "pt"}))
     size = sum(path.stat().st_size for path in folder.iterdir())
@@ -263,13 +267,13 @@ def check_golden(name):
     problems = []
     if json.loads((folder / "config.json").read_text()) != full_config(name):
         problems.append(f"{name}: config.json differs from this script's table")
-    for file, tensors in zip(("weights", "golden"), make_golden(name)):
+    for file, tensors in zip(("model", "golden"), make_golden(name)):
         old = safetensors.torch.load_file(folder / f"{file}.safetensors")
         if old.keys() != tensors.keys():
             problems.append(f"{name}/{file}: tensors differ: {sorted(old.keys() ^ tensors.keys())}")
         for key in sorted(old.keys() & tensors.keys()):
             problems += compare(f"{name}/{file}: {key}", old[key], tensors[key],
-                                0.0 if file == "weights" else tolerance(key))
+                                0.0 if file == "model" else tolerance(key))
     return problems
 
 

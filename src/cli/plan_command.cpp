@@ -1,0 +1,50 @@
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/units.h"
+#include "cli/command.h"
+#include "cli/run_setup.h"
+#include "config/run_config_loader.h"
+#include "planner/planner.h"
+
+namespace borealis {
+
+int run_plan_command(const std::vector<std::string>& arguments) {
+  LoadOptions options;
+  options.command = "plan";
+  options.needs_data = false;
+  RunConfig config;
+  try {
+    config = load_run_config(process_environment(), arguments, options);
+  } catch (const HelpRequested& help) {
+    fmt::print("{}", help.text);
+    return 0;
+  }
+  log_open(LogStream::kStderr, config.log_level);
+  const int threads = prepare_machine(config);
+  const Prediction prediction =
+      predict(config, threads, planned_data_bytes(config), resident_bytes());
+  if (config.output.json) {
+    fmt::print("{}\n", prediction_json(config, prediction));
+    return 0;
+  }
+  for (const std::string& line : architecture_lines(config)) fmt::print("{}\n", line);
+  if (!config.model.note.empty()) fmt::print("note: {}\n", config.model.note);
+  fmt::print("\nparameters         {}  ({:.2f} B)\n", format_count(prediction.parameters),
+             static_cast<double>(prediction.parameters) * 1e-9);
+  fmt::print("FLOPs per token    {}  ({})\n",
+             format_count(static_cast<int64_t>(prediction.flops_per_token)), kFlopsFormulaName);
+  fmt::print("\nmemory\n{}\n", memory_table(prediction, config.dtype));
+  if (prediction.fits) {
+    fmt::print("It fits.\n");
+    return 0;
+  }
+  fmt::print("It does not fit.");
+  const std::vector<std::string> ways = ways_to_fit(config, prediction, threads);
+  fmt::print("{}\n", ways.empty() ? "" : " Any one of these makes it fit:");
+  for (const std::string& way : ways) fmt::print("  {}\n", way);
+  return 0;
+}
+
+}  // namespace borealis

@@ -1,0 +1,29 @@
+#include "cli/run_setup.h"
+
+#include <omp.h>
+
+#include "base/process.h"
+#include "data/batch_loader.h"
+#include "kernels/cpu_isa.h"
+
+namespace borealis {
+
+int prepare_machine(const RunConfig& config) {
+  limit_cpu_isa(config.machine.cpu_isa);
+  const int threads =
+      config.machine.threads > 0 ? static_cast<int>(config.machine.threads) : usable_cores();
+  omp_set_num_threads(threads);
+  omp_set_dynamic(0);
+  return threads;
+}
+
+int64_t planned_data_bytes(const RunConfig& config) {
+  if (!config.data.mock_data && config.data.data_file_list.empty()) {
+    RunConfig without_list = config;
+    without_list.data.mock_data = true;
+    return planned_data_bytes(without_list);
+  }
+  return data_memory_bytes(config, describe_data(config));
+}
+
+}  // namespace borealis

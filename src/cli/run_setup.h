@@ -1,0 +1,16 @@
+// What the commands that take a RunConfig do first.
+#pragma once
+
+#include <cstdint>
+
+#include "config/run_config.h"
+
+namespace borealis {
+
+// Limits the instruction set if asked to and sets the number of OpenMP threads, which it returns.
+int prepare_machine(const RunConfig& config);
+
+// Bytes of the sample index and the batches; of the batches alone where the data list is absent.
+int64_t planned_data_bytes(const RunConfig& config);
+
+}  // namespace borealis

@@ -1,0 +1,164 @@
+#include "planner/planner.h"
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/units.h"
+
+namespace borealis {
+namespace {
+
+// The plan is good to a few per cent and the kernel wants some room: a run that would fill the last
+// byte does not fit.
+constexpr double kReserve = 0.02;
+
+bool fits_within(int64_t bytes, const MemoryLimit& limit) {
+  return static_cast<double>(bytes) <= (1.0 - kReserve) * static_cast<double>(limit.bytes);
+}
+
+int64_t total_of(const RunConfig& config, const Prediction& like, int threads) {
+  return plan_memory(config, threads, like.memory.data_bytes, like.memory.program_bytes)
+      .total_bytes();
+}
+
+RunConfig with_layers(RunConfig config, int64_t layers) {
+  config.model.num_hidden_layers = layers;
+  config.model.rope_on_layer.resize(static_cast<size_t>(layers));
+  return config;
+}
+
+// The largest value in [1, largest] for which `fits` holds, 0 if none; `fits` is monotone.
+int64_t largest_fitting(int64_t largest, const std::function<bool(int64_t)>& fits) {
+  int64_t low = 0, high = largest;
+  while (low < high) {
+    const int64_t middle = (low + high + 1) / 2;
+    if (fits(middle)) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return low;
+}
+
+}  // namespace
+
+Prediction predict(const RunConfig& config, int threads, int64_t data_bytes,
+                   int64_t program_bytes) {
+  Prediction prediction;
+  prediction.parameters = parameter_count(config.model);
+  prediction.flops_per_token = flops_per_token(config.model, config.batch.seq_length);
+  prediction.memory = plan_memory(config, threads, data_bytes, program_bytes);
+  prediction.limit = memory_limit(config.machine.memory_limit_bytes);
+  prediction.fits = fits_within(prediction.memory.total_bytes(), prediction.limit);
+  return prediction;
+}
+
+std::string memory_table(const Prediction& prediction, DType dtype) {
+  std::string table;
+  const auto row = [&](const std::string& name, int64_t bytes) {
+    table += fmt::format("  {:<54} {:>12}\n", name, format_bytes(bytes));
+  };
+  for (const MemoryClass& entry : prediction.memory.classes(dtype)) row(entry.name, entry.bytes);
+  row("total", prediction.memory.total_bytes());
+  row(fmt::format("limit ({})", prediction.limit.source), prediction.limit.bytes);
+  return table;
+}
+
+std::vector<std::string> ways_to_fit(const RunConfig& config, const Prediction& prediction,
+                                     int threads) {
+  std::vector<std::string> ways;
+  const auto try_setting = [&](const std::string& setting, const RunConfig& changed) {
+    const int64_t bytes = total_of(changed, prediction, threads);
+    if (fits_within(bytes, prediction.limit)) {
+      ways.push_back(fmt::format("{} ({})", setting, format_bytes(bytes)));
+    }
+  };
+  if (!config.recompute.enabled) {
+    RunConfig changed = config;
+    changed.recompute = {true, 1};
+    try_setting("USE_ACTIVATION_CHECKPOINTING=1", changed);
+  }
+  if (config.batch.micro_batch_size > 1) {
+    RunConfig changed = config;
+    changed.batch.micro_batch_size = 1;
+    try_setting("MICRO_BATCH=1", changed);
+  }
+  const int64_t layers = largest_fitting(config.model.num_hidden_layers - 1, [&](int64_t n) {
+    return fits_within(total_of(with_layers(config, n), prediction, threads), prediction.limit);
+  });
+  if (layers > 0) {
+    try_setting(fmt::format("NLAYERS={}", layers), with_layers(config, layers));
+  }
+  if (config.batch.seq_length > 1024) {
+    RunConfig changed = config;
+    changed.batch.seq_length = 1024;
+    try_setting("--seq-length 1024", changed);
+  }
+  if (config.model.vocab_size > 32000) {
+    RunConfig changed = config;
+    changed.model.vocab_size = 32000;
+    try_setting("a tokenizer of 32000 entries instead of " +
+                    std::to_string(config.model.vocab_size) + " (TOKENIZER_MODEL)",
+                changed);
+  }
+  return ways;
+}
+
+void require_fit(const RunConfig& config, const Prediction& prediction, int threads) {
+  if (prediction.fits) return;
+  const int64_t total = prediction.memory.total_bytes();
+  std::string problem = fmt::format(
+      "{} needs {}, {} more than the {} that {} allows (2 % of which are kept free)\n{}",
+      config.model.name, format_bytes(total),
+      format_bytes(total - static_cast<int64_t>((1 - kReserve) *
+                                                static_cast<double>(prediction.limit.bytes))),
+      format_bytes(prediction.limit.bytes), prediction.limit.source,
+      memory_table(prediction, config.dtype));
+  std::string remedy;
+  for (const std::string& way : ways_to_fit(config, prediction, threads)) {
+    remedy += fmt::format("\n    {}", way);
+  }
+  problem.pop_back();  // the table's last newline
+  throw Error(ErrorKind::kMemory, problem,
+              remedy.empty() ? "no single setting makes it fit: choose a smaller model, or a machine "
+                               "with more memory"
+                             : "\n  any one of these makes it fit:" + remedy);
+}
+
+std::string prediction_json(const RunConfig& config, const Prediction& prediction) {
+  const ModelConfig& model = config.model;
+  nlohmann::ordered_json classes = nlohmann::ordered_json::array();
+  for (const MemoryClass& entry : prediction.memory.classes(config.dtype)) {
+    classes.push_back({{"name", entry.name}, {"bytes", entry.bytes}});
+  }
+  const nlohmann::ordered_json document = {
+      {"architecture",
+       {{"name", model.name},
+        {"num_hidden_layers", model.num_hidden_layers},
+        {"hidden_size", model.hidden_size},
+        {"num_attention_heads", model.num_attention_heads},
+        {"num_key_value_heads", model.num_key_value_heads},
+        {"head_dim", model.head_dim},
+        {"intermediate_size", model.intermediate_size},
+        {"vocab_size", model.vocab_size},
+        {"seq_length", config.batch.seq_length},
+        {"tie_word_embeddings", model.tie_word_embeddings},
+        {"note", model.note}}},
+      {"parameters", prediction.parameters},
+      {"flops_per_token", prediction.flops_per_token},
+      {"flops_formula", kFlopsFormulaName},
+      {"memory",
+       {{"total_bytes", prediction.memory.total_bytes()},
+        {"limit_bytes", prediction.limit.bytes},
+        {"limit_source", prediction.limit.source},
+        {"classes", classes}}},
+      {"fits", prediction.fits},
+  };
+  return document.dump(2);
+}
+
+}  // namespace borealis

@@ -1,0 +1,38 @@
+// Says before a run what it needs, and refuses what cannot fit. Arithmetic only.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/memory.h"
+#include "config/run_config.h"
+#include "model/accounting.h"
+
+namespace borealis {
+
+struct Prediction {
+  int64_t parameters = 0;
+  double flops_per_token = 0;
+  MemoryPlan memory;
+  MemoryLimit limit;
+  bool fits = false;
+};
+
+// data_bytes: sample index and batches; program_bytes: what is resident already.
+Prediction predict(const RunConfig& config, int threads, int64_t data_bytes, int64_t program_bytes);
+
+// The plan as an aligned table, one class a line, with its total and the limit.
+std::string memory_table(const Prediction& prediction, DType dtype);
+
+// Settings, one a line, each of which alone would make the run fit, with the bytes it would need.
+std::vector<std::string> ways_to_fit(const RunConfig& config, const Prediction& prediction,
+                                     int threads);
+
+// Throws Error(kMemory) with the table, the shortfall and the ways to fit, unless the run fits.
+void require_fit(const RunConfig& config, const Prediction& prediction, int threads);
+
+// The document of `plan --json`.
+std::string prediction_json(const RunConfig& config, const Prediction& prediction);
+
+}  // namespace borealis

@@ -1,0 +1,47 @@
+// A decoder with its parameters and gradients, ready to be run in a test.
+#pragma once
+
+#include <omp.h>
+
+#include <memory>
+#include <vector>
+
+#include "config/run_config.h"
+#include "model/accounting.h"
+#include "model/decoder.h"
+#include "model/parameter_layout.h"
+#include "optim/adamw.h"
+
+namespace borealis::testing {
+
+struct TrainableModel {
+  DecoderShape shape;
+  ParameterTable table;
+  std::vector<std::byte> weights;
+  std::vector<float> gradients;
+  ParameterBuffers parameters;
+  std::unique_ptr<LanguageModel> model;
+
+  TrainableModel(const ModelConfig& config, DType dtype, int64_t B, int64_t T,
+                 RecomputeConfig recompute = {}, int threads = 2)
+      : shape{config, B, T, recompute, product_mode(dtype), threads},
+        table(make_parameter_table(config)),
+        weights(static_cast<size_t>(table.buffer_elements()) * dtype_bytes(dtype)),
+        gradients(static_cast<size_t>(table.buffer_elements())),
+        parameters{&table, dtype, weights.data(), gradients.data()},
+        model(make_language_model(shape, parameters)) {}
+
+  void zero_gradients() { gradients.assign(gradients.size(), 0.0f); }
+};
+
+inline Batch make_batch(const int32_t* tokens, int64_t B, int64_t T) {
+  Batch batch{B, T, {}, {}};
+  for (int64_t b = 0; b < B; ++b) {
+    const int32_t* row = tokens + b * (T + 1);
+    batch.tokens.insert(batch.tokens.end(), row, row + T);
+    batch.targets.insert(batch.targets.end(), row + 1, row + T + 1);
+  }
+  return batch;
+}
+
+}  // namespace borealis::testing
