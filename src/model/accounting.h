@@ -15,10 +15,12 @@ namespace borealis {
 int64_t parameter_count(const ModelConfig& model);
 
 // The reference's language-model formula, forward and backward, per token (contract section 6.2):
-//   6 [L (2 D H C + 2 D K C + 3 D F + 2 H C s) + V D]
+//   6 [L (2 D H C + 2 D K C + 3 D F + 2 H C T) + V D]
 // Attention is counted over the full square of the sequence, recomputation is not counted.
 double flops_per_token(const ModelConfig& model, int64_t seq_length);
 inline constexpr const char* kFlopsFormulaName = "LM formula of Megatron-DeepSpeed";
+inline constexpr const char* kFlopsFormula =
+    "F = 6 [L (2had + 2hkd + 3hf + 2ads) + Vh]";
 
 // Optimizer state: bytes a parameter element, as the optimizer takes them (master weights and two
 // moments; a model in fp32 is its own master).

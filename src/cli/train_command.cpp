@@ -1,0 +1,218 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/process.h"
+#include "base/units.h"
+#include "cli/command.h"
+#include "cli/run_setup.h"
+#include "cli/sample_text.h"
+#include "config/run_config_json.h"
+#include "config/run_config_loader.h"
+#include "data/batch_loader.h"
+#include "kernels/cpu_isa.h"
+#include "kernels/gemm_rate.h"
+#include "planner/planner.h"
+#include "telemetry/iteration_line.h"
+#include "telemetry/metrics_file.h"
+#include "telemetry/progress.h"
+#include "telemetry/run_report.h"
+#include "telemetry/run_summary.h"
+#include "train/trainer.h"
+
+namespace borealis {
+namespace {
+
+constexpr double kGemmMeasurementSeconds = 0.3;
+
+void log_lines(const std::vector<std::string>& lines) {
+  for (const std::string& line : lines) log_info(line);
+}
+
+void log_configuration(const RunConfig& config, const Prediction& prediction,
+                       const DataDescription& data, int threads) {
+  for (const std::string& warning : config.warnings) log_warning(warning);
+  log_lines(config.notes);
+  log_info(fmt::format("kernels: {}; {} threads", cpu_isa_description(), threads));
+  log_lines(batch_lines(config));
+  log_lines(architecture_lines(config));
+  if (!config.model.note.empty()) log_info(config.model.note);
+  log_info(fmt::format("Number of parameters in model: {}", prediction.parameters));
+  log_info(fmt::format("data: {}", data_description_text(data)));
+  log_info(fmt::format("memory plan\n{}", memory_table(prediction, config.dtype)));
+}
+
+// Makes the run's folder and what is known of it before the first step.
+void open_run_folder(const RunConfig& config) {
+  const std::filesystem::path folder = config.output.run_dir;
+  borealis::create_directories(folder);
+  const std::filesystem::path log = folder / "output.log";
+  log_add_file(log);
+  write_file_atomically(folder / "config.json", to_json(config).dump(2) + "\n");
+  // logs/latest lists every run's log, the newest last.
+  const std::filesystem::path logs = folder.parent_path().parent_path();
+  if (logs.filename() == "logs") append_text_file(logs / "latest", log.string() + "\n");
+}
+
+// Where the events of a run go: log, metrics, progress.
+class RunObserver {
+ public:
+  explicit RunObserver(const RunConfig& config)
+      : config_(config),
+        line_context_{config.limits.train_iters, config.batch.seq_length},
+        metrics_(config.output.run_dir),
+        progress_(progress_on_stderr(config.limits.train_iters, config.output.progress)) {}
+
+  TrainerEvents events() {
+    TrainerEvents events;
+    events.on_step = [this](const StepRecord& record) { on_step(record); };
+    events.on_validation = [this](const ValidationRecord& record) {
+      metrics_.write(record);
+      log(format_validation(record));
+    };
+    events.on_final_validation = [this](const ValidationRecord& record, int64_t samples,
+                                        const std::string& set) {
+      if (set == "validation") metrics_.write(record);
+      log(format_final_validation(record, samples, set));
+    };
+    events.on_checkpoint = [this](const std::string& folder) {
+      log(fmt::format("saved {}", folder));
+    };
+    return events;
+  }
+
+  const std::vector<StepRecord>& steps() const { return steps_; }
+  double time_to_first_step_s() const { return time_to_first_step_s_; }
+
+ private:
+  void on_step(const StepRecord& record) {
+    if (steps_.empty()) time_to_first_step_s_ = process_age_s() - record.elapsed_ms * 1e-3;
+    steps_.push_back(record);
+    metrics_.write(record);
+    interval_.add(record);
+    if (record.skipped) {
+      log_skipped(record);
+    }
+    if (record.iteration % config_.limits.log_interval == 0) {
+      const IterationLine line = interval_.take();
+      log(format_iteration_line(line, line_context_));
+      const std::string timers = format_timers(line, config_.limits.timing_log_level);
+      if (!timers.empty()) log_debug(timers);
+    }
+    if (const auto line = progress_.log_line()) log_info(*line);
+    progress_.update(record);
+  }
+
+  void log_skipped(const StepRecord& record) {
+    progress_.erase();
+    log_warning(fmt::format("iteration {}: loss {} and gradient norm {} are not both finite; the "
+                            "update was skipped, the {}. of this run",
+                            record.iteration, record.lm_loss, record.grad_norm.value_or(0.0),
+                            record.skipped_iterations));
+  }
+
+  void log(const std::string& text) {
+    progress_.erase();
+    log_info(text);
+  }
+
+  const RunConfig& config_;
+  IterationLineContext line_context_;
+  IterationInterval interval_;
+  MetricsWriter metrics_;
+  Progress progress_;
+  std::vector<StepRecord> steps_;
+  double time_to_first_step_s_ = 0;
+};
+
+GemmRate measure_model_products(const RunConfig& config, int threads) {
+  const DecoderShape shape = decoder_shape(config, threads);
+  const std::vector<LinearShape> products = {
+      shape.qkv(), shape.attention_output(), shape.gate_up(), shape.down(),
+      {shape.rows(), config.model.vocab_size, config.model.hidden_size}};
+  return measure_gemm_rate(shape.mode, products, kGemmMeasurementSeconds);
+}
+
+RunSummary summarize(const RunConfig& config, const RunObserver& observer,
+                     const TrainingOutcome& outcome, const Prediction& prediction,
+                     const GemmRate& gemm) {
+  RunSummary summary = start_run_summary(config);
+  summarize_steps(observer.steps(), summary);
+  summary.parameters = prediction.parameters;
+  summary.gemm_tflops = gemm.flops_per_s * 1e-12;
+  summary.gemm_share = summary.tflops / summary.gemm_tflops;
+  summary.gemm_measurement = gemm.description;
+  summary.planned_memory_bytes = prediction.memory.total_bytes();
+  summary.memory_classes = prediction.memory.classes(config.dtype);
+  summary.time_to_first_step_s = observer.time_to_first_step_s();
+  summary.checkpoint = outcome.checkpoint;
+  summary.stopped_by = outcome.stopped_by;
+  summary.isa = cpu_isa_description();
+  summary.flops_per_token = prediction.flops_per_token;
+  summary.flops_formula_name = kFlopsFormulaName;
+  summary.flops_formula = kFlopsFormula;
+  summary.version = fmt::format("{} ({})", BOREALIS_VERSION, BOREALIS_COMMIT);
+  return summary;
+}
+
+int train(const RunConfig& config) {
+  const int threads = prepare_machine(config);
+  const DataDescription data = describe_data(config);
+  const Prediction prediction =
+      predict(config, threads, data_memory_bytes(config, data), resident_bytes());
+  require_fit(config, prediction, threads);
+
+  open_run_folder(config);
+  log_configuration(config, prediction, data, threads);
+  const GemmRate gemm = measure_model_products(config, threads);
+  log_info(fmt::format("GEMM rate: {:.3f} TFLOP/s ({})", gemm.flops_per_s * 1e-12,
+                       gemm.description));
+
+  Trainer trainer(config, threads, gemm.flops_per_s);
+  log_info("[before the start of training step]");
+  RunObserver observer(config);
+  const TrainingOutcome outcome = trainer.run(observer.events());
+  // Taken here: what the report allocates is not training's.
+  const int64_t peak_bytes = peak_resident_bytes();
+
+  RunSummary summary = summarize(config, observer, outcome, prediction, gemm);
+  summary.peak_memory_bytes = peak_bytes;
+  if (const auto sample = sample_text(config, trainer.parameters())) {
+    summary.sample_prompt = sample->prompt;
+    summary.sample_text = sample->text;
+    log_info(fmt::format("sample: {}{}", sample->prompt, sample->text));
+  }
+  summary.wall_time_s = process_age_s();
+  write_run_summary(config.output.run_dir, summary);
+  const ReportPaths report = write_run_report(config.output.run_dir);
+  log_info(fmt::format("{} steps, loss {:.3f} -> {:.3f}, {:.0f} tokens/s, {:.3f} TFLOP/s = {:.0f} % "
+                       "of the GEMM rate, peak memory {} of {} planned",
+                       summary.steps, summary.first_loss, summary.final_loss,
+                       summary.tokens_per_gpu_per_second, summary.tflops,
+                       100 * summary.gemm_share, format_bytes(summary.peak_memory_bytes),
+                       format_bytes(summary.planned_memory_bytes)));
+  log_info(fmt::format("report: {}", report.html.string()));
+  if (config.output.json) fmt::print("{}\n", run_summary_json(summary));
+  return 0;
+}
+
+}  // namespace
+
+int run_train_command(const std::vector<std::string>& arguments) {
+  RunConfig config;
+  try {
+    config = load_run_config(process_environment(), arguments);
+  } catch (const HelpRequested& help) {
+    fmt::print("{}", help.text);
+    return 0;
+  }
+  log_open(config.output.json ? LogStream::kStderr : LogStream::kStdout, config.log_level);
+  return train(config);
+}
+
+}  // namespace borealis

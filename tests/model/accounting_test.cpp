@@ -1,0 +1,97 @@
+#include "model/accounting.h"
+
+#include <gtest/gtest.h>
+
+#include "model/parameter_layout.h"
+#include "support/small_models.h"
+
+namespace borealis {
+namespace {
+
+using testing::report_llama3;
+using testing::report_smollm3;
+using testing::small_llama;
+
+struct Row {
+  int64_t layers;
+  int64_t parameters;
+  double gflop_per_token;  // contract section 6.3
+};
+
+// The performance report's twelve models, to the last digit.
+TEST(Accounting, ReproducesTheReportsLlama3Sizes) {
+  for (const Row& row : {Row{4, 1975544832, 8.342470656}, Row{6, 2176883712, 10.154409984},
+                         Row{8, 2378222592, 11.966349312}, Row{10, 2579561472, 13.778288640},
+                         Row{12, 2780900352, 15.590227968}, Row{14, 2982239232, 17.402167296}}) {
+    const ModelConfig model = report_llama3(row.layers);
+    EXPECT_EQ(parameter_count(model), row.parameters);
+    EXPECT_EQ(make_parameter_table(model).parameter_count(), row.parameters);
+    EXPECT_DOUBLE_EQ(flops_per_token(model, 8192), row.gflop_per_token * 1e9);
+  }
+}
+
+TEST(Accounting, ReproducesTheReportsSmolLm3Sizes) {
+  for (const Row& row : {Row{8, 1673562112, 8.506048512}, Row{10, 1829808128, 9.846128640},
+                         Row{12, 1986054144, 11.186208768}, Row{14, 2142300160, 12.526288896},
+                         Row{16, 2298546176, 13.866369024}, Row{18, 2454792192, 15.206449152}}) {
+    const ModelConfig model = report_smollm3(row.layers);
+    EXPECT_EQ(parameter_count(model), row.parameters);
+    EXPECT_EQ(make_parameter_table(model).parameter_count(), row.parameters);
+    EXPECT_DOUBLE_EQ(flops_per_token(model, 8192), row.gflop_per_token * 1e9);
+  }
+}
+
+TEST(Accounting, TheTableCountsWhatTheFormulaCounts) {
+  for (const bool tied : {false, true}) {
+    ModelConfig model = small_llama();
+    model.tie_word_embeddings = tied;
+    model.head_dim = 14;  // not hidden / heads
+    EXPECT_EQ(make_parameter_table(model).parameter_count(), parameter_count(model));
+  }
+}
+
+RunConfig run_config(const ModelConfig& model) {
+  RunConfig config;
+  config.model = model;
+  config.batch.seq_length = 64;
+  config.batch.micro_batch_size = 2;
+  return config;
+}
+
+TEST(MemoryPlan, EighteenBytesAParameterInBf16AndSixteenInFp32) {
+  RunConfig config = run_config(report_llama3(4));
+  const auto state = [&] {
+    const MemoryPlan plan = plan_memory(config, 2, 0, 0);
+    return plan.weights_bytes + plan.gradients_bytes + plan.optimizer_bytes;
+  };
+  const int64_t elements = make_parameter_table(config.model).buffer_elements();
+  EXPECT_LT(elements - parameter_count(config.model), 32 * 40);  // gaps: under a line a parameter
+  config.dtype = DType::kBF16;
+  EXPECT_EQ(state(), 18 * elements);
+  config.dtype = DType::kF32;
+  EXPECT_EQ(state(), 16 * elements);
+}
+
+TEST(MemoryPlan, RecomputeKeepsOneInputAStretchAndOneStretchOfActivations) {
+  RunConfig config = run_config(small_llama(6));
+  const int64_t all = plan_memory(config, 2, 0, 0).activations_bytes;
+  config.recompute = {true, 1};
+  const int64_t one = plan_memory(config, 2, 0, 0).activations_bytes;
+  config.recompute = {true, 2};
+  const int64_t two = plan_memory(config, 2, 0, 0).activations_bytes;
+  config.recompute = {true, 6};
+  const int64_t six = plan_memory(config, 2, 0, 0).activations_bytes;
+  EXPECT_LT(one, two);
+  EXPECT_LT(two, all);
+  EXPECT_GT(six, all);  // one stretch of everything saves nothing and keeps its input besides
+}
+
+TEST(MemoryPlan, ClassesAddUpToTheTotal) {
+  const MemoryPlan plan = plan_memory(run_config(small_llama()), 2, 1000, 2000);
+  int64_t sum = 0;
+  for (const MemoryClass& entry : plan.classes(DType::kBF16)) sum += entry.bytes;
+  EXPECT_EQ(sum, plan.total_bytes());
+}
+
+}  // namespace
+}  // namespace borealis
