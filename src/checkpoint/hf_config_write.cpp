@@ -1,0 +1,99 @@
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "checkpoint/hf_config.h"
+
+namespace borealis {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kTransformersVersion = "4.55.0";  // whose spelling the keys follow
+constexpr double kDefaultInitializerRange = 0.02;       // transformers' own
+constexpr int64_t kNoRopeInterval = 4;  // unused beside no_rope_layers; the class's default
+
+Json optional_id(std::optional<int64_t> id) { return id ? Json(*id) : Json(nullptr); }
+
+Json eos_ids(const SpecialTokens& tokens) {
+  if (tokens.eos.empty()) return nullptr;
+  return tokens.eos.size() == 1 ? Json(tokens.eos.front()) : Json(tokens.eos);
+}
+
+Json rope_scaling_json(const std::optional<RopeScaling>& scaling) {
+  if (!scaling) return nullptr;
+  return {{"rope_type", "llama3"},
+          {"factor", scaling->factor},
+          {"low_freq_factor", scaling->low_freq_factor},
+          {"high_freq_factor", scaling->high_freq_factor},
+          {"original_max_position_embeddings", scaling->original_max_position_embeddings}};
+}
+
+void add_smollm3_keys(Json& config, const ModelConfig& model) {
+  Json no_rope_layers = Json::array();  // 1: this layer does use RoPE, whatever the key's name
+  Json layer_types = Json::array();
+  for (const bool rope : model.rope_on_layer) {
+    no_rope_layers.push_back(rope ? 1 : 0);
+    layer_types.push_back("full_attention");
+  }
+  config["no_rope_layers"] = no_rope_layers;
+  config["no_rope_layer_interval"] = kNoRopeInterval;
+  config["layer_types"] = layer_types;
+  config["use_sliding_window"] = false;
+  config["sliding_window"] = nullptr;
+  config["max_window_layers"] = model.num_hidden_layers;
+}
+
+}  // namespace
+
+std::string hf_config_text(const ModelConfig& model, const SpecialTokens& tokens, DType dtype) {
+  const bool smollm3 = model.hf_model_type == "smollm3";
+  CHECK(smollm3 || model.hf_model_type == "llama", model.hf_model_type);
+  CHECK(static_cast<int64_t>(model.rope_on_layer.size()) == model.num_hidden_layers);
+  Json config = {
+      {"_name_or_path", model.name},
+      {"architectures", Json::array({smollm3 ? "SmolLM3ForCausalLM" : "LlamaForCausalLM"})},
+      {"model_type", model.hf_model_type},
+      {"vocab_size", model.vocab_size},
+      {"hidden_size", model.hidden_size},
+      {"intermediate_size", model.intermediate_size},
+      {"num_hidden_layers", model.num_hidden_layers},
+      {"num_attention_heads", model.num_attention_heads},
+      {"num_key_value_heads", model.num_key_value_heads},
+      {"head_dim", model.head_dim},
+      {"hidden_act", "silu"},
+      {"rms_norm_eps", model.rms_norm_eps},
+      {"max_position_embeddings", model.max_position_embeddings},
+      {"rope_theta", model.rope_theta},
+      {"rope_scaling", rope_scaling_json(model.rope_scaling)},
+      {"attention_bias", false},
+      {"mlp_bias", false},
+      {"attention_dropout", 0.0},
+      {"tie_word_embeddings", model.tie_word_embeddings},
+      {"initializer_range",
+       model.init_method_std > 0 ? model.init_method_std : kDefaultInitializerRange},
+      {"pretraining_tp", 1},
+      {"bos_token_id", optional_id(tokens.bos)},
+      {"eos_token_id", eos_ids(tokens)},
+      {"pad_token_id", optional_id(tokens.pad)},
+      {"use_cache", true},
+      {"torch_dtype", dtype == DType::kF32 ? "float32" : "bfloat16"},
+      {"transformers_version", kTransformersVersion},
+  };
+  if (smollm3) {
+    add_smollm3_keys(config, model);
+  } else {
+    for (const bool rope : model.rope_on_layer) CHECK(rope, "llama has RoPE in every layer");
+  }
+  return config.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string hf_generation_config_text(const SpecialTokens& tokens) {
+  const Json config = {{"_from_model_config", true},
+                       {"bos_token_id", optional_id(tokens.bos)},
+                       {"eos_token_id", eos_ids(tokens)},
+                       {"pad_token_id", optional_id(tokens.pad)},
+                       {"transformers_version", kTransformersVersion}};
+  return config.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace borealis

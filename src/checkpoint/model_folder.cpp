@@ -1,0 +1,139 @@
+#include "checkpoint/model_folder.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "checkpoint/tokenizer_files.h"
+
+namespace borealis {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kWeightsFile = "model.safetensors";
+constexpr const char* kIndexFile = "model.safetensors.index.json";
+
+[[noreturn]] void reject(const fs::path& path, const std::string& problem) {
+  throw Error(ErrorKind::kData, fmt::format("{}: {}", path.string(), problem),
+              "copy or export the model again");
+}
+
+// Shard file to the tensors that the index says are in it.
+std::map<std::string, std::vector<std::string>> read_index(const fs::path& path) {
+  const auto index =
+      nlohmann::json::parse(read_text_file(path), nullptr, /*allow_exceptions=*/false);
+  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
+    reject(path, "is not a JSON object with a weight_map");
+  }
+  std::map<std::string, std::vector<std::string>> shards;
+  for (const auto& [tensor, file] : index["weight_map"].items()) {
+    if (!file.is_string()) reject(path, fmt::format("names no file for tensor {}", tensor));
+    const std::string name = file.get<std::string>();
+    // Weights come from this folder, wherever the index came from.
+    if (name.empty() || name == ".." || name.find('/') != std::string::npos) {
+      reject(path, fmt::format("has '{}' for tensor {}, not a file of its folder", name, tensor));
+    }
+    shards[name].push_back(tensor);
+  }
+  if (shards.empty()) reject(path, "lists no tensors");
+  return shards;
+}
+
+}  // namespace
+
+void save_model(const fs::path& folder, const ModelConfig& model,
+                std::span<const NamedTensor> tensors, const SaveOptions& options) {
+  CHECK(!tensors.empty());
+  const DType dtype = tensors.front().dtype;
+  std::vector<TensorSource> sources;
+  for (const NamedTensor& tensor : tensors) {
+    CHECK(tensor.dtype == dtype, tensor.name);
+    sources.push_back(source_of(tensor));
+  }
+  const bool has_tokenizer = !options.tokenizer_path.empty();
+  const SpecialTokens tokens =
+      has_tokenizer ? read_special_tokens(options.tokenizer_path) : SpecialTokens{};
+  AtomicDirectory target(folder);
+  const fs::path& partial = target.partial_path();
+  write_sharded_safetensors(partial, sources, options.max_shard_bytes);
+  write_file_atomically(partial / "config.json", hf_config_text(model, tokens, dtype));
+  write_file_atomically(partial / "generation_config.json", hf_generation_config_text(tokens));
+  if (has_tokenizer) copy_tokenizer_files(options.tokenizer_path, partial);
+  target.commit();
+}
+
+ModelConfig load_model_config(const fs::path& folder) {
+  const fs::path path = folder / "config.json";
+  return parse_hf_config(read_text_file(path), path);
+}
+
+SpecialTokens load_special_tokens(const fs::path& folder) {
+  fs::path path = folder / "generation_config.json";
+  if (!fs::exists(path)) path = folder / "config.json";
+  return parse_hf_special_tokens(read_text_file(path), path);
+}
+
+ModelWeights::ModelWeights(const fs::path& folder) : folder_(folder) {
+  if (fs::exists(folder / kWeightsFile)) {
+    files_.push_back(std::make_unique<SafetensorsFile>(folder / kWeightsFile));
+    for (const TensorView& tensor : files_.back()->tensors()) tensors_[tensor.name] = &tensor;
+  } else if (fs::exists(folder / kIndexFile)) {
+    open_shards(folder / kIndexFile);
+  } else {
+    throw Error(ErrorKind::kFile,
+                fmt::format("{} has neither {} nor {}", folder.string(), kWeightsFile, kIndexFile),
+                "give the folder of a model in safetensors form");
+  }
+}
+
+void ModelWeights::open_shards(const fs::path& index_path) {
+  for (const auto& [file, names] : read_index(index_path)) {
+    if (!fs::exists(folder_ / file)) {
+      reject(index_path, fmt::format("lists {}, which is not there", file));
+    }
+    files_.push_back(std::make_unique<SafetensorsFile>(folder_ / file));
+    for (const std::string& name : names) tensors_[name] = &files_.back()->at(name);
+  }
+}
+
+const TensorView* ModelWeights::find(std::string_view name) const {
+  const auto found = tensors_.find(std::string(name));
+  return found == tensors_.end() ? nullptr : found->second;
+}
+
+std::vector<std::string> ModelWeights::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : tensors_) names.push_back(name);
+  std::ranges::sort(names);
+  return names;
+}
+
+const TensorView& ModelWeights::require(std::string_view name,
+                                        std::span<const int64_t> shape) const {
+  const TensorView* tensor = find(name);
+  if (tensor == nullptr) reject(folder_, fmt::format("has no tensor {}", name));
+  if (!std::ranges::equal(tensor->shape, shape)) {
+    reject(folder_, fmt::format("has tensor {} of shape [{}] where config.json asks for [{}]", name,
+                                fmt::join(tensor->shape, ", "), fmt::join(shape, ", ")));
+  }
+  return *tensor;
+}
+
+void ModelWeights::read(std::string_view name, std::span<const int64_t> shape,
+                        std::span<float> out) const {
+  copy_tensor(require(name, shape), out);
+}
+
+void ModelWeights::read(std::string_view name, std::span<const int64_t> shape,
+                        std::span<bf16> out) const {
+  copy_tensor(require(name, shape), out);
+}
+
+}  // namespace borealis

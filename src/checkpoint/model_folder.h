@@ -1,0 +1,63 @@
+// A model in a folder as Hugging Face tools read it: safetensors, config.json,
+// generation_config.json and the tokenizer's files.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "checkpoint/hf_config.h"
+#include "checkpoint/named_tensor.h"
+#include "checkpoint/safetensors_file.h"
+#include "checkpoint/safetensors_writer.h"
+#include "config/run_config.h"
+
+namespace borealis {
+
+struct SaveOptions {
+  std::string tokenizer_path;  // tokenizer.json to ship with the model; empty: none
+  int64_t max_shard_bytes = kMaxShardBytes;
+};
+
+// Writes the model to `folder`, which is replaced as a whole: everything goes to
+// "<folder>.partial.<pid>" first, is flushed to the disk, and takes the name only then. On any
+// failure (a full disk, say) `folder` keeps what it had and the partial folder is removed.
+// `tensors` are what config.json promises, without lm_head.weight where the head is tied. All are
+// of one dtype. Throws Error(kFile).
+void save_model(const std::filesystem::path& folder, const ModelConfig& model,
+                std::span<const NamedTensor> tensors, const SaveOptions& options);
+
+// From the folder's config.json.
+ModelConfig load_model_config(const std::filesystem::path& folder);
+// From its generation_config.json, else config.json.
+SpecialTokens load_special_tokens(const std::filesystem::path& folder);
+
+// The weights of such a folder, mapped: one file or the shards that its index lists.
+class ModelWeights {
+ public:
+  // Throws Error(kFile) if there are no weights, Error(kData) if a file or the index is corrupt or
+  // they contradict each other.
+  explicit ModelWeights(const std::filesystem::path& folder);
+
+  const TensorView* find(std::string_view name) const;  // nullptr where absent
+  std::vector<std::string> names() const;               // sorted
+  // Copies a tensor of this shape into `out`, converting from F32, F16 or BF16. Error(kData) names
+  // the tensor that is missing, or is of another shape or of a dtype that is no weight.
+  void read(std::string_view name, std::span<const int64_t> shape, std::span<float> out) const;
+  void read(std::string_view name, std::span<const int64_t> shape, std::span<bf16> out) const;
+
+ private:
+  void open_shards(const std::filesystem::path& index_path);
+  const TensorView& require(std::string_view name, std::span<const int64_t> shape) const;
+
+  std::filesystem::path folder_;
+  std::vector<std::unique_ptr<SafetensorsFile>> files_;
+  std::unordered_map<std::string, const TensorView*> tensors_;
+};
+
+}  // namespace borealis

@@ -1,0 +1,56 @@
+// Reads a safetensors file (github.com/huggingface/safetensors):
+//   u64 n | n bytes of JSON {"name": {"dtype", "shape", "data_offsets": [begin, end]}, ...} | data
+// The file is mapped; views stay valid for the life of the object.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/file.h"
+#include "checkpoint/safetensors_dtype.h"
+
+namespace borealis {
+
+struct TensorView {
+  std::string name;
+  StoredDType dtype = StoredDType::kF32;
+  std::vector<int64_t> shape;        // row-major; empty for a scalar
+  std::span<const std::byte> bytes;  // little-endian, aligned to nothing
+
+  int64_t element_count() const;
+};
+
+class SafetensorsFile {
+ public:
+  // Throws Error(kFile) if `path` cannot be read and Error(kData), which says what is wrong with
+  // it, unless the file is valid as a whole: the header is JSON with known keys and dtypes, no name
+  // appears twice, and the tensors fill the rest of the file without a hole or an overlap.
+  explicit SafetensorsFile(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return file_.path(); }
+  std::span<const TensorView> tensors() const { return tensors_; }  // in the order of their bytes
+  const TensorView* find(std::string_view name) const;              // nullptr where absent
+  const TensorView& at(std::string_view name) const;                // Error(kData) where absent
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+
+ private:
+  MappedFile file_;
+  std::vector<TensorView> tensors_;
+  std::unordered_map<std::string, size_t> index_;
+  std::map<std::string, std::string> metadata_;
+};
+
+// Copies a tensor of F32, F16 or BF16 into memory of its element count (CHECKed), converting to the
+// type of `out`; to bf16 rounds to nearest even. Throws Error(kData) for any other dtype.
+void copy_tensor(const TensorView& tensor, std::span<float> out);
+void copy_tensor(const TensorView& tensor, std::span<bf16> out);
+
+}  // namespace borealis
