@@ -1,0 +1,154 @@
+#include "kernels/head_loss.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "base/random.h"
+
+namespace borealis {
+namespace {
+
+template <typename T>
+std::vector<T> random_values(int64_t size, uint64_t stream, double scale) {
+  const RandomStream random(5, stream);
+  std::vector<T> values(static_cast<size_t>(size));
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] = T(static_cast<float>(scale * random.normal(i)));
+  }
+  return values;
+}
+
+// Plain softmax over the whole vocabulary, in double.
+template <typename T>
+struct Naive {
+  double loss = 0;
+  std::vector<double> dx, dw;
+
+  Naive(const HeadShape& s, const HeadOperands<T>& in, double scale) {
+    const auto [R, D, V] = s;
+    dx.assign(static_cast<size_t>(R * D), 0);
+    dw.assign(static_cast<size_t>(V * D), 0);
+    for (int64_t r = 0; r < R; ++r) {
+      std::vector<double> logits(static_cast<size_t>(V), 0);
+      double sum = 0;
+      for (int64_t v = 0; v < V; ++v) {
+        double& logit = logits[static_cast<size_t>(v)];
+        for (int64_t d = 0; d < D; ++d) {
+          logit += static_cast<double>(static_cast<float>(in.x[r * D + d])) *
+                   static_cast<double>(static_cast<float>(in.weight[v * D + d]));
+        }
+        sum += std::exp(logit);
+      }
+      loss += std::log(sum) - logits[static_cast<size_t>(in.targets[r])];
+      for (int64_t v = 0; v < V; ++v) {
+        const double g = scale * (std::exp(logits[static_cast<size_t>(v)]) / sum -
+                                  (v == in.targets[r] ? 1.0 : 0.0));
+        for (int64_t d = 0; d < D; ++d) {
+          dx[static_cast<size_t>(r * D + d)] +=
+              g * static_cast<double>(static_cast<float>(in.weight[v * D + d]));
+          dw[static_cast<size_t>(v * D + d)] +=
+              g * static_cast<double>(static_cast<float>(in.x[r * D + d]));
+        }
+      }
+    }
+  }
+};
+
+template <typename A, typename B>
+double relative_distance(const std::vector<A>& got, const std::vector<B>& expected) {
+  double distance = 0, length = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    const double g = static_cast<double>(static_cast<float>(got[i]));
+    distance += (g - expected[i]) * (g - expected[i]);
+    length += expected[i] * expected[i];
+  }
+  return std::sqrt(distance / length);
+}
+
+template <typename T>
+void expect_agreement(ProductMode mode, const HeadShape& s, double dx_bound, double dw_bound) {
+  const auto x = random_values<T>(s.rows * s.hidden_size, 1, 1.0);
+  const auto w = random_values<T>(s.vocab_size * s.hidden_size, 2, 0.3);
+  const RandomStream random(5, 9);
+  std::vector<int32_t> targets(static_cast<size_t>(s.rows));
+  for (size_t i = 0; i < targets.size(); ++i) {
+    targets[i] = static_cast<int32_t>(random.below(i, static_cast<uint32_t>(s.vocab_size)));
+  }
+  targets[0] = 0;
+  targets.back() = static_cast<int32_t>(s.vocab_size - 1);
+  const HeadOperands<T> in{x.data(), w.data(), targets.data()};
+  const Naive<T> naive(s, in, 0.25);
+
+  std::vector<T> dx(x.size());
+  std::vector<float> dw(w.size(), 0.0f);
+  std::vector<float> scratch(static_cast<size_t>(head_scratch_floats(mode, s)), std::nanf(""));
+  LinearEngine engine(mode, nullptr);
+  const double loss = head_loss_forward_backward(engine, s, in, 0.25f, dx.data(), dw.data(),
+                                                 scratch.data());
+  EXPECT_NEAR(loss, naive.loss, 1e-6 * naive.loss);
+  EXPECT_EQ(head_loss_forward(engine, s, in, scratch.data()), loss);
+  EXPECT_LT(relative_distance(dx, naive.dx), dx_bound);
+  EXPECT_LT(relative_distance(dw, naive.dw), dw_bound);
+
+  // A second call adds to the weight's gradient and overwrites that of x.
+  head_loss_forward_backward(engine, s, in, 0.25f, dx.data(), dw.data(), scratch.data());
+  for (float& value : dw) value *= 0.5f;
+  EXPECT_LT(relative_distance(dx, naive.dx), dx_bound);
+  EXPECT_LT(relative_distance(dw, naive.dw), dw_bound);
+}
+
+// Rows beyond a token chunk, a vocabulary beyond a block, and neither.
+const HeadShape kShapes[] = {{5, 7, 11}, {40, 24, 131}, {1100, 8, 300}};
+
+TEST(HeadLoss, Fp32AgreesWithAPlainSoftmax) {
+  for (const HeadShape& s : kShapes) {
+    expect_agreement<float>(ProductMode::kF32, s, 3e-6, 3e-6);
+  }
+}
+
+TEST(HeadLoss, WidenedBf16AgreesWithAPlainSoftmax) {
+  for (const HeadShape& s : kShapes) {
+    // dx is rounded once to 8 bits; dw stays in f32 all the way
+    expect_agreement<bf16>(ProductMode::kBF16WidenedToF32, s, 0x1p-8, 3e-6);
+  }
+}
+
+TEST(HeadLoss, NativeBf16AgreesWithAPlainSoftmax) {
+  if (product_mode(DType::kBF16) != ProductMode::kBF16Native) {
+    GTEST_SKIP() << "this CPU has no bf16 products";
+  }
+  for (const HeadShape& s : kShapes) {
+    expect_agreement<bf16>(ProductMode::kBF16Native, s, 0x1p-7, 0x1p-7);  // logits' gradient in bf16
+  }
+}
+
+// Vocabularies of several blocks, as wide models have them.
+TEST(HeadLoss, BlocksOfTheVocabularyAddUp) {
+  expect_agreement<float>(ProductMode::kF32, {12, 4, 8200}, 3e-6, 3e-6);
+  expect_agreement<bf16>(ProductMode::kBF16WidenedToF32, {6, 32768, 200}, 0x1p-8, 3e-6);
+}
+
+TEST(HeadLoss, LogitsAreThePlainProduct) {
+  const HeadShape s{9, 6, 40};
+  const auto x = random_values<float>(s.rows * s.hidden_size, 1, 1.0);
+  const auto w = random_values<float>(s.vocab_size * s.hidden_size, 2, 1.0);
+  std::vector<float> logits(static_cast<size_t>(s.rows * s.vocab_size));
+  std::vector<float> scratch(static_cast<size_t>(head_scratch_floats(ProductMode::kF32, s)));
+  LinearEngine engine(ProductMode::kF32, nullptr);
+  head_logits(engine, s, x.data(), w.data(), logits.data(), scratch.data());
+  for (int64_t r = 0; r < s.rows; ++r) {
+    for (int64_t v = 0; v < s.vocab_size; ++v) {
+      double sum = 0;
+      for (int64_t d = 0; d < s.hidden_size; ++d) {
+        sum += static_cast<double>(x[static_cast<size_t>(r * s.hidden_size + d)]) *
+               static_cast<double>(w[static_cast<size_t>(v * s.hidden_size + d)]);
+      }
+      EXPECT_NEAR(logits[static_cast<size_t>(r * s.vocab_size + v)], sum, 1e-5);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace borealis

@@ -1,0 +1,117 @@
+#include "kernels/linear.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "base/random.h"
+
+namespace borealis {
+namespace {
+
+template <typename T>
+std::vector<T> random_matrix(int64_t size, uint64_t stream) {
+  const RandomStream random(3, stream);
+  std::vector<T> values(static_cast<size_t>(size));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = T(static_cast<float>(random.normal(i)));
+  return values;
+}
+
+template <typename T>
+double at(const std::vector<T>& matrix, int64_t i) {
+  return static_cast<double>(static_cast<float>(matrix[static_cast<size_t>(i)]));
+}
+
+// Largest error relative to sqrt(depth), the size of such a sum of products.
+struct Errors {
+  double forward = 0, data = 0, weight = 0;
+};
+
+template <typename T>
+Errors errors_of(ProductMode mode, const LinearShape& s) {
+  const auto [M, N, K] = s;
+  const auto x = random_matrix<T>(M * K, 1), w = random_matrix<T>(N * K, 2),
+             dy = random_matrix<T>(M * N, 3);
+  const auto before = random_matrix<float>(N * K, 4);
+  std::vector<T> y(static_cast<size_t>(M * N)), dx(static_cast<size_t>(M * K));
+  std::vector<float> dw = before;
+  std::vector<float> scratch(static_cast<size_t>(linear_scratch_floats(mode, s)));
+  LinearEngine engine(mode, scratch.data());
+  engine.forward(x.data(), w.data(), y.data(), s);
+  engine.backward_data(dy.data(), w.data(), dx.data(), s);
+  engine.backward_weight(dy.data(), x.data(), dw.data(), s);
+
+  Errors errors;
+  const auto note = [](double& largest, double got, double expected, int64_t depth) {
+    largest = std::max(largest, std::abs(got - expected) / std::sqrt(static_cast<double>(depth)));
+  };
+  for (int64_t i = 0; i < M; ++i) {
+    for (int64_t j = 0; j < N; ++j) {
+      double sum = 0;
+      for (int64_t k = 0; k < K; ++k) sum += at(x, i * K + k) * at(w, j * K + k);
+      note(errors.forward, at(y, i * N + j), sum, K);
+    }
+    for (int64_t k = 0; k < K; ++k) {
+      double sum = 0;
+      for (int64_t j = 0; j < N; ++j) sum += at(dy, i * N + j) * at(w, j * K + k);
+      note(errors.data, at(dx, i * K + k), sum, N);
+    }
+  }
+  for (int64_t j = 0; j < N; ++j) {
+    for (int64_t k = 0; k < K; ++k) {
+      double sum = at(before, j * K + k);
+      for (int64_t i = 0; i < M; ++i) sum += at(dy, i * N + j) * at(x, i * K + k);
+      note(errors.weight, at(dw, j * K + k), sum, M);
+    }
+  }
+  return errors;
+}
+
+const LinearShape kShapes[] = {{1, 1, 1}, {3, 5, 7}, {17, 33, 65}, {64, 96, 128}, {130, 70, 51}};
+
+TEST(Linear, Fp32AgreesWithPlainSums) {
+  for (const LinearShape& s : kShapes) {
+    const Errors errors = errors_of<float>(ProductMode::kF32, s);
+    EXPECT_LT(errors.forward, 2e-6) << s.rows;
+    EXPECT_LT(errors.data, 2e-6) << s.rows;
+    EXPECT_LT(errors.weight, 2e-6) << s.rows;
+  }
+}
+
+// Results of bf16 are rounded once: half a unit of a value of about 4 sqrt(depth) is 2^-8 * 4.
+constexpr double kBf16Bound = 0x1p-6;
+
+TEST(Linear, WidenedBf16AgreesWithPlainSums) {
+  for (const LinearShape& s : kShapes) {
+    const Errors errors = errors_of<bf16>(ProductMode::kBF16WidenedToF32, s);
+    EXPECT_LT(errors.forward, kBf16Bound) << s.rows;
+    EXPECT_LT(errors.data, kBf16Bound) << s.rows;
+    EXPECT_LT(errors.weight, 2e-6) << s.rows;  // stays in f32
+  }
+}
+
+TEST(Linear, WidenedBf16AcrossBlocks) {
+  // More tokens than a block, and a weight of more floats than one.
+  const LinearShape long_batch{2100, 20, 30}, wide{4, 300, 65600};
+  EXPECT_LT(errors_of<bf16>(ProductMode::kBF16WidenedToF32, long_batch).forward, kBf16Bound);
+  EXPECT_LT(errors_of<bf16>(ProductMode::kBF16WidenedToF32, long_batch).data, kBf16Bound);
+  EXPECT_LT(errors_of<bf16>(ProductMode::kBF16WidenedToF32, long_batch).weight, 2e-6);
+  EXPECT_LT(errors_of<bf16>(ProductMode::kBF16WidenedToF32, wide).forward, kBf16Bound);
+  EXPECT_LT(errors_of<bf16>(ProductMode::kBF16WidenedToF32, wide).data, kBf16Bound);
+}
+
+TEST(Linear, NativeBf16AgreesWithPlainSums) {
+  if (product_mode(DType::kBF16) != ProductMode::kBF16Native) {
+    GTEST_SKIP() << "this CPU has no bf16 products";
+  }
+  for (const LinearShape& s : kShapes) {
+    const Errors errors = errors_of<bf16>(ProductMode::kBF16Native, s);
+    EXPECT_LT(errors.forward, kBf16Bound) << s.rows;
+    EXPECT_LT(errors.data, kBf16Bound) << s.rows;
+    EXPECT_LT(errors.weight, 2e-6) << s.rows;
+  }
+}
+
+}  // namespace
+}  // namespace borealis
