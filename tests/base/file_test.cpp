@@ -1,0 +1,101 @@
+#include "base/file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <string>
+
+#include "base/error.h"
+
+namespace borealis {
+namespace {
+
+namespace fs = std::filesystem;
+
+class FileTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("borealis_file_test_" + std::to_string(::getpid()));
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+  int64_t files() const {
+    return std::distance(fs::directory_iterator(folder_), fs::directory_iterator());
+  }
+  fs::path folder_;
+};
+
+template <typename Function>
+std::string message_of(Function function) {
+  try {
+    function();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST_F(FileTest, TextComesBackAsWritten) {
+  write_file_atomically(folder_ / "a", "one\ntwo");
+  EXPECT_EQ(read_text_file(folder_ / "a"), "one\ntwo");
+  append_text_file(folder_ / "a", "\nthree");
+  EXPECT_EQ(read_text_file(folder_ / "a"), "one\ntwo\nthree");
+}
+
+TEST_F(FileTest, AMappingShowsTheBytesAndMoves) {
+  write_file_atomically(folder_ / "a", "bytes");
+  MappedFile first(folder_ / "a");
+  const MappedFile second = std::move(first);
+  EXPECT_EQ(second.bytes().size(), 5u);
+  EXPECT_EQ(static_cast<char>(second.bytes()[4]), 's');
+  write_file_atomically(folder_ / "empty", "");
+  EXPECT_TRUE(MappedFile(folder_ / "empty").bytes().empty());
+}
+
+TEST_F(FileTest, NothingAppearsWithoutCommit) {
+  {
+    AtomicFile file(folder_ / "a");
+    file.write(std::string_view("half"));
+  }
+  EXPECT_EQ(files(), 0);
+}
+
+TEST_F(FileTest, AFailedWriteLeavesTheOldFile) {
+  write_file_atomically(folder_ / "a", "old");
+  // A limit on the size of files stands in for a full disk.
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit small{4096, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &small);
+  const std::string message =
+      message_of([&] { write_file_atomically(folder_ / "a", std::string(1 << 21, 'x')); });
+  setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_THAT(message, ::testing::HasSubstr("cannot write"));
+  EXPECT_EQ(read_text_file(folder_ / "a"), "old");
+  EXPECT_EQ(files(), 1);
+}
+
+TEST_F(FileTest, ErrorsNameThePathAndTheCause) {
+  EXPECT_THAT(message_of([&] { read_text_file(folder_ / "absent"); }),
+              ::testing::AllOf(::testing::HasSubstr("file: cannot open"),
+                               ::testing::HasSubstr("absent"),
+                               ::testing::HasSubstr("No such file or directory")));
+  EXPECT_THAT(message_of([&] { MappedFile(fs::path(folder_)); }),
+              ::testing::HasSubstr("Is a directory"));
+}
+
+TEST(Error, ExitCodesDifferByKind) {
+  EXPECT_EQ(error_exit_code(ErrorKind::kUsage), 1);
+  EXPECT_EQ(error_exit_code(ErrorKind::kConfig), 2);
+  EXPECT_EQ(error_exit_code(ErrorKind::kNumerics), 6);
+  EXPECT_STREQ(Error(ErrorKind::kConfig, "A=1 is odd", "use 2").what(),
+               "config: A=1 is odd; use 2");
+}
+
+}  // namespace
+}  // namespace borealis

@@ -1,0 +1,82 @@
+#include "planner/planner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "support/small_models.h"
+
+namespace borealis {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::report_llama3;
+using testing::small_llama;
+
+RunConfig run_config(const ModelConfig& model, int64_t seq_length) {
+  RunConfig config;
+  config.model = model;
+  config.batch.seq_length = seq_length;
+  return config;
+}
+
+TEST(Planner, ASmallModelFits) {
+  const RunConfig config = run_config(small_llama(), 32);
+  const Prediction prediction = predict(config, 2, 0, 0);
+  EXPECT_TRUE(prediction.fits);
+  EXPECT_NO_THROW(require_fit(config, prediction, 2));
+}
+
+TEST(Planner, RefusesWithTableShortfallAndWaysOut) {
+  RunConfig config = run_config(report_llama3(4), 8192);
+  config.machine.memory_limit_bytes = int64_t{20} << 30;
+  const Prediction prediction = predict(config, 2, 0, 0);
+  EXPECT_FALSE(prediction.fits);
+  try {
+    require_fit(config, prediction, 2);
+    FAIL() << "a model of 1.98 B parameters cannot fit in 20 GiB";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kMemory);
+    const std::string message = error.what();
+    EXPECT_THAT(message, HasSubstr("optimizer: master weights and two moments (fp32)"));
+    EXPECT_THAT(message, HasSubstr("more than the 20.00 GiB that MEMORY_LIMIT allows"));
+    EXPECT_THAT(message, HasSubstr("a tokenizer of 32000 entries"));
+  }
+}
+
+TEST(Planner, EachWayOutReallyFits) {
+  RunConfig config = run_config(small_llama(6), 512);
+  config.batch.micro_batch_size = 8;
+  const int64_t needed = predict(config, 2, 0, 0).memory.total_bytes();
+  config.machine.memory_limit_bytes = needed * 9 / 10;
+  const Prediction prediction = predict(config, 2, 0, 0);
+  EXPECT_FALSE(prediction.fits);
+  const auto ways = ways_to_fit(config, prediction, 2);
+  ASSERT_FALSE(ways.empty());
+  EXPECT_THAT(ways, ::testing::Contains(HasSubstr("MICRO_BATCH=1")));
+  RunConfig single = config;
+  single.batch.micro_batch_size = 1;
+  EXPECT_TRUE(predict(single, 2, 0, 0).fits);
+  EXPECT_THAT(ways, ::testing::Contains(HasSubstr("USE_ACTIVATION_CHECKPOINTING=1")));
+  RunConfig recomputed = config;
+  recomputed.recompute = {true, 1};
+  EXPECT_TRUE(predict(recomputed, 2, 0, 0).fits);
+}
+
+TEST(Planner, JsonHasTheNamesThatScriptsRelyOn) {
+  const RunConfig config = run_config(report_llama3(14), 8192);
+  const auto document = nlohmann::json::parse(prediction_json(config, predict(config, 2, 0, 0)));
+  EXPECT_EQ(document["parameters"], 2982239232);
+  EXPECT_EQ(document["flops_per_token"], 17.402167296e9);
+  EXPECT_EQ(document["architecture"]["hidden_size"], 3072);
+  int64_t sum = 0;
+  for (const auto& entry : document["memory"]["classes"]) sum += entry["bytes"].get<int64_t>();
+  EXPECT_EQ(document["memory"]["total_bytes"], sum);
+  EXPECT_TRUE(document["memory"].contains("limit_bytes"));
+  EXPECT_TRUE(document["fits"].is_boolean());
+}
+
+}  // namespace
+}  // namespace borealis
