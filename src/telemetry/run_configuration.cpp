@@ -4,28 +4,10 @@
 
 #include <algorithm>
 
-#include "base/units.h"
+#include "config/run_config_json.h"
 
 namespace borealis {
 namespace {
-
-std::string_view decay_style_name(const ScheduleConfig& schedule) {
-  switch (schedule.decay_style) {
-    case LrDecayStyle::kConstant:
-      return "constant";
-    case LrDecayStyle::kLinear:
-      return "linear";
-    case LrDecayStyle::kCosine:
-      return "cosine";
-    case LrDecayStyle::kInverseSquareRoot:
-      return "inverse-square-root";
-    case LrDecayStyle::kInfiniteCosine:
-      return "infinite-cosine";
-    case LrDecayStyle::kInfiniteInverseSquareRoot:
-      return "infinite-inv-square-root";
-  }
-  return "";
-}
 
 class Values {
  public:
@@ -74,7 +56,7 @@ void add_optimization(const RunConfig& config, Values& values) {
   values.add("TRAIN_ITERS", config.limits.train_iters);
   values.add("OPT", optimizer.name);
   values.add("LR", schedule.learning_rate);
-  values.add("LR_DECAY_STYLE", decay_style_name(schedule));
+  values.add("LR_DECAY_STYLE", lr_decay_style_name(schedule.decay_style));
   values.add("LR_WARMUP_FRAC", schedule.warmup_fraction);
   if (schedule.decay_iters) values.add("LR_DECAY_ITERS", *schedule.decay_iters);
   if (schedule.min_learning_rate > 0) values.add("--min-lr", schedule.min_learning_rate);

@@ -1,0 +1,18 @@
+// Text for HTML and Markdown from text of any origin.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace borealis {
+
+// Bytes that are not UTF-8, and control characters other than tab and newline, become U+FFFD.
+std::string clean_utf8(std::string_view text);
+// For element content and double-quoted attributes; cleans as well.
+std::string escape_html(std::string_view text);
+// For a cell of a Markdown table: one line, no column break, no markup, no tags; cleans as well.
+std::string escape_markdown_cell(std::string_view text);
+// A fenced block that the text cannot leave.
+std::string markdown_fence(std::string_view text, std::string_view language = "text");
+
+}  // namespace borealis

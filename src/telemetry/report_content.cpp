@@ -1,0 +1,259 @@
+#include "telemetry/report_content.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/units.h"
+
+namespace borealis {
+namespace {
+
+std::string plural(int64_t count, const std::string& noun) {
+  return fmt::format("{} {}{}", format_count(count), noun, count == 1 ? "" : "s");
+}
+
+std::string loss_text(double loss) {
+  return std::isfinite(loss) ? fmt::format("{:.4f}", loss) : "not finite";
+}
+
+double share_of(double part, double whole) { return whole > 0 ? part / whole : 0; }
+
+std::string stop_reason(const RunSummary& summary) {
+  if (summary.stopped_by.empty() || summary.stopped_by == "train_iters") {
+    return "all steps done";
+  }
+  return "stopped by " + summary.stopped_by;
+}
+
+}  // namespace
+
+std::string format_significant(double value) {
+  if (!std::isfinite(value)) return "not measured";
+  if (value == 0) return "0";
+  if (std::abs(value) >= 1000) return fmt::format("{:.0f}", value);
+  if (std::abs(value) >= 1) return fmt::format("{:.2f}", value);
+  const auto leading = static_cast<int>(-std::floor(std::log10(std::abs(value))));
+  return fmt::format("{:.{}f}", value, std::min(leading + 2, 12));
+}
+
+std::string format_percent(double share) {
+  if (!std::isfinite(share)) return "not measured";
+  return fmt::format("{:.1f} %", share * 100);
+}
+
+ReportTable results_table(const std::vector<RunSummary>& runs) {
+  ReportTable table;
+  table.caption = "Results";
+  table.header = {"model-arch", "nlayers", "model size (B)", "tpgps", "TFLOPs"};
+  table.numeric = {false, true, true, true, true};
+  for (const RunSummary& run : runs) {
+    const double billions = static_cast<double>(run.parameters) * 1e-9;
+    table.rows.push_back(
+        {run.model_name, std::to_string(run.num_hidden_layers), format_significant(billions),
+         format_significant(run.tokens_per_gpu_per_second), format_significant(run.tflops)});
+  }
+  return table;
+}
+
+ReportTable facts_table(const RunResults& results) {
+  const RunSummary& run = results.summary;
+  ReportTable table;
+  table.caption = "The run in numbers";
+  table.header = {"quantity", "value"};
+  table.numeric = {false, false};
+  const auto fact = [&table](std::string name, std::string value) {
+    table.rows.push_back({std::move(name), std::move(value)});
+  };
+  fact("parameters", format_count(run.parameters));
+  fact("FLOPs per token", fmt::format("{} GFLOP", format_significant(run.flops_per_token * 1e-9)));
+  fact("share of the measured GEMM rate", format_percent(run.gemm_share));
+  fact("median step", format_duration(run.step_ms * 1e-3));
+  fact("training loss, first and last step",
+       fmt::format("{} and {}", loss_text(run.first_loss), loss_text(run.final_loss)));
+  if (!results.validations.empty()) {
+    const ValidationRecord& last = results.validations.back();
+    fact("last validation",
+         fmt::format("loss {}, perplexity {} (iteration {})", loss_text(last.lm_loss),
+                     format_significant(last.perplexity), format_count(last.iteration)));
+  }
+  fact("steps", fmt::format("{}, {}", format_count(run.steps), stop_reason(run)));
+  if (run.skipped_iterations > 0) {
+    fact("skipped steps", fmt::format("{} (loss or gradient norm not finite, no update made)",
+                                      format_count(run.skipped_iterations)));
+  }
+  if (!results.steps.empty()) {
+    fact("tokens trained on", format_count(results.steps.back().consumed_tokens));
+  }
+  fact("start of the process to the first step", format_duration(run.time_to_first_step_s));
+  if (run.wall_time_s > 0) fact("whole run", format_duration(run.wall_time_s));
+  fact("checkpoint", run.checkpoint.empty() ? "none saved" : run.checkpoint);
+  return table;
+}
+
+std::vector<BarPart> step_time_parts(const StepBreakdown& parts) {
+  const std::vector<BarPart> all = {
+      {"forward", parts.forward_ms, 0},     {"backward", parts.backward_ms, 1},
+      {"optimizer", parts.optimizer_ms, 2}, {"communication", parts.communication_ms, 3},
+      {"data", parts.data_ms, 4},           {"other", parts.other_ms, 5}};
+  std::vector<BarPart> shown;
+  for (const BarPart& part : all) {
+    // A run of one rank has nothing to communicate.
+    if (part.label != "communication" || part.value > 0) shown.push_back(part);
+  }
+  return shown;
+}
+
+ReportTable step_time_table(const StepBreakdown& parts) {
+  ReportTable table;
+  table.caption = "Parts of a step";
+  table.header = {"part", "median ms", "share"};
+  table.numeric = {false, true, true};
+  for (const BarPart& part : step_time_parts(parts)) {
+    table.rows.push_back({part.label, fmt::format("{:.1f}", part.value),
+                          format_percent(share_of(part.value, parts.total_ms))});
+    table.colors.push_back(part.color);
+  }
+  table.rows.push_back({"together", fmt::format("{:.1f}", parts.total_ms), "100.0 %"});
+  table.colors.push_back(-1);
+  return table;
+}
+
+std::vector<BarPart> memory_parts(const RunSummary& summary) {
+  std::vector<BarPart> parts;
+  for (size_t at = 0; at < summary.memory_classes.size(); ++at) {
+    const MemoryClass& one = summary.memory_classes[at];
+    parts.push_back({fmt::format("{}: {}", one.name, format_bytes(one.bytes)),
+                     static_cast<double>(one.bytes), static_cast<int>(at) % kPlotColors});
+  }
+  return parts;
+}
+
+ReportTable memory_table(const RunSummary& summary) {
+  ReportTable table;
+  table.caption = "Planned memory by class";
+  table.header = {"class", "bytes", "size", "share"};
+  table.numeric = {false, true, true, true};
+  const auto total = static_cast<double>(summary.planned_memory_bytes);
+  int row = 0;
+  for (const MemoryClass& one : summary.memory_classes) {
+    table.rows.push_back({one.name, format_count(one.bytes), format_bytes(one.bytes),
+                          format_percent(share_of(static_cast<double>(one.bytes), total))});
+    table.colors.push_back(row++ % kPlotColors);
+  }
+  table.rows.push_back({"planned", format_count(summary.planned_memory_bytes),
+                        format_bytes(summary.planned_memory_bytes), "100.0 %"});
+  table.rows.push_back(
+      {"peak, measured", format_count(summary.peak_memory_bytes),
+       format_bytes(summary.peak_memory_bytes),
+       format_percent(share_of(static_cast<double>(summary.peak_memory_bytes), total))});
+  table.colors.insert(table.colors.end(), {-1, -1});
+  return table;
+}
+
+ReportTable named_values_table(const std::string& caption, const std::vector<NamedValue>& values) {
+  ReportTable table;
+  table.caption = caption;
+  table.header = {"name", "value"};
+  table.numeric = {false, false};
+  for (const NamedValue& one : values) table.rows.push_back({one.name, one.value});
+  return table;
+}
+
+ReportTable machine_table(const RunSummary& summary) {
+  const MachineInfo& machine = summary.machine;
+  return named_values_table(
+      "Machine", {{"host", machine.hostname},
+                  {"processor", machine.cpu_model},
+                  {"logical cores usable", std::to_string(machine.cores)},
+                  {"memory", format_bytes(machine.memory_bytes)},
+                  {"system", machine.operating_system},
+                  {"instruction set taken", summary.isa},
+                  {"data type", summary.dtype},
+                  {"measured GEMM rate",
+                   std::isfinite(summary.gemm_tflops) && summary.gemm_tflops > 0
+                       ? fmt::format("{} TFLOP/s", format_significant(summary.gemm_tflops))
+                       : "not measured"},
+                  {"how it was measured", summary.gemm_measurement},
+                  {"Borealis", summary.version}});
+}
+
+std::string subtitle(const RunSummary& summary) {
+  std::string text = fmt::format("{} in {} on {}", plural(summary.steps, "step"), summary.dtype,
+                                 summary.machine.cpu_model);
+  text += fmt::format(" ({})", plural(summary.machine.cores, "core"));
+  if (!summary.started_at.empty()) text += ", started " + summary.started_at;
+  return text;
+}
+
+std::string rank_sentence(const RunSummary& summary) {
+  return fmt::format(
+      "The columns keep the names of accelerator reports; “per GPU” means per rank here, and this "
+      "run had {}. tpgps is tokens per rank and second.",
+      plural(summary.world_size, "rank"));
+}
+
+std::string formula_sentence(const RunSummary& summary) {
+  return fmt::format(
+      "TFLOPs follow {}, with attention counted as the full square and recomputation not counted: "
+      "{} = {} GFLOP a token, TFLOPs = tpgps × F / 10¹². The letters are those of the "
+      "architecture table.",
+      summary.flops_formula_name, summary.flops_formula,
+      fmt::format("{:.9g}", summary.flops_per_token * 1e-9));
+}
+
+std::string gemm_sentence(const RunSummary& summary) {
+  if (!std::isfinite(summary.gemm_tflops) || summary.gemm_tflops <= 0) {
+    return "The machine's GEMM rate was not measured in this run.";
+  }
+  return fmt::format(
+      "That is {} of the {} TFLOP/s that matrix products alone reach on this machine "
+      "({}).",
+      format_percent(summary.gemm_share), format_significant(summary.gemm_tflops),
+      summary.gemm_measurement.empty() ? summary.dtype : summary.gemm_measurement);
+}
+
+std::string medians_sentence(const RunResults& results) {
+  if (results.summary.steps <= 1) {
+    return "The run took a single step, so its figures hold the cost of starting up too.";
+  }
+  return fmt::format("Rates and times are medians over the {} after the first.",
+                     plural(results.summary.steps - 1, "step"));
+}
+
+std::string step_time_sentence(const StepBreakdown& parts) {
+  std::string text = fmt::format("A step takes {}:", format_duration(parts.total_ms * 1e-3));
+  const char* separator = " ";
+  for (const BarPart& part : step_time_parts(parts)) {
+    text += fmt::format("{}{} {}", separator, part.label,
+                        format_percent(share_of(part.value, parts.total_ms)));
+    separator = ", ";
+  }
+  return text + ".";
+}
+
+std::string memory_sentence(const RunSummary& summary) {
+  const auto planned = static_cast<double>(summary.planned_memory_bytes);
+  const auto peak = static_cast<double>(summary.peak_memory_bytes);
+  std::string text = fmt::format("Planned {}, peak {}", format_bytes(summary.planned_memory_bytes),
+                                 format_bytes(summary.peak_memory_bytes));
+  if (planned > 0) {
+    text += fmt::format(" ({:+.1f} %)", (peak / planned - 1) * 100);
+  }
+  return text + ".";
+}
+
+std::string loss_sentence(const RunResults& results) {
+  const RunSummary& run = results.summary;
+  std::string text = fmt::format("Training loss from {} at the first step to {} at the last",
+                                 loss_text(run.first_loss), loss_text(run.final_loss));
+  if (!results.validations.empty()) {
+    text += fmt::format("; last validation loss {}", loss_text(results.validations.back().lm_loss));
+  }
+  if (run.skipped_iterations > 0)
+    text += fmt::format("; {} skipped", plural(run.skipped_iterations, "step"));
+  return text + ".";
+}
+
+}  // namespace borealis

@@ -1,0 +1,49 @@
+// What a run's report says, before it is HTML or Markdown: its tables, sentences and plots.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "telemetry/run_report.h"
+#include "telemetry/svg_plot.h"
+
+namespace borealis {
+
+struct ReportTable {
+  std::string caption;
+  std::vector<std::string> header;
+  std::vector<std::vector<std::string>> rows;  // plain text; each as long as the header
+  std::vector<bool> numeric;                   // one a column: aligned right
+  std::vector<int> colors;                     // one a row, of the bar above it; empty: no bar
+};
+
+ReportTable results_table(const std::vector<RunSummary>& runs);
+ReportTable facts_table(const RunResults& results);       // what the run came to
+ReportTable step_time_table(const StepBreakdown& parts);  // colours: those of step_time_parts
+ReportTable memory_table(const RunSummary& summary);      // colours: those of memory_parts
+ReportTable named_values_table(const std::string& caption, const std::vector<NamedValue>& values);
+ReportTable machine_table(const RunSummary& summary);
+
+std::vector<BarPart> step_time_parts(const StepBreakdown& parts);
+std::vector<BarPart> memory_parts(const RunSummary& summary);
+
+// Sentences.
+std::string subtitle(const RunSummary& summary);
+std::string rank_sentence(const RunSummary& summary);     // what "GPU" means in the columns
+std::string formula_sentence(const RunSummary& summary);  // TFLOPs, written out
+std::string gemm_sentence(const RunSummary& summary);     // the machine's own rate
+std::string medians_sentence(const RunResults& results);
+std::string step_time_sentence(const StepBreakdown& parts);
+std::string memory_sentence(const RunSummary& summary);
+std::string loss_sentence(const RunResults& results);
+
+PlotSpec loss_plot(const RunResults& results);
+PlotSpec learning_rate_plot(const RunResults& results);
+// None if no step knows its gradient norm.
+std::optional<PlotSpec> grad_norm_plot(const RunResults& results);
+
+std::string format_significant(double value);  // "1.98", "0.0123", "8018"; "not measured" if NaN
+std::string format_percent(double share);      // "63.2 %"
+
+}  // namespace borealis

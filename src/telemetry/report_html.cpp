@@ -1,0 +1,210 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/units.h"
+#include "telemetry/html_text.h"
+#include "telemetry/report_content.h"
+#include "telemetry/report_style.h"
+#include "telemetry/run_report.h"
+
+namespace borealis {
+namespace {
+
+constexpr PlotSize kWidePlot{880, 350};
+constexpr PlotSize kNarrowPlot{440, 320};
+
+std::string paragraph(const std::string& text, const std::string& css_class = "") {
+  if (css_class.empty()) return fmt::format("<p>{}</p>\n", escape_html(text));
+  return fmt::format("<p class=\"{}\">{}</p>\n", css_class, escape_html(text));
+}
+
+std::string heading(const std::string& text) {
+  return fmt::format("<h2>{}</h2>\n", escape_html(text));
+}
+
+std::string table_cell(const ReportTable& table, size_t row, size_t column) {
+  const char* tag = column == 0 ? "th" : "td";
+  const char* scope = column == 0 ? " scope=\"row\"" : "";
+  const char* number = table.numeric[column] ? " class=\"num\"" : "";
+  std::string swatch;
+  if (column == 0 && !table.colors.empty()) {
+    const int color = table.colors[row];
+    swatch = fmt::format(R"(<span class="swatch{}" aria-hidden="true"></span>)",
+                         color >= 0 ? fmt::format(" c{}", color) : "");
+  }
+  return fmt::format("<{0}{1}{2}>{3}{4}</{0}>", tag, scope, number, swatch,
+                     escape_html(table.rows[row][column]));
+}
+
+// In a box that scrolls by itself where the table is wider than the page.
+std::string html_table(const ReportTable& table, const std::string& css_class,
+                       bool with_header = true) {
+  const std::string caption = escape_html(table.caption);
+  std::string html = fmt::format(
+      R"(<div class="scroll" tabindex="0" role="region" aria-label="{0}"><table class="{1}">)"
+      "<caption>{0}</caption>\n",
+      caption, css_class);
+  if (with_header) {
+    html += "<thead><tr>";
+    for (size_t column = 0; column < table.header.size(); ++column) {
+      html +=
+          fmt::format(R"(<th scope="col"{}>{}</th>)", table.numeric[column] ? " class=\"num\"" : "",
+                      escape_html(table.header[column]));
+    }
+    html += "</tr></thead>\n";
+  }
+  html += "<tbody>\n";
+  for (size_t row = 0; row < table.rows.size(); ++row) {
+    const bool total = !table.colors.empty() && table.colors[row] < 0;
+    html += total ? "<tr class=\"total\">" : "<tr>";
+    for (size_t column = 0; column < table.header.size(); ++column) {
+      html += table_cell(table, row, column);
+    }
+    html += "</tr>\n";
+  }
+  return html + "</tbody></table></div>\n";
+}
+
+std::string figure(const std::string& drawing, const std::string& caption) {
+  return fmt::format("<figure>{}<figcaption>{}</figcaption></figure>\n", drawing,
+                     escape_html(caption));
+}
+
+// Two drawings, of which the style sheet shows the one whose text is readable at this width.
+std::string responsive_plot(PlotSpec plot) {
+  std::string html = "<div class=\"wide\">" + render_plot(plot, kWidePlot) + "</div>";
+  plot.id += "-narrow";
+  return html + "<div class=\"narrow\">" + render_plot(plot, kNarrowPlot) + "</div>";
+}
+
+std::string tiles(const RunSummary& run) {
+  std::string html = "<ul class=\"tiles\">\n";
+  const auto tile = [&html](const std::string& figure_text, const std::string& what) {
+    html += fmt::format("<li><span class=\"figure\">{}</span><span class=\"what\">{}</span></li>\n",
+                        escape_html(figure_text), escape_html(what));
+  };
+  tile(format_count(run.parameters), "parameters");
+  tile(format_significant(run.tokens_per_gpu_per_second), "tokens per rank and second");
+  tile(format_significant(run.tflops), "TFLOPs");
+  tile(format_percent(run.gemm_share), "of the measured GEMM rate");
+  tile(std::isfinite(run.final_loss) ? fmt::format("{:.3f}", run.final_loss) : "not finite",
+       std::isfinite(run.first_loss) ? fmt::format("training loss, from {:.3f}", run.first_loss)
+                                     : "training loss");
+  tile(format_bytes(run.peak_memory_bytes), "peak memory");
+  return html + "</ul>\n";
+}
+
+std::string results_section(const RunResults& results) {
+  const RunSummary& run = results.summary;
+  std::string html = tiles(run);
+  html += heading("Results");
+  html += html_table(results_table({run}), "results");
+  html += paragraph(medians_sentence(results) + " " + rank_sentence(run));
+  html += paragraph(formula_sentence(run) + " " + gemm_sentence(run));
+  html += html_table(facts_table(results), "pairs", false);
+  return html;
+}
+
+std::string curves_section(const RunResults& results) {
+  std::string html = heading("Loss");
+  html += figure(responsive_plot(loss_plot(results)), loss_sentence(results));
+  html += heading("Learning rate and gradient");
+  html += "<div class=\"pair\">\n";
+  const PlotSpec rate = learning_rate_plot(results);
+  html += figure(render_plot(rate, kNarrowPlot), rate.description);
+  if (const std::optional<PlotSpec> norm = grad_norm_plot(results)) {
+    html += figure(render_plot(*norm, kNarrowPlot), norm->description);
+  }
+  return html + "</div>\n";
+}
+
+std::string step_time_section(const RunResults& results) {
+  const StepBreakdown parts = step_breakdown(results.steps);
+  std::string html = heading("Where a step's time goes");
+  html += paragraph(step_time_sentence(parts));
+  html += render_stacked_bar("step-time", "Parts of a step", step_time_sentence(parts),
+                             step_time_parts(parts), parts.total_ms);
+  return html + html_table(step_time_table(parts), "parts");
+}
+
+std::string memory_section(const RunSummary& run) {
+  const auto planned = static_cast<double>(run.planned_memory_bytes);
+  const auto peak = static_cast<double>(run.peak_memory_bytes);
+  const double full = std::max(planned, peak);
+  std::string html = heading("Memory");
+  html += paragraph(memory_sentence(run) +
+                    " The plan was made before anything was allocated; the peak is the process's "
+                    "largest resident size.");
+  html += "<div class=\"bars\">\n<span class=\"name\">planned</span>";
+  html += render_stacked_bar("memory-planned", "Planned memory",
+                             "Planned " + format_bytes(run.planned_memory_bytes) + " by class.",
+                             memory_parts(run), full);
+  html += "<span class=\"name\">peak</span>";
+  const std::string peak_text = "peak: " + format_bytes(run.peak_memory_bytes);
+  html += render_stacked_bar("memory-peak", "Peak memory", peak_text + ".", {{peak_text, peak, 5}},
+                             full);
+  return html + "</div>\n" + html_table(memory_table(run), "parts");
+}
+
+std::string sample_section(const RunSummary& run) {
+  if (run.sample_text.empty()) return "";
+  std::string html = heading("What the model writes");
+  if (!run.sample_prompt.empty()) {
+    html += paragraph("Continuation of “" + run.sample_prompt + "”:");
+  }
+  return html + "<pre class=\"prose\">" + escape_html(run.sample_text) + "</pre>\n";
+}
+
+std::string settings_section(const RunResults& results) {
+  const RunSummary& run = results.summary;
+  std::string html = heading("Model and configuration");
+  if (!run.model_note.empty()) html += paragraph(run.model_note, "note");
+  html += html_table(named_values_table("Architecture", run.architecture), "pairs", false);
+  html += html_table(named_values_table("Variables, as resolved", run.configuration), "pairs code",
+                     false);
+  if (!results.config_json.empty()) {
+    html += "<details><summary>The whole resolved configuration (config.json)</summary><pre>" +
+            escape_html(results.config_json) + "</pre></details>\n";
+  }
+  html += heading("Machine");
+  return html + html_table(machine_table(run), "pairs", false);
+}
+
+std::string raw_data_section(const RunResults& results) {
+  std::string html = heading("Raw data");
+  html += "<p>Beside this page: <a href=\"metrics.jsonl\">metrics.jsonl</a> (one step a line)";
+  if (!results.validations.empty()) {
+    html += ", <a href=\"validation.jsonl\">validation.jsonl</a>";
+  }
+  html += ", <a href=\"summary.json\">summary.json</a>";
+  if (!results.config_json.empty()) html += ", <a href=\"config.json\">config.json</a>";
+  return html + ". <code>borealis report</code> makes this page anew from them.</p>\n";
+}
+
+}  // namespace
+
+std::string render_report_html(const RunResults& results) {
+  const RunSummary& run = results.summary;
+  const std::string title = escape_html(run.model_name.empty() ? "training run" : run.model_name);
+  std::string html = fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+      "<meta name=\"color-scheme\" content=\"light dark\">\n"
+      "<title>{} · Borealis report</title>\n<style>{}{}</style>\n</head>\n<body>\n<main>\n"
+      "<header>\n<h1>{}</h1>\n{}</header>\n",
+      title, plot_style(), report_style(), title, paragraph(subtitle(run), "subtitle"));
+  html += results_section(results);
+  html += curves_section(results);
+  html += sample_section(run);
+  html += step_time_section(results);
+  html += memory_section(run);
+  html += settings_section(results);
+  html += raw_data_section(results);
+  html += fmt::format("<footer>Written by Borealis {}.</footer>\n</main>\n</body>\n</html>\n",
+                      escape_html(run.version));
+  return html;
+}
+
+}  // namespace borealis

@@ -1,0 +1,86 @@
+#include <fmt/format.h>
+
+#include "telemetry/html_text.h"
+#include "telemetry/report_content.h"
+#include "telemetry/run_report.h"
+
+namespace borealis {
+namespace {
+
+std::string markdown_row(const std::vector<std::string>& cells) {
+  std::string row = "|";
+  for (const std::string& cell : cells) row += fmt::format(" {} |", escape_markdown_cell(cell));
+  return row + "\n";
+}
+
+std::string markdown_table(const ReportTable& table) {
+  std::string text = markdown_row(table.header) + "|";
+  for (const bool numeric : table.numeric) text += numeric ? " ---: |" : " :--- |";
+  text += "\n";
+  for (const std::vector<std::string>& row : table.rows) text += markdown_row(row);
+  return text + "\n";
+}
+
+// A paragraph of plain text.
+std::string markdown_text(const std::string& text) { return escape_markdown_cell(text) + "\n\n"; }
+
+std::string curves_section(const RunResults& results) {
+  std::string text = "## Loss\n\n";
+  text += fmt::format("![{}](loss.svg)\n\n", escape_markdown_cell(loss_plot(results).description));
+  text += markdown_text(loss_sentence(results));
+  text += markdown_text(learning_rate_plot(results).description);
+  if (const auto norm = grad_norm_plot(results)) text += markdown_text(norm->description);
+  return text + "Learning-rate and gradient-norm curves are in report.html.\n\n";
+}
+
+std::string sample_section(const RunSummary& run) {
+  if (run.sample_text.empty()) return "";
+  std::string text = "## What the model writes\n\n";
+  if (!run.sample_prompt.empty()) {
+    text += markdown_text("Continuation of “" + run.sample_prompt + "”:");
+  }
+  return text + markdown_fence(run.sample_text) + "\n";
+}
+
+std::string settings_section(const RunSummary& run) {
+  std::string text = "## Model and configuration\n\n";
+  if (!run.model_note.empty()) text += "> " + markdown_text(run.model_note);
+  text += markdown_table(named_values_table("Architecture", run.architecture));
+  std::string variables;
+  for (const NamedValue& one : run.configuration) {
+    variables += fmt::format("{}: {}\n", one.name, one.value);
+  }
+  if (!variables.empty()) text += markdown_fence(variables, "yaml") + "\n";
+  text += "## Machine\n\n" + markdown_table(machine_table(run));
+  return text;
+}
+
+}  // namespace
+
+std::string results_table_markdown(const std::vector<RunSummary>& runs) {
+  return markdown_table(results_table(runs));
+}
+
+std::string render_report_markdown(const RunResults& results) {
+  const RunSummary& run = results.summary;
+  const StepBreakdown parts = step_breakdown(results.steps);
+  std::string text = fmt::format(
+      "# {}\n\n", escape_markdown_cell(run.model_name.empty() ? "training run" : run.model_name));
+  text += markdown_text(subtitle(run));
+  text += "## Results\n\n" + markdown_table(results_table({run}));
+  text += markdown_text(medians_sentence(results) + " " + rank_sentence(run));
+  text += markdown_text(formula_sentence(run) + " " + gemm_sentence(run));
+  text += markdown_table(facts_table(results));
+  text += curves_section(results);
+  text += sample_section(run);
+  text += "## Where a step's time goes\n\n" + markdown_table(step_time_table(parts));
+  text += "## Memory\n\n" + markdown_text(memory_sentence(run)) + markdown_table(memory_table(run));
+  text += settings_section(run);
+  text += "## Raw data\n\nBeside this file: [metrics.jsonl](metrics.jsonl) (one step a line)";
+  if (!results.validations.empty()) text += ", [validation.jsonl](validation.jsonl)";
+  text += ", [summary.json](summary.json)";
+  if (!results.config_json.empty()) text += ", [config.json](config.json)";
+  return text + ", and the same report as [report.html](report.html).\n";
+}
+
+}  // namespace borealis

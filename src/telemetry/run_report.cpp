@@ -1,0 +1,51 @@
+#include "telemetry/run_report.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "telemetry/metrics_file.h"
+#include "telemetry/report_content.h"
+
+namespace borealis {
+namespace {
+
+constexpr PlotSize kLossFileSize{880, 350};
+
+std::string optional_text_file(const std::filesystem::path& path) {
+  return std::filesystem::exists(path) ? read_text_file(path) : "";
+}
+
+}  // namespace
+
+RunResults read_run_results(const std::filesystem::path& run_dir) {
+  if (!std::filesystem::is_directory(run_dir)) {
+    throw Error(ErrorKind::kFile, fmt::format("{} is not a folder", run_dir.string()),
+                "name the folder of a run, such as logs/<prefix>/<stamp>");
+  }
+  RunResults results;
+  results.run_dir = run_dir;
+  results.summary = read_run_summary(run_dir);
+  results.steps = read_metrics(run_dir);
+  if (results.steps.empty()) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{} holds no step", (run_dir / kMetricsFileName).string()),
+                "a report needs a run of at least one step");
+  }
+  results.validations = read_validation(run_dir);
+  results.config_json = optional_text_file(run_dir / "config.json");
+  const std::string sample = optional_text_file(run_dir / "sample.txt");
+  if (!sample.empty()) results.summary.sample_text = sample;
+  return results;
+}
+
+ReportPaths write_run_report(const std::filesystem::path& run_dir) {
+  const RunResults results = read_run_results(run_dir);
+  const ReportPaths paths{run_dir / "report.md", run_dir / "report.html"};
+  write_file_atomically(run_dir / "loss.svg", render_plot(loss_plot(results), kLossFileSize, true));
+  write_file_atomically(paths.markdown, render_report_markdown(results));
+  write_file_atomically(paths.html, render_report_html(results));
+  return paths;
+}
+
+}  // namespace borealis

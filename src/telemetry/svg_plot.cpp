@@ -1,0 +1,289 @@
+#include "telemetry/svg_plot.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "base/check.h"
+#include "telemetry/html_text.h"
+
+namespace borealis {
+namespace {
+
+constexpr double kTextHeight = 13;
+constexpr double kLetterWidth = 7.2;  // generous mean of sans-serif fonts at this height
+constexpr double kRowHeight = 20;
+constexpr double kSwatchWidth = 18;
+constexpr double kLegendGap = 18;
+constexpr size_t kDotsUpTo = 40;  // a line of so few points shows each
+
+double text_width(std::string_view text) {
+  // Bytes that continue a UTF-8 character take no room.
+  const auto letters = std::count_if(text.begin(), text.end(), [](char byte) {
+    return (static_cast<unsigned char>(byte) & 0xC0) != 0x80;
+  });
+  return kLetterWidth * static_cast<double>(letters);
+}
+
+struct Range {
+  double low = std::numeric_limits<double>::infinity();
+  double high = -std::numeric_limits<double>::infinity();
+  void add(double value) {
+    low = std::min(low, value);
+    high = std::max(high, value);
+  }
+  bool empty() const { return low > high; }
+};
+
+// Where things go, in user units.
+struct Frame {
+  double left = 0;
+  double top = 0;
+  double width = 0;
+  double height = 0;
+  PlotAxis x;
+  PlotAxis y;
+
+  double at_x(double value) const { return left + x.share(value) * width; }
+  double at_y(double value) const { return top + (1 - y.share(value)) * height; }
+  double bottom() const { return top + height; }
+};
+
+struct LegendEntry {
+  std::string label;
+  int color = 0;
+  bool faint = false;
+  bool is_mark = false;
+};
+
+std::vector<LegendEntry> legend_entries(const PlotSpec& spec) {
+  std::vector<LegendEntry> entries;
+  if (spec.series.size() + (spec.marks.empty() ? 0 : 1) < 2) return entries;  // y label says it
+  for (const PlotSeries& series : spec.series) {
+    entries.push_back({series.label, series.color, series.faint, false});
+  }
+  if (!spec.marks.empty()) entries.push_back({spec.marks_label, 0, false, true});
+  return entries;
+}
+
+double legend_width(const std::vector<LegendEntry>& entries) {
+  double width = 0;
+  for (const LegendEntry& entry : entries) {
+    width += kSwatchWidth + 6 + text_width(entry.label) + kLegendGap;
+  }
+  return width;
+}
+
+void draw_legend(const std::vector<LegendEntry>& entries, double x, double y, std::string& svg) {
+  for (const LegendEntry& entry : entries) {
+    const double middle = y - kTextHeight / 2 + 2;
+    if (entry.is_mark) {
+      svg += fmt::format(R"(<path class="mark" d="M{:.1f} {:.1f}l5 8h-10z"/>)",
+                         x + kSwatchWidth / 2, middle - 4);
+    } else {
+      svg += fmt::format(R"(<path class="line c{}{}" d="M{:.1f} {:.1f}h{}"/>)", entry.color,
+                         entry.faint ? " faint" : "", x, middle, kSwatchWidth);
+    }
+    x += kSwatchWidth + 6;
+    svg += fmt::format(R"(<text x="{:.1f}" y="{:.1f}">{}</text>)", x, y, escape_html(entry.label));
+    x += text_width(entry.label) + kLegendGap;
+  }
+}
+
+Frame make_frame(const PlotSpec& spec, const PlotSize& size, double top) {
+  Range x;
+  Range y;
+  for (const PlotSeries& series : spec.series) {
+    for (const PlotPoint& point : series.points) {
+      x.add(point.x);
+      if (std::isfinite(point.y)) y.add(point.y);
+    }
+  }
+  for (const double mark : spec.marks) x.add(mark);
+  if (x.empty()) x = {0, 1};
+  if (y.empty()) y = spec.log_y ? Range{1, 10} : Range{0, 1};
+  if (spec.y_from_zero && !spec.log_y) y.add(0);
+
+  Frame frame;
+  frame.top = top;
+  frame.height = size.height - top - 2 * kRowHeight - 6;
+  const int rows = std::max(2, static_cast<int>(frame.height / 44));
+  frame.y = spec.log_y ? log_axis(y.low, y.high, rows) : value_axis(y.low, y.high, rows);
+  double label_width = 0;
+  for (const AxisTick& tick : frame.y.ticks) {
+    label_width = std::max(label_width, text_width(tick.label));
+  }
+  frame.left = label_width + 12;
+  const double right_margin = 24;  // half of the last x label
+  frame.width = size.width - frame.left - right_margin;
+  frame.x = count_axis(x.low, x.high, std::max(2, static_cast<int>(frame.width / 90)));
+  return frame;
+}
+
+void draw_axes(const PlotSpec& spec, const Frame& frame, std::string& svg) {
+  for (const AxisTick& tick : frame.y.ticks) {
+    const double y = frame.at_y(tick.value);
+    svg += fmt::format(R"(<path class="grid" d="M{:.1f} {:.1f}h{:.1f}"/>)", frame.left, y,
+                       frame.width);
+    svg += fmt::format(R"(<text class="tick" x="{:.1f}" y="{:.1f}" text-anchor="end">{}</text>)",
+                       frame.left - 8, y + 4.5, tick.label);
+  }
+  svg += fmt::format(R"(<path class="axis" d="M{:.1f} {:.1f}h{:.1f}"/>)", frame.left,
+                     frame.bottom(), frame.width);
+  for (const AxisTick& tick : frame.x.ticks) {
+    const double x = frame.at_x(tick.value);
+    svg += fmt::format(R"(<path class="axis" d="M{:.1f} {:.1f}v5"/>)", x, frame.bottom());
+    svg += fmt::format(R"(<text class="tick" x="{:.1f}" y="{:.1f}" text-anchor="middle">{}</text>)",
+                       x, frame.bottom() + 5 + kTextHeight + 2, tick.label);
+  }
+  svg += fmt::format(R"(<text class="label" x="{:.1f}" y="{:.1f}" text-anchor="end">{}</text>)",
+                     frame.left + frame.width, frame.bottom() + 5 + kTextHeight + kRowHeight,
+                     escape_html(spec.x_label));
+}
+
+void draw_dot(const Frame& frame, const PlotSeries& series, const PlotPoint& point,
+              std::string& svg) {
+  svg += fmt::format(R"(<circle class="dot c{}" cx="{:.1f}" cy="{:.1f}" r="3.2"><title>)",
+                     series.color, frame.at_x(point.x), frame.at_y(point.y));
+  svg += fmt::format("{:.0f}: {:.4g}</title></circle>", point.x, point.y);
+}
+
+void draw_series(const Frame& frame, const PlotSeries& series, std::string& svg) {
+  const std::vector<PlotPoint> points =
+      thin_points(series.points, std::max(1, static_cast<int>(frame.width)));
+  const bool all_dots = series.markers || (points.size() <= kDotsUpTo && !series.faint);
+  std::string path;
+  std::string dots;
+  bool pen_down = false;
+  for (size_t at = 0; at < points.size(); ++at) {
+    const PlotPoint& point = points[at];
+    if (!std::isfinite(point.y)) {
+      pen_down = false;
+      continue;
+    }
+    path += fmt::format("{}{:.1f} {:.1f}", pen_down ? 'L' : 'M', frame.at_x(point.x),
+                        frame.at_y(point.y));
+    const bool last_of_stretch = at + 1 == points.size() || !std::isfinite(points[at + 1].y);
+    // A point between two gaps has no line to show it.
+    if (all_dots || (!pen_down && last_of_stretch)) draw_dot(frame, series, point, dots);
+    pen_down = true;
+  }
+  if (path.empty()) return;
+  svg += fmt::format(R"(<path class="line c{}{}" d="{}"/>)", series.color,
+                     series.faint ? " faint" : "", path);
+  svg += dots;
+}
+
+void draw_marks(const Frame& frame, const std::vector<double>& marks, std::string& svg) {
+  std::set<int> drawn;  // one a pixel is enough
+  for (const double mark : marks) {
+    const double x = frame.at_x(mark);
+    if (!drawn.insert(static_cast<int>(x)).second) continue;
+    svg +=
+        fmt::format(R"(<path class="mark" d="M{:.1f} {:.1f}l5 8h-10z"/>)", x, frame.bottom() - 9);
+  }
+}
+
+std::string open_svg(const std::string& id, const std::string& title,
+                     const std::string& description, double width, double height,
+                     std::string_view attributes) {
+  return fmt::format(
+      R"(<svg viewBox="0 0 {0:g} {1:g}" role="img" aria-labelledby="{2}-title {2}-desc"{3}>)"
+      R"(<title id="{2}-title">{4}</title><desc id="{2}-desc">{5}</desc>)",
+      width, height, id, attributes, escape_html(title), escape_html(description));
+}
+
+}  // namespace
+
+std::string render_plot(const PlotSpec& spec, const PlotSize& size, bool standalone) {
+  const std::vector<LegendEntry> entries = legend_entries(spec);
+  const double key_width = legend_width(entries);
+  const double left_text = text_width(spec.y_label) + 24;
+  const bool own_row = !entries.empty() && left_text + key_width > size.width;
+  const double top = kRowHeight * (own_row ? 2 : 1) + 10;
+  const Frame frame = make_frame(spec, size, top);
+
+  const std::string standalone_attributes =
+      fmt::format(R"( xmlns="http://www.w3.org/2000/svg" class="plot" width="{}" height="{}")",
+                  size.width, size.height);
+  std::string svg = open_svg(spec.id, spec.title, spec.description, size.width, size.height,
+                             standalone ? standalone_attributes : R"( class="plot")");
+  if (standalone) {
+    // In an <img> the file needs a size of its own.
+    svg += fmt::format(R"(<style>{}svg.plot {{ width: {}px; height: {}px; }}</style>)"
+                       R"(<rect class="page" width="100%" height="100%"/>)",
+                       plot_style(), size.width, size.height);
+  }
+  svg += fmt::format(R"(<text class="label" x="0" y="{:.1f}">{}</text>)", kTextHeight + 1,
+                     escape_html(spec.y_label));
+  const double key_x = own_row ? 0 : size.width - key_width;
+  draw_legend(entries, key_x, kTextHeight + 1 + (own_row ? kRowHeight : 0), svg);
+  draw_axes(spec, frame, svg);
+  for (const PlotSeries& series : spec.series) draw_series(frame, series, svg);
+  draw_marks(frame, spec.marks, svg);
+  return svg + "</svg>\n";
+}
+
+std::string render_stacked_bar(const std::string& id, const std::string& title,
+                               const std::string& description, const std::vector<BarPart>& parts,
+                               double full) {
+  constexpr double kWidth = 1000;
+  constexpr double kHeight = 30;
+  std::string svg = open_svg(id, title, description, kWidth, kHeight,
+                             R"( class="bar" preserveAspectRatio="none")");
+  svg += fmt::format(R"(<rect class="bar-room" width="{}" height="{}"/>)", kWidth, kHeight);
+  double left = 0;
+  for (const BarPart& part : parts) {
+    const double width = full > 0 ? std::max(0.0, part.value) / full * kWidth : 0;
+    if (width > 0) {
+      svg += fmt::format(
+          R"(<rect class="bar-part c{}" x="{:.2f}" width="{:.2f}" height="{}"><title>{}</title></rect>)",
+          part.color, left, width, kHeight, escape_html(part.label));
+    }
+    left += width;
+  }
+  return svg + "</svg>\n";
+}
+
+std::string_view plot_style() {
+  // Ten colours that stay apart in both schemes and for the common colour deficiencies.
+  return R"(
+:root, svg.plot { color-scheme: light dark;
+  --ink: #1c2430; --muted: #5b6675; --line: #dfe3e8; --axis: #9aa4b1; --page: #ffffff;
+  --c0: #1f6fb8; --c1: #d9801a; --c2: #218a5d; --c3: #bf3f66; --c4: #7657c2; --c5: #7b8592;
+  --c6: #1595a8; --c7: #a58a12; --c8: #8a5a3c; --c9: #3d4f9f; --mark: #c22f2f; }
+@media (prefers-color-scheme: dark) { :root, svg.plot {
+  --ink: #e6eaf0; --muted: #a3adba; --line: #2d3540; --axis: #6b7683; --page: #14181d;
+  --c0: #67aaf0; --c1: #f2ab51; --c2: #56c596; --c3: #f0809f; --c4: #ab90f5; --c5: #98a2ae;
+  --c6: #4dcadb; --c7: #d9c04c; --c8: #cf9f7d; --c9: #8c9cf2; --mark: #ff7a70; } }
+svg.plot { display: block; width: 100%; height: auto; font: 13px system-ui, -apple-system,
+  "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+svg.plot text { fill: var(--ink); }
+svg.plot .tick { fill: var(--muted); font-variant-numeric: tabular-nums; }
+svg.plot .label { fill: var(--muted); }
+svg.plot .page { fill: var(--page); }
+svg .grid { stroke: var(--line); fill: none; }
+svg .axis { stroke: var(--axis); fill: none; }
+svg .line { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
+svg .line.faint { stroke-width: 1; opacity: 0.42; }
+svg .dot { stroke: var(--page); stroke-width: 1; }
+svg .mark { fill: var(--mark); }
+svg .line.c0 { stroke: var(--c0); } svg .dot.c0, svg .bar-part.c0 { fill: var(--c0); }
+svg .line.c1 { stroke: var(--c1); } svg .dot.c1, svg .bar-part.c1 { fill: var(--c1); }
+svg .line.c2 { stroke: var(--c2); } svg .dot.c2, svg .bar-part.c2 { fill: var(--c2); }
+svg .line.c3 { stroke: var(--c3); } svg .dot.c3, svg .bar-part.c3 { fill: var(--c3); }
+svg .line.c4 { stroke: var(--c4); } svg .dot.c4, svg .bar-part.c4 { fill: var(--c4); }
+svg .line.c5 { stroke: var(--c5); } svg .dot.c5, svg .bar-part.c5 { fill: var(--c5); }
+svg .line.c6 { stroke: var(--c6); } svg .dot.c6, svg .bar-part.c6 { fill: var(--c6); }
+svg .line.c7 { stroke: var(--c7); } svg .dot.c7, svg .bar-part.c7 { fill: var(--c7); }
+svg .line.c8 { stroke: var(--c8); } svg .dot.c8, svg .bar-part.c8 { fill: var(--c8); }
+svg .line.c9 { stroke: var(--c9); } svg .dot.c9, svg .bar-part.c9 { fill: var(--c9); }
+svg.bar { display: block; width: 100%; height: 30px; border-radius: 4px; }
+svg .bar-room { fill: var(--line); }
+)";
+}
+
+}  // namespace borealis
