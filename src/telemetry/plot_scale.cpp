@@ -111,10 +111,15 @@ PlotAxis log_axis(double low, double high, int wanted_ticks) {
 PlotAxis count_axis(double low, double high, int wanted_ticks) {
   CHECK(std::isfinite(low) && std::isfinite(high) && low <= high);
   PlotAxis axis;
-  axis.low = low == high ? low - 1 : low;
-  axis.high = low == high ? high + 1 : high;
-  const double step = std::max(1.0, round_step((axis.high - axis.low) / std::max(1, wanted_ticks)));
-  add_ticks(axis, step);
+  if (low == high) {
+    axis.low = low - 1;
+    axis.high = high + 1;
+    axis.ticks.push_back({low, tick_label(low, 1)});
+    return axis;
+  }
+  axis.low = low;
+  axis.high = high;
+  add_ticks(axis, std::max(1.0, round_step((high - low) / std::max(1, wanted_ticks))));
   return axis;
 }
 

@@ -30,7 +30,7 @@ struct PlotAxis {
 PlotAxis value_axis(double low, double high, int wanted_ticks);
 // As value_axis for low > 0, with ticks at 1, 2, 5 of each decade, or at decades only if many.
 PlotAxis log_axis(double low, double high, int wanted_ticks);
-// Whole numbers such as iterations: not widened, except around a single one.
+// Whole numbers such as iterations: not widened; a single one gets the middle.
 PlotAxis count_axis(double low, double high, int wanted_ticks);
 
 // At most about 2 x `buckets` points that draw the same picture: of every bucket of x the lowest

@@ -18,6 +18,11 @@ std::string loss_text(double loss) {
   return std::isfinite(loss) ? fmt::format("{:.4f}", loss) : "not finite";
 }
 
+std::string milliseconds_text(double time_ms) {
+  if (!std::isfinite(time_ms)) return "not measured";
+  return time_ms < 10e3 ? fmt::format("{:.1f} ms", time_ms) : format_duration(time_ms * 1e-3);
+}
+
 double share_of(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
 std::string stop_reason(const RunSummary& summary) {
@@ -46,6 +51,7 @@ std::string format_percent(double share) {
 ReportTable results_table(const std::vector<RunSummary>& runs) {
   ReportTable table;
   table.caption = "Results";
+  table.caption_shown = false;
   table.header = {"model-arch", "nlayers", "model size (B)", "tpgps", "TFLOPs"};
   table.numeric = {false, true, true, true, true};
   for (const RunSummary& run : runs) {
@@ -61,6 +67,7 @@ ReportTable facts_table(const RunResults& results) {
   const RunSummary& run = results.summary;
   ReportTable table;
   table.caption = "The run in numbers";
+  table.caption_shown = false;
   table.header = {"quantity", "value"};
   table.numeric = {false, false};
   const auto fact = [&table](std::string name, std::string value) {
@@ -69,9 +76,13 @@ ReportTable facts_table(const RunResults& results) {
   fact("parameters", format_count(run.parameters));
   fact("FLOPs per token", fmt::format("{} GFLOP", format_significant(run.flops_per_token * 1e-9)));
   fact("share of the measured GEMM rate", format_percent(run.gemm_share));
-  fact("median step", format_duration(run.step_ms * 1e-3));
-  fact("training loss, first and last step",
-       fmt::format("{} and {}", loss_text(run.first_loss), loss_text(run.final_loss)));
+  fact("median step", milliseconds_text(run.step_ms));
+  if (run.steps == 1) {
+    fact("training loss", loss_text(run.first_loss));
+  } else {
+    fact("training loss, first and last step",
+         fmt::format("{} and {}", loss_text(run.first_loss), loss_text(run.final_loss)));
+  }
   if (!results.validations.empty()) {
     const ValidationRecord& last = results.validations.back();
     fact("last validation",
@@ -163,7 +174,7 @@ ReportTable named_values_table(const std::string& caption, const std::vector<Nam
 
 ReportTable machine_table(const RunSummary& summary) {
   const MachineInfo& machine = summary.machine;
-  return named_values_table(
+  ReportTable table = named_values_table(
       "Machine", {{"host", machine.hostname},
                   {"processor", machine.cpu_model},
                   {"logical cores usable", std::to_string(machine.cores)},
@@ -177,6 +188,8 @@ ReportTable machine_table(const RunSummary& summary) {
                        : "not measured"},
                   {"how it was measured", summary.gemm_measurement},
                   {"Borealis", summary.version}});
+  table.caption_shown = false;
+  return table;
 }
 
 std::string subtitle(const RunSummary& summary) {
@@ -196,7 +209,8 @@ std::string rank_sentence(const RunSummary& summary) {
 
 std::string formula_sentence(const RunSummary& summary) {
   return fmt::format(
-      "TFLOPs follow {}, with attention counted as the full square and recomputation not counted: "
+      "TFLOPs follow the {}, with attention counted as the full square and recomputation not "
+      "counted: "
       "{} = {} GFLOP a token, TFLOPs = tpgps × F / 10¹². The letters are those of the "
       "architecture table.",
       summary.flops_formula_name, summary.flops_formula,
@@ -208,7 +222,7 @@ std::string gemm_sentence(const RunSummary& summary) {
     return "The machine's GEMM rate was not measured in this run.";
   }
   return fmt::format(
-      "That is {} of the {} TFLOP/s that matrix products alone reach on this machine "
+      "The run reached {} of the {} TFLOP/s that matrix products alone reach on this machine "
       "({}).",
       format_percent(summary.gemm_share), format_significant(summary.gemm_tflops),
       summary.gemm_measurement.empty() ? summary.dtype : summary.gemm_measurement);
@@ -218,12 +232,13 @@ std::string medians_sentence(const RunResults& results) {
   if (results.summary.steps <= 1) {
     return "The run took a single step, so its figures hold the cost of starting up too.";
   }
-  return fmt::format("Rates and times are medians over the {} after the first.",
-                     plural(results.summary.steps - 1, "step"));
+  return fmt::format("Rates and times are medians over the {} after the first{}.",
+                     plural(results.summary.steps - 1, "step"),
+                     results.summary.skipped_iterations > 0 ? ", skipped ones left out" : "");
 }
 
 std::string step_time_sentence(const StepBreakdown& parts) {
-  std::string text = fmt::format("A step takes {}:", format_duration(parts.total_ms * 1e-3));
+  std::string text = fmt::format("A step takes {}:", milliseconds_text(parts.total_ms));
   const char* separator = " ";
   for (const BarPart& part : step_time_parts(parts)) {
     text += fmt::format("{}{} {}", separator, part.label,
@@ -246,13 +261,16 @@ std::string memory_sentence(const RunSummary& summary) {
 
 std::string loss_sentence(const RunResults& results) {
   const RunSummary& run = results.summary;
-  std::string text = fmt::format("Training loss from {} at the first step to {} at the last",
-                                 loss_text(run.first_loss), loss_text(run.final_loss));
+  std::string text =
+      run.steps == 1 ? fmt::format("Training loss {} at the only step", loss_text(run.first_loss))
+                     : fmt::format("Training loss from {} at the first step to {} at the last",
+                                   loss_text(run.first_loss), loss_text(run.final_loss));
   if (!results.validations.empty()) {
     text += fmt::format("; last validation loss {}", loss_text(results.validations.back().lm_loss));
   }
-  if (run.skipped_iterations > 0)
+  if (run.skipped_iterations > 0) {
     text += fmt::format("; {} skipped", plural(run.skipped_iterations, "step"));
+  }
   return text + ".";
 }
 

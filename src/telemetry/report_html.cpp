@@ -44,8 +44,8 @@ std::string html_table(const ReportTable& table, const std::string& css_class,
   const std::string caption = escape_html(table.caption);
   std::string html = fmt::format(
       R"(<div class="scroll" tabindex="0" role="region" aria-label="{0}"><table class="{1}">)"
-      "<caption>{0}</caption>\n",
-      caption, css_class);
+      "<caption{2}>{0}</caption>\n",
+      caption, css_class, table.caption_shown ? "" : " class=\"unseen\"");
   if (with_header) {
     html += "<thead><tr>";
     for (size_t column = 0; column < table.header.size(); ++column) {
@@ -90,8 +90,9 @@ std::string tiles(const RunSummary& run) {
   tile(format_significant(run.tflops), "TFLOPs");
   tile(format_percent(run.gemm_share), "of the measured GEMM rate");
   tile(std::isfinite(run.final_loss) ? fmt::format("{:.3f}", run.final_loss) : "not finite",
-       std::isfinite(run.first_loss) ? fmt::format("training loss, from {:.3f}", run.first_loss)
-                                     : "training loss");
+       run.steps > 1 && std::isfinite(run.first_loss)
+           ? fmt::format("training loss, from {:.3f}", run.first_loss)
+           : "training loss");
   tile(format_bytes(run.peak_memory_bytes), "peak memory");
   return html + "</ul>\n";
 }
@@ -103,8 +104,11 @@ std::string results_section(const RunResults& results) {
   html += html_table(results_table({run}), "results");
   html += paragraph(medians_sentence(results) + " " + rank_sentence(run));
   html += paragraph(formula_sentence(run) + " " + gemm_sentence(run));
-  html += html_table(facts_table(results), "pairs", false);
   return html;
+}
+
+std::string facts_section(const RunResults& results) {
+  return heading("The run in numbers") + html_table(facts_table(results), "pairs", false);
 }
 
 std::string curves_section(const RunResults& results) {
@@ -162,8 +166,16 @@ std::string settings_section(const RunResults& results) {
   std::string html = heading("Model and configuration");
   if (!run.model_note.empty()) html += paragraph(run.model_note, "note");
   html += html_table(named_values_table("Architecture", run.architecture), "pairs", false);
-  html += html_table(named_values_table("Variables, as resolved", run.configuration), "pairs code",
-                     false);
+  // Two halves side by side where there is room.
+  const auto middle =
+      run.configuration.begin() + static_cast<std::ptrdiff_t>((run.configuration.size() + 1) / 2);
+  html += "<div class=\"pair\">\n";
+  html +=
+      html_table(named_values_table("Variables, as resolved", {run.configuration.begin(), middle}),
+                 "pairs code", false);
+  html += html_table(named_values_table("Variables, continued", {middle, run.configuration.end()}),
+                     "pairs code", false);
+  html += "</div>\n";
   if (!results.config_json.empty()) {
     html += "<details><summary>The whole resolved configuration (config.json)</summary><pre>" +
             escape_html(results.config_json) + "</pre></details>\n";
@@ -198,6 +210,7 @@ std::string render_report_html(const RunResults& results) {
   html += results_section(results);
   html += curves_section(results);
   html += sample_section(run);
+  html += facts_section(results);
   html += step_time_section(results);
   html += memory_section(run);
   html += settings_section(results);

@@ -70,9 +70,9 @@ std::string render_report_markdown(const RunResults& results) {
   text += "## Results\n\n" + markdown_table(results_table({run}));
   text += markdown_text(medians_sentence(results) + " " + rank_sentence(run));
   text += markdown_text(formula_sentence(run) + " " + gemm_sentence(run));
-  text += markdown_table(facts_table(results));
   text += curves_section(results);
   text += sample_section(run);
+  text += "## The run in numbers\n\n" + markdown_table(facts_table(results));
   text += "## Where a step's time goes\n\n" + markdown_table(step_time_table(parts));
   text += "## Memory\n\n" + markdown_text(memory_sentence(run)) + markdown_table(memory_table(run));
   text += settings_section(run);

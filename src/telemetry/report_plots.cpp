@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/units.h"
 #include "telemetry/report_content.h"
 
 namespace borealis {
@@ -11,6 +12,7 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr size_t kSmoothFrom = 120;  // steps; fewer are readable as they are
+constexpr size_t kMarkersUpTo = 60;  // validations
 constexpr double kLogFromRatio = 30;
 
 // A skipped step has no loss that counts: a gap.
@@ -43,8 +45,8 @@ void add_line(std::vector<PlotSeries>& series, const std::string& label, int col
   const int window = static_cast<int>(points.size() / 40) | 1;  // odd: centred
   std::vector<PlotPoint> means = running_mean(points, window);
   series.push_back({label, color, true, false, std::move(points)});
-  series.push_back(
-      {fmt::format("mean of {} steps", window), color, false, false, std::move(means)});
+  series.push_back({fmt::format("mean of {} steps", format_count(window)), color, false, false,
+                    std::move(means)});
 }
 
 std::string superscript(int exponent) {
@@ -72,7 +74,7 @@ PlotSpec loss_plot(const RunResults& results) {
     for (const ValidationRecord& record : results.validations) {
       validation.points.push_back({static_cast<double>(record.iteration), record.lm_loss});
     }
-    if (validation.points.size() > 200) validation.markers = false;
+    validation.markers = validation.points.size() <= kMarkersUpTo;
     plot.series.push_back(std::move(validation));
   }
   plot.marks = skipped_iterations(results);
@@ -95,8 +97,10 @@ PlotSpec learning_rate_plot(const RunResults& results) {
   const double unit = std::pow(10.0, exponent);
   plot.y_label = fmt::format("learning rate (× 10{})", superscript(exponent));
   plot.description =
-      fmt::format("Learning rate used by each step; highest {:.6g}, last {:.6g}.", highest,
-                  results.steps.empty() ? 0.0 : results.steps.back().learning_rate);
+      results.steps.size() == 1
+          ? fmt::format("Learning rate of the step: {:.6g}.", highest)
+          : fmt::format("Learning rate of each step; highest {:.6g}, last {:.6g}.", highest,
+                        results.steps.empty() ? 0.0 : results.steps.back().learning_rate);
   plot.series.push_back(
       {"learning rate", 2, false, false, points_of(results, false, [unit](const StepRecord& step) {
          return step.learning_rate / unit;
@@ -122,8 +126,10 @@ std::optional<PlotSpec> grad_norm_plot(const RunResults& results) {
   if (lowest > highest) return std::nullopt;
   plot.log_y = lowest > 0 && highest / lowest > kLogFromRatio;
   if (plot.log_y) plot.y_label += " (log scale)";
-  plot.description =
-      fmt::format("Norm of the gradient of each step; between {:.3g} and {:.3g}.", lowest, highest);
+  plot.description = lowest == highest
+                         ? fmt::format("Norm of the gradient: {:.3g}.", lowest)
+                         : fmt::format("Norm of each step's gradient; between {:.3g} and {:.3g}.",
+                                       lowest, highest);
   plot.y_from_zero = true;
   add_line(plot.series, "each step", 4, std::move(points));
   return plot;

@@ -13,6 +13,7 @@ html { -webkit-text-size-adjust: 100%; }
 body { margin: 0; background: var(--page); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 main { max-width: 60rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
+header p { margin-bottom: 0; }
 header { border-bottom: 3px solid var(--accent); padding-bottom: 1rem; margin-bottom: 1.75rem; }
 h1 { font-size: clamp(1.5rem, 5vw, 2.1rem); line-height: 1.2; margin: 0 0 .35rem;
   overflow-wrap: anywhere; }
@@ -26,7 +27,7 @@ code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono"
 pre { background: var(--panel); border-radius: 6px; padding: .9rem 1rem; margin: .6rem 0;
   font-size: .88rem; line-height: 1.5; overflow-x: auto; }
 pre.prose { white-space: pre-wrap; overflow-wrap: anywhere; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem;
+.tiles { display: grid; grid-template-columns: repeat(3, 1fr); gap: .75rem;
   margin: 1.25rem 0; padding: 0; list-style: none; }
 .tiles li { background: var(--panel); border-radius: 6px; padding: .75rem .9rem; min-width: 0; }
 .tiles .figure { display: block; font-size: 1.4rem; font-weight: 650; line-height: 1.25;
@@ -43,9 +44,12 @@ thead th { color: var(--muted); font-weight: 600; font-size: .88rem; white-space
 tbody th { font-weight: 400; }
 .num { text-align: right; white-space: nowrap; }
 table.results td, table.results tbody th { font-size: 1.1rem; font-weight: 600; }
-table.pairs th { width: 18rem; color: var(--muted); padding-right: 1.25rem; }
+table.results tbody th { white-space: nowrap; }
+table.parts th { min-width: 9.5rem; }
+table.pairs th { width: 20rem; color: var(--muted); padding-right: 1.25rem; }
 table.pairs td { overflow-wrap: anywhere; }
-table.code td { font-family: ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", monospace;
+table.code th { width: 60%; }
+table.code th, table.code td { font-family: ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", monospace;
   font-size: .88rem; }
 .swatch { display: inline-block; width: .8rem; height: .8rem; border-radius: 3px;
   margin-right: .55rem; vertical-align: -.05rem; background: transparent; }
@@ -61,13 +65,17 @@ figcaption { font-size: .9rem; margin-top: .35rem; }
   gap: 1rem 2rem; }
 .bars { display: grid; grid-template-columns: auto 1fr; gap: .5rem .9rem; align-items: center; }
 .bars .name { color: var(--muted); font-size: .9rem; }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .narrow { display: none; }
 @media (max-width: 44rem) {
   main { padding-top: 1.5rem; }
   .wide { display: none; }
+  .tiles { grid-template-columns: 1fr 1fr; }
   .narrow { display: block; }
-  table.pairs th { width: 42%; }
-  th, td { padding-right: .7rem; }
+  table.pairs th { width: 42%; overflow-wrap: anywhere; }
+  thead th { white-space: normal; vertical-align: bottom; }
+  table.results td, table.results tbody th { font-size: 1rem; }
+  th, td { padding-right: .55rem; }
 }
 summary { cursor: pointer; color: var(--accent); margin: .75rem 0; }
 footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);

@@ -93,7 +93,9 @@ std::string rope_text(const ModelConfig& model) {
   for (size_t layer = 0; layer < model.rope_on_layer.size(); ++layer) {
     if (!model.rope_on_layer[layer]) off.push_back(static_cast<int64_t>(layer) + 1);
   }
-  if (!off.empty()) text += fmt::format("; none in layers {}", fmt::join(off, ", "));
+  if (!off.empty()) {
+    text += fmt::format("; none in layer{} {}", off.size() == 1 ? "" : "s", fmt::join(off, ", "));
+  }
   return text;
 }
 

@@ -69,15 +69,35 @@ std::vector<LegendEntry> legend_entries(const PlotSpec& spec) {
   return entries;
 }
 
+double entry_width(const LegendEntry& entry) {
+  return kSwatchWidth + 6 + text_width(entry.label) + kLegendGap;
+}
+
 double legend_width(const std::vector<LegendEntry>& entries) {
   double width = 0;
-  for (const LegendEntry& entry : entries) {
-    width += kSwatchWidth + 6 + text_width(entry.label) + kLegendGap;
-  }
+  for (const LegendEntry& entry : entries) width += entry_width(entry);
   return width;
 }
 
-void draw_legend(const std::vector<LegendEntry>& entries, double x, double y, std::string& svg) {
+// Entries by rows, none wider than the drawing.
+std::vector<std::vector<LegendEntry>> legend_rows(const std::vector<LegendEntry>& entries,
+                                                  double width) {
+  std::vector<std::vector<LegendEntry>> rows;
+  double room = 0;
+  for (const LegendEntry& entry : entries) {
+    const double needed = entry_width(entry);
+    if (rows.empty() || needed > room) {
+      rows.emplace_back();
+      room = width + kLegendGap;  // none after the last
+    }
+    rows.back().push_back(entry);
+    room -= needed;
+  }
+  return rows;
+}
+
+void draw_legend_row(const std::vector<LegendEntry>& entries, double x, double y,
+                     std::string& svg) {
   for (const LegendEntry& entry : entries) {
     const double middle = y - kTextHeight / 2 + 2;
     if (entry.is_mark) {
@@ -87,10 +107,27 @@ void draw_legend(const std::vector<LegendEntry>& entries, double x, double y, st
       svg += fmt::format(R"(<path class="line c{}{}" d="M{:.1f} {:.1f}h{}"/>)", entry.color,
                          entry.faint ? " faint" : "", x, middle, kSwatchWidth);
     }
-    x += kSwatchWidth + 6;
-    svg += fmt::format(R"(<text x="{:.1f}" y="{:.1f}">{}</text>)", x, y, escape_html(entry.label));
-    x += text_width(entry.label) + kLegendGap;
+    svg += fmt::format(R"(<text x="{:.1f}" y="{:.1f}">{}</text>)", x + kSwatchWidth + 6, y,
+                       escape_html(entry.label));
+    x += entry_width(entry);
   }
+}
+
+// The label of the value axis and, beside it or in rows below, the legend. Returns their height.
+double draw_head(const PlotSpec& spec, const PlotSize& size, std::string& svg) {
+  double y = kTextHeight + 1;
+  svg += fmt::format(R"(<text class="label" x="0" y="{:.1f}">{}</text>)", y,
+                     escape_html(spec.y_label));
+  const std::vector<LegendEntry> entries = legend_entries(spec);
+  const double key_width = legend_width(entries);
+  if (text_width(spec.y_label) + 24 + key_width <= size.width) {
+    draw_legend_row(entries, size.width - key_width, y, svg);
+  } else {
+    for (const std::vector<LegendEntry>& row : legend_rows(entries, size.width)) {
+      draw_legend_row(row, 0, y += kRowHeight, svg);
+    }
+  }
+  return y;
 }
 
 Frame make_frame(const PlotSpec& spec, const PlotSize& size, double top) {
@@ -117,9 +154,14 @@ Frame make_frame(const PlotSpec& spec, const PlotSize& size, double top) {
     label_width = std::max(label_width, text_width(tick.label));
   }
   frame.left = label_width + 12;
-  const double right_margin = 24;  // half of the last x label
-  frame.width = size.width - frame.left - right_margin;
-  frame.x = count_axis(x.low, x.high, std::max(2, static_cast<int>(frame.width / 90)));
+  // The last x label stands under the end of the axis; its width is known only from the ticks.
+  const auto x_axis_for = [&x](double width) {
+    return count_axis(x.low, x.high, std::max(2, static_cast<int>(width / 90)));
+  };
+  const PlotAxis draft = x_axis_for(size.width - frame.left);
+  const double last_label = draft.ticks.empty() ? 0 : text_width(draft.ticks.back().label);
+  frame.width = size.width - frame.left - std::max(10.0, last_label / 2 + 2);
+  frame.x = x_axis_for(frame.width);
   return frame;
 }
 
@@ -199,13 +241,6 @@ std::string open_svg(const std::string& id, const std::string& title,
 }  // namespace
 
 std::string render_plot(const PlotSpec& spec, const PlotSize& size, bool standalone) {
-  const std::vector<LegendEntry> entries = legend_entries(spec);
-  const double key_width = legend_width(entries);
-  const double left_text = text_width(spec.y_label) + 24;
-  const bool own_row = !entries.empty() && left_text + key_width > size.width;
-  const double top = kRowHeight * (own_row ? 2 : 1) + 10;
-  const Frame frame = make_frame(spec, size, top);
-
   const std::string standalone_attributes =
       fmt::format(R"( xmlns="http://www.w3.org/2000/svg" class="plot" width="{}" height="{}")",
                   size.width, size.height);
@@ -217,10 +252,8 @@ std::string render_plot(const PlotSpec& spec, const PlotSize& size, bool standal
                        R"(<rect class="page" width="100%" height="100%"/>)",
                        plot_style(), size.width, size.height);
   }
-  svg += fmt::format(R"(<text class="label" x="0" y="{:.1f}">{}</text>)", kTextHeight + 1,
-                     escape_html(spec.y_label));
-  const double key_x = own_row ? 0 : size.width - key_width;
-  draw_legend(entries, key_x, kTextHeight + 1 + (own_row ? kRowHeight : 0), svg);
+  const double head_height = draw_head(spec, size, svg);
+  const Frame frame = make_frame(spec, size, head_height + 16);
   draw_axes(spec, frame, svg);
   for (const PlotSeries& series : spec.series) draw_series(frame, series, svg);
   draw_marks(frame, spec.marks, svg);
@@ -268,7 +301,7 @@ svg.plot .page { fill: var(--page); }
 svg .grid { stroke: var(--line); fill: none; }
 svg .axis { stroke: var(--axis); fill: none; }
 svg .line { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
-svg .line.faint { stroke-width: 1; opacity: 0.42; }
+svg .line.faint { stroke-width: 1.1; opacity: 0.6; }
 svg .dot { stroke: var(--page); stroke-width: 1; }
 svg .mark { fill: var(--mark); }
 svg .line.c0 { stroke: var(--c0); } svg .dot.c0, svg .bar-part.c0 { fill: var(--c0); }
