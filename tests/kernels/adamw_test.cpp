@@ -1,0 +1,155 @@
+#include "kernels/adamw.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "kernels/reference/adamw.h"
+#include "support/kernel_testing.h"
+
+namespace borealis {
+namespace {
+
+using namespace borealis::testing;
+
+AdamWStep step_at(int t) {
+  return {.learning_rate = 3e-3,
+          .beta1 = 0.9,
+          .beta2 = 0.95,
+          .eps = 1e-5,
+          .weight_decay = 0.1,
+          .bias_correction1 = 1 - std::pow(0.9, t),
+          .bias_correction2 = 1 - std::pow(0.95, t)};
+}
+
+struct State {
+  explicit State(int64_t n)
+      : rounded(static_cast<size_t>(n)),
+        weight(random_values<float>(n, 1)),
+        m(static_cast<size_t>(n)),
+        v(static_cast<size_t>(n)) {}
+  std::vector<bf16> rounded;
+  std::vector<float> weight, m, v;
+};
+
+TEST(AdamW, AgreesWithTwin) {
+  for_each_target([] {
+    for (const int64_t n : {1, 7, 64, 100, 106, 20001}) {
+      SCOPED_TRACE(std::to_string(n) + " parameters");
+      State state(n);
+      auto weight = to_double(state.weight), m = to_double(state.m), v = to_double(state.v);
+      for (int t = 1; t <= 5; ++t) {
+        const auto gradient = random_values<float>(n, static_cast<uint64_t>(10 + t), 0.1);
+        auto step = step_at(t);
+        step.gradient_scale = 0.37f;
+        adamw_update(state.weight.data(), state.m.data(), state.v.data(), gradient.data(), n, step);
+        reference::adamw_update(weight.data(), m.data(), v.data(), to_double(gradient).data(), n,
+                                step);
+      }
+      expect_close(state.weight, weight, 1e-6, 1e-8);
+      expect_close(state.m, m, 1e-6, 1e-8);
+      expect_close(state.v, v, 2e-6, 1e-12);
+    }
+  });
+}
+
+TEST(AdamW, Bf16WeightIsTheRoundedMaster) {
+  for_each_target([] {
+    constexpr int64_t kCount = 20001;
+    State with_master(kCount), plain(kCount);
+    for (int t = 1; t <= 3; ++t) {
+      const auto gradient = random_values<float>(kCount, static_cast<uint64_t>(t));
+      adamw_update(with_master.rounded.data(), with_master.weight.data(), with_master.m.data(),
+                   with_master.v.data(), gradient.data(), kCount, step_at(t));
+      adamw_update(plain.weight.data(), plain.m.data(), plain.v.data(), gradient.data(), kCount,
+                   step_at(t));
+    }
+    EXPECT_TRUE(same_bits(with_master.weight, plain.weight));
+    for (size_t i = 0; i < plain.weight.size(); ++i) {
+      ASSERT_EQ(with_master.rounded[i].bits, bf16(plain.weight[i]).bits);
+    }
+  });
+}
+
+std::vector<float> read_line(std::istream& in) {
+  std::string line, word;
+  std::getline(in, line);
+  std::istringstream words(line);
+  std::vector<float> values;
+  while (words >> word) values.push_back(std::stof(word));
+  return values;
+}
+
+// The largest |a - b| in ulp of the largest term that went into the element: a sum of terms that
+// cancel has as many wrong bits as they have, with or without fused multiply-adds.
+double worst_ulp(const std::vector<float>& a, const std::vector<float>& b,
+                 const std::vector<float>& term1, const std::vector<float>& term2) {
+  double worst = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const float largest = std::max({std::abs(b[i]), std::abs(term1[i]), std::abs(term2[i])});
+    const double ulp = std::nextafter(largest, INFINITY) - largest;
+    worst = std::max(worst, std::abs(static_cast<double>(a[i]) - b[i]) / ulp);
+  }
+  return worst;
+}
+
+// tests/kernels/make_goldens.py wrote the golden with torch.optim.AdamW.
+TEST(AdamW, FollowsPyTorchWithinAFewUlp) {
+  for_each_target([] {
+    std::ifstream in(BOREALIS_GOLDEN_DIR "/kernels/adamw.txt");
+    const auto settings = read_line(in);
+    ASSERT_EQ(settings.size(), 7u);
+    State state(static_cast<int64_t>(settings[0]));
+    state.weight = read_line(in);
+    std::vector<float> old_m(state.weight.size()), old_v(old_m);
+    for (int t = 1; t <= static_cast<int>(settings[1]); ++t) {
+      const auto gradient = read_line(in), weight = read_line(in), m = read_line(in),
+                 v = read_line(in);
+      adamw_update(state.weight.data(), state.m.data(), state.v.data(), gradient.data(),
+                   static_cast<int64_t>(weight.size()), step_at(t));
+      std::vector<float> new_m(gradient), new_v(gradient);
+      for (float& value : new_m) value *= 0.1f;
+      for (float& value : new_v) value *= value * 0.05f;
+      EXPECT_LE(worst_ulp(state.weight, weight, weight, weight), 2) << "step " << t;
+      EXPECT_LE(worst_ulp(state.m, m, old_m, new_m), 4) << "step " << t;
+      EXPECT_LE(worst_ulp(state.v, v, old_v, new_v), 4) << "step " << t;
+      old_m = m;
+      old_v = v;
+    }
+  });
+}
+
+TEST(AdamW, DecaysEvenWithoutGradient) {
+  std::vector<float> weight(9, 2.0f), m(9), v(9);
+  const std::vector<float> gradient(9);
+  adamw_update(weight.data(), m.data(), v.data(), gradient.data(), 9, step_at(1));
+  for (const float value : weight) EXPECT_FLOAT_EQ(value, 2.0f * (1 - 3e-3f * 0.1f));
+}
+
+TEST(AdamW, SameBitsForAnyThreads) {
+  for_each_target([] {
+    constexpr int64_t kCount = 50021;
+    const auto gradient = random_values<float>(kCount, 5);
+    std::vector<float> first;
+    for_each_thread_count([&] {
+      State state(kCount);
+      for (int t = 1; t <= 2; ++t) {
+        adamw_update(state.weight.data(), state.m.data(), state.v.data(), gradient.data(), kCount,
+                     step_at(t));
+      }
+      if (first.empty()) first = state.weight;
+      EXPECT_TRUE(same_bits(state.weight, first));
+    });
+    // Shifted by one element, everything lands elsewhere in its vector.
+    State state(kCount);
+    Misaligned<float> weight(state.weight), m(state.m), v(state.v), g(gradient);
+    for (int t = 1; t <= 2; ++t) {
+      adamw_update(weight.data(), m.data(), v.data(), g.data(), kCount, step_at(t));
+    }
+    EXPECT_TRUE(same_bits(weight.values(), first));
+  });
+}
+
+}  // namespace
+}  // namespace borealis
