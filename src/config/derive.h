@@ -28,7 +28,8 @@ void derive_split(const Settings& settings, RunConfig& run, Problems& problems);
 // Look up files. Paths that are relative are tried from the working directory, then from
 // BOREALIS_HOME.
 void resolve_tokenizer(const Settings& settings, const ModelPreset& preset,
-                       const Environment& environment, RunConfig& run, Problems& problems);
+                       const Environment& environment, bool needs_data, RunConfig& run,
+                       Problems& problems);
 void resolve_data_list(const Settings& settings, bool needs_data, RunConfig& run,
                        Problems& problems);
 

@@ -70,24 +70,27 @@ bool differs_beyond_layers(const ModelConfig& model, const ModelPreset& preset) 
          model.intermediate_size != preset.intermediate_size;
 }
 
+// Where the shape is not quite the preset's, name and note must not claim it.
 void name_model(const Settings& settings, const ModelPreset& preset, RunConfig& run) {
   ModelConfig& model = run.model;
   const bool other_layers = model.num_hidden_layers != preset.num_hidden_layers;
+  const bool other_shape = differs_beyond_layers(model, preset);
   model.name = std::string(preset.name);
   model.note = std::string(preset.note);
-  if (preset.layers_in_name) model.name += fmt::format("-nLayers{}", model.num_hidden_layers);
-  if (!other_layers && !differs_beyond_layers(model, preset)) return;
-  if (!settings.given("MODEL_ARCH")) {
+  if (!settings.given("MODEL_ARCH") && (other_layers || other_shape)) {
     model.name = "custom";
     model.note = "a shape of the user's own.";
-  } else if (preset.vocab_size > 0 && other_layers) {
+    return;
+  }
+  const bool released = preset.vocab_size > 0;
+  if (preset.layers_in_name || (released && other_layers)) {
     model.name += fmt::format("-nLayers{}", model.num_hidden_layers);
+  }
+  if (other_layers) {
     model.note += fmt::format(" Here with {} layers instead of {}.", model.num_hidden_layers,
                               preset.num_hidden_layers);
   }
-  if (settings.given("MODEL_ARCH") && differs_beyond_layers(model, preset)) {
-    model.note += " Here with another shape, by flags.";
-  }
+  if (other_shape) model.note += " Here with another shape, by flags.";
 }
 
 void check_heads(const ModelConfig& model, bool head_dim_given, Problems& problems) {

@@ -125,6 +125,12 @@ void derive_split(const Settings& settings, RunConfig& run, Problems& problems) 
   split = whole ? settings.text("--split")
                 : fmt::format("{},{},{}", settings.text("TRAIN_SPLIT"), settings.text("VAL_SPLIT"),
                               settings.text("TEST_SPLIT"));
+  for (const std::string_view part : {"TRAIN_SPLIT", "VAL_SPLIT", "TEST_SPLIT"}) {
+    if (whole && settings.given(part)) {
+      run.notes.push_back(
+          fmt::format("{} beats {}", settings.spelled("--split"), settings.spelled(part)));
+    }
+  }
   if (const auto shares = parse_split(split)) {
     check_shares(split, *shares, run, problems);
   } else {

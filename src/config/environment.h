@@ -68,7 +68,6 @@ struct LookAlike {
 const std::vector<LookAlike>& look_alikes();
 
 std::string option_help(std::string_view command);
-std::string settings_markdown();
 
 // The parts of the table, one a file.
 OptionGroup model_options();

@@ -20,8 +20,8 @@ struct PresetDefault {
 
 struct ModelPreset {
   std::vector<std::string_view> accepted = {};  // values of MODEL_ARCH
-  std::string_view name;                   // what paths and reports call it
-  bool layers_in_name = false;             // "-nLayers<L>" is always added
+  std::string_view name;                        // what paths and reports call it
+  bool layers_in_name = false;                  // "-nLayers<L>" is always added
   int64_t num_hidden_layers = 0;
   int64_t hidden_size = 0;
   int64_t num_attention_heads = 0;
@@ -31,7 +31,9 @@ struct ModelPreset {
   std::vector<std::string_view> takes = {};  // variables of the shape that the environment may set
   std::vector<PresetDefault> defaults = {};  // where the user sets nothing
   std::string_view hf_model_type = "llama";
-  int64_t vocab_size = 0;               // 0: the tokenizer's
+  int64_t vocab_size = 0;  // 0: the tokenizer's
+  // Of the default tokenizer, while the corpus that it is made from is not prepared.
+  int64_t assumed_vocab_size = 0;
   int64_t max_position_embeddings = 0;  // 0: 16 x sequence length, as the reference
   std::optional<RopeScaling> rope_scaling = std::nullopt;
   std::string_view note = {};  // what a report must say of the shape

@@ -22,15 +22,18 @@ std::string places(const std::vector<std::string>& tried) {
 }
 
 void report_missing(const Settings& settings, const TokenizerLookup& found, Problems& problems) {
-  problems.settings.push_back(fmt::format(
-      "{} was not found (tried {}) and its vocabulary size is not known; name a tokenizer.json or "
-      "a folder with one, or give --vocab-size",
-      settings.spelled("TOKENIZER_MODEL"), places(found.tried)));
+  const std::string_view remedy =
+      settings.given("TOKENIZER_MODEL")
+          ? "name a tokenizer.json or a folder with one, or give --vocab-size"
+          : "`bash train_alcf.sh` prepares the default corpus with its tokenizer; or name a "
+            "tokenizer.json, or give --vocab-size";
+  problems.settings.push_back(
+      fmt::format("{} was not found (tried {}) and its vocabulary size is not known; {}",
+                  settings.spelled("TOKENIZER_MODEL"), places(found.tried), remedy));
 }
 
 // Tokens that the model could not take, if the data holds them.
-void warn_of_large_ids(const TokenizerLookup& found, RunConfig& run) {
-  const int64_t largest = std::max(*found.vocab_size - 1, found.largest_added_id);
+void warn_of_large_ids(const TokenizerLookup& found, int64_t largest, RunConfig& run) {
   if (run.data.mock_data || largest < run.model.vocab_size) return;
   run.warnings.push_back(fmt::format(
       "the tokenizer {} has token ids up to {}, the model's vocabulary is {}; data that "
@@ -38,35 +41,52 @@ void warn_of_large_ids(const TokenizerLookup& found, RunConfig& run) {
       found.path, largest, run.model.vocab_size, largest + 1));
 }
 
-}  // namespace
+void warn_of_absence(const TokenizerLookup& found, RunConfig& run) {
+  run.warnings.push_back(fmt::format(
+      "the tokenizer {} was not found (tried {}); a vocabulary of {} is taken as known. Tokenized "
+      "data needs no more, text cannot be read or written",
+      run.data.tokenizer_model, places(found.tried), run.data.tokenizer_vocab_size));
+}
 
-void resolve_tokenizer(const Settings& settings, const ModelPreset& preset,
-                       const Environment& environment, RunConfig& run, Problems& problems) {
-  TokenizerLookup found;
+// An unreadable file is a problem; the rest of the validation goes on without it.
+TokenizerLookup look_up(const Settings& settings, const Environment& environment,
+                        const RunConfig& run, Problems& problems) {
   try {
-    found = find_tokenizer(run.data.tokenizer_model, settings.text("BOREALIS_HOME"), environment);
+    return find_tokenizer(run.data.tokenizer_model, settings.text("BOREALIS_HOME"), environment);
   } catch (const Error& error) {
     problems.settings.push_back(
         fmt::format("{}: {}", settings.spelled("TOKENIZER_MODEL"), error.what()));
-    found.vocab_size = kVocabMultiple;
+    TokenizerLookup nothing;
+    nothing.vocab_size = kVocabMultiple;
+    return nothing;
   }
-  run.data.tokenizer_path = found.path;
-  const bool fixed = preset.vocab_size > 0;
-  const auto asked = settings.integer("--vocab-size");
-  if (!asked && !fixed && !found.vocab_size) {
+}
+
+}  // namespace
+
+void resolve_tokenizer(const Settings& settings, const ModelPreset& preset,
+                       const Environment& environment, bool needs_data, RunConfig& run,
+                       Problems& problems) {
+  const TokenizerLookup found = look_up(settings, environment, run, problems);
+  const bool named = settings.given("TOKENIZER_MODEL");
+  const bool reads_data = needs_data && !run.data.mock_data;
+  std::optional<int64_t> entries = settings.integer("--vocab-size");
+  if (!entries && preset.vocab_size > 0) entries = preset.vocab_size;
+  if (!entries) entries = found.vocab_size;
+  if (!entries && !named && !reads_data && preset.assumed_vocab_size > 0) {
+    entries = preset.assumed_vocab_size;
+  }
+  if (!entries) {
     report_missing(settings, found, problems);
     return;
   }
-  const int64_t entries = asked ? *asked : fixed ? preset.vocab_size : *found.vocab_size;
-  run.data.tokenizer_vocab_size = entries;
-  run.model.vocab_size = padded_vocab_size(entries, run.parallel.tensor_parallel_size);
+  run.data.tokenizer_path = found.path;
+  run.data.tokenizer_vocab_size = *entries;
+  run.model.vocab_size = padded_vocab_size(*entries, run.parallel.tensor_parallel_size);
   if (!found.path.empty()) {
-    warn_of_large_ids(found, run);
-  } else if (settings.given("TOKENIZER_MODEL") || !(asked || run.data.mock_data)) {
-    run.warnings.push_back(fmt::format(
-        "the tokenizer {} was not found (tried {}); the vocabulary size {} is taken as known. "
-        "Tokenized data needs no more, text cannot be read or written",
-        run.data.tokenizer_model, places(found.tried), entries));
+    warn_of_large_ids(found, std::max(*found.vocab_size - 1, found.largest_added_id), run);
+  } else if (named || (reads_data && !settings.given("--vocab-size"))) {
+    warn_of_absence(found, run);
   }
 }
 

@@ -5,7 +5,6 @@
 #include <cstdlib>
 
 #include "config/derive.h"
-#include "config/environment.h"
 #include "config/settings.h"
 
 namespace borealis {
@@ -32,7 +31,7 @@ RunConfig load_run_config(const Environment& environment, const std::vector<std:
     derive_model_details(settings, preset, run, problems);
     derive_batch(settings, run, problems);
     derive_train_length(settings, run, problems);
-    resolve_tokenizer(settings, preset, environment, run, problems);
+    resolve_tokenizer(settings, preset, environment, options.needs_data, run, problems);
   }
   derive_split(settings, run, problems);
   resolve_data_list(settings, options.needs_data, run, problems);
@@ -86,7 +85,5 @@ std::vector<std::string> batch_lines(const RunConfig& config) {
   }
   return lines;
 }
-
-std::string environment_markdown() { return settings_markdown(); }
 
 }  // namespace borealis

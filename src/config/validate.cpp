@@ -105,7 +105,11 @@ void note_winning_flags(const Settings& settings, RunConfig& run) {
 }
 
 void note_model(const Settings& settings, RunConfig& run) {
-  if (!settings.given("MODEL_ARCH")) {
+  if (run.model.name == "custom") {
+    run.notes.push_back(
+        "MODEL_ARCH is unset: a shape of your own, with the defaults of the small "
+        "model; MODEL_ARCH=7B asks for the reference's default");
+  } else if (!settings.given("MODEL_ARCH")) {
     run.notes.push_back(
         "MODEL_ARCH is unset: training a small model of this machine's size; the reference's "
         "default is the 7B, asked for by MODEL_ARCH=7B");
