@@ -79,7 +79,7 @@ void name_model(const Settings& settings, const ModelPreset& preset, RunConfig& 
   model.note = std::string(preset.note);
   if (!settings.given("MODEL_ARCH") && (other_layers || other_shape)) {
     model.name = "custom";
-    model.note = "a shape of the user's own.";
+    model.note = "custom is a shape of the user's own.";
     return;
   }
   const bool released = preset.vocab_size > 0;
@@ -91,6 +91,7 @@ void name_model(const Settings& settings, const ModelPreset& preset, RunConfig& 
                               preset.num_hidden_layers);
   }
   if (other_shape) model.note += " Here with another shape, by flags.";
+  model.note = fmt::format("{} is {}", model.name, model.note);
 }
 
 void check_heads(const ModelConfig& model, bool head_dim_given, Problems& problems) {

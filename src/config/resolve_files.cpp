@@ -101,7 +101,7 @@ void resolve_data_list(const Settings& settings, bool needs_data, RunConfig& run
   }
   const std::string asked = settings.text("DATA_FILE_LIST");
   const DataListLookup found = find_data_list(asked, settings.text("BOREALIS_HOME"));
-  run.data.data_file_list = found.path.empty() ? asked : found.path;
+  run.data.data_file_list = found.path;
   if (found.without_machine) {
     run.notes.push_back(
         fmt::format("{} does not exist; using {}, which is for any machine", asked, found.path));

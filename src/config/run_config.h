@@ -91,8 +91,8 @@ struct OptimizerConfig {
 };
 
 struct DataConfig {
-  std::string data_file_list;   // the list found for DATA_FILE_LIST; empty with mock_data
-  std::string tokenizer_type;   // "HFTokenizer"
+  std::string data_file_list;  // the list found for DATA_FILE_LIST; empty with mock_data or if none
+  std::string tokenizer_type;  // "HFTokenizer"
   std::string tokenizer_model;  // as given: directory, file or Hugging Face repo id
   std::string tokenizer_path;   // the tokenizer.json it resolved to; empty if absent
   bool mock_data = false;       // random tokens from the seed

@@ -113,8 +113,6 @@ void note_model(const Settings& settings, RunConfig& run) {
     run.notes.push_back(
         "MODEL_ARCH is unset: training a small model of this machine's size; the reference's "
         "default is the 7B, asked for by MODEL_ARCH=7B");
-  } else {
-    run.notes.push_back(fmt::format("{}: {}", settings.spelled("MODEL_ARCH"), run.model.note));
   }
   if (run.model.init_style == InitStyle::kAsRun) {
     run.notes.push_back(fmt::format(

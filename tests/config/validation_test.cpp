@@ -1,0 +1,190 @@
+// What is refused by name, what contradicts itself, and what only draws a warning.
+#include <gmock/gmock.h>
+
+#include "config/support.h"
+
+namespace borealis::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct Case {
+  Variables variables;
+  Arguments arguments;
+  const char* message;
+};
+
+TEST(NotAvailable, IsRefusedByName) {
+  const std::vector<Case> cases = {
+      {{{"TP", "2"}}, {}, "TP=2: tensor parallelism is not available yet; use TP=1"},
+      {{{"PP", "2"}}, {}, "PP=2: pipeline parallelism is not available yet; use PP=1"},
+      {{{"SP", "4"}}, {}, "SP=4: sequence parallelism is not available yet; use SP=1"},
+      {{{"ZERO_STAGE", "1"}}, {}, "ZERO_STAGE=1: sharded training state is not available yet"},
+      {{}, {"--zero-stage", "3"}, "--zero-stage 3: sharded training state is not available yet"},
+      {{{"WORLD_SIZE", "24"}}, {}, "WORLD_SIZE=24: runs of several processes"},
+      {{{"NGPU_PER_HOST", "12"}}, {}, "NGPU_PER_HOST=12: several ranks on a host"},
+      {{{"OPT", "muon"}}, {}, "OPT=muon: this optimizer is not available yet; use OPT=adamw"},
+      {{{"OPTIMIZER", "sophiag"}}, {}, "OPTIMIZER=sophiag: this optimizer is not available yet"},
+      {{{"OPT", "adamww"}}, {}, "OPT=adamww is not one of adamw, adam, "},
+      {{{"DTYPE", "fp16"}}, {}, "DTYPE=fp16: half precision is not available; use bf16 or fp32"},
+      {{{"NO_LLAMA", "1"}}, {}, "NO_LLAMA=1: the GPT-2 block is not available; unset it"},
+      {{{"LOAD", "ckpt"}}, {}, "LOAD=ckpt: going on from a checkpoint is not available yet"},
+      {{{"OVERRIDE_CKPT_OPT_PARAM", "1"}}, {}, "OVERRIDE_CKPT_OPT_PARAM=1: going on from"},
+      {{}, {"--universal-checkpoint"}, "--universal-checkpoint: going on from a checkpoint"},
+      {{{"CPU_OPTIMIZER", "1"}}, {}, "CPU_OPTIMIZER=1: there is no accelerator"},
+      {{{"ZERO_HPZ_PARTITION_SIZE", "2"}}, {}, "ZERO_HPZ_PARTITION_SIZE=2: hierarchical"},
+      {{{"COMMS_LOGGER", "true"}}, {}, "COMMS_LOGGER=true: there is no log of collectives"},
+      {{{"LAUNCH_WITH", "deepspeed"}}, {}, "LAUNCH_WITH=deepspeed: this launcher is not"},
+      {{{"CCL", "ccl"}}, {}, "CCL=ccl: accelerator communication libraries are not available"},
+      {{{"BE", "nccl"}}, {}, "BE=nccl: accelerator communication libraries are not available"},
+      {{{"TORCH_PROFILER_ENABLE", "1"}}, {}, "TORCH_PROFILER_ENABLE=1: this profiler is not"},
+      {{{"PYINSTRUMENT_PROFILER", "1"}}, {}, "PYINSTRUMENT_PROFILER=1: this profiler is not"},
+      {{{"DUMP_TOKENS", "1"}}, {}, "DUMP_TOKENS=1: this debugging aid is not available"},
+      {{{"DUMP_SKIPPED_ITERS", "1"}}, {}, "DUMP_SKIPPED_ITERS=1: this debugging aid is not"},
+      {{{"WANDB_MODE", "offline"}}, {}, "WANDB_MODE=offline: Weights & Biases runs are not"},
+      {{{"WB_PROJECT", "p"}}, {}, "WB_PROJECT=p: Weights & Biases runs are not available yet"},
+      {{{"WANDB_PROJECT", "p"}}, {}, "WANDB_PROJECT=p: Weights & Biases runs are not available"},
+      {{{"TOKENIZER_TYPE", "Llama2Tokenizer"}}, {}, "TOKENIZER_TYPE=Llama2Tokenizer: only Hugging"},
+      {{{"TOKENIZER_TYPE", "GPT2BPETokenizer"}}, {}, "TOKENIZER_TYPE=GPT2BPETokenizer: only"},
+  };
+  for (const Case& one : cases) {
+    const Refusal refused = refusal(one.variables, one.arguments);
+    EXPECT_THAT(refused.text, HasSubstr(one.message));
+    EXPECT_EQ(refused.exit_code, 2) << one.message;
+  }
+}
+
+TEST(NotAvailable, HarmlessValuesPass) {
+  const RunConfig run = load({{"TP", "1"},
+                              {"PP", "1"},
+                              {"SP", "1"},
+                              {"ZERO_STAGE", "0"},
+                              {"WORLD_SIZE", "1"},
+                              {"NGPU_PER_HOST", "1"},
+                              {"OPT", "adamw"},
+                              {"CPU_OPTIMIZER", "0"},
+                              {"COMMS_LOGGER", "false"},
+                              {"ZERO_HPZ_PARTITION_SIZE", "1"},
+                              {"LAUNCH_WITH", "MPICH"},
+                              {"CCL", "mpi"},
+                              {"WANDB_MODE", "disabled"},
+                              {"WB_PROJECT", "p"},
+                              {"TOKENIZER_TYPE", "HFTokenizer"},
+                              {"NO_TENSORBOARD", "1"},
+                              {"NO_FLASH_ATTN", "1"}});
+  EXPECT_TRUE(holds(run.notes, "NO_FLASH_ATTN only drops _flash"));
+  EXPECT_TRUE(holds(run.notes, "NO_TENSORBOARD: no TensorBoard events"));
+  EXPECT_TRUE(run.warnings.empty());
+}
+
+TEST(Validation, NamesContradictions) {
+  const std::vector<Case> cases = {
+      {{{"HIDDEN", "250"}}, {}, "HIDDEN=250 is not a multiple of HEADS=4"},
+      {{{"HEADS", "5"}, {"HIDDEN", "250"}}, {}, "HEADS=5 is not a multiple of NUM_KV_HEAD=2"},
+      {{{"HIDDEN", "12"}}, {}, "a head of width 3 is odd"},
+      {{}, {"--kv-channels", "7"}, "a head of width 7 is odd"},
+      {{},
+       {"--tie-word-embeddings", "--untie-embeddings-and-output-weights"},
+       "--tie-word-embeddings and --untie-embeddings-and-output-weights contradict"},
+      {{{"GLOBAL_BATCH", "100"}, {"MICRO_BATCH", "32"}},
+       {},
+       "GLOBAL_BATCH=100 is not a multiple of MICRO_BATCH x DP = 32 x 1 = 32; use 96 or 128"},
+      {{{"GLOBAL_BATCH", "3"}, {"MICRO_BATCH", "4"}}, {}, "= 4 x 1 = 4; use 4"},
+      {{{"GLOBAL_BATCH", "8"}, {"MICRO_BATCH", "2"}, {"GRAD_ACC_STEPS", "3"}},
+       {},
+       "GLOBAL_BATCH=8 contradicts MICRO_BATCH x GRAD_ACC_STEPS x DP = 2 x 3 x 1 = 6"},
+      {{{"TRAIN_TOKENS", "100"}},
+       {},
+       "TRAIN_TOKENS=100 is less than one step of SEQ x "
+       "GLOBAL_BATCH = 256 x 16 tokens"},
+      {{{"TRAIN_ITERS", "1000000000000000"}, {"MICRO_BATCH", "1000000"}},
+       {},
+       "the run's number of tokens is too large"},
+      {{{"GRAD_ACC_STEPS", "1000000"}, {"MICRO_BATCH", "1000000"}, {"SEQ", "16777216"}},
+       {},
+       "a step of SEQ x GLOBAL_BATCH tokens is too large"},
+      {{{"LR", "1e-4"}}, {"--min-lr", "1e-3"}, "--min-lr 1e-3 is above LR=1e-4"},
+      {{{"LR_WARMUP_FRAC", "1"}}, {}, "LR_WARMUP_FRAC=1 must be below 1"},
+      {{},
+       {"--lr_constant_plus_cooldown"},
+       "--lr_constant_plus_cooldown needs LR_DECAY_STYLE=constant, not cosine"},
+      {{{"LR_DECAY_STYLE", "infinite-cosine"}}, {}, "needs --min-lr above 0"},
+      {{{"LR_DECAY_STYLE", "infinite-cosine"}, {"LR", "1e-4"}},
+       {"--min-lr", "1e-5"},
+       "needs --min-lr < --constant-lr <= LR, not 1e-05 < 0.00011 <= 0.0001"},
+      {{{"LR_DECAY_STYLE", "infinite-inv-square-root"}},
+       {"--min-lr", "1e-5", "--cooldown-fraction", "0.95"},
+       "leaves nothing for the last fall"},
+      {{{"ADAM_BETA1", "1"}}, {}, "ADAM_BETA1=1 must be below 1"},
+      {{}, {"--adam-beta2", "1.5"}, "--adam-beta2 1.5 must be below 1"},
+      {{{"ADAM_EPS", "0"}}, {}, "ADAM_EPS=0 must be above 0"},
+      {{{"TRAIN_SPLIT", "0"}}, {}, "the split 0,50,0 leaves nothing to train on"},
+      {{}, {"--split", "1,2"}, "--split 1,2 is not three whole numbers with commas"},
+      {{}, {"--split", "9.5,0.5,0"}, "--split 9.5,0.5,0 is not three whole numbers"},
+      {{}, {"--split", "9,1,0,0"}, "--split 9,1,0,0 is not three whole numbers"},
+      {{}, {"--split=9,-1,0"}, "--split=9,-1,0 is not three whole numbers"},
+      {{{"EVAL_ITERS", "0"}}, {}, "EVAL_ITERS=0 with the split 950,50,0"},
+      {{{"EVAL_ITERS", "0"}, {"EVAL_INTERVAL", "0"}},
+       {"--split", "9,0,1"},
+       "EVAL_ITERS=0 with the split 9,0,1"},
+      {{{"HOSTFILE", "/nonexistent/hosts"}}, {}, "HOSTFILE=/nonexistent/hosts: file: cannot open"},
+  };
+  for (const Case& one : cases) {
+    const Refusal refused = refusal(one.variables, one.arguments);
+    EXPECT_THAT(refused.text, HasSubstr(one.message));
+    EXPECT_EQ(refused.exit_code, 2) << one.message;
+  }
+}
+
+TEST(Validation, NothingToValidateNeedsNoBatches) {
+  EXPECT_EQ(refusal({{"EVAL_ITERS", "0"}, {"EVAL_INTERVAL", "0"}}).text, "");
+  EXPECT_EQ(refusal({{"EVAL_ITERS", "0"}, {"VAL_SPLIT", "0"}}).text, "");
+}
+
+TEST(Validation, InfiniteStylesPassWithinTheirRules) {
+  EXPECT_EQ(
+      refusal({{"LR_DECAY_STYLE", "infinite-cosine"}, {"LR", "2e-4"}}, {"--min-lr", "1e-5"}).text,
+      "");
+}
+
+TEST(Validation, CooldownSaysWhichPartItsFractionIs) {
+  const RunConfig run =
+      load({{"LR_DECAY_STYLE", "constant"}},
+           {"--lr_constant_plus_cooldown", "--lr_constant_plus_cooldown_frac", "0.2"});
+  EXPECT_TRUE(holds(run.notes, "the cooldown fraction 0.2 is the falling part"));
+}
+
+TEST(Hosts, OneIsEnoughMoreAreRefused) {
+  const WorkingFolder folder;
+  folder.write("one", "node1\nnode1 slots=2\n\n");
+  folder.write("two", "node1\nnode2");
+  EXPECT_EQ(refusal({{"HOSTFILE", "one"}}).text, "");
+  EXPECT_THAT(refusal({{"HOSTFILE", "two"}}).text,
+              HasSubstr("HOSTFILE=two lists 2 hosts; runs over several hosts are not available"));
+  EXPECT_THAT(refusal({{"PBS_NODEFILE", "two"}}).text, HasSubstr("PBS_NODEFILE=two lists 2 hosts"));
+  EXPECT_EQ(refusal({{"HOSTFILE", "one"}, {"PBS_NODEFILE", "two"}}).text, "")
+      << "HOSTFILE comes first";
+}
+
+TEST(LookAlikes, DrawAWarning) {
+  const RunConfig run =
+      load({{"LR_WARMUP_FRACTION", "0.1"}, {"SEQ_LEN", "64"}, {"INIT_METHOD_STD", "0.02"}});
+  EXPECT_TRUE(holds(run.warnings,
+                    "LR_WARMUP_FRACTION=0.1 has no effect: nothing reads it; meant "
+                    "is LR_WARMUP_FRAC"));
+  EXPECT_TRUE(holds(run.warnings, "SEQ_LEN=64 has no effect: nothing reads it; meant is SEQ"));
+  EXPECT_TRUE(holds(run.warnings, "INIT_METHOD_STD=0.02 has no effect"));
+  EXPECT_EQ(run.batch.seq_length, 256);
+}
+
+TEST(Notes, SayWhatHasNoEffect) {
+  EXPECT_TRUE(holds(load({{"ACT_CKPT_NUM_LAYERS", "2"}}).notes,
+                    "ACT_CKPT_NUM_LAYERS=2 has no effect without USE_ACTIVATION_CHECKPOINTING=1"));
+  EXPECT_TRUE(holds(load({{"DATA_FILE_LIST", "x.txt"}}).notes,
+                    "--mock-data: random tokens, DATA_FILE_LIST=x.txt is not read"));
+  EXPECT_TRUE(holds(load({{"VAL_SPLIT", "1"}}, {"--split", "9,1,0"}).notes,
+                    "--split 9,1,0 beats VAL_SPLIT=1"));
+}
+
+}  // namespace
+}  // namespace borealis::testing
