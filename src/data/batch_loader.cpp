@@ -1,0 +1,154 @@
+#include "data/batch_loader.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "data/mock_batch_source.h"
+#include "data/sample_stream.h"
+#include "data/split_plan.h"
+
+namespace borealis {
+namespace {
+
+int64_t share_of(const RunConfig& config, Split split) {
+  return parse_split(config.data.split)[static_cast<size_t>(split)];
+}
+
+void check_split(const RunConfig& config, Split split) {
+  if (config.batch.seq_length < 2 && !config.data.mock_data) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("SEQ={} is too short for samples of text", config.batch.seq_length),
+                "use a sequence length of 2 or more");
+  }
+  const int64_t share = share_of(config, split);
+  if (split == Split::kTrain && share == 0) {
+    throw Error(ErrorKind::kConfig, "TRAIN_SPLIT=0 leaves nothing to train on",
+                "give the training data a share, as in 990,10,0");
+  }
+  if (share == 0 || requested_samples(config, split) > 0) return;
+  if (split == Split::kTrain) {
+    throw Error(ErrorKind::kConfig, "TRAIN_ITERS=0 asks for no training samples",
+                "train for at least one iteration");
+  }
+  throw Error(ErrorKind::kConfig,
+              fmt::format("EVAL_ITERS={} contradicts {}={}", config.limits.eval_iters,
+                          split_variable(split), share),
+              fmt::format("set {}=0 to do without, or raise EVAL_ITERS", split_variable(split)));
+}
+
+SplitDescription describe_split(const RunConfig& config, const OpenedFiles& files, Split split) {
+  check_split(config, split);
+  SplitDescription description{.requested_samples = requested_samples(config, split)};
+  if (description.requested_samples == 0 || config.data.mock_data) return description;
+  const SplitPlan plan = plan_split(config, files, split, description.requested_samples);
+  for (const FilePlan& file : plan.files) {
+    description.documents += file.range.count();
+    description.tokens += file.range.tokens;
+  }
+  description.epochs = plan.epochs;
+  description.index_blocks = plan.blocks;
+  description.index_bytes = plan.index_bytes;
+  description.mapped_bytes = plan.mapped_bytes;
+  return description;
+}
+
+std::string split_text(const char* name, const SplitDescription& split) {
+  if (split.requested_samples == 0) return "";
+  return fmt::format("; {}: {} documents, {} tokens, {} samples in {} epoch{}", name,
+                     format_count(split.documents), format_count(split.tokens),
+                     format_count(split.requested_samples), format_count(split.epochs),
+                     split.epochs == 1 ? "" : "s");
+}
+
+}  // namespace
+
+int64_t requested_samples(const RunConfig& config, Split split) {
+  if (share_of(config, split) == 0) return 0;
+  const ScheduleLimits& limits = config.limits;
+  const int64_t evaluation = limits.eval_iters * config.batch.global_batch_size;
+  switch (split) {
+    case Split::kTrain:
+      return limits.train_iters * config.batch.global_batch_size;
+    case Split::kValid: {
+      // One after every interval and one at the end.
+      const int64_t rounds =
+          limits.eval_interval == 0 ? 1 : limits.train_iters / limits.eval_interval + 1;
+      return rounds * evaluation;
+    }
+    case Split::kTest:
+      return evaluation;
+  }
+  return 0;
+}
+
+DataDescription describe_data(const RunConfig& config) {
+  DataDescription description;
+  OpenedFiles none;
+  std::shared_ptr<const OpenedFiles> files;
+  if (config.data.mock_data) {
+    description.source = "random tokens";
+  } else {
+    description.source = config.data.data_file_list;
+    files = open_data_files(config);
+  }
+  const OpenedFiles& opened = files ? *files : none;
+  std::set<std::string> corpora;
+  for (const OpenedFile& file : opened) {
+    corpora.insert(file.corpus);
+    ++description.files;
+    description.documents += file.data.sequence_count();
+    description.tokens += file.data.token_count();
+  }
+  description.corpora.assign(corpora.begin(), corpora.end());
+  description.train = describe_split(config, opened, Split::kTrain);
+  description.valid = describe_split(config, opened, Split::kValid);
+  description.test = describe_split(config, opened, Split::kTest);
+  return description;
+}
+
+std::string data_description_text(const DataDescription& data) {
+  if (data.files == 0) return data.source;
+  return fmt::format("{}: {} file{} of {} corp{} ({}), {} documents, {} tokens{}{}{}", data.source,
+                     data.files, data.files == 1 ? "" : "s", data.corpora.size(),
+                     data.corpora.size() == 1 ? "us" : "ora", fmt::join(data.corpora, ", "),
+                     format_count(data.documents), format_count(data.tokens),
+                     split_text("training", data.train), split_text("validation", data.valid),
+                     split_text("test", data.test));
+}
+
+int64_t data_memory_bytes(const RunConfig& config, const DataDescription& data) {
+  constexpr int64_t kToken = sizeof(int32_t);
+  const int64_t batch =
+      2 * config.batch.micro_batch_size * config.batch.seq_length * kToken;  // tokens, targets
+  const int64_t sample = (config.batch.seq_length + 1) * kToken;
+  int64_t bytes = 0;
+  for (const SplitDescription* split : {&data.train, &data.valid, &data.test}) {
+    if (split->requested_samples == 0) continue;
+    bytes += batch + split->index_bytes;
+    if (data.files > 0) bytes += sample;
+  }
+  return bytes;
+}
+
+std::unique_ptr<BatchSource> make_batch_source(const RunConfig& config, Split split,
+                                               int64_t first_sample, int64_t data_parallel_rank) {
+  check_split(config, split);
+  const int64_t requested = requested_samples(config, split);
+  if (requested == 0) return nullptr;
+  if (config.data.mock_data) {
+    return std::make_unique<MockBatchSource>(config, split, first_sample, data_parallel_rank);
+  }
+  auto files = open_data_files(config);
+  SplitPlan plan = plan_split(config, *files, split, requested);
+  auto stream = std::make_unique<SampleStream>(config, std::move(files), std::move(plan),
+                                               first_sample, data_parallel_rank);
+  if (split == Split::kTrain) stream->build_index();
+  return stream;
+}
+
+}  // namespace borealis

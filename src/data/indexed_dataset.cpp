@@ -1,0 +1,264 @@
+#include "data/indexed_dataset.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace borealis {
+namespace {
+
+constexpr std::string_view kMagic("MMIDIDX\0\0", 9);
+constexpr std::string_view kOldMagic("TNTIDX\0\0", 8);
+constexpr size_t kHeaderBytes = 34;
+
+MappedFile open_part(const std::string& path) {
+  if (!std::filesystem::exists(path)) {
+    throw Error(ErrorKind::kFile, fmt::format("{} does not exist", path),
+                "check the data list, or make the file with `borealis data tokenize`");
+  }
+  return MappedFile(path);
+}
+
+template <typename T>
+T load(std::span<const std::byte> bytes, size_t position) {
+  T value;
+  std::memcpy(&value, bytes.data() + position, sizeof value);
+  return value;
+}
+
+// Converts and says whether every id is in [0, vocab_size): branch-free, so that it vectorises.
+template <typename T>
+bool convert_tokens(const std::byte* source, int64_t count, int64_t vocab_size, int32_t* out) {
+  bool good = true;
+  for (int64_t i = 0; i < count; ++i) {
+    T value;
+    std::memcpy(&value, source + i * static_cast<int64_t>(sizeof(T)), sizeof value);
+    out[i] = static_cast<int32_t>(value);
+    // A negative id turns into one beyond every vocabulary.
+    good &= static_cast<uint64_t>(value) < static_cast<uint64_t>(vocab_size);
+  }
+  return good;
+}
+
+}  // namespace
+
+int64_t token_type_bytes(TokenType type) {
+  switch (type) {
+    case TokenType::kU8:
+    case TokenType::kI8:
+      return 1;
+    case TokenType::kI16:
+    case TokenType::kU16:
+      return 2;
+    case TokenType::kI32:
+      return 4;
+    case TokenType::kI64:
+      return 8;
+  }
+  CHECK(false, "unknown token type");
+}
+
+std::string token_type_name(TokenType type) {
+  const bool is_unsigned = type == TokenType::kU8 || type == TokenType::kU16;
+  return fmt::format("{}{}", is_unsigned ? 'u' : 'i', 8 * token_type_bytes(type));
+}
+
+TokenType token_type_for_vocabulary(int64_t vocab_size) {
+  return vocab_size < 65500 ? TokenType::kU16 : TokenType::kI32;
+}
+
+IndexedDataset::IndexedDataset(const std::filesystem::path& prefix)
+    : prefix_(prefix.string()),
+      index_(open_part(prefix_ + ".idx")),
+      tokens_(open_part(prefix_ + ".bin")) {
+  parse_header();
+  check_lengths_and_offsets();
+  check_document_index();
+}
+
+void IndexedDataset::refuse_index(const std::string& problem) const {
+  throw Error(ErrorKind::kData, fmt::format("{}.idx {}", prefix_, problem),
+              "the file is damaged or not a Megatron index; write the data set again");
+}
+
+void IndexedDataset::parse_header() {
+  const auto bytes = index_.bytes();
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (text.starts_with(kOldMagic.substr(0, 6))) {
+    refuse_index("has the older TNTIDX format, which is not supported (only MMIDIDX is)");
+  }
+  if (!text.empty() && !kMagic.starts_with(text.substr(0, kMagic.size()))) {
+    refuse_index("does not start with the magic bytes MMIDIDX");
+  }
+  if (bytes.size() < kHeaderBytes) {
+    refuse_index(fmt::format("is truncated: {} bytes, but the header alone has {}", bytes.size(),
+                             kHeaderBytes));
+  }
+  const auto version = load<uint64_t>(bytes, 9);
+  if (version != 1) refuse_index(fmt::format("has version {}; only version 1 is known", version));
+  const auto code = load<uint8_t>(bytes, 17);
+  if (code == 6 || code == 7) {
+    refuse_index(fmt::format("has dtype code {}: floating point numbers are no token ids", code));
+  }
+  if (code < 1 || code > 8) {
+    refuse_index(fmt::format("has the unknown dtype code {}; 1 to 5 and 8 are known", code));
+  }
+  type_ = static_cast<TokenType>(code);
+
+  const auto sequences = load<uint64_t>(bytes, 18);
+  const auto entries = load<uint64_t>(bytes, 26);
+  // Each sequence takes 12 bytes, each entry 8: larger counts would overflow the sum below.
+  const bool absurd = sequences > bytes.size() || entries > bytes.size();
+  const uint64_t expected = kHeaderBytes + 12 * sequences + 8 * entries;
+  if (absurd || bytes.size() < expected) {
+    refuse_index(fmt::format(
+        "is truncated: {} bytes do not hold the {} sequences and {} document entries that its "
+        "header announces",
+        bytes.size(), sequences, entries));
+  }
+  if (bytes.size() == expected + sequences && sequences > 0) {
+    refuse_index("has a mode for every sequence (a multimodal data set), which is not supported");
+  }
+  if (bytes.size() > expected) {
+    refuse_index(
+        fmt::format("is {} bytes long, but its header announces {}", bytes.size(), expected));
+  }
+  const std::byte* data = bytes.data() + kHeaderBytes;
+  const auto count = static_cast<int64_t>(sequences);
+  lengths_ = PackedArray<int32_t>(data, count);
+  offsets_ = PackedArray<int64_t>(data + 4 * count, count);
+  documents_ = PackedArray<int64_t>(data + 12 * count, static_cast<int64_t>(entries));
+}
+
+void IndexedDataset::check_lengths_and_offsets() {
+  const int64_t item = token_type_bytes(type_);
+  const auto size = static_cast<int64_t>(tokens_.bytes().size());
+  int64_t end = 0;  // of all sequences so far, in bytes
+  int64_t previous = 0;
+  for (int64_t i = 0; i < lengths_.size(); ++i) {
+    const int64_t length = lengths_[i];
+    const int64_t offset = offsets_[i];
+    if (length < 0)
+      refuse_index(fmt::format("gives sequence {} the negative length {}", i, length));
+    if (offset < previous) {
+      refuse_index(
+          fmt::format("has offsets that do not ascend: sequence {} starts at byte {}, {} "
+                      "at byte {}",
+                      i, offset, i == 0 ? "the first" : "the one before it", previous));
+    }
+    if (offset > size || length * item > size - offset) {
+      throw Error(ErrorKind::kData,
+                  fmt::format("{0}.bin is too short: it has {1} bytes, but by {0}.idx sequence {2} "
+                              "ends at byte {3}",
+                              prefix_, size, i,
+                              static_cast<double>(offset) + static_cast<double>(length * item)),
+                  "one of the two files is truncated or from another data set; write them again");
+    }
+    token_count_ += length;
+    previous = offset;
+    end = std::max(end, offset + length * item);
+  }
+  if (size > end) {
+    log_warning(
+        fmt::format("{0}.bin is {1} bytes longer than {0}.idx says (the reference's "
+                    "--append-eod does that); the rest is not used",
+                    prefix_, size - end));
+  }
+}
+
+void IndexedDataset::check_document_index() const {
+  if (documents_.size() == 0) refuse_index("has an empty document index");
+  if (documents_[0] != 0) {
+    refuse_index(fmt::format("has a document index that starts with {}, not 0", documents_[0]));
+  }
+  for (int64_t i = 1; i < documents_.size(); ++i) {
+    if (documents_[i] < documents_[i - 1]) {
+      refuse_index(fmt::format("has a document index that descends at entry {}", i));
+    }
+  }
+  const int64_t last = documents_[documents_.size() - 1];
+  if (last != sequence_count()) {
+    refuse_index(fmt::format("has a document index that ends with {}, but there are {} sequences",
+                             last, sequence_count()));
+  }
+}
+
+int64_t IndexedDataset::document_of_sequence(int64_t sequence) const {
+  int64_t low = 0;  // the last entry not above `sequence`
+  int64_t high = documents_.size();
+  while (high - low > 1) {
+    const int64_t middle = low + (high - low) / 2;
+    (documents_[middle] <= sequence ? low : high) = middle;
+  }
+  return low;
+}
+
+void IndexedDataset::read(int64_t sequence, int64_t first, int64_t count, int64_t vocab_size,
+                          int32_t* out) const {
+  CHECK(sequence >= 0 && sequence < sequence_count());
+  CHECK(first >= 0 && count >= 0 && first + count <= lengths_[sequence]);
+  const std::byte* source =
+      tokens_.bytes().data() + offsets_[sequence] + first * token_type_bytes(type_);
+  bool good = false;
+  switch (type_) {
+    case TokenType::kU8:
+      good = convert_tokens<uint8_t>(source, count, vocab_size, out);
+      break;
+    case TokenType::kI8:
+      good = convert_tokens<int8_t>(source, count, vocab_size, out);
+      break;
+    case TokenType::kI16:
+      good = convert_tokens<int16_t>(source, count, vocab_size, out);
+      break;
+    case TokenType::kU16:
+      good = convert_tokens<uint16_t>(source, count, vocab_size, out);
+      break;
+    case TokenType::kI32:
+      good = convert_tokens<int32_t>(source, count, vocab_size, out);
+      break;
+    case TokenType::kI64:
+      good = convert_tokens<int64_t>(source, count, vocab_size, out);
+      break;
+  }
+  if (!good) refuse_token(sequence, first, count, vocab_size);
+}
+
+int64_t IndexedDataset::token_at(int64_t sequence, int64_t position) const {
+  const size_t place = static_cast<size_t>(offsets_[sequence] + position * token_type_bytes(type_));
+  switch (type_) {
+    case TokenType::kU8:
+      return load<uint8_t>(tokens_.bytes(), place);
+    case TokenType::kI8:
+      return load<int8_t>(tokens_.bytes(), place);
+    case TokenType::kI16:
+      return load<int16_t>(tokens_.bytes(), place);
+    case TokenType::kU16:
+      return load<uint16_t>(tokens_.bytes(), place);
+    case TokenType::kI32:
+      return load<int32_t>(tokens_.bytes(), place);
+    case TokenType::kI64:
+      return load<int64_t>(tokens_.bytes(), place);
+  }
+  CHECK(false, "unknown token type");
+}
+
+void IndexedDataset::refuse_token(int64_t sequence, int64_t first, int64_t count,
+                                  int64_t vocab_size) const {
+  for (int64_t position = first; position < first + count; ++position) {
+    const int64_t id = token_at(sequence, position);
+    if (id >= 0 && id < vocab_size) continue;
+    throw Error(ErrorKind::kData,
+                fmt::format("{}.bin: document {} has the token id {} at position {}, but the "
+                            "model's vocabulary ends at {}",
+                            prefix_, document_of_sequence(sequence), id, position, vocab_size - 1),
+                "train with the tokenizer that made the data, or raise --vocab-size");
+  }
+  CHECK(false, "refuse_token found no bad id");
+}
+
+}  // namespace borealis

@@ -1,0 +1,88 @@
+#include "data/sample_stream.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/units.h"
+
+namespace borealis {
+
+SampleStream::SampleStream(const RunConfig& config, std::shared_ptr<const OpenedFiles> files,
+                           SplitPlan plan, int64_t first_sample, int64_t data_parallel_rank)
+    : config_(config),
+      files_(std::move(files)),
+      plan_(std::move(plan)),
+      position_(first_sample + data_parallel_rank * config.batch.micro_batch_size),
+      sample_(static_cast<size_t>(config.batch.seq_length) + 1) {
+  if (first_sample < 0 || first_sample >= sample_count()) {
+    throw Error(ErrorKind::kData,
+                fmt::format("the run is to go on at {} sample {}, but its data ends after {}",
+                            split_name(plan_.split), first_sample, sample_count()),
+                "raise TRAIN_ITERS (or the tokens to train on)");
+  }
+  if (plan_.blocks > 1 && data_parallel_rank == 0) {
+    log_info(fmt::format(
+        "{}: the index of all {} samples would take {}, so it is built in {} blocks of {} samples "
+        "({} each); every block is shuffled by itself with the seed + its number",
+        split_name(plan_.split), format_count(plan_.requested),
+        format_bytes(plan_.whole_index_bytes), plan_.blocks, format_count(plan_.block_samples),
+        format_bytes(plan_.index_bytes)));
+  }
+}
+
+int64_t SampleStream::sample_count() const {
+  return plan_.blocks == 1 ? plan_.samples_in_block() : plan_.requested;
+}
+
+void SampleStream::build_index() { move_to(position_); }
+
+void SampleStream::move_to(int64_t position) {
+  const int64_t block = plan_.blocks == 1 ? 0 : position / plan_.block_samples;
+  if (block != block_) {
+    order_.reset();  // two blocks never are in memory together
+    order_.emplace(config_, *files_, plan_, block);
+    block_ = block;
+  }
+  const int64_t inside = position - block * plan_.block_samples;
+  CHECK(order_->taken() <= inside);
+  while (order_->taken() < inside) order_->next();
+}
+
+void SampleStream::read_sample(const SampleOrder::Sample& sample) {
+  const IndexedDataset& data = (*files_)[static_cast<size_t>(sample.file)].data;
+  int32_t* out = sample_.data();
+  order_->index(sample.file)
+      .for_each_piece(sample.number, [&](int64_t sequence, int64_t first, int64_t count) {
+        data.read(sequence, first, count, config_.model.vocab_size, out);
+        out += count;
+      });
+}
+
+void SampleStream::next(Batch& batch) {
+  const int64_t rows = config_.batch.micro_batch_size;
+  const int64_t length = config_.batch.seq_length;
+  if (position_ + rows > sample_count()) {
+    throw Error(ErrorKind::kData,
+                fmt::format("the {} samples of the {} data are used up",
+                            format_count(sample_count()), split_name(plan_.split)),
+                "the run was planned for fewer samples; raise TRAIN_ITERS or EVAL_ITERS");
+  }
+  batch.batch_size = rows;
+  batch.seq_length = length;
+  batch.tokens.resize(static_cast<size_t>(rows * length));
+  batch.targets.resize(batch.tokens.size());
+  for (int64_t row = 0; row < rows; ++row) {
+    move_to(position_ + row);
+    read_sample(order_->next());
+    std::copy_n(sample_.begin(), length, batch.tokens.begin() + row * length);
+    std::copy_n(sample_.begin() + 1, length, batch.targets.begin() + row * length);
+  }
+  position_ += rows * config_.parallel.data_parallel_size();
+}
+
+}  // namespace borealis

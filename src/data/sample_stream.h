@@ -1,0 +1,42 @@
+// Micro-batches from the run's data files.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "config/run_config.h"
+#include "data/batch.h"
+#include "data/sample_order.h"
+#include "data/split_plan.h"
+
+namespace borealis {
+
+// Walks the samples of a split in order; of every micro_batch_size * data_parallel_size samples
+// this rank takes its run of micro_batch_size (contract section 7.9). Tokens are converted straight
+// from the mapped files.
+class SampleStream : public BatchSource {
+ public:
+  // Throws Error(kData) if first_sample is not among the split's samples.
+  SampleStream(const RunConfig& config, std::shared_ptr<const OpenedFiles> files, SplitPlan plan,
+               int64_t first_sample, int64_t data_parallel_rank);
+
+  void build_index();  // of the block that is next; next() does it where needed
+  void next(Batch& batch) override;
+  int64_t sample_count() const;  // that the stream can give in all
+
+ private:
+  void move_to(int64_t position);
+  void read_sample(const SampleOrder::Sample& sample);
+
+  RunConfig config_;
+  std::shared_ptr<const OpenedFiles> files_;
+  SplitPlan plan_;
+  std::optional<SampleOrder> order_;
+  int64_t block_ = -1;           // that order_ is of
+  int64_t position_;             // first sample of the next batch
+  std::vector<int32_t> sample_;  // [seq_length + 1]
+};
+
+}  // namespace borealis

@@ -1,0 +1,132 @@
+#include "data/split_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "data/blending.h"
+#include "data/data_file_list.h"
+
+namespace borealis {
+namespace {
+
+SequenceRange sequence_range(const IndexedDataset& data, const SplitShares& shares, Split split) {
+  const auto bounds = split_bounds(shares, data.sequence_count());
+  const auto part = static_cast<size_t>(split);
+  SequenceRange range{.first = bounds[part], .last = bounds[part + 1]};
+  for (int64_t i = range.first; i < range.last; ++i) range.tokens += data.lengths()[i];
+  return range;
+}
+
+void check_range(const IndexedDataset& data, const SequenceRange& range, Split split,
+                 const std::string& shares) {
+  if (data.sequence_count() == 0) {
+    throw Error(ErrorKind::kData, fmt::format("{}.idx holds no documents", data.prefix()),
+                "tokenize some text into it or take it off the data list");
+  }
+  if (range.count() == 0) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{}: the split {} leaves no document for {} ({} in all)", data.prefix(),
+                            shares, split_name(split), data.sequence_count()),
+                fmt::format("raise {0}, set {0}=0 to do without, or use more documents",
+                            split_variable(split)));
+  }
+  if (range.tokens < 2) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{}: the {} documents for {} hold {} token{}; a sample needs two",
+                            data.prefix(), range.count(), split_name(split), range.tokens,
+                            range.tokens == 1 ? "" : "s"),
+                fmt::format("use more text, or another split ({})", split_variable(split)));
+  }
+}
+
+// Everything that depends on how many samples one block has.
+struct BlockSizes {
+  std::vector<int64_t> samples;  // of every file
+  int64_t index_bytes = 0;
+  int64_t epochs = 0;
+};
+
+BlockSizes block_sizes(const RunConfig& config, const std::vector<double>& weights,
+                       const std::vector<FilePlan>& files, int64_t block_samples) {
+  BlockSizes sizes;
+  sizes.samples = file_sample_counts(weights, block_samples);
+  // A weight so small that its share underflows still is not zero.
+  for (int64_t& samples : sizes.samples) samples = std::max<int64_t>(1, samples);
+  const bool has_corpus_order =
+      config.data.shuffle_sample_in_corpus || config.data.blend_sample_in_corpus;
+  for (size_t i = 0; i < files.size(); ++i) {
+    const SequenceRange& range = files[i].range;
+    const auto shape = sample_index_shape(range, config.batch.seq_length, sizes.samples[i]);
+    sizes.index_bytes += shape.bytes(range.count());
+    if (has_corpus_order) sizes.index_bytes += sizes.samples[i] * int64_t{sizeof(uint32_t)};
+    sizes.epochs = std::max(sizes.epochs, shape.epochs);
+  }
+  return sizes;
+}
+
+// The largest number of samples whose index stays below the limit; at least 1, since an index of
+// one epoch is needed in any case.
+template <typename IndexBytes>
+int64_t samples_that_fit(int64_t requested, int64_t limit, IndexBytes index_bytes) {
+  limit = std::max(limit, index_bytes(1));
+  int64_t fits = 1;
+  int64_t too_many = requested + 1;
+  while (too_many - fits > 1) {
+    const int64_t middle = fits + (too_many - fits) / 2;
+    (index_bytes(middle) <= limit ? fits : too_many) = middle;
+  }
+  return fits;
+}
+
+}  // namespace
+
+std::shared_ptr<const OpenedFiles> open_data_files(const RunConfig& config) {
+  auto files = std::make_shared<OpenedFiles>();
+  for (const DataFileEntry& entry : read_data_file_list(config.data.data_file_list)) {
+    if (entry.weight == 0) continue;
+    files->push_back({entry.weight, entry.corpus, IndexedDataset(entry.prefix)});
+  }
+  return files;
+}
+
+int64_t SplitPlan::samples_in_block() const {
+  int64_t sum = 0;
+  for (const FilePlan& file : files) sum += file.samples;
+  return sum;
+}
+
+SplitPlan plan_split(const RunConfig& config, const OpenedFiles& files, Split split,
+                     int64_t requested, int64_t max_index_bytes) {
+  CHECK(requested > 0);
+  const SplitShares shares = parse_split(config.data.split);
+  SplitPlan plan{.split = split, .requested = requested};
+  std::vector<double> weights;
+  for (const OpenedFile& file : files) {
+    const SequenceRange range = sequence_range(file.data, shares, split);
+    check_range(file.data, range, split, config.data.split);
+    weights.push_back(file.weight);
+    plan.files.push_back({.range = range});
+    plan.mapped_bytes +=
+        file.data.index_file_bytes() + range.tokens * token_type_bytes(file.data.token_type());
+  }
+  const auto sizes_of = [&](int64_t samples) {
+    return block_sizes(config, weights, plan.files, samples);
+  };
+  plan.whole_index_bytes = sizes_of(requested).index_bytes;
+  const int64_t most = samples_that_fit(
+      requested, max_index_bytes, [&](int64_t samples) { return sizes_of(samples).index_bytes; });
+  plan.blocks = (requested + most - 1) / most;
+  plan.block_samples = (requested + plan.blocks - 1) / plan.blocks;
+  const BlockSizes sizes = sizes_of(plan.block_samples);
+  for (size_t i = 0; i < files.size(); ++i) plan.files[i].samples = sizes.samples[i];
+  plan.index_bytes = sizes.index_bytes;
+  plan.epochs = sizes.epochs * plan.blocks;
+  const int64_t train = config.limits.train_iters * config.batch.global_batch_size;
+  for (const int64_t samples : file_sample_counts(weights, train)) plan.train_samples += samples;
+  return plan;
+}
+
+}  // namespace borealis

@@ -1,0 +1,58 @@
+// What a run asks of its data files, by arithmetic on their sizes: which sequences of which file
+// serve a split, how many samples each gives, and whether the sample index fits in one piece.
+//
+// The index of all samples of a split is built at once as long as it stays below kMaxIndexBytes:
+// that is the reference's order. A run that asks for trillions of tokens of a small corpus would
+// need tens of GiB; then the samples are cut into equal blocks, and each block is a run of its own
+// with seed + block number, whose index is built when the stream reaches it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/run_config.h"
+#include "data/batch.h"
+#include "data/indexed_dataset.h"
+#include "data/sample_index.h"
+#include "data/split_bounds.h"
+
+namespace borealis {
+
+inline constexpr int64_t kMaxIndexBytes = 256ll << 20;
+
+struct OpenedFile {
+  double weight = 0;  // > 0, as in the list
+  std::string corpus;
+  IndexedDataset data;
+};
+// The files of the run's data list that have a weight, in list order.
+using OpenedFiles = std::vector<OpenedFile>;
+std::shared_ptr<const OpenedFiles> open_data_files(const RunConfig& config);
+
+struct FilePlan {
+  SequenceRange range;
+  int64_t samples = 0;  // asked for, in one block
+};
+
+struct SplitPlan {
+  Split split = Split::kTrain;
+  int64_t requested = 0;  // samples that the run consumes at most
+  int64_t blocks = 1;
+  int64_t block_samples = 0;         // == requested if there is one block
+  std::vector<FilePlan> files = {};  // one for each opened file
+  int64_t train_samples = 0;         // of all files for the training split: divides corpus weights
+  int64_t whole_index_bytes = 0;     // if it were built in one piece
+  int64_t index_bytes = 0;           // of one block
+  int64_t epochs = 0;                // of all blocks, of the file that needs the most
+  int64_t mapped_bytes = 0;          // file pages that the split can touch
+  int64_t samples_in_block() const;  // of all files: >= block_samples
+};
+
+// `requested` and `max_index_bytes` are arguments for the tests' sake. Throws Error(kData) if a
+// file has nothing for a split that is asked for.
+SplitPlan plan_split(const RunConfig& config, const OpenedFiles& files, Split split,
+                     int64_t requested, int64_t max_index_bytes = kMaxIndexBytes);
+
+}  // namespace borealis

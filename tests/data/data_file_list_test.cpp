@@ -1,0 +1,72 @@
+#include "data/data_file_list.h"
+
+#include "data/data_test_support.h"
+
+namespace borealis {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class DataFileListTest : public testing::Test {
+ protected:
+  std::vector<DataFileEntry> read(const std::string& text) {
+    write_file_atomically(list_, text);
+    return read_data_file_list(list_);
+  }
+
+  TemporaryFolder folder_;
+  std::filesystem::path list_ = folder_ / "mix.txt";
+};
+
+TEST_F(DataFileListTest, ReadsThreeFieldsALine) {
+  const auto entries = read("0.5 /a/x books\n\n   \n1e-3\t/a/y   code \r\n2 /z web");
+  ASSERT_EQ(entries.size(), 3u);
+  EXPECT_EQ(entries[0].weight, 0.5);
+  EXPECT_EQ(entries[0].prefix, "/a/x");
+  EXPECT_EQ(entries[0].corpus, "books");
+  EXPECT_EQ(entries[1].weight, 1e-3);
+  EXPECT_EQ(entries[1].corpus, "code");
+  EXPECT_EQ(entries[1].line, 4);
+  EXPECT_EQ(entries[2].prefix, "/z");
+}
+
+TEST_F(DataFileListTest, CutsAtTheFirstBin) {
+  EXPECT_EQ(read("1 /a/x.bin books")[0].prefix, "/a/x");
+  EXPECT_EQ(read("1 /a.bin/x.bin books")[0].prefix, "/a");
+}
+
+TEST_F(DataFileListTest, ResolvesRelativePathsBesideTheListFirst) {
+  EXPECT_EQ(read("1 ../data/x books")[0].prefix,
+            (folder_.path().parent_path() / "data/x").string());
+  const std::filesystem::path before = std::filesystem::current_path();
+  TemporaryFolder elsewhere;
+  std::filesystem::current_path(elsewhere.path());
+  write_dataset(elsewhere / "x", {3});
+  EXPECT_EQ(read("1 x books")[0].prefix, "x");  // only the working folder has it
+  write_dataset(folder_ / "x", {3});
+  EXPECT_EQ(read("1 x books")[0].prefix, (folder_ / "x").string());
+  std::filesystem::current_path(before);
+}
+
+TEST_F(DataFileListTest, NamesTheLineOfAnError) {
+  EXPECT_ERROR(
+      read("1 a b\n\n1 a\n"), ErrorKind::kConfig,
+      AllOf(HasSubstr("mix.txt:3: 2 fields instead of 3"), HasSubstr("weight prefix corpus")));
+  EXPECT_ERROR(read("1 a b c\n"), ErrorKind::kConfig, HasSubstr("mix.txt:1: 4 fields"));
+  EXPECT_ERROR(read("a\n"), ErrorKind::kConfig, HasSubstr("1 field instead"));
+  EXPECT_ERROR(read("half a b"), ErrorKind::kConfig,
+               HasSubstr("mix.txt:1: 'half' is not a weight"));
+  EXPECT_ERROR(read("1x a b"), ErrorKind::kConfig, HasSubstr("'1x' is not a weight"));
+  EXPECT_ERROR(read("nan a b"), ErrorKind::kConfig, HasSubstr("'nan' is not a weight"));
+  EXPECT_ERROR(read("-1 a b"), ErrorKind::kConfig, HasSubstr("the weight -1 is negative"));
+}
+
+TEST_F(DataFileListTest, RefusesAListWithoutData) {
+  EXPECT_ERROR(read("\n \n"), ErrorKind::kConfig, HasSubstr("names no file"));
+  EXPECT_ERROR(read("0 a b\n0 c d"), ErrorKind::kConfig, HasSubstr("add up to 0"));
+  EXPECT_ERROR(read_data_file_list(folder_ / "none.txt"), ErrorKind::kFile, HasSubstr("none.txt"));
+}
+
+}  // namespace
+}  // namespace borealis
