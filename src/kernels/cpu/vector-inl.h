@@ -10,11 +10,9 @@
 #define BOREALIS_VECTOR_INL_H_
 #endif
 
-#include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
 
 #include "base/dtype.h"
@@ -123,11 +121,33 @@ HWY_INLINE float sum_columns(F32 d, int64_t n, const Term& term) {
   return hn::GetLane(hn::SumOfLanes(d, reduce_columns(d, n, hn::Zero(d), term, add_vectors)));
 }
 
-// exp(x) within 2 ulp on all of f32: 0 below -104, infinity above 88.73, NaN for NaN. Highway's own
-// polynomial, kept inside the range where it is specified.
+// exp(x) within 2 ulp where -86.9 <= x; 0 below (the result would be under 2e-38), infinity above
+// 88.72, NaN for NaN. With x = n ln 2 + r, |r| <= ln 2 / 2: 2^(n-1) times a polynomial for 2 exp(r)
+// (Cephes' coefficients, doubled); the 2 keeps 2^(n-1) finite up to the largest result.
 HWY_INLINE F32Vec exp_f32(F32 d, F32Vec x) {
-  const auto inside = hn::Min(hn::Max(x, hn::Set(d, -105.0f)), hn::Set(d, 104.0f));
-  return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, inside));
+  const hn::RebindToSigned<F32> di32;
+  // Adding 1.5 * 2^23 leaves the nearest integer in the low bits.
+  const auto magic = hn::Set(d, 12582912.0f);
+  const auto below_overflow = hn::Min(x, hn::Set(d, 89.0f));
+  const auto shifted = hn::MulAdd(below_overflow, hn::Set(d, 1.44269504f), magic);
+  const auto n = hn::Sub(shifted, magic);
+  // ln 2 in two parts, the first short enough that n times it is exact.
+  auto r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), x);
+  r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
+
+  const auto r2 = hn::Mul(r, r);
+  const auto p01 =
+      hn::MulAdd(hn::Set(d, 2 * 1.6666665459e-1f), r, hn::Set(d, 2 * 5.0000001201e-1f));
+  const auto p23 =
+      hn::MulAdd(hn::Set(d, 2 * 8.3334519073e-3f), r, hn::Set(d, 2 * 4.1665795894e-2f));
+  const auto p45 =
+      hn::MulAdd(hn::Set(d, 2 * 1.9875691500e-4f), r, hn::Set(d, 2 * 1.3981999507e-3f));
+  const auto tail = hn::MulAdd(hn::MulAdd(p45, r2, p23), r2, p01);
+  const auto twice = hn::Add(hn::MulAdd(tail, r2, hn::Add(r, r)), hn::Set(d, 2.0f));
+
+  const auto exponent = hn::ShiftLeft<23>(hn::BitCast(di32, shifted));
+  const auto scale = hn::BitCast(d, hn::Add(exponent, hn::Set(di32, 126 << 23)));
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -86.9f)), hn::Mul(twice, scale));
 }
 
 // Lanes from `count` on become `value`, for reductions where zero is not neutral.
