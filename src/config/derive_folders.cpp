@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
-#include <filesystem>
 
 #include "config/derive.h"
 
@@ -84,11 +83,6 @@ void derive_folders(const Settings& settings, const LoadOptions& options, RunCon
   const std::string folder =
       settings.given("CKPT_DIR") ? settings.text("CKPT_DIR") : "checkpoints/" + output.prefix;
   output.checkpoint_dir = settings.given("SAVE") ? settings.text("SAVE") : folder;
-  const std::string list =
-      run.data.mock_data
-          ? "mock-data"
-          : std::filesystem::path(settings.text("DATA_FILE_LIST")).filename().string();
-  run.data.index_cache_dir = fmt::format("{}/.cache/{}/index-cache", folder, without(list, ".txt"));
   if (output.json) output.progress = false;
 }
 

@@ -161,7 +161,8 @@ std::string look_alikes_markdown() {
 std::string option_help(std::string_view command) {
   std::string text = fmt::format(
       "usage: [VARIABLE=value ...] borealis {} [flags]\n\nEach setting is a flag, an environment "
-      "variable or both; a flag beats the variable.\nDefaults are in brackets; --help shows this.\n",
+      "variable or both; a flag beats the variable.\nDefaults are in brackets; --help shows "
+      "this.\n",
       command);
   for (const OptionGroup& group : option_groups()) {
     text += fmt::format("\n{}\n", group.title);

@@ -60,8 +60,8 @@ std::vector<OptionRow> interval_rows() {
 std::vector<OptionRow> folder_rows() {
   return {
       {.variable = "CKPT_DIR",
-       .default_note = "checkpoints/<name of the run>",
-       .help = "folder of the checkpoints and of the index cache"},
+       .default_note = "checkpoints/NAME",
+       .help = "folder of the run's checkpoints"},
       {.variable = "SAVE",
        .flags = {"--save"},
        .default_note = "CKPT_DIR",
@@ -75,7 +75,7 @@ std::vector<OptionRow> folder_rows() {
        .help = "the new schedule beats the checkpoint's",
        .not_yet = "going on from a checkpoint is not available yet; unset it"},
       {.flags = {"--run-dir"},
-       .default_note = "logs/<name of the run>/<time>_<ranks>_<host>",
+       .default_note = "logs/NAME/TIME_RANKS_HOST",
        .help = "folder of the log, the metrics and the report",
        .store = store<&RunConfig::output, &OutputConfig::run_dir>,
        .ours = true},
@@ -152,8 +152,8 @@ OptionGroup data_options() {
           {.variable = "DATA_FILE_LIST",
            .flags = {"--data-file-list"},
            .default_text = "ALCF/data-lists/books.txt",
-           .help = "list of data sets, `weight prefix corpus` a line; where <dir>/<machine> does "
-                   "not exist, <dir>/<machine>/<file> falls back to <dir>/<file>"},
+           .help = "list of data sets, `weight prefix corpus` a line; where DIR/MACHINE/FILE does "
+                   "not exist, DIR/FILE is taken"},
           {.variable = "TOKENIZER_TYPE",
            .flags = {"--tokenizer-type"},
            .default_text = "HFTokenizer",

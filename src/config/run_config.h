@@ -100,7 +100,6 @@ struct DataConfig {
   bool shuffle_sample_in_corpus = true;  // the contract's script passes it
   bool blend_sample_in_corpus = false;
   int64_t tokenizer_vocab_size = 0;  // before padding to ModelConfig::vocab_size
-  std::string index_cache_dir;       // <checkpoints>/.cache/<list's name>/index-cache
 };
 
 struct ScheduleLimits {

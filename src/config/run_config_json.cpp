@@ -81,8 +81,7 @@ json data_json(const DataConfig& data) {
           {"split", data.split},
           {"shuffle_sample_in_corpus", data.shuffle_sample_in_corpus},
           {"blend_sample_in_corpus", data.blend_sample_in_corpus},
-          {"tokenizer_vocab_size", data.tokenizer_vocab_size},
-          {"index_cache_dir", data.index_cache_dir}};
+          {"tokenizer_vocab_size", data.tokenizer_vocab_size}};
 }
 
 json limits_json(const ScheduleLimits& limits) {

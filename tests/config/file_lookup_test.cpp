@@ -222,14 +222,12 @@ TEST(DataListLookup, NamesEveryPathTried) {
 TEST(DataListLookup, ResolvesTheReportsCommand) {
   const WorkingFolder folder;
   folder.write("ALCF/data-lists/books.txt", "1 x y\n");
-  const RunConfig run =
-      load_as_given({{"DATA_FILE_LIST", "ALCF/data-lists/laptop/books.txt"}, {"CKPT_DIR", "ckpt"}},
-                    {"--vocab-size", "100"});
+  const RunConfig run = load_as_given({{"DATA_FILE_LIST", "ALCF/data-lists/laptop/books.txt"}},
+                                      {"--vocab-size", "100"});
   EXPECT_EQ(run.data.data_file_list, "ALCF/data-lists/books.txt");
   EXPECT_TRUE(holds(run.notes,
                     "ALCF/data-lists/laptop/books.txt does not exist; using "
                     "ALCF/data-lists/books.txt"));
-  EXPECT_EQ(run.data.index_cache_dir, "ckpt/.cache/books/index-cache");
 }
 
 }  // namespace
