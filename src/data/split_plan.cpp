@@ -67,18 +67,16 @@ BlockSizes block_sizes(const RunConfig& config, const std::vector<double>& weigh
   return sizes;
 }
 
-// The largest number of samples whose index stays below the limit; at least 1, since an index of
-// one epoch is needed in any case.
-template <typename IndexBytes>
-int64_t samples_that_fit(int64_t requested, int64_t limit, IndexBytes index_bytes) {
-  limit = std::max(limit, index_bytes(1));
-  int64_t fits = 1;
-  int64_t too_many = requested + 1;
-  while (too_many - fits > 1) {
-    const int64_t middle = fits + (too_many - fits) / 2;
-    (index_bytes(middle) <= limit ? fits : too_many) = middle;
+// The largest number of samples, at least 1, for which `fits` holds; it holds up to there.
+template <typename Fits>
+int64_t samples_that_fit(int64_t requested, Fits fits) {
+  int64_t good = 1;
+  int64_t bad = requested + 1;
+  while (bad - good > 1) {
+    const int64_t middle = good + (bad - good) / 2;
+    (fits(middle) ? good : bad) = middle;
   }
-  return fits;
+  return good;
 }
 
 }  // namespace
@@ -99,7 +97,7 @@ int64_t SplitPlan::samples_in_block() const {
 }
 
 SplitPlan plan_split(const RunConfig& config, const OpenedFiles& files, Split split,
-                     int64_t requested, int64_t max_index_bytes) {
+                     int64_t requested, const IndexLimits& limits) {
   CHECK(requested > 0);
   const SplitShares shares = parse_split(config.data.split);
   SplitPlan plan{.split = split, .requested = requested};
@@ -116,8 +114,13 @@ SplitPlan plan_split(const RunConfig& config, const OpenedFiles& files, Split sp
     return block_sizes(config, weights, plan.files, samples);
   };
   plan.whole_index_bytes = sizes_of(requested).index_bytes;
-  const int64_t most = samples_that_fit(
-      requested, max_index_bytes, [&](int64_t samples) { return sizes_of(samples).index_bytes; });
+  int64_t most = requested;
+  if (plan.whole_index_bytes > limits.whole_bytes) {
+    most = samples_that_fit(requested, [&](int64_t samples) {
+      const BlockSizes sizes = sizes_of(samples);
+      return sizes.epochs == 1 || sizes.index_bytes <= limits.block_bytes;
+    });
+  }
   plan.blocks = (requested + most - 1) / most;
   plan.block_samples = (requested + plan.blocks - 1) / plan.blocks;
   const BlockSizes sizes = sizes_of(plan.block_samples);

@@ -1,10 +1,11 @@
 // What a run asks of its data files, by arithmetic on their sizes: which sequences of which file
 // serve a split, how many samples each gives, and whether the sample index fits in one piece.
 //
-// The index of all samples of a split is built at once as long as it stays below kMaxIndexBytes:
-// that is the reference's order. A run that asks for trillions of tokens of a small corpus would
-// need tens of GiB; then the samples are cut into equal blocks, and each block is a run of its own
-// with seed + block number, whose index is built when the stream reaches it.
+// The index of all samples of a split is built at once as long as it stays below 256 MiB: that is
+// the reference's order. A run that asks for trillions of tokens of a small corpus would need tens
+// of GiB; then the samples are cut into equal blocks, and each block is a run of its own with seed
+// + block number, whose index is built when the stream reaches it. Blocks are much smaller than the
+// limit, so that building one is no pause (a second or two for 256 MiB).
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,10 @@
 
 namespace borealis {
 
-inline constexpr int64_t kMaxIndexBytes = 256ll << 20;
+struct IndexLimits {
+  int64_t whole_bytes = 256ll << 20;  // above this, blocks
+  int64_t block_bytes = 16ll << 20;   // of one block, but never less than one epoch's
+};
 
 struct OpenedFile {
   double weight = 0;  // > 0, as in the list
@@ -50,9 +54,9 @@ struct SplitPlan {
   int64_t samples_in_block() const;  // of all files: >= block_samples
 };
 
-// `requested` and `max_index_bytes` are arguments for the tests' sake. Throws Error(kData) if a
+// `requested` and `limits` are arguments for the tests' sake. Throws Error(kData) if a
 // file has nothing for a split that is asked for.
 SplitPlan plan_split(const RunConfig& config, const OpenedFiles& files, Split split,
-                     int64_t requested, int64_t max_index_bytes = kMaxIndexBytes);
+                     int64_t requested, const IndexLimits& limits = {});
 
 }  // namespace borealis

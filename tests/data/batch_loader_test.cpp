@@ -311,7 +311,8 @@ TEST_F(BatchLoaderTest, CutsAnIndexThatIsTooLargeIntoBlocks) {
   RunConfig config = small_run(list_);
   config.limits.train_iters = 1000;
   const auto files = open_data_files(config);
-  const SplitPlan plan = plan_split(config, *files, Split::kTrain, 1000, 8000);
+  const SplitPlan plan =
+      plan_split(config, *files, Split::kTrain, 1000, {.whole_bytes = 16000, .block_bytes = 8000});
   EXPECT_EQ(plan.blocks, 3);
   EXPECT_EQ(plan.block_samples, 334);
   EXPECT_LE(plan.index_bytes, 8000);
@@ -337,7 +338,7 @@ TEST_F(BatchLoaderTest, CutsAnIndexThatIsTooLargeIntoBlocks) {
   EXPECT_EQ(take(resumed, 1)[0], all[700]);
 }
 
-TEST_F(BatchLoaderTest, KeepsTheDefaultLimitForTrillionsOfTokens) {
+TEST_F(BatchLoaderTest, KeepsTheLimitsForTrillionsOfTokens) {
   write_dataset(folder_ / "bible", std::vector<int>(1189, 900), 0, TokenType::kI32);
   write_list("1 bible books");
   RunConfig config = small_run(list_);
@@ -349,10 +350,22 @@ TEST_F(BatchLoaderTest, KeepsTheDefaultLimitForTrillionsOfTokens) {
   config.limits.eval_iters = 20;
   config.data.split = "990,10,0";
   const DataDescription data = describe_data(config);
-  EXPECT_GT(data.train.index_blocks, 10);
-  EXPECT_LE(data.train.index_bytes, kMaxIndexBytes);
-  EXPECT_GT(data.train.index_bytes, kMaxIndexBytes * 9 / 10);
-  EXPECT_LE(data.valid.index_bytes, kMaxIndexBytes);
+  EXPECT_GT(data.train.index_blocks, 1000);
+  EXPECT_LE(data.train.index_bytes, IndexLimits().block_bytes);
+  EXPECT_GT(data.train.index_bytes, IndexLimits().block_bytes * 9 / 10);
+  EXPECT_LE(data.valid.index_bytes, IndexLimits().block_bytes);
+}
+
+TEST_F(BatchLoaderTest, NeedsAtLeastOneEpochInABlock) {
+  write_dataset(folder_ / "x", std::vector<int>(1000, 10));
+  write_list("1 x books");
+  RunConfig config = small_run(list_);
+  const SplitPlan plan = plan_split(config, *open_data_files(config), Split::kTrain, 5000,
+                                    {.whole_bytes = 100, .block_bytes = 100});
+  // An epoch has 1249 samples; asking for 1242 with the half percent on top still stays in it.
+  EXPECT_EQ(plan.epochs, plan.blocks);
+  EXPECT_EQ(plan.blocks, 5);
+  EXPECT_EQ(plan.block_samples, 1000);
 }
 
 class BatchLoaderErrorTest : public BatchLoaderTest {
