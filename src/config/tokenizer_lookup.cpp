@@ -123,8 +123,6 @@ class VocabularyReader final : public nlohmann::json_sax<nlohmann::json> {
     const bool left_added = depth_ == 2 && keys_[1] == "added_tokens";
     --depth_;
     if (left_added) has_added_ = true;
-    if (left_vocab) keys_[2].clear();
-    if (left_added) keys_[1].clear();
     return !((left_vocab || left_added) && finished());
   }
 
