@@ -10,8 +10,21 @@
 namespace borealis {
 namespace {
 
+// With no-break spaces, for numbers inside sentences.
+std::string unbroken(std::string_view number) {
+  std::string text;
+  for (const char digit : number) {
+    if (digit == ' ') {
+      text += "\u00a0";
+    } else {
+      text += digit;
+    }
+  }
+  return text;
+}
+
 std::string plural(int64_t count, const std::string& noun) {
-  return fmt::format("{} {}{}", format_count(count), noun, count == 1 ? "" : "s");
+  return fmt::format("{} {}{}", unbroken(format_count(count)), noun, count == 1 ? "" : "s");
 }
 
 std::string loss_text(double loss) {
@@ -144,22 +157,21 @@ std::vector<BarPart> memory_parts(const RunSummary& summary) {
 ReportTable memory_table(const RunSummary& summary) {
   ReportTable table;
   table.caption = "Planned memory by class";
-  table.header = {"class", "bytes", "size", "share"};
+  table.header = {"class", "size", "share", "bytes"};
   table.numeric = {false, true, true, true};
   const auto total = static_cast<double>(summary.planned_memory_bytes);
-  int row = 0;
+  const auto add = [&table, total](const std::string& name, int64_t bytes, int color) {
+    table.rows.push_back({name, format_bytes(bytes),
+                          format_percent(share_of(static_cast<double>(bytes), total)),
+                          format_count(bytes)});
+    table.colors.push_back(color);
+  };
+  int color = 0;
   for (const MemoryClass& one : summary.memory_classes) {
-    table.rows.push_back({one.name, format_count(one.bytes), format_bytes(one.bytes),
-                          format_percent(share_of(static_cast<double>(one.bytes), total))});
-    table.colors.push_back(row++ % kPlotColors);
+    add(one.name, one.bytes, color++ % kPlotColors);
   }
-  table.rows.push_back({"planned", format_count(summary.planned_memory_bytes),
-                        format_bytes(summary.planned_memory_bytes), "100.0 %"});
-  table.rows.push_back(
-      {"peak, measured", format_count(summary.peak_memory_bytes),
-       format_bytes(summary.peak_memory_bytes),
-       format_percent(share_of(static_cast<double>(summary.peak_memory_bytes), total))});
-  table.colors.insert(table.colors.end(), {-1, -1});
+  add("planned", summary.planned_memory_bytes, -1);
+  add("peak, measured", summary.peak_memory_bytes, -1);
   return table;
 }
 

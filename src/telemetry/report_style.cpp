@@ -45,7 +45,7 @@ tbody th { font-weight: 400; }
 .num { text-align: right; white-space: nowrap; }
 table.results td, table.results tbody th { font-size: 1.1rem; font-weight: 600; }
 table.results tbody th { white-space: nowrap; }
-table.parts th { min-width: 9.5rem; }
+table.parts tbody th { min-width: 9.5rem; padding-left: 1.35rem; text-indent: -1.35rem; }
 table.pairs th { width: 20rem; color: var(--muted); padding-right: 1.25rem; }
 table.pairs td { overflow-wrap: anywhere; }
 table.code th { width: 60%; }
@@ -60,6 +60,7 @@ table.code th, table.code td { font-family: ui-monospace, SFMono-Regular, Menlo,
 .swatch.c8 { background: var(--c8); } .swatch.c9 { background: var(--c9); }
 tr.total th, tr.total td { font-weight: 600; }
 figure { margin: 1rem 0; min-width: 0; }
+.narrow svg.plot, .pair svg.plot { max-width: 34rem; }
 figcaption { font-size: .9rem; margin-top: .35rem; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr));
   gap: 1rem 2rem; }
@@ -71,11 +72,13 @@ figcaption { font-size: .9rem; margin-top: .35rem; }
   main { padding-top: 1.5rem; }
   .wide { display: none; }
   .tiles { grid-template-columns: 1fr 1fr; }
+  .tiles .figure { font-size: 1.2rem; }
   .narrow { display: block; }
   table.pairs th { width: 42%; overflow-wrap: anywhere; }
-  thead th { white-space: normal; vertical-align: bottom; }
+  table.code th { width: 62%; }
+  thead th, thead th.num { white-space: normal; vertical-align: bottom; }
   table.results td, table.results tbody th { font-size: 1rem; }
-  th, td { padding-right: .55rem; }
+  th, td { padding-right: .45rem; }
 }
 summary { cursor: pointer; color: var(--accent); margin: .75rem 0; }
 footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);

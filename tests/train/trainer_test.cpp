@@ -1,0 +1,187 @@
+#include "train/trainer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <csignal>
+#include <filesystem>
+#include <limits>
+
+#include "base/error.h"
+#include "checkpoint/model_folder.h"
+#include "support/small_models.h"
+
+namespace borealis {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::small_llama;
+
+class TrainerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("borealis_trainer_test_" + std::to_string(::getpid()));
+    fs::create_directories(folder_);
+    config_.model = small_llama(2);
+    config_.model.max_position_embeddings = 32;
+    config_.batch = {.seq_length = 16, .micro_batch_size = 2, .grad_accum_steps = 2,
+                     .global_batch_size = 4};
+    config_.data.mock_data = true;
+    config_.data.split = "90,10,0";
+    config_.limits.train_iters = 6;
+    config_.limits.eval_interval = 0;
+    config_.limits.save_interval = 0;
+    config_.schedule.learning_rate = 1e-2;
+    config_.schedule.decay_style = LrDecayStyle::kConstant;
+    config_.schedule.warmup_fraction = 0;
+    config_.output.save_checkpoints = false;
+    config_.output.checkpoint_dir = (folder_ / "checkpoints").string();
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  struct Result {
+    TrainingOutcome outcome;
+    std::vector<StepRecord> steps;
+    std::vector<ValidationRecord> validations;
+  };
+  Result run() {
+    Trainer trainer(config_, 2, 1e11);
+    Result result;
+    TrainerEvents events;
+    events.on_step = [&](const StepRecord& record) { result.steps.push_back(record); };
+    events.on_validation = [&](const ValidationRecord& r) { result.validations.push_back(r); };
+    result.outcome = trainer.run(events);
+    return result;
+  }
+
+  fs::path folder_;
+  RunConfig config_;
+};
+
+TEST_F(TrainerTest, TwoRunsGiveTheSameBits) {
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    config_.dtype = dtype;
+    const Result first = run(), second = run();
+    ASSERT_EQ(first.steps.size(), 6u);
+    for (size_t i = 0; i < first.steps.size(); ++i) {
+      EXPECT_EQ(first.steps[i].lm_loss, second.steps[i].lm_loss);
+      EXPECT_EQ(first.steps[i].grad_norm, second.steps[i].grad_norm);
+    }
+  }
+}
+
+TEST_F(TrainerTest, RecomputeChangesNoBitOfTheLosses) {
+  const Result kept = run();
+  config_.recompute = {true, 1};
+  const Result recomputed = run();
+  for (size_t i = 0; i < kept.steps.size(); ++i) {
+    EXPECT_EQ(kept.steps[i].lm_loss, recomputed.steps[i].lm_loss);
+  }
+}
+
+TEST_F(TrainerTest, RecordsCountSamplesAndTokens) {
+  const Result result = run();
+  EXPECT_EQ(result.outcome.stopped_by, "train_iters");
+  const StepRecord& last = result.steps.back();
+  EXPECT_EQ(last.iteration, 6);
+  EXPECT_EQ(last.consumed_samples, 24);
+  EXPECT_EQ(last.consumed_tokens, 24 * 16);
+  EXPECT_EQ(last.global_batch_size, 4);
+  EXPECT_GT(last.tflops, 0);
+  EXPECT_NEAR(last.gemm_share, last.tflops * 1e12 / 1e11, 1e-9);
+}
+
+TEST_F(TrainerTest, TheFirstUpdateOfAWarmupUsesLearningRateZero) {
+  config_.schedule.warmup_fraction = 0.5;
+  const Result result = run();
+  EXPECT_EQ(result.steps[0].learning_rate, 0);
+  EXPECT_NEAR(result.steps[0].next_learning_rate, 1e-2 / 3, 1e-12);
+  EXPECT_EQ(result.steps[1].learning_rate, result.steps[0].next_learning_rate);
+}
+
+TEST_F(TrainerTest, SkipsNonFiniteStepsAndGivesUp) {
+  config_.optimizer.max_skipped_in_a_row = 3;
+  Trainer trainer(config_, 2, 1e11);
+  auto* weights = trainer.parameters().weights_as<bf16>();
+  const Parameter& norm = trainer.parameters().table->at("model.norm.weight");
+  weights[norm.offset] = bf16(std::numeric_limits<float>::infinity());
+  const bf16 untouched = weights[0];
+  std::vector<StepRecord> steps;
+  TrainerEvents events;
+  events.on_step = [&](const StepRecord& record) { steps.push_back(record); };
+  try {
+    trainer.run(events);
+    FAIL() << "a run of skipped steps must end";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kNumerics);
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("3 steps in a row"));
+  }
+  ASSERT_EQ(steps.size(), 3u);
+  EXPECT_TRUE(steps[0].skipped);
+  EXPECT_EQ(steps[2].skipped_iterations, 3);
+  EXPECT_EQ(weights[0].bits, untouched.bits);
+  EXPECT_FALSE(fs::exists(config_.output.checkpoint_dir));
+}
+
+TEST_F(TrainerTest, ASignalEndsTheRunAfterTheStepAndSaves) {
+  config_.output.save_checkpoints = true;
+  Trainer trainer(config_, 2, 1e11);
+  int64_t steps = 0;
+  TrainerEvents events;
+  events.on_step = [&](const StepRecord& record) {
+    steps = record.iteration;
+    if (record.iteration == 2) std::raise(SIGTERM);
+  };
+  const TrainingOutcome outcome = trainer.run(events);
+  EXPECT_EQ(steps, 2);
+  EXPECT_EQ(outcome.stopped_by, "SIGTERM");
+  EXPECT_THAT(outcome.checkpoint, ::testing::EndsWith("global_step2"));
+  EXPECT_EQ(load_model_config(outcome.checkpoint).hidden_size, config_.model.hidden_size);
+}
+
+TEST_F(TrainerTest, SavesEveryIntervalAndAtTheEnd) {
+  config_.output.save_checkpoints = true;
+  config_.limits.save_interval = 4;
+  const Result result = run();
+  const fs::path checkpoints = config_.output.checkpoint_dir;
+  EXPECT_TRUE(fs::exists(checkpoints / "global_step4" / "model.safetensors"));
+  EXPECT_TRUE(fs::exists(checkpoints / "global_step6" / "model.safetensors"));
+  EXPECT_FALSE(fs::exists(checkpoints / "global_step5"));
+  EXPECT_EQ(result.outcome.checkpoint, (checkpoints / "global_step6").string());
+}
+
+TEST_F(TrainerTest, SavedWeightsAreTheTrainedOnes) {
+  config_.output.save_checkpoints = true;
+  Trainer trainer(config_, 2, 1e11);
+  const TrainingOutcome outcome = trainer.run({});
+  const ModelWeights saved(outcome.checkpoint);
+  for (const Parameter& p : trainer.parameters().table->entries()) {
+    std::vector<bf16> values(static_cast<size_t>(p.size()));
+    saved.read(p.name, p.shape, values);
+    const bf16* trained = trainer.parameters().weights_as<bf16>() + p.offset;
+    for (size_t i = 0; i < values.size(); ++i) ASSERT_EQ(values[i].bits, trained[i].bits) << p.name;
+  }
+}
+
+TEST_F(TrainerTest, ValidatesAtItsInterval) {
+  config_.limits.eval_interval = 3;
+  config_.limits.eval_iters = 2;
+  const Result result = run();
+  ASSERT_EQ(result.validations.size(), 2u);
+  EXPECT_EQ(result.validations[0].iteration, 3);
+  // random tokens: no model can do better than the logarithm of the vocabulary for long
+  EXPECT_NEAR(result.validations[1].lm_loss, std::log(128.0), 0.5);
+  EXPECT_DOUBLE_EQ(result.validations[1].perplexity, std::exp(result.validations[1].lm_loss));
+}
+
+TEST_F(TrainerTest, ExitIntervalEndsTheRun) {
+  config_.limits.exit_interval = 4;
+  const Result result = run();
+  EXPECT_EQ(result.steps.size(), 4u);
+  EXPECT_EQ(result.outcome.stopped_by, "exit_interval");
+}
+
+}  // namespace
+}  // namespace borealis
