@@ -1,5 +1,6 @@
 #include "tokenizer/bpe_merge.h"
 
+#include <cstddef>
 #include <queue>
 #include <tuple>
 
@@ -26,10 +27,10 @@ void apply_merges(const MergeTable& merges, std::vector<int32_t>& symbols) {
   const auto count = static_cast<int32_t>(symbols.size());
   std::vector<Node> nodes(symbols.size());
   for (int32_t i = 0; i < count; ++i) {
-    nodes[static_cast<size_t>(i)] = {symbols[static_cast<size_t>(i)], i - 1,
+    nodes[static_cast<std::size_t>(i)] = {symbols[static_cast<std::size_t>(i)], i - 1,
                                      i + 1 < count ? i + 1 : -1};
   }
-  const auto node = [&](int32_t i) -> Node& { return nodes[static_cast<size_t>(i)]; };
+  const auto node = [&](int32_t i) -> Node& { return nodes[static_cast<std::size_t>(i)]; };
   std::priority_queue<Candidate> queue;
   const auto offer = [&](int32_t left) {
     if (left < 0 || node(left).next < 0) return;
