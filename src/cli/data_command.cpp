@@ -17,7 +17,6 @@
 namespace borealis {
 namespace {
 
-constexpr int64_t kLargestU16Vocabulary = 65500;      // contract section 7.1
 constexpr int64_t kBatchBytes = int64_t{16} << 20;    // of text in memory at a time
 constexpr double kProgressSeconds = 5;
 
@@ -103,8 +102,7 @@ int run_data_command(const std::vector<std::string>& arguments) {
   omp_set_num_threads(threads);
 
   const Tokenizer tokenizer(tokenizer_path);
-  const TokenType type = tokenizer.largest_id() + 1 < kLargestU16Vocabulary ? TokenType::kUInt16
-                                                                            : TokenType::kInt32;
+  const TokenType type = token_type_for_vocabulary(tokenizer.largest_id() + 1);
   IndexedDatasetWriter writer(prefix, type);
   ParallelTokenizer parallel(tokenizer, append_eod, writer);
   for_each_document(input, [&](std::string_view text) { parallel.add(text); });

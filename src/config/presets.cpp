@@ -171,7 +171,7 @@ ModelPreset small_preset() {
                        {"TRAIN_SPLIT", "950"},
                        {"VAL_SPLIT", "50"},
                        {"TOKENIZER_MODEL", "data/bible-kjv/tokenizer.json"}},
-          .assumed_vocab_size = 8192,
+          .assumed_vocab_size = 4096,
           .note = "a small model that trains in minutes; the default where MODEL_ARCH is unset."};
 }
 

@@ -58,7 +58,7 @@ std::string format_significant(double value) {
 
 std::string format_percent(double share) {
   if (!std::isfinite(share)) return "not measured";
-  return fmt::format("{:.1f} %", share * 100);
+  return fmt::format("{:.1f}\u00a0%", share * 100);
 }
 
 ReportTable results_table(const std::vector<RunSummary>& runs) {
@@ -139,7 +139,7 @@ ReportTable step_time_table(const StepBreakdown& parts) {
                           format_percent(share_of(part.value, parts.total_ms))});
     table.colors.push_back(part.color);
   }
-  table.rows.push_back({"together", fmt::format("{:.1f}", parts.total_ms), "100.0 %"});
+  table.rows.push_back({"together", fmt::format("{:.1f}", parts.total_ms), format_percent(1)});
   table.colors.push_back(-1);
   return table;
 }
@@ -266,7 +266,7 @@ std::string memory_sentence(const RunSummary& summary) {
   std::string text = fmt::format("Planned {}, peak {}", format_bytes(summary.planned_memory_bytes),
                                  format_bytes(summary.peak_memory_bytes));
   if (planned > 0) {
-    text += fmt::format(" ({:+.1f} %)", (peak / planned - 1) * 100);
+    text += fmt::format(" ({:+.1f}\u00a0%)", (peak / planned - 1) * 100);
   }
   return text + ".";
 }

@@ -45,6 +45,6 @@ PlotSpec learning_rate_plot(const RunResults& results);
 std::optional<PlotSpec> grad_norm_plot(const RunResults& results);
 
 std::string format_significant(double value);  // "1.98", "0.0123", "8018"; "not measured" if NaN
-std::string format_percent(double share);      // "63.2 %"
+std::string format_percent(double share);      // "63.2 %", with a no-break space
 
 }  // namespace borealis

@@ -77,7 +77,8 @@ figcaption { font-size: .9rem; margin-top: .35rem; }
   table.pairs th { width: 42%; overflow-wrap: anywhere; }
   table.code th { width: 62%; }
   thead th, thead th.num { white-space: normal; vertical-align: bottom; }
-  table.results td, table.results tbody th { font-size: 1rem; }
+  table.results td, table.results tbody th { font-size: .9rem; }
+  table.results thead th { font-size: .8rem; }
   th, td { padding-right: .45rem; }
 }
 summary { cursor: pointer; color: var(--accent); margin: .75rem 0; }
