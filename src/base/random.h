@@ -13,8 +13,8 @@ class RandomStream {
  public:
   RandomStream(uint64_t seed, uint64_t stream) : seed_(seed), stream_(stream) {}
 
-  std::array<uint32_t, 4> bits(uint64_t index) const;    // 128 random bits
-  double uniform(uint64_t index) const;                  // in (0, 1), 53 bits
+  std::array<uint32_t, 4> bits(uint64_t index) const;  // 128 random bits
+  double uniform(uint64_t index) const;                // in (0, 1), 53 bits
   // Two independent values of mean 0 and variance 1 (Box-Muller).
   std::pair<double, double> normal_pair(uint64_t index) const;
   double normal(uint64_t index) const;  // of normal_pair(index / 2), the first or the second

@@ -17,7 +17,7 @@
 namespace borealis {
 namespace {
 
-constexpr int64_t kBatchBytes = int64_t{16} << 20;    // of text in memory at a time
+constexpr int64_t kBatchBytes = int64_t{16} << 20;  // of text in memory at a time
 constexpr double kProgressSeconds = 5;
 
 // Encodes documents with all threads and writes them in order.
@@ -93,8 +93,9 @@ int run_data_command(const std::vector<std::string>& arguments) {
   tokenize->add_option("--format", format, "auto, text or jsonl")->capture_default_str();
   tokenize->add_flag("--append-eod,!--no-append-eod", append_eod,
                      "end every document with the end-of-text token [yes]");
-  tokenize->add_option("--threads", threads, "threads that encode")->capture_default_str()->check(
-      CLI::PositiveNumber);
+  tokenize->add_option("--threads", threads, "threads that encode")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   tokenize->add_flag("--json", json, "print one JSON document");
   if (!parse_arguments(app, arguments)) return 0;
   input.format = parse_text_format(format);

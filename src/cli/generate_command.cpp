@@ -79,12 +79,13 @@ int run_generate_command(const std::vector<std::string>& arguments) {
   const Tokenizer tokenizer(tokenizer_path.empty() ? folder / "tokenizer.json"
                                                    : std::filesystem::path(tokenizer_path));
   const std::vector<int32_t> ids = tokenizer.encode_document(prompt);
-  if (ids.empty()) throw Error(ErrorKind::kUsage, "--prompt is empty", "give some text to continue");
+  if (ids.empty())
+    throw Error(ErrorKind::kUsage, "--prompt is empty", "give some text to continue");
   for (const int32_t id : ids) {
     if (id >= model.config.vocab_size) {
       throw Error(ErrorKind::kData,
-                  fmt::format("token id {} of the prompt is beyond the model's vocabulary of {}", id,
-                              model.config.vocab_size),
+                  fmt::format("token id {} of the prompt is beyond the model's vocabulary of {}",
+                              id, model.config.vocab_size),
                   "use the tokenizer that the model was trained with");
     }
   }

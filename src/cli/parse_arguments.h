@@ -7,7 +7,8 @@
 
 namespace borealis {
 
-// False if help was asked for, which is then printed. Throws Error(kUsage) for a wrong command line.
+// False if help was asked for, which is then printed. Throws Error(kUsage) for a wrong command
+// line.
 bool parse_arguments(CLI::App& app, const std::vector<std::string>& arguments);
 
 }  // namespace borealis

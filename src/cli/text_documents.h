@@ -16,8 +16,8 @@ struct TextInput {
   std::string json_key = "text";
 };
 
-// Calls on_document with every document, in order. Throws Error(kFile) for a file that cannot be read
-// and Error(kData), naming file and line, for a line that is no JSON object with that key.
+// Calls on_document with every document, in order. Throws Error(kFile) for a file that cannot be
+// read and Error(kData), naming file and line, for a line that is no JSON object with that key.
 void for_each_document(const TextInput& input,
                        const std::function<void(std::string_view)>& on_document);
 

@@ -110,10 +110,11 @@ class RunObserver {
 
   void log_skipped(const StepRecord& record) {
     progress_.erase();
-    log_warning(fmt::format("iteration {}: loss {} and gradient norm {} are not both finite; the "
-                            "update was skipped, the {}. of this run",
-                            record.iteration, record.lm_loss, record.grad_norm.value_or(0.0),
-                            record.skipped_iterations));
+    log_warning(
+        fmt::format("iteration {}: loss {} and gradient norm {} are not both finite; the "
+                    "update was skipped, the {}. of this run",
+                    record.iteration, record.lm_loss, record.grad_norm.value_or(0.0),
+                    record.skipped_iterations));
   }
 
   void log(const std::string& text) {
@@ -133,7 +134,10 @@ class RunObserver {
 GemmRate measure_model_products(const RunConfig& config, int threads) {
   const DecoderShape shape = decoder_shape(config, threads);
   const std::vector<LinearShape> products = {
-      shape.qkv(), shape.attention_output(), shape.gate_up(), shape.down(),
+      shape.qkv(),
+      shape.attention_output(),
+      shape.gate_up(),
+      shape.down(),
       {shape.rows(), config.model.vocab_size, config.model.hidden_size}};
   return measure_gemm_rate(shape.mode, products, kGemmMeasurementSeconds);
 }
@@ -170,8 +174,8 @@ int train(const RunConfig& config) {
   open_run_folder(config);
   log_configuration(config, prediction, data, threads);
   const GemmRate gemm = measure_model_products(config, threads);
-  log_info(fmt::format("GEMM rate: {:.3f} TFLOP/s ({})", gemm.flops_per_s * 1e-12,
-                       gemm.description));
+  log_info(
+      fmt::format("GEMM rate: {:.3f} TFLOP/s ({})", gemm.flops_per_s * 1e-12, gemm.description));
 
   Trainer trainer(config, threads, gemm.flops_per_s);
   log_info("[before the start of training step]");
@@ -190,12 +194,12 @@ int train(const RunConfig& config) {
   summary.wall_time_s = process_age_s();
   write_run_summary(config.output.run_dir, summary);
   const ReportPaths report = write_run_report(config.output.run_dir);
-  log_info(fmt::format("{} steps, loss {:.3f} -> {:.3f}, {:.0f} tokens/s, {:.3f} TFLOP/s = {:.0f} % "
-                       "of the GEMM rate, peak memory {} of {} planned",
-                       summary.steps, summary.first_loss, summary.final_loss,
-                       summary.tokens_per_gpu_per_second, summary.tflops,
-                       100 * summary.gemm_share, format_bytes(summary.peak_memory_bytes),
-                       format_bytes(summary.planned_memory_bytes)));
+  log_info(fmt::format(
+      "{} steps, loss {:.3f} -> {:.3f}, {:.0f} tokens/s, {:.3f} TFLOP/s = {:.0f} % "
+      "of the GEMM rate, peak memory {} of {} planned",
+      summary.steps, summary.first_loss, summary.final_loss, summary.tokens_per_gpu_per_second,
+      summary.tflops, 100 * summary.gemm_share, format_bytes(summary.peak_memory_bytes),
+      format_bytes(summary.planned_memory_bytes)));
   log_info(fmt::format("report: {}", report.html.string()));
   if (config.output.json) fmt::print("{}\n", run_summary_json(summary));
   return 0;

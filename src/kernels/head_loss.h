@@ -1,6 +1,6 @@
-// Output projection and cross entropy in one, by chunks of tokens, so that the [tokens, V] logits never
-// exist as a whole: logits = x W^T (f32), loss = logsumexp(logits) - logits[target] (contract section
-// 2.7), and, when training, the gradients of both operands at once.
+// Output projection and cross entropy in one, by chunks of tokens, so that the [tokens, V] logits
+// never exist as a whole: logits = x W^T (f32), loss = logsumexp(logits) - logits[target] (contract
+// section 2.7), and, when training, the gradients of both operands at once.
 //   R tokens, D hidden, V vocabulary; x, dx [R, D] T; W [V, D] T; dW [V, D] f32, accumulates.
 #pragma once
 
@@ -11,9 +11,9 @@
 namespace borealis {
 
 struct HeadShape {
-  int64_t rows = 0;        // R
-  int64_t hidden_size = 0; // D
-  int64_t vocab_size = 0;  // V
+  int64_t rows = 0;         // R
+  int64_t hidden_size = 0;  // D
+  int64_t vocab_size = 0;   // V
 };
 
 // Tokens whose logits are held at a time: 1024, fewer where the vocabulary is large.

@@ -41,7 +41,8 @@ std::vector<MemoryClass> MemoryPlan::classes(DType dtype) const {
   return {
       {narrow ? "weights (bf16)" : "weights (fp32)", weights_bytes},
       {"gradients (fp32)", gradients_bytes},
-      {narrow ? "optimizer: master weights and two moments (fp32)" : "optimizer: two moments (fp32)",
+      {narrow ? "optimizer: master weights and two moments (fp32)"
+              : "optimizer: two moments (fp32)",
        optimizer_bytes},
       {"activations kept for backward", activations_bytes},
       {"working set of one layer", working_bytes},

@@ -19,8 +19,7 @@ int64_t parameter_count(const ModelConfig& model);
 // Attention is counted over the full square of the sequence, recomputation is not counted.
 double flops_per_token(const ModelConfig& model, int64_t seq_length);
 inline constexpr const char* kFlopsFormulaName = "LM formula of Megatron-DeepSpeed";
-inline constexpr const char* kFlopsFormula =
-    "F = 6 [L (2had + 2hkd + 3hf + 2ads) + Vh]";
+inline constexpr const char* kFlopsFormula = "F = 6 [L (2had + 2hkd + 3hf + 2ads) + Vh]";
 
 // Optimizer state: bytes a parameter element, as the optimizer takes them (master weights and two
 // moments; a model in fp32 is its own master).
@@ -34,10 +33,10 @@ struct MemoryPlan {
   int64_t activations_bytes = 0;
   int64_t working_bytes = 0;
   int64_t scratch_bytes = 0;
-  int64_t tables_bytes = 0;    // RoPE
-  int64_t data_bytes = 0;      // sample index and batches
-  int64_t libraries_bytes = 0; // what oneDNN packs, and the stacks of its threads
-  int64_t program_bytes = 0;   // resident before anything was allocated
+  int64_t tables_bytes = 0;     // RoPE
+  int64_t data_bytes = 0;       // sample index and batches
+  int64_t libraries_bytes = 0;  // what oneDNN packs, and the stacks of its threads
+  int64_t program_bytes = 0;    // resident before anything was allocated
 
   int64_t total_bytes() const;
   std::vector<MemoryClass> classes(DType dtype) const;  // with names, largest purpose first

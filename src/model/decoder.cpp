@@ -116,11 +116,10 @@ class Decoder : public LanguageModel {
                    shape_.model.head_dim, rope_);
     }
     attention_forward(shape_.attention(), a.qkv, a.attention, a.lse, b.scratch, shape_.threads);
-    linear_.forward(a.attention, weight(at.attention_output), b.branch,
-                    shape_.attention_output());
+    linear_.forward(a.attention, weight(at.attention_output), b.branch, shape_.attention_output());
 
-    add_rms_norm_forward(a.x, b.branch, weight(at.middle_norm), eps(), rows(), hidden(),
-                         a.x_middle, b.normed, a.inv_rms_middle);
+    add_rms_norm_forward(a.x, b.branch, weight(at.middle_norm), eps(), rows(), hidden(), a.x_middle,
+                         b.normed, a.inv_rms_middle);
     linear_.forward(b.normed, weight(at.gate_up), a.gate_up, shape_.gate_up());
     swiglu_forward(a.gate_up, rows(), shape_.model.intermediate_size, b.wide);
     linear_.forward(b.wide, weight(at.down), b.branch, shape_.down());

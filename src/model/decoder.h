@@ -1,6 +1,6 @@
-// The decoder: pre-norm, RMSNorm, RoPE (or none, per layer), grouped-query attention, SwiGLU, tied or
-// untied head (contract section 2; Touvron et al. 2023). Explicit forward and backward, no autograd:
-// the backward pass mirrors the forward pass line by line.
+// The decoder: pre-norm, RMSNorm, RoPE (or none, per layer), grouped-query attention, SwiGLU, tied
+// or untied head (contract section 2; Touvron et al. 2023). Explicit forward and backward, no
+// autograd: the backward pass mirrors the forward pass line by line.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,8 @@
-// Every byte that a forward and backward pass of the decoder touches besides the parameters, laid out
-// once. Run on measuring arenas the layout is the memory plan; run on real ones it is the allocation.
-//   B micro-batch, T tokens a sequence, R = B T, D hidden, F intermediate, H query heads, K key/value
-//   heads, C head dim, L layers.
+// Every byte that a forward and backward pass of the decoder touches besides the parameters, laid
+// out once. Run on measuring arenas the layout is the memory plan; run on real ones it is the
+// allocation.
+//   B micro-batch, T tokens a sequence, R = B T, D hidden, F intermediate, H query heads, K
+//   key/value heads, C head dim, L layers.
 #pragma once
 
 #include <cstdint>
@@ -40,14 +41,14 @@ struct DecoderShape {
 // product are not kept: making them again costs a pass over memory, keeping them D + D + F a token.
 template <typename T>
 struct LayerActivations {
-  T* x = nullptr;                 // [R, D] residual stream on entry
-  float* inv_rms_input = nullptr; // [R]
-  T* qkv = nullptr;               // [R, (H + 2K) C], rotated
-  T* attention = nullptr;         // [R, H C]
-  float* lse = nullptr;           // [B, H, T]
-  T* x_middle = nullptr;          // [R, D] residual stream between attention and feed-forward
+  T* x = nullptr;                   // [R, D] residual stream on entry
+  float* inv_rms_input = nullptr;   // [R]
+  T* qkv = nullptr;                 // [R, (H + 2K) C], rotated
+  T* attention = nullptr;           // [R, H C]
+  float* lse = nullptr;             // [B, H, T]
+  T* x_middle = nullptr;            // [R, D] residual stream between attention and feed-forward
   float* inv_rms_middle = nullptr;  // [R]
-  T* gate_up = nullptr;           // [R, 2F]; backward overwrites it with its gradient
+  T* gate_up = nullptr;             // [R, 2F]; backward overwrites it with its gradient
 };
 
 struct DecoderArenas {
@@ -62,14 +63,14 @@ struct DecoderArenas {
 template <typename T>
 struct DecoderBuffers {
   std::vector<LayerActivations<T>> slots;
-  std::vector<T*> checkpoints;   // [R, D] each
-  T* x_final = nullptr;          // [R, D]
+  std::vector<T*> checkpoints;  // [R, D] each
+  T* x_final = nullptr;         // [R, D]
   float* inv_rms_final = nullptr;
-  T* normed = nullptr;           // [R, D] output of the norm in use
-  T* branch = nullptr;           // [R, D] what a branch adds, or the gradient of its input
-  T* wide = nullptr;             // [R, max(F, H C)] SwiGLU output, its gradient, or that of attention
-  T* dx = nullptr;               // [R, D] gradient of the residual stream
-  T* dqkv = nullptr;             // [R, (H + 2K) C]
+  T* normed = nullptr;  // [R, D] output of the norm in use
+  T* branch = nullptr;  // [R, D] what a branch adds, or the gradient of its input
+  T* wide = nullptr;    // [R, max(F, H C)] SwiGLU output, its gradient, or that of attention
+  T* dx = nullptr;      // [R, D] gradient of the residual stream
+  T* dqkv = nullptr;    // [R, (H + 2K) C]
   float* norm_scratch = nullptr;
   float* scratch = nullptr;
 

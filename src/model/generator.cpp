@@ -67,9 +67,8 @@ class DecodingState : public StateBase {
     for (int64_t layer = 0; layer < model_.num_hidden_layers; ++layer) run_layer(layer);
     rms_norm_forward(x_.data(), weight(parameters_.table->at("model.norm.weight").offset), eps(), 1,
                      D, normed_.data(), static_cast<float*>(nullptr));
-    const int64_t head = model_.tie_word_embeddings
-                             ? embedding
-                             : parameters_.table->at("lm_head.weight").offset;
+    const int64_t head =
+        model_.tie_word_embeddings ? embedding : parameters_.table->at("lm_head.weight").offset;
     head_logits(linear_, head_, normed_.data(), weight(head), logits_.data(), scratch_.data());
     ++this->length;
     return logits_;
@@ -87,12 +86,12 @@ class DecodingState : public StateBase {
 
   size_t scratch_floats() const {
     const int64_t D = model_.hidden_size, Q = model_.query_size();
-    return static_cast<size_t>(std::max(
-        {head_scratch_floats(mode(), head_),
-         linear_scratch_floats(mode(), row(Q + 2 * model_.key_value_size(), D)),
-         linear_scratch_floats(mode(), row(D, Q)),
-         linear_scratch_floats(mode(), row(2 * model_.intermediate_size, D)),
-         linear_scratch_floats(mode(), row(D, model_.intermediate_size)), int64_t{1}}));
+    return static_cast<size_t>(
+        std::max({head_scratch_floats(mode(), head_),
+                  linear_scratch_floats(mode(), row(Q + 2 * model_.key_value_size(), D)),
+                  linear_scratch_floats(mode(), row(D, Q)),
+                  linear_scratch_floats(mode(), row(2 * model_.intermediate_size, D)),
+                  linear_scratch_floats(mode(), row(D, model_.intermediate_size)), int64_t{1}}));
   }
 
   void run_layer(int64_t layer) {
@@ -134,7 +133,8 @@ class DecodingState : public StateBase {
     }
     attention_decode(attention_shape(), query_.data(), keys, values, this->capacity,
                      this->length + 1, output_.data());
-    std::transform(output_.begin(), output_.end(), attention_.begin(), [](float v) { return T(v); });
+    std::transform(output_.begin(), output_.end(), attention_.begin(),
+                   [](float v) { return T(v); });
   }
 
   ModelConfig model_;

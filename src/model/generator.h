@@ -1,5 +1,5 @@
-// Continues a text with a decoder: one pass over the prompt, then a token at a time against a cache of
-// keys and values.
+// Continues a text with a decoder: one pass over the prompt, then a token at a time against a cache
+// of keys and values.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,9 @@ namespace borealis {
 
 struct SamplingOptions {
   int64_t max_new_tokens = 128;
-  double temperature = 0.8;      // 0: always the most likely token
-  int64_t top_k = 40;            // 0: no limit
-  double top_p = 1.0;            // smallest set of likely tokens with this much probability
+  double temperature = 0.8;  // 0: always the most likely token
+  int64_t top_k = 40;        // 0: no limit
+  double top_p = 1.0;        // smallest set of likely tokens with this much probability
   uint64_t seed = 1234;
   std::vector<int32_t> stop_tokens;  // ends the text, not part of it
 };
@@ -30,8 +30,8 @@ class Generator {
   Generator(const Generator&) = delete;
   Generator& operator=(const Generator&) = delete;
 
-  // Calls on_token with each new token. The prompt must have at least one token and leave room in the
-  // cache; the text ends where the cache does.
+  // Calls on_token with each new token. The prompt must have at least one token and leave room in
+  // the cache; the text ends where the cache does.
   void generate(std::span<const int32_t> prompt, const SamplingOptions& options,
                 const std::function<void(int32_t)>& on_token);
 

@@ -1,4 +1,5 @@
-// Which parameters a decoder has, in which order they lie in the flat buffer, and their first values.
+// Which parameters a decoder has, in which order they lie in the flat buffer, and their first
+// values.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +9,12 @@
 
 namespace borealis {
 
-// Names and shapes as Hugging Face's LlamaForCausalLM; in order of use. q, k, v of a layer lie behind
-// one another and so form one [(H + 2K) C, D] matrix; gate and up likewise [2F, D].
+// Names and shapes as Hugging Face's LlamaForCausalLM; in order of use. q, k, v of a layer lie
+// behind one another and so form one [(H + 2K) C, D] matrix; gate and up likewise [2F, D].
 ParameterTable make_parameter_table(const ModelConfig& model);
 
-// Draws the initial values (contract section 2.4) from (seed, parameter, index) alone. bf16 values are
-// rounded as drawn; master weights start from the rounded ones.
+// Draws the initial values (contract section 2.4) from (seed, parameter, index) alone. bf16 values
+// are rounded as drawn; master weights start from the rounded ones.
 void initialize_parameters(const ParameterBuffers& parameters, uint64_t seed);
 
 }  // namespace borealis

@@ -1,6 +1,6 @@
-// AdamW (Loshchilov & Hutter 2019) over the flat buffers, with the reference's exemptions: tensors of
-// one dimension do not decay (contract sections 3.3, 3.5). State: first and second moment in f32, and
-// for bf16 weights an f32 master copy.
+// AdamW (Loshchilov & Hutter 2019) over the flat buffers, with the reference's exemptions: tensors
+// of one dimension do not decay (contract sections 3.3, 3.5). State: first and second moment in
+// f32, and for bf16 weights an f32 master copy.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The rank grid: which place a rank has on each parallel axis. Tensor parallelism varies fastest, so
-// that its ranks are neighbours on a host; then sequence, data, and pipeline parallelism.
+// The rank grid: which place a rank has on each parallel axis. Tensor parallelism varies fastest,
+// so that its ranks are neighbours on a host; then sequence, data, and pipeline parallelism.
 #pragma once
 
 #include <cstdint>

@@ -124,9 +124,10 @@ void require_fit(const RunConfig& config, const Prediction& prediction, int thre
   }
   problem.pop_back();  // the table's last newline
   throw Error(ErrorKind::kMemory, problem,
-              remedy.empty() ? "no single setting makes it fit: choose a smaller model, or a machine "
-                               "with more memory"
-                             : "\n  any one of these makes it fit:" + remedy);
+              remedy.empty()
+                  ? "no single setting makes it fit: choose a smaller model, or a machine "
+                    "with more memory"
+                  : "\n  any one of these makes it fit:" + remedy);
 }
 
 std::string prediction_json(const RunConfig& config, const Prediction& prediction) {

@@ -1,7 +1,7 @@
 // Memory that is planned before it is had. The code that lays out buffers takes them from an Arena
-// one after the other; run on a measuring Arena it only counts, run on a real one it hands out memory
-// of exactly that size. So the memory plan and the allocation are the same code (design: the plan is
-// the allocator), and a training step allocates nothing.
+// one after the other; run on a measuring Arena it only counts, run on a real one it hands out
+// memory of exactly that size. So the memory plan and the allocation are the same code (design: the
+// plan is the allocator), and a training step allocates nothing.
 #pragma once
 
 #include <cstdint>

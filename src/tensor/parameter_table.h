@@ -26,15 +26,15 @@ struct Parameter {
 
 class ParameterTable {
  public:
-  // Appends a parameter. `fused` places it directly behind the previous one, so that the two form one
-  // matrix of more rows (q, k, v; gate, up); others start on a cache line.
+  // Appends a parameter. `fused` places it directly behind the previous one, so that the two form
+  // one matrix of more rows (q, k, v; gate, up); others start on a cache line.
   void add(Parameter parameter, bool fused = false);
 
   std::span<const Parameter> entries() const { return entries_; }
-  const Parameter& at(std::string_view name) const;       // CHECKs that it exists
-  const Parameter* find(std::string_view name) const;     // nullptr where absent
-  int64_t parameter_count() const { return count_; }      // without alignment gaps
-  int64_t buffer_elements() const;                         // with them, to a whole cache line
+  const Parameter& at(std::string_view name) const;    // CHECKs that it exists
+  const Parameter* find(std::string_view name) const;  // nullptr where absent
+  int64_t parameter_count() const { return count_; }   // without alignment gaps
+  int64_t buffer_elements() const;                     // with them, to a whole cache line
 
  private:
   std::vector<Parameter> entries_;

@@ -28,7 +28,7 @@ void apply_merges(const MergeTable& merges, std::vector<int32_t>& symbols) {
   std::vector<Node> nodes(symbols.size());
   for (int32_t i = 0; i < count; ++i) {
     nodes[static_cast<std::size_t>(i)] = {symbols[static_cast<std::size_t>(i)], i - 1,
-                                     i + 1 < count ? i + 1 : -1};
+                                          i + 1 < count ? i + 1 : -1};
   }
   const auto node = [&](int32_t i) -> Node& { return nodes[static_cast<std::size_t>(i)]; };
   std::priority_queue<Candidate> queue;

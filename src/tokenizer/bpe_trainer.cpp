@@ -66,8 +66,8 @@ class PairCounts {
       std::vector<int32_t>& symbols = words_[w].symbols;
       size_t to = 0;
       for (size_t from = 0; from < symbols.size(); ++from) {
-        const bool here = from + 1 < symbols.size() && symbols[from] == left &&
-                          symbols[from + 1] == right;
+        const bool here =
+            from + 1 < symbols.size() && symbols[from] == left && symbols[from + 1] == right;
         symbols[to++] = here ? id : symbols[from];
         from += here ? 1 : 0;
       }
@@ -108,8 +108,8 @@ void BpeTrainer::add_text(std::string_view text) {
 BpeTrainer::Result BpeTrainer::train(int64_t vocab_size) const {
   if (vocab_size < kSmallestVocabulary) {
     throw Error(ErrorKind::kConfig,
-                fmt::format("a vocabulary of {} entries has no room for 256 bytes and {}", vocab_size,
-                            kEndOfText),
+                fmt::format("a vocabulary of {} entries has no room for 256 bytes and {}",
+                            vocab_size, kEndOfText),
                 fmt::format("choose --vocab-size of {} or more", kSmallestVocabulary));
   }
   if (counts_.empty()) throw Error(ErrorKind::kData, "the input holds no text to train on");
@@ -149,33 +149,32 @@ void write_tokenizer(const BpeTrainer::Result& result, const std::filesystem::pa
                                              {"add_prefix_space", false},
                                              {"trim_offsets", true},
                                              {"use_regex", true}};
-  const nlohmann::ordered_json document = {
-      {"version", "1.0"},
-      {"truncation", nullptr},
-      {"padding", nullptr},
-      {"added_tokens",
-       {{{"id", 0},
-         {"content", kEndOfText},
-         {"single_word", false},
-         {"lstrip", false},
-         {"rstrip", false},
-         {"normalized", false},
-         {"special", true}}}},
-      {"normalizer", nullptr},
-      {"pre_tokenizer", byte_level},
-      {"post_processor", byte_level},
-      {"decoder", byte_level},
-      {"model",
-       {{"type", "BPE"},
-        {"dropout", nullptr},
-        {"unk_token", nullptr},
-        {"continuing_subword_prefix", nullptr},
-        {"end_of_word_suffix", nullptr},
-        {"fuse_unk", false},
-        {"byte_fallback", false},
-        {"ignore_merges", false},
-        {"vocab", vocab},
-        {"merges", merges}}}};
+  const nlohmann::ordered_json document = {{"version", "1.0"},
+                                           {"truncation", nullptr},
+                                           {"padding", nullptr},
+                                           {"added_tokens",
+                                            {{{"id", 0},
+                                              {"content", kEndOfText},
+                                              {"single_word", false},
+                                              {"lstrip", false},
+                                              {"rstrip", false},
+                                              {"normalized", false},
+                                              {"special", true}}}},
+                                           {"normalizer", nullptr},
+                                           {"pre_tokenizer", byte_level},
+                                           {"post_processor", byte_level},
+                                           {"decoder", byte_level},
+                                           {"model",
+                                            {{"type", "BPE"},
+                                             {"dropout", nullptr},
+                                             {"unk_token", nullptr},
+                                             {"continuing_subword_prefix", nullptr},
+                                             {"end_of_word_suffix", nullptr},
+                                             {"fuse_unk", false},
+                                             {"byte_fallback", false},
+                                             {"ignore_merges", false},
+                                             {"vocab", vocab},
+                                             {"merges", merges}}}};
   const nlohmann::ordered_json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
                                          {"bos_token", kEndOfText},
                                          {"eos_token", kEndOfText},

@@ -1,6 +1,6 @@
-// Trains a byte-level BPE (Sennrich et al. 2016, algorithm 1, with incremental pair counts) and writes
-// it as Hugging Face files. The result depends on the texts and their order in no other way than
-// through word counts; ties go to the pair of lower ids.
+// Trains a byte-level BPE (Sennrich et al. 2016, algorithm 1, with incremental pair counts) and
+// writes it as Hugging Face files. The result depends on the texts and their order in no other way
+// than through word counts; ties go to the pair of lower ids.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ class BpeTrainer {
   void add_text(std::string_view text);  // counts its words
 
   struct Result {
-    std::vector<std::string> pieces;                    // bytes of id 0, 1, ...; 0 is kEndOfText
-    std::vector<std::pair<int32_t, int32_t>> merges;    // in order of rank
+    std::vector<std::string> pieces;                  // bytes of id 0, 1, ...; 0 is kEndOfText
+    std::vector<std::pair<int32_t, int32_t>> merges;  // in order of rank
   };
   // The end-of-text token, the 256 bytes, and merges up to vocab_size entries, or as many as the
   // texts have. Throws Error(kConfig) for a size below 257, Error(kData) for texts without a word.

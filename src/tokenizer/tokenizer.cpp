@@ -26,8 +26,9 @@ struct AddedToken {
 };
 
 [[noreturn]] void unsupported(const std::filesystem::path& path, const std::string& what) {
-  throw Error(ErrorKind::kData, fmt::format("{}: {} is not supported", path.string(), what),
-              "use a byte-level BPE tokenizer (GPT-2, Llama 3, SmolLM, `borealis tokenizer train`)");
+  throw Error(
+      ErrorKind::kData, fmt::format("{}: {} is not supported", path.string(), what),
+      "use a byte-level BPE tokenizer (GPT-2, Llama 3, SmolLM, `borealis tokenizer train`)");
 }
 
 // "left right" or ["left", "right"]; pieces may hold any white space but the one ASCII blank.
@@ -97,7 +98,8 @@ void Tokenizer::Model::load(const Json& document) {
   if (model.value("type", "BPE") != "BPE") {
     unsupported(path, fmt::format("the model type '{}'", model.value("type", "")));
   }
-  if (model.value("byte_fallback", false)) unsupported(path, "byte fallback (a SentencePiece model)");
+  if (model.value("byte_fallback", false))
+    unsupported(path, "byte fallback (a SentencePiece model)");
   if (!document.value("normalizer", Json()).is_null()) {
     unsupported(path, "the normalizer " + document["normalizer"].dump());
   }
@@ -135,7 +137,8 @@ void Tokenizer::Model::load_vocabulary(const Json& model) {
   int32_t rank = 0;
   for (const Json& merge : model.at("merges")) {
     const auto [left, right] = merge_pieces(merge);
-    const auto l = by_piece.find(left), r = by_piece.find(right), both = by_piece.find(left + right);
+    const auto l = by_piece.find(left), r = by_piece.find(right),
+               both = by_piece.find(left + right);
     if (l == by_piece.end() || r == by_piece.end() || both == by_piece.end()) {
       throw Error(ErrorKind::kData,
                   fmt::format("{}: merge {} ('{}' + '{}') is of pieces that the vocabulary lacks",

@@ -1,5 +1,5 @@
-// Byte-level BPE tokenizers in Hugging Face's tokenizer.json form (Sennrich et al. 2016; Radford et al.
-// 2019): GPT-2, Llama 3, SmolLM and those that `borealis tokenizer train` writes.
+// Byte-level BPE tokenizers in Hugging Face's tokenizer.json form (Sennrich et al. 2016; Radford et
+// al. 2019): GPT-2, Llama 3, SmolLM and those that `borealis tokenizer train` writes.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ namespace borealis {
 
 class Tokenizer {
  public:
-  // `path`: a tokenizer.json or the folder that holds one. Throws Error(kFile), or Error(kData) that
-  // names what is corrupt or what this program does not support (SentencePiece-like models).
+  // `path`: a tokenizer.json or the folder that holds one. Throws Error(kFile), or Error(kData)
+  // that names what is corrupt or what this program does not support (SentencePiece-like models).
   explicit Tokenizer(const std::filesystem::path& path);
   ~Tokenizer();
   Tokenizer(Tokenizer&&) noexcept;
@@ -28,7 +28,8 @@ class Tokenizer {
   // The same with what the file's template puts before and after a text (a bos token, say).
   std::vector<int32_t> encode_document(std::string_view text) const;
 
-  // Bytes of the tokens, one after the other; not always whole UTF-8 characters. Unknown ids are "".
+  // Bytes of the tokens, one after the other; not always whole UTF-8 characters. Unknown ids are
+  // "".
   std::string token_bytes(int32_t id) const;
   std::string decode(std::span<const int32_t> ids) const;  // special tokens left out
 

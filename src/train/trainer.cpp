@@ -30,8 +30,7 @@ std::vector<NamedTensor> named_tensors(const ParameterBuffers& parameters) {
     const auto* first = static_cast<const std::byte*>(parameters.weights);
     const int64_t offset_bytes =
         parameter.offset * static_cast<int64_t>(dtype_bytes(parameters.dtype));
-    tensors.push_back(
-        {parameter.name, parameters.dtype, parameter.shape, first + offset_bytes});
+    tensors.push_back({parameter.name, parameters.dtype, parameter.shape, first + offset_bytes});
   }
   return tensors;
 }
@@ -118,8 +117,8 @@ StepRecord Trainer::train_step(int64_t iteration) {
 // Mean token loss over the step's micro-batches; leaves the gradients of that mean.
 double Trainer::accumulate_gradients(StepRecord& record) {
   const int64_t micro_batches = config_.batch.grad_accum_steps;
-  const auto tokens_per_step = static_cast<double>(
-      micro_batches * config_.batch.micro_batch_size * config_.batch.seq_length);
+  const auto tokens_per_step = static_cast<double>(micro_batches * config_.batch.micro_batch_size *
+                                                   config_.batch.seq_length);
   double loss_sum = 0;
   PassTimes times;
   for (int64_t micro = 0; micro < micro_batches; ++micro) {
@@ -127,8 +126,7 @@ double Trainer::accumulate_gradients(StepRecord& record) {
       const TimedScope timed(record.data_ms);
       train_data_->next(batch_);
     }
-    loss_sum +=
-        model_->forward_backward(batch_, static_cast<float>(1.0 / tokens_per_step), times);
+    loss_sum += model_->forward_backward(batch_, static_cast<float>(1.0 / tokens_per_step), times);
   }
   record.forward_ms = times.forward_ms;
   record.backward_ms = times.backward_ms;
@@ -148,8 +146,7 @@ void Trainer::update(StepRecord& record, double loss) {
     return;
   }
   skipped_in_a_row_ = 0;
-  optimizer_->step(record.learning_rate,
-                   clip_factor(grad_norm, config_.optimizer.max_grad_norm));
+  optimizer_->step(record.learning_rate, clip_factor(grad_norm, config_.optimizer.max_grad_norm));
 }
 
 void Trainer::complete(StepRecord& record) {
@@ -188,8 +185,8 @@ ValidationRecord Trainer::validate(Split split, int64_t iteration) {
     source->next(batch_);
     loss_sum += model_->forward(batch_);
   }
-  const auto tokens = static_cast<double>(batches * config_.batch.micro_batch_size *
-                                          config_.batch.seq_length);
+  const auto tokens =
+      static_cast<double>(batches * config_.batch.micro_batch_size * config_.batch.seq_length);
   const double loss = loss_sum / tokens;
   return {iteration, loss, std::exp(std::min(kLargestLossInPerplexity, loss))};
 }

@@ -81,10 +81,10 @@ TEST_F(FileTest, AFailedWriteLeavesTheOldFile) {
 }
 
 TEST_F(FileTest, ErrorsNameThePathAndTheCause) {
-  EXPECT_THAT(message_of([&] { read_text_file(folder_ / "absent"); }),
-              ::testing::AllOf(::testing::HasSubstr("file: cannot open"),
-                               ::testing::HasSubstr("absent"),
-                               ::testing::HasSubstr("No such file or directory")));
+  EXPECT_THAT(
+      message_of([&] { read_text_file(folder_ / "absent"); }),
+      ::testing::AllOf(::testing::HasSubstr("file: cannot open"), ::testing::HasSubstr("absent"),
+                       ::testing::HasSubstr("No such file or directory")));
   EXPECT_THAT(message_of([&] { MappedFile(fs::path(folder_)); }),
               ::testing::HasSubstr("Is a directory"));
 }

@@ -16,8 +16,8 @@ namespace {
 TEST(Bf16, RoundsToNearestEven) {
   const auto rounded = [](float value) { return static_cast<float>(bf16(value)); };
   EXPECT_EQ(rounded(1.0f), 1.0f);
-  EXPECT_EQ(rounded(1.0f + 0x1p-8f), 1.0f);             // a tie: the even neighbour is below
-  EXPECT_EQ(rounded(1.0f + 0x3p-8f), 1.0f + 0x1p-6f);   // a tie: the even neighbour is above
+  EXPECT_EQ(rounded(1.0f + 0x1p-8f), 1.0f);            // a tie: the even neighbour is below
+  EXPECT_EQ(rounded(1.0f + 0x3p-8f), 1.0f + 0x1p-6f);  // a tie: the even neighbour is above
   EXPECT_EQ(rounded(1.0f + 0x1.01p-8f), 1.0f + 0x1p-7f);
   EXPECT_EQ(rounded(-0.0f), 0.0f);
   EXPECT_TRUE(std::signbit(rounded(-0.0f)));

@@ -158,7 +158,7 @@ TEST(TokenizerLookup, ReleasedModelsKeepTheirVocabulary) {
 TEST(TokenizerLookup, PlanningNeedsNoPreparedCorpus) {
   const WorkingFolder folder;
   const RunConfig run = load_as_given({}, {}, /*needs_data=*/false);
-  EXPECT_EQ(run.model.vocab_size, 8192);
+  EXPECT_EQ(run.model.vocab_size, 4096);
   EXPECT_EQ(run.data.data_file_list, "");
   const Refusal refused = refusal_as_given({});
   EXPECT_THAT(refused.text,

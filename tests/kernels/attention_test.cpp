@@ -99,9 +99,9 @@ struct AttentionRun {
 };
 
 // Odd head dims, sequence lengths that are no multiple of a tile, one kv head, as many as heads.
-const AttentionShape kShapes[] = {
-    {1, 1, 1, 1, 8},    {2, 7, 2, 1, 16},   {1, 95, 4, 2, 64},  {1, 96, 3, 3, 32}, {2, 97, 4, 1, 30},
-    {1, 200, 6, 2, 80}, {1, 289, 2, 1, 96}, {1, 130, 2, 2, 106}, {1, 193, 4, 4, 128}};
+const AttentionShape kShapes[] = {{1, 1, 1, 1, 8},    {2, 7, 2, 1, 16},    {1, 95, 4, 2, 64},
+                                  {1, 96, 3, 3, 32},  {2, 97, 4, 1, 30},   {1, 200, 6, 2, 80},
+                                  {1, 289, 2, 1, 96}, {1, 130, 2, 2, 106}, {1, 193, 4, 4, 128}};
 
 TEST(Attention, ForwardAgreesWithTheFullScoreMatrix) {
   for (const AttentionShape& s : kShapes) {
@@ -143,7 +143,8 @@ TEST(Attention, BackwardAgreesWithFiniteDifferences) {
       for (size_t i = 0; i < dout.size(); ++i) {
         numeric += dout[i] * (above.out[i] - below.out[i]) / (2 * kEps);
       }
-      // relative to the length of the gradient, which is the scale of a random directional derivative
+      // relative to the length of the gradient, which is the scale of a random directional
+      // derivative
       EXPECT_NEAR(numeric, analytic, 2e-5 * std::sqrt(norm) + 1e-6)
           << "T=" << s.seq_length << " C=" << s.head_dim << " direction " << direction;
     }

@@ -85,8 +85,8 @@ void expect_agreement(ProductMode mode, const HeadShape& s, double dx_bound, dou
   std::vector<float> dw(w.size(), 0.0f);
   std::vector<float> scratch(static_cast<size_t>(head_scratch_floats(mode, s)), std::nanf(""));
   LinearEngine engine(mode, nullptr);
-  const double loss = head_loss_forward_backward(engine, s, in, 0.25f, dx.data(), dw.data(),
-                                                 scratch.data());
+  const double loss =
+      head_loss_forward_backward(engine, s, in, 0.25f, dx.data(), dw.data(), scratch.data());
   EXPECT_NEAR(loss, naive.loss, 1e-6 * naive.loss);
   EXPECT_EQ(head_loss_forward(engine, s, in, scratch.data()), loss);
   EXPECT_LT(relative_distance(dx, naive.dx), dx_bound);
@@ -120,7 +120,8 @@ TEST(HeadLoss, NativeBf16AgreesWithAPlainSoftmax) {
     GTEST_SKIP() << "this CPU has no bf16 products";
   }
   for (const HeadShape& s : kShapes) {
-    expect_agreement<bf16>(ProductMode::kBF16Native, s, 0x1p-7, 0x1p-7);  // logits' gradient in bf16
+    expect_agreement<bf16>(ProductMode::kBF16Native, s, 0x1p-7,
+                           0x1p-7);  // logits' gradient in bf16
   }
 }
 

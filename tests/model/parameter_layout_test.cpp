@@ -15,8 +15,7 @@ struct Drawn {
   ParameterTable table;
   std::vector<float> values;
   explicit Drawn(const ModelConfig& model, uint64_t seed = 1234)
-      : table(make_parameter_table(model)),
-        values(static_cast<size_t>(table.buffer_elements())) {
+      : table(make_parameter_table(model)), values(static_cast<size_t>(table.buffer_elements())) {
     initialize_parameters({&table, DType::kF32, values.data(), nullptr}, seed);
   }
   double std_of(const std::string& name) const {

@@ -69,7 +69,7 @@ TEST(ClipFactor, ActsOnlyAboveTheLimit) {
   EXPECT_EQ(clip_factor(0.5, 1.0), 1.0);
   EXPECT_DOUBLE_EQ(clip_factor(4.0, 1.0), 1.0 / (4.0 + 1e-6));
   EXPECT_DOUBLE_EQ(clip_factor(4.0, 2.0), 2.0 / (4.0 + 1e-6));  // CLIP_GRAD counts
-  EXPECT_EQ(clip_factor(4.0, 0.0), 1.0);                         // 0 switches clipping off
+  EXPECT_EQ(clip_factor(4.0, 0.0), 1.0);                        // 0 switches clipping off
 }
 
 }  // namespace

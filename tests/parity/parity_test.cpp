@@ -21,8 +21,8 @@ using testing::TrainableModel;
 
 constexpr int kSteps = 20;
 constexpr int kMicroBatches = 2;  // per step
-const OptimizerConfig kOptimizer{.weight_decay = 0.1, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-5,
-                                 .max_grad_norm = 1.0};
+const OptimizerConfig kOptimizer{
+    .weight_decay = 0.1, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-5, .max_grad_norm = 1.0};
 constexpr double kLearningRate = 1e-3;
 
 struct Golden {
@@ -63,9 +63,11 @@ TrainableModel load(const Golden& golden, DType dtype) {
   for (const Parameter& p : model.table.entries()) {
     const auto size = static_cast<size_t>(p.size());
     if (dtype == DType::kF32) {
-      weights.read(p.name, p.shape, std::span(model.parameters.weights_as<float>() + p.offset, size));
+      weights.read(p.name, p.shape,
+                   std::span(model.parameters.weights_as<float>() + p.offset, size));
     } else {
-      weights.read(p.name, p.shape, std::span(model.parameters.weights_as<bf16>() + p.offset, size));
+      weights.read(p.name, p.shape,
+                   std::span(model.parameters.weights_as<bf16>() + p.offset, size));
     }
   }
   return model;
@@ -115,7 +117,8 @@ TEST_P(Parity, Fp32LogitsAndLoss) {
     EXPECT_NEAR(logits[i], expected[i], 1e-5 * std::max(1.0f, std::abs(expected[i]))) << i;
   }
   EXPECT_LT(std::sqrt(distance / length), 2e-6);
-  const double loss = model.model->forward(golden.batch(0)) / static_cast<double>(golden.B * golden.T);
+  const double loss =
+      model.model->forward(golden.batch(0)) / static_cast<double>(golden.B * golden.T);
   EXPECT_NEAR(loss, golden.values("loss")[0], 1e-5 * loss);
 }
 
@@ -179,8 +182,9 @@ TEST_P(Parity, Bf16LossesOfTwentySteps) {
   std::vector<double> losses, norms;
   train(golden, DType::kBF16, losses, norms);
   const std::vector<float> expected = golden.values("bf16.losses");
-  // Roundings differ at every step and AdamW carries them on: the curves drift apart while they fall
-  // to a quarter of the first loss, as the peer's own bf16 and fp32 curves do (by up to 1.2 %).
+  // Roundings differ at every step and AdamW carries them on: the curves drift apart while they
+  // fall to a quarter of the first loss, as the peer's own bf16 and fp32 curves do (by up to 1.2
+  // %).
   for (size_t step = 0; step < kSteps; ++step) {
     const double bound = step < 10 ? 4e-3 * expected[step] : 1e-2 * expected[0];
     EXPECT_NEAR(losses[step], expected[step], bound) << "step " << step;

@@ -26,8 +26,8 @@ class TrainerTest : public ::testing::Test {
     fs::create_directories(folder_);
     config_.model = small_llama(2);
     config_.model.max_position_embeddings = 32;
-    config_.batch = {.seq_length = 16, .micro_batch_size = 2, .grad_accum_steps = 2,
-                     .global_batch_size = 4};
+    config_.batch = {
+        .seq_length = 16, .micro_batch_size = 2, .grad_accum_steps = 2, .global_batch_size = 4};
     config_.data.mock_data = true;
     config_.data.split = "90,10,0";
     config_.limits.train_iters = 6;

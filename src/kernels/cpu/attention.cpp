@@ -7,21 +7,21 @@
 #include "kernels/cpu/tile_product-inl.h"
 // clang-format on
 
-#include "kernels/attention.h"
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "base/dtype.h"
+#include "kernels/attention.h"
 
 #ifndef BOREALIS_ATTENTION_ONCE_
 #define BOREALIS_ATTENTION_ONCE_
 namespace borealis {
 namespace attention_detail {
 
-// Block of queries and of keys: a multiple of 6 (rows of the micro tile) and of 32 (two of the widest
-// vectors), such that the tiles of one step together fit in a half-megabyte second-level cache.
+// Block of queries and of keys: a multiple of 6 (rows of the micro tile) and of 32 (two of the
+// widest vectors), such that the tiles of one step together fit in a half-megabyte second-level
+// cache.
 constexpr int64_t kBlock = 96;
 constexpr double kLog2E = 1.4426950408889634;
 
@@ -96,8 +96,8 @@ void load_transposed(const T* src, int64_t src_ld, int64_t rows, int64_t C, floa
 }
 
 template <typename T>
-void store_tile(const float* tile, int64_t tile_stride, int64_t rows, int64_t C, float factor, T* dst,
-                int64_t dst_ld) {
+void store_tile(const float* tile, int64_t tile_stride, int64_t rows, int64_t C, float factor,
+                T* dst, int64_t dst_ld) {
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t c = 0; c < C; ++c) {
       dst[r * dst_ld + c] = static_cast<T>(tile[r * tile_stride + c] * factor);
@@ -106,15 +106,16 @@ void store_tile(const float* tile, int64_t tile_stride, int64_t rows, int64_t C,
 }
 
 template <typename T>
-void pack_block(const ForwardJob<T>& job, int64_t b, int64_t kv_head, int64_t block, float* packed) {
+void pack_block(const ForwardJob<T>& job, int64_t b, int64_t kv_head, int64_t block,
+                float* packed) {
   const AttentionShape& s = job.shape;
   const int64_t C = s.head_dim, first = block * kBlock;
   const int64_t rows = std::min(kBlock, s.seq_length - first);
   const T* row = job.qkv + (b * s.seq_length + first) * s.row_stride();
   load_transposed(row + (s.num_heads + kv_head) * C, s.row_stride(), rows, C,
                   packed + block * C * kBlock);
-  load_tile(row + (s.num_heads + s.num_key_value_heads + kv_head) * C, s.row_stride(), rows, C, 1.0f,
-            packed + packed_keys_floats(s) + first * tile_ld(C));
+  load_tile(row + (s.num_heads + s.num_key_value_heads + kv_head) * C, s.row_stride(), rows, C,
+            1.0f, packed + packed_keys_floats(s) + first * tile_ld(C));
 }
 
 // One row of scores to probabilities (unnormalised) in place: columns from `valid` on become zero.
@@ -193,8 +194,8 @@ void forward_task(const ForwardJob<T>& job, int64_t b, int64_t head, int64_t que
 }
 
 // p = 2^(score - lse) and ds = p (dp - delta) of one row, zero from `valid` on; in place.
-HWY_INLINE void softmax_backward_row(float* score, float* dp, int64_t valid, int64_t width, float lse,
-                                     float delta) {
+HWY_INLINE void softmax_backward_row(float* score, float* dp, int64_t valid, int64_t width,
+                                     float lse, float delta) {
   const FloatTag d;
   const auto lse_vec = hn::Set(d, lse), delta_vec = hn::Set(d, delta);
   for (int64_t c = 0; c < width; c += static_cast<int64_t>(hn::Lanes(d))) {
@@ -221,14 +222,15 @@ void backward_task(const BackwardJob<T>& job, int64_t b, int64_t kv_head, float*
   float* value_t = key_t + C * kBlock;
   float* scores = value_t + C * kBlock;
   float* dscores = scores + kBlock * kBlock;
-  float* delta = dscores + kBlock * kBlock;   // [G, T]
-  float* dquery = delta + G * seq;            // [G, T, dq_ld]
+  float* delta = dscores + kBlock * kBlock;  // [G, T]
+  float* dquery = delta + G * seq;           // [G, T, dq_ld]
 
   const auto softmax_scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(C)));
   const auto factor = static_cast<float>(kLog2E / std::sqrt(static_cast<double>(C)));
   const T* base = job.qkv + b * seq * stride;
   T* dbase = job.dqkv + b * seq * stride;
-  const int64_t key_column = (H + kv_head) * C, value_column = key_column + s.num_key_value_heads * C;
+  const int64_t key_column = (H + kv_head) * C,
+                value_column = key_column + s.num_key_value_heads * C;
 
   for (int64_t g = 0; g < G; ++g) {
     const int64_t column = (kv_head * G + g) * C;
@@ -268,13 +270,13 @@ void backward_task(const BackwardJob<T>& job, int64_t b, int64_t kv_head, float*
         }
         tile_product(keys, C, rows, {scores, 1, kBlock}, dout, ld, dvalue, ld, true);
         tile_product(keys, C, rows, {dscores, 1, kBlock}, query, ld, dkey, ld, true);
-        tile_product(rows, C, keys, {dscores, kBlock, 1}, key, ld,
-                     dquery + (g * seq + q0) * dq_ld, dq_ld, true);
+        tile_product(rows, C, keys, {dscores, kBlock, 1}, key, ld, dquery + (g * seq + q0) * dq_ld,
+                     dq_ld, true);
       }
     }
     // The query tile carried log2(e) / sqrt(C); the gradient of K wants only 1 / sqrt(C).
-    store_tile(dkey, ld, keys, C, static_cast<float>(1.0 / kLog2E), dbase + k0 * stride + key_column,
-               stride);
+    store_tile(dkey, ld, keys, C, static_cast<float>(1.0 / kLog2E),
+               dbase + k0 * stride + key_column, stride);
     store_tile(dvalue, ld, keys, C, 1.0f, dbase + k0 * stride + value_column, stride);
   }
   for (int64_t g = 0; g < G; ++g) {
@@ -324,7 +326,8 @@ HWY_EXPORT(backward_task_f32);
 HWY_EXPORT(backward_task_bf16);
 
 template <typename T>
-void pack_block(const ForwardJob<T>& job, int64_t b, int64_t kv_head, int64_t block, float* packed) {
+void pack_block(const ForwardJob<T>& job, int64_t b, int64_t kv_head, int64_t block,
+                float* packed) {
   if constexpr (std::is_same_v<T, float>) {
     HWY_DYNAMIC_DISPATCH(pack_block_f32)(job, b, kv_head, block, packed);
   } else {

@@ -73,8 +73,8 @@ HWY_INLINE void micro_tile(const TileA& a, const float* HWY_RESTRICT b, int64_t 
   if constexpr (kRows > 5) store(5, c50, c51);
 }
 
-// c[rows x cols] (+)= a[rows x depth] b[depth x cols]; cols is rounded up to whole pairs of vectors, so
-// b and c must have that many columns to read and write.
+// c[rows x cols] (+)= a[rows x depth] b[depth x cols]; cols is rounded up to whole pairs of
+// vectors, so b and c must have that many columns to read and write.
 HWY_INLINE void tile_product(int64_t rows, int64_t cols, int64_t depth, TileA a, const float* b,
                              int64_t ldb, float* c, int64_t ldc, bool accumulate) {
   const int64_t width = 2 * static_cast<int64_t>(hn::Lanes(FloatTag()));

@@ -11,9 +11,9 @@ namespace borealis {
 namespace {
 
 constexpr int64_t kTokenChunk = 1024;
-constexpr int64_t kLogitsFloats = int64_t{64} << 20;        // 256 MiB of logits at most, about
-constexpr int64_t kWideWeightFloats = int64_t{4} << 20;     // a widened block stays in cache
-constexpr int64_t kNativeVocabBlock = 8000;                 // measured best with native bf16
+constexpr int64_t kLogitsFloats = int64_t{64} << 20;     // 256 MiB of logits at most, about
+constexpr int64_t kWideWeightFloats = int64_t{4} << 20;  // a widened block stays in cache
+constexpr int64_t kNativeVocabBlock = 8000;              // measured best with native bf16
 
 int64_t vocab_block(ProductMode mode, const HeadShape& shape) {
   const int64_t block = mode == ProductMode::kBF16WidenedToF32
@@ -144,7 +144,8 @@ class ChunkedHead {
     } else if (widened()) {
       engine_.product(rows, D, cols, gradient, V, kNo, widen_weight(weight, cols), D, kNo, dx, D,
                       add);
-      engine_.product(cols, D, rows, gradient, V, kYes, at(space_.wide_x), D, kNo, dweight, D, true);
+      engine_.product(cols, D, rows, gradient, V, kYes, at(space_.wide_x), D, kNo, dweight, D,
+                      true);
     } else {
       auto* narrow = reinterpret_cast<bf16*>(at(space_.gradient_block));
       convert_rows(gradient, V, narrow, cols, rows, cols);
@@ -225,6 +226,7 @@ template double head_loss_forward_backward(LinearEngine&, const HeadShape&,
                                            const HeadOperands<bf16>&, float, bf16*, float*, float*);
 template void head_logits(LinearEngine&, const HeadShape&, const float*, const float*, float*,
                           float*);
-template void head_logits(LinearEngine&, const HeadShape&, const bf16*, const bf16*, float*, float*);
+template void head_logits(LinearEngine&, const HeadShape&, const bf16*, const bf16*, float*,
+                          float*);
 
 }  // namespace borealis

@@ -1,8 +1,7 @@
 #include "kernels/linear.h"
 
-#include <dnnl.hpp>
-
 #include <algorithm>
+#include <dnnl.hpp>
 #include <map>
 #include <tuple>
 
@@ -74,8 +73,10 @@ struct LinearEngine::Primitives {
     const auto found = cache.find(key);
     if (found != cache.end()) return found->second;
     const auto [m, n, k, lda, ldb, ldc, ta, tb, accumulate, in, out] = key;
-    const dnnl::memory::desc a({m, k}, in, ta ? dnnl::memory::dims{1, lda} : dnnl::memory::dims{lda, 1});
-    const dnnl::memory::desc b({k, n}, in, tb ? dnnl::memory::dims{1, ldb} : dnnl::memory::dims{ldb, 1});
+    const dnnl::memory::desc a({m, k}, in,
+                               ta ? dnnl::memory::dims{1, lda} : dnnl::memory::dims{lda, 1});
+    const dnnl::memory::desc b({k, n}, in,
+                               tb ? dnnl::memory::dims{1, ldb} : dnnl::memory::dims{ldb, 1});
     const dnnl::memory::desc c({m, n}, out, dnnl::memory::dims{ldc, 1});
     dnnl::primitive_attr attributes;
     if (accumulate) {
@@ -102,15 +103,15 @@ template <typename TIn, typename TOut>
 void LinearEngine::product(int64_t m, int64_t n, int64_t k, const TIn* a, int64_t lda, Transpose ta,
                            const TIn* b, int64_t ldb, Transpose tb, TOut* c, int64_t ldc,
                            bool accumulate) {
-  auto& product = primitives_->get({m, n, k, lda, ldb, ldc, ta == Transpose::kYes,
-                                    tb == Transpose::kYes, accumulate, onednn_type<TIn>(),
-                                    onednn_type<TOut>()});
+  auto& product =
+      primitives_->get({m, n, k, lda, ldb, ldc, ta == Transpose::kYes, tb == Transpose::kYes,
+                        accumulate, onednn_type<TIn>(), onednn_type<TOut>()});
   product.a.set_data_handle(const_cast<TIn*>(a));
   product.b.set_data_handle(const_cast<TIn*>(b));
   product.c.set_data_handle(c);
-  product.primitive.execute(primitives_->stream, {{DNNL_ARG_SRC, product.a},
-                                                  {DNNL_ARG_WEIGHTS, product.b},
-                                                  {DNNL_ARG_DST, product.c}});
+  product.primitive.execute(
+      primitives_->stream,
+      {{DNNL_ARG_SRC, product.a}, {DNNL_ARG_WEIGHTS, product.b}, {DNNL_ARG_DST, product.c}});
   primitives_->stream.wait();
 }
 

@@ -1,0 +1,158 @@
+#include "telemetry/metrics_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "telemetry/fake_run.h"
+#include "telemetry/temporary_folder.h"
+
+namespace borealis {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+StepRecord sample_step() {
+  StepRecord step;
+  step.iteration = 3;
+  step.consumed_samples = 24;
+  step.consumed_tokens = 12288;
+  step.elapsed_ms = 480.5;
+  step.learning_rate = 0.0002;
+  step.global_batch_size = 8;
+  step.lm_loss = 7.25;
+  step.grad_norm = 1.5;
+  step.skipped_iterations = 1;
+  step.samples_per_second = 16.5;
+  step.tokens_per_gpu_per_second = 8448;
+  step.tflops = 0.75;
+  step.gemm_share = 0.625;
+  step.forward_ms = 150;
+  step.backward_ms = 300;
+  step.optimizer_ms = 20;
+  step.communication_ms = 0;
+  step.data_ms = 0.5;
+  return step;
+}
+
+TEST(MetricsFile, NamesAndOrderAreFrozen) {
+  EXPECT_EQ(step_record_json(sample_step()),
+            R"({"iteration":3,"consumed_samples":24,"consumed_tokens":12288,"elapsed_ms":480.5,)"
+            R"("learning_rate":0.0002,"global_batch_size":8,"lm_loss":7.25,"grad_norm":1.5,)"
+            R"("skipped_iterations":1,"samples_per_second":16.5,)"
+            R"("tokens_per_gpu_per_second":8448.0,"tflops":0.75,"gemm_share":0.625,)"
+            R"("forward_ms":150.0,"backward_ms":300.0,"optimizer_ms":20.0,)"
+            R"("communication_ms":0.0,"data_ms":0.5})");
+  EXPECT_EQ(validation_record_json({10, 2.5, 12.25}),
+            R"({"iteration":10,"validation_loss":2.5,"validation_perplexity":12.25})");
+}
+
+TEST(MetricsFile, WhatIsNotFiniteIsNull) {
+  StepRecord step = sample_step();
+  step.lm_loss = kNaN;
+  step.grad_norm = kInfinity;
+  EXPECT_THAT(step_record_json(step), HasSubstr(R"("lm_loss":null,"grad_norm":null,)"));
+  step.grad_norm.reset();
+  EXPECT_THAT(step_record_json(step), HasSubstr(R"("grad_norm":null,)"));
+  EXPECT_THAT(validation_record_json({1, kNaN, kInfinity}),
+              HasSubstr(R"("validation_loss":null,"validation_perplexity":null)"));
+}
+
+TEST(MetricsFile, GivesBackWhatWasWritten) {
+  const TemporaryFolder folder;
+  MetricsWriter writer(folder.path());
+  FakeRun run;
+  run.nan_steps = {2};
+  for (int64_t iteration = 1; iteration <= 3; ++iteration) {
+    writer.write(fake_step(iteration, run));
+  }
+  writer.write(ValidationRecord{3, 2.5, 12.25});
+  const std::vector<StepRecord> steps = read_metrics(folder.path());
+  ASSERT_EQ(steps.size(), 3u);
+  const StepRecord third = fake_step(3, run);
+  EXPECT_EQ(steps[2].iteration, 3);
+  EXPECT_EQ(steps[2].consumed_tokens, third.consumed_tokens);
+  EXPECT_EQ(steps[2].lm_loss, third.lm_loss);  // doubles survive to the last bit
+  EXPECT_EQ(steps[2].tflops, third.tflops);
+  EXPECT_EQ(steps[2].grad_norm, third.grad_norm);
+  EXPECT_TRUE(steps[1].skipped);
+  EXPECT_FALSE(steps[2].skipped);
+  EXPECT_TRUE(std::isnan(steps[1].lm_loss));
+  EXPECT_FALSE(steps[1].grad_norm.has_value());
+  EXPECT_EQ(steps[1].next_learning_rate, steps[2].learning_rate);
+  const std::vector<ValidationRecord> validations = read_validation(folder.path());
+  ASSERT_EQ(validations.size(), 1u);
+  EXPECT_EQ(validations[0].lm_loss, 2.5);
+  EXPECT_EQ(validations[0].perplexity, 12.25);
+}
+
+TEST(MetricsFile, ANewRunInTheFolderStartsAfresh) {
+  const TemporaryFolder folder;
+  {
+    MetricsWriter writer(folder.path());
+    writer.write(sample_step());
+    writer.write(ValidationRecord{3, 2.5, 12.25});
+  }
+  const MetricsWriter again(folder.path());
+  EXPECT_TRUE(read_metrics(folder.path()).empty());
+  EXPECT_TRUE(read_validation(folder.path()).empty());
+}
+
+TEST(MetricsFile, DropsALineThatWasCutOff) {
+  const TemporaryFolder folder;
+  const std::string line = step_record_json(sample_step());
+  write_file_atomically(folder.path() / kMetricsFileName, line + "\n" + line.substr(0, 40));
+  EXPECT_EQ(read_metrics(folder.path()).size(), 1u);
+}
+
+TEST(MetricsFile, NamesTheLineThatIsBroken) {
+  const TemporaryFolder folder;
+  const std::string line = step_record_json(sample_step());
+  for (const std::string broken : {"{\"iteration\":", "{\"iteration\":1}", "[]", "\xff\xfe"}) {
+    write_file_atomically(folder.path() / kMetricsFileName, line + "\n" + broken + "\n" + line);
+    try {
+      (void)read_metrics(folder.path());
+      FAIL() << "accepted " << broken;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kData);
+      EXPECT_THAT(error.what(), HasSubstr("metrics.jsonl line 2 is not a record of a run"));
+    }
+  }
+}
+
+TEST(MetricsFile, MissingFileAndFolderAreFileErrors) {
+  const TemporaryFolder folder;
+  EXPECT_THROW((void)read_metrics(folder.path()), Error);
+  try {
+    const MetricsWriter writer(folder.path() / "absent");
+    FAIL() << "wrote into a folder that does not exist";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kFile);
+    EXPECT_THAT(error.what(), HasSubstr("absent"));
+  }
+}
+
+TEST(MetricsFile, FullDiskIsAFileErrorThatSaysSo) {
+  const TemporaryFolder folder;
+  MetricsWriter writer(folder.path());
+  std::filesystem::remove(folder.path() / kMetricsFileName);
+  std::filesystem::create_symlink("/dev/full", folder.path() / kMetricsFileName);
+  try {
+    writer.write(sample_step());
+    FAIL() << "wrote to a full disk";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kFile);
+    EXPECT_THAT(error.what(), HasSubstr("metrics.jsonl"));
+    EXPECT_THAT(error.what(), HasSubstr("No space left on device"));
+  }
+}
+
+}  // namespace
+}  // namespace borealis
