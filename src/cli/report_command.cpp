@@ -4,8 +4,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "base/error.h"
 #include "cli/command.h"
+#include "cli/parse_arguments.h"
 #include "telemetry/run_report.h"
 
 namespace borealis {
@@ -51,14 +51,7 @@ int run_report_command(const std::vector<std::string>& arguments) {
   app.add_option("RUN_DIR", run_dirs, "folder of a run: logs/<prefix>/<stamp>, or its --run-dir")
       ->required();
   app.add_flag("--json", json, "print one JSON document instead of the table");
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::CallForHelp&) {
-    fmt::print("{}", app.help());
-    return 0;
-  } catch (const CLI::ParseError& fault) {
-    throw Error(ErrorKind::kUsage, fault.what(), "see `borealis report --help`");
-  }
+  if (!parse_arguments(app, arguments)) return 0;
   std::vector<WrittenReport> reports;
   for (const std::string& run_dir : run_dirs) {
     reports.push_back({run_dir, write_run_report(run_dir), read_run_summary(run_dir)});

@@ -30,7 +30,7 @@ std::string tick_label(double value, double step) {
 }
 
 void add_ticks(PlotAxis& axis, double step) {
-  const double slack = step * 1e-6;
+  const double slack = std::min(step, axis.high - axis.low) * 1e-6;
   for (double n = std::ceil((axis.low - slack) / step); n * step <= axis.high + slack; ++n) {
     const double value = n == 0 ? 0.0 : n * step;  // no "-0"
     axis.ticks.push_back({value, tick_label(value, step)});

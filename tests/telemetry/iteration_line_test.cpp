@@ -137,9 +137,9 @@ TEST(Timers, LevelTwoAddsPartsAndLevelZeroIsSilent) {
 
 TEST(Validation, MessageStandsBetweenDashes) {
   EXPECT_EQ(format_validation({100, 2.345678, 10.440328}),
-            "---------------------------------------------------------------------------------\n"
+            "--------------------------------------------------------------------------------\n"
             " validation loss at iteration 100 | lm loss value=2.345678lm loss PPL=10.440328\n"
-            "---------------------------------------------------------------------------------");
+            "--------------------------------------------------------------------------------");
 }
 
 TEST(Validation, DashesAreOneLongerThanTheMessage) {

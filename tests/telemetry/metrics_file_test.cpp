@@ -6,10 +6,10 @@
 #include <cmath>
 #include <limits>
 
-#include "base/error.h"
 #include "base/file.h"
+#include "support/expect_error.h"
+#include "support/temporary_folder.h"
 #include "telemetry/fake_run.h"
-#include "telemetry/temporary_folder.h"
 
 namespace borealis {
 namespace {
@@ -117,26 +117,15 @@ TEST(MetricsFile, NamesTheLineThatIsBroken) {
   const std::string line = step_record_json(sample_step());
   for (const std::string broken : {"{\"iteration\":", "{\"iteration\":1}", "[]", "\xff\xfe"}) {
     write_file_atomically(folder.path() / kMetricsFileName, line + "\n" + broken + "\n" + line);
-    try {
-      (void)read_metrics(folder.path());
-      FAIL() << "accepted " << broken;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::kData);
-      EXPECT_THAT(error.what(), HasSubstr("metrics.jsonl line 2 is not a record of a run"));
-    }
+    EXPECT_ERROR((void)read_metrics(folder.path()), ErrorKind::kData,
+                 "metrics.jsonl line 2 is not a record of a run");
   }
 }
 
 TEST(MetricsFile, MissingFileAndFolderAreFileErrors) {
   const TemporaryFolder folder;
-  EXPECT_THROW((void)read_metrics(folder.path()), Error);
-  try {
-    const MetricsWriter writer(folder.path() / "absent");
-    FAIL() << "wrote into a folder that does not exist";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kFile);
-    EXPECT_THAT(error.what(), HasSubstr("absent"));
-  }
+  EXPECT_ERROR((void)read_metrics(folder.path()), ErrorKind::kFile, "metrics.jsonl");
+  EXPECT_ERROR(MetricsWriter(folder.path() / "absent"), ErrorKind::kFile, "absent");
 }
 
 TEST(MetricsFile, FullDiskIsAFileErrorThatSaysSo) {
@@ -144,14 +133,8 @@ TEST(MetricsFile, FullDiskIsAFileErrorThatSaysSo) {
   MetricsWriter writer(folder.path());
   std::filesystem::remove(folder.path() / kMetricsFileName);
   std::filesystem::create_symlink("/dev/full", folder.path() / kMetricsFileName);
-  try {
-    writer.write(sample_step());
-    FAIL() << "wrote to a full disk";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kFile);
-    EXPECT_THAT(error.what(), HasSubstr("metrics.jsonl"));
-    EXPECT_THAT(error.what(), HasSubstr("No space left on device"));
-  }
+  EXPECT_ERROR(writer.write(sample_step()), ErrorKind::kFile, "metrics.jsonl",
+               "No space left on device");
 }
 
 }  // namespace

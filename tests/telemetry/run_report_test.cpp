@@ -1,0 +1,204 @@
+#include "telemetry/run_report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "support/expect_error.h"
+#include "support/temporary_folder.h"
+#include "telemetry/fake_run.h"
+
+namespace borealis {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+struct Report {
+  std::string html;
+  std::string markdown;
+  std::string loss_svg;
+};
+
+Report report_of(const FakeRun& run) {
+  const TemporaryFolder folder;
+  write_fake_run(folder.path(), run);
+  const ReportPaths paths = write_run_report(folder.path());
+  return {read_text_file(paths.html), read_text_file(paths.markdown),
+          read_text_file(folder.path() / "loss.svg")};
+}
+
+// Every element is closed in order: what a browser would repair silently is our mistake.
+testing::AssertionResult well_nested(const std::string& html) {
+  static const std::set<std::string> kVoid = {"meta", "path", "rect", "circle", "!DOCTYPE"};
+  std::vector<std::string> open;
+  for (size_t at = html.find('<'); at != std::string::npos; at = html.find('<', at + 1)) {
+    const bool closing = html[at + 1] == '/';
+    const size_t start = at + (closing ? 2 : 1);
+    const std::string name = html.substr(start, html.find_first_of(" >/\n", start) - start);
+    if (name == "style" && !closing) at = html.find("</style>", at) - 1;
+    if (kVoid.contains(name)) continue;
+    if (!closing) {
+      open.push_back(name);
+    } else {
+      if (name == "style" && !open.empty() && open.back() != name) continue;
+      if (open.empty() || open.back() != name) {
+        return testing::AssertionFailure()
+               << "</" << name << "> closes " << (open.empty() ? "nothing" : open.back());
+      }
+      open.pop_back();
+    }
+  }
+  if (!open.empty()) return testing::AssertionFailure() << "<" << open.back() << "> stays open";
+  return testing::AssertionSuccess();
+}
+
+std::set<std::string> repeated_ids(const std::string& html) {
+  std::set<std::string> seen;
+  std::set<std::string> repeated;
+  const std::string mark = " id=\"";
+  for (size_t at = html.find(mark); at != std::string::npos; at = html.find(mark, at + 1)) {
+    const size_t start = at + mark.size();
+    const std::string id = html.substr(start, html.find('"', start) - start);
+    if (!seen.insert(id).second) repeated.insert(id);
+  }
+  return repeated;
+}
+
+TEST(RunReport, CarriesTheReportsColumnsAndTheExactCount) {
+  const Report report = report_of({});
+  EXPECT_THAT(report.markdown,
+              HasSubstr("| model-arch | nlayers | model size (B) | tpgps | TFLOPs |\n"
+                        "| :--- | ---: | ---: | ---: | ---: |\n"
+                        "| borealis-mini | 6 | 0.0155 | 8528 | 0.803 |\n"));
+  EXPECT_THAT(report.html, HasSubstr("15 533 184"));
+  EXPECT_THAT(report.markdown, HasSubstr("| parameters | 15 533 184 |"));
+}
+
+TEST(RunReport, NamesAndWritesOutTheFormulaAndSaysWhatAGpuIs) {
+  const Report report = report_of({});
+  for (const std::string& text : {report.html, report.markdown}) {
+    EXPECT_THAT(text, HasSubstr("LM formula of Megatron-DeepSpeed"));
+    EXPECT_THAT(text, HasSubstr("L (2h² + 2hkd + 3hf + 2hs) + Vh"));
+    EXPECT_THAT(text, HasSubstr("0.0942 GFLOP a token"));
+    EXPECT_THAT(text, HasSubstr("“per GPU” means per rank here"));
+    EXPECT_THAT(text, HasSubstr("of the 1.23 TFLOP/s that matrix products alone reach"));
+  }
+}
+
+TEST(RunReport, IsOneFileOfWellFormedMarkup) {
+  const Report report = report_of({});
+  EXPECT_TRUE(well_nested(report.html));
+  EXPECT_TRUE(well_nested(report.loss_svg));
+  EXPECT_TRUE(repeated_ids(report.html).empty());
+  EXPECT_THAT(report.html, Not(HasSubstr("<script")));
+  EXPECT_THAT(report.html, Not(HasSubstr("http")));  // nothing is fetched from anywhere
+  EXPECT_THAT(report.html, Not(HasSubstr("<link")));
+  EXPECT_THAT(report.html, Not(HasSubstr("@import")));
+  EXPECT_THAT(report.html, HasSubstr("prefers-color-scheme: dark"));
+}
+
+TEST(RunReport, ShowsEveryPartOfAStepAndOfTheMemory) {
+  const Report report = report_of({});
+  for (const char* part : {"forward", "backward", "optimizer", "data", "other"}) {
+    EXPECT_THAT(report.markdown, HasSubstr(std::string("| ") + part + " | "));
+  }
+  EXPECT_THAT(report.markdown, Not(HasSubstr("| communication |")));  // one rank has none
+  EXPECT_THAT(report.markdown, HasSubstr("| gradients (fp32) | 59.0 MiB |"));
+  EXPECT_THAT(report.markdown, HasSubstr("| planned | 604.0 MiB |"));
+  EXPECT_THAT(report.markdown, HasSubstr("| peak, measured | 617.0 MiB |"));
+}
+
+TEST(RunReport, MarksSkippedStepsAndSurvivesTheirNan) {
+  FakeRun run;
+  run.nan_steps = {1, 120, 121, 300};
+  const Report report = report_of(run);
+  EXPECT_THAT(report.html, HasSubstr("skipped step"));
+  EXPECT_THAT(report.html, HasSubstr("class=\"mark\""));
+  EXPECT_THAT(report.markdown, HasSubstr("| skipped steps | 4 "));
+  EXPECT_THAT(report.loss_svg, Not(HasSubstr("nan")));
+  EXPECT_THAT(report_of({}).html, Not(HasSubstr("class=\"mark\"")));
+}
+
+TEST(RunReport, FitsRunsOfOneTwoAndThreeSteps) {
+  for (const int64_t steps : {1, 2, 3}) {
+    FakeRun run;
+    run.steps = steps;
+    run.validation_interval = 0;
+    const Report report = report_of(run);
+    EXPECT_TRUE(well_nested(report.html)) << steps;
+    EXPECT_THAT(report.loss_svg, HasSubstr("<circle")) << steps;
+    EXPECT_THAT(report.html, Not(HasSubstr("validation"))) << steps;
+  }
+  FakeRun one;
+  one.steps = 1;
+  EXPECT_THAT(report_of(one).markdown, HasSubstr("The run took a single step"));
+}
+
+TEST(RunReport, ARunWithoutOneGoodStepStillGetsAReport) {
+  FakeRun run;
+  run.steps = 2;
+  run.nan_steps = {1, 2};
+  const Report report = report_of(run);
+  EXPECT_THAT(report.markdown, HasSubstr("not finite"));
+  EXPECT_TRUE(well_nested(report.html));
+}
+
+TEST(RunReport, StaysSmallForALongRun) {
+  FakeRun run;
+  run.steps = 20000;
+  run.validation_interval = 100;
+  EXPECT_LT(report_of(run).html.size(), 250000u);
+}
+
+TEST(RunReport, ShowsForeignTextAsText) {
+  const TemporaryFolder folder;
+  write_fake_run(folder.path(), {});
+  write_file_atomically(folder.path() / "sample.txt", "</pre><b>bold</b> ``` \xE2\x82");
+  RunSummary summary = read_run_summary(folder.path());
+  summary.model_name = "a<b>|c";
+  summary.model_note = "<i>note</i>";
+  write_run_summary(folder.path(), summary);
+  const ReportPaths paths = write_run_report(folder.path());
+  const std::string html = read_text_file(paths.html);
+  EXPECT_TRUE(well_nested(html));
+  EXPECT_THAT(html, HasSubstr("&lt;/pre&gt;&lt;b&gt;bold&lt;/b&gt;"));
+  EXPECT_THAT(html, HasSubstr("<h1>a&lt;b&gt;|c</h1>"));
+  const std::string markdown = read_text_file(paths.markdown);
+  EXPECT_THAT(markdown, HasSubstr("````text\n</pre>"));
+  EXPECT_THAT(markdown, HasSubstr("# a&lt;b>\\|c\n"));
+}
+
+TEST(RunReport, TellsWhatIsMissingOrBroken) {
+  const TemporaryFolder folder;
+  const std::filesystem::path run_dir = folder.path() / "run";
+  EXPECT_ERROR(write_run_report(run_dir), ErrorKind::kFile, "run is not a folder");
+  write_fake_run(run_dir, {});
+  std::filesystem::remove(run_dir / kMetricsFileName);
+  EXPECT_ERROR(write_run_report(run_dir), ErrorKind::kFile, "metrics.jsonl");
+  write_file_atomically(run_dir / kMetricsFileName, "");
+  EXPECT_ERROR(write_run_report(run_dir), ErrorKind::kData, "metrics.jsonl holds no step");
+  std::filesystem::remove(run_dir / kSummaryFileName);
+  EXPECT_ERROR(write_run_report(run_dir), ErrorKind::kFile, "summary.json does not exist");
+  EXPECT_FALSE(std::filesystem::exists(run_dir / "report.html"));
+}
+
+TEST(RunReport, TableTakesAnyNumberOfRuns) {
+  RunSummary small;
+  small.model_name = "llama3-3B-nLayers4";
+  small.num_hidden_layers = 4;
+  small.parameters = 1975544832;
+  small.tokens_per_gpu_per_second = 8018.19;
+  small.tflops = 66.754745;
+  RunSummary unmeasured = small;
+  unmeasured.tflops = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(results_table_markdown({small, unmeasured}),
+            "| model-arch | nlayers | model size (B) | tpgps | TFLOPs |\n"
+            "| :--- | ---: | ---: | ---: | ---: |\n"
+            "| llama3-3B-nLayers4 | 4 | 1.98 | 8018 | 66.75 |\n"
+            "| llama3-3B-nLayers4 | 4 | 1.98 | 8018 | not measured |\n\n");
+}
+
+}  // namespace
+}  // namespace borealis
