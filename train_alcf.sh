@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Trains a model as the environment and the flags say (docs/environment.md); on a fresh machine it first installs, builds
-# and prepares a small corpus. Thin on purpose: all logic is in the program.
-#   bash train_alcf.sh [flags of `borealis train`]
+# Trains a model as the environment and the flags say (docs/environment.md). On a fresh machine it
+# first installs, builds and prepares a small corpus. Thin on purpose: all logic is in the program.
+#   VARIABLE=value ... bash train_alcf.sh [flags of `borealis train`]
 set -euo pipefail
-[ -n "${DEBUG:-}" ] && set -x
+if [ -n "${DEBUG:-}" ]; then set -x; fi
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "${PBS_O_WORKDIR:-${SLURM_SUBMIT_DIR:-$PWD}}"
 export BOREALIS_HOME=$home
@@ -11,9 +11,23 @@ export BOREALIS_HOME=$home
 bash "$home/scripts/install_packages.sh" run
 bash "$home/scripts/build.sh" release
 export BOREALIS=$home/build/release/borealis
-# The default corpus is wanted where no other list is named.
-case "${DATA_FILE_LIST:-books.txt}" in
-  *books.txt) [ -e "${DATA_FILE_LIST:-}" ] && [ ! "${DATA_FILE_LIST:-}" -ef "$home/ALCF/data-lists/books.txt" ] ||
-    bash "$home/scripts/prepare_default_corpus.sh" ;;
-esac
+
+# The report's command names .../<machine>/books.txt, which exists on few machines; the program then
+# takes the list of the default corpus, as it does where no list is named.
+default_list=$home/ALCF/data-lists/books.txt
+list=${DATA_FILE_LIST:-$default_list}
+if [ "$(basename "$list")" = books.txt ] && { [ ! -e "$list" ] || [ "$list" -ef "$default_list" ]; }; then
+  bash "$home/scripts/install_packages.sh" corpus
+  bash "$home/scripts/prepare_default_corpus.sh"
+fi
+
+# Hosts and ranks: PBS leaves a host file, which the program reads; Slurm leaves a list to expand.
+if [ -n "${SLURM_JOB_NODELIST:-}" ] && [ -z "${HOSTFILE:-}" ] && command -v scontrol >/dev/null; then
+  mkdir -p .cache
+  HOSTFILE=$PWD/.cache/hosts.${SLURM_JOB_ID:-slurm}
+  scontrol show hostnames "$SLURM_JOB_NODELIST" >"$HOSTFILE"
+  export HOSTFILE
+fi
+if [ "${SLURM_NTASKS:-1}" -gt 1 ]; then export WORLD_SIZE=${WORLD_SIZE:-$SLURM_NTASKS}; fi
+
 exec "$BOREALIS" train "$@"

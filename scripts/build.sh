@@ -1,24 +1,40 @@
 #!/usr/bin/env bash
-# build.sh PRESET [target ...]: configures and builds build/PRESET, quietly; shows what went wrong.
+# build.sh PRESET [TARGET...]: configures and builds build/PRESET (default target: borealis). Shows
+# how far it is and, if something is wrong, the errors; the rest goes to build/PRESET/build.log.
 set -euo pipefail
-preset=${1:?usage: build.sh PRESET [target ...]}
+preset=${1:?usage: build.sh PRESET [TARGET...]}
 shift
-root=$(cd "$(dirname "$0")/.." && pwd)
 targets=("${@:-borealis}")
-build=$root/build/$preset
-mkdir -p "$build"
+cd "$(dirname "$0")/.."
+build=build/$preset
 log=$build/build.log
+mkdir -p "$build"
+
+fail() {
+  grep -E -A6 '(error|Error|FAILED|undefined reference)' "$log" | head -n 40 >&2 || tail -n 20 "$log" >&2
+  echo "$1 $preset failed; the whole log is $PWD/$log" >&2
+  exit 3
+}
+
+# Ninja's "[12/80] ..." as one line that counts on a terminal, as a line per fifth elsewhere.
+show_progress() {
+  local terminal=0
+  [ -t 1 ] && terminal=1
+  awk -v preset="$preset" -v terminal="$terminal" '
+    match($0, /^\[[0-9]+\/[0-9]+\]/) {
+      split(substr($0, 2, RLENGTH - 2), step, "/")
+      if (step[2] < 5) next
+      if (terminal) { printf "\rbuilding %s: %d of %d ", preset, step[1], step[2]; shown = 1 }
+      else if (int(5 * step[1] / step[2]) > fifths) {
+        fifths = int(5 * step[1] / step[2])
+        printf "building %s: %d of %d\n", preset, step[1], step[2]
+      }
+      fflush()
+    }
+    END { if (shown) print "" }'
+}
+
 launcher=()
 command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
-[ -e "$build/build.ninja" ] || echo "building $preset (a few minutes the first time; log: $log)"
-cd "$root"
-if ! cmake --preset "$preset" "${launcher[@]}" >"$log" 2>&1; then
-  tail -n 30 "$log" >&2
-  echo "configuring $preset failed; the whole log is $log" >&2
-  exit 3
-fi
-if ! cmake --build "$build" --target "${targets[@]}" >>"$log" 2>&1; then
-  grep -E -A5 'error|FAILED' "$log" | head -n 40 >&2
-  echo "building $preset failed; the whole log is $log" >&2
-  exit 3
-fi
+cmake --preset "$preset" "${launcher[@]}" >"$log" 2>&1 || fail configuring
+cmake --build "$build" --target "${targets[@]}" 2>&1 | tee -a "$log" | show_progress || fail building

@@ -1,32 +1,54 @@
 #!/usr/bin/env bash
-# install_packages.sh run|test: installs what scripts/packages.txt lists and is missing; does nothing
-# when nothing is. As root or through sudo; waits for other users of apt.
+# install_packages.sh PURPOSE...: installs what scripts/packages.txt lists for these purposes (run,
+# corpus, test) and is missing; does nothing where nothing is. As root or through sudo; waits up to
+# ten minutes for others that use apt.
 set -euo pipefail
-purpose=${1:?usage: install_packages.sh run|test}
 list=$(dirname "$0")/packages.txt
+lock_wait_s=600
 
-wanted=$(sed -n 's/^run: //p' "$list")
-if [ "$purpose" = test ]; then wanted+=" $(sed -n 's/^test: //p' "$list")"; fi
+if ! command -v dpkg-query >/dev/null; then
+  echo "no dpkg on this machine: taking for granted that what $list names is there" >&2
+  exit 0
+fi
 missing=()
-for package in $wanted; do
-  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+for purpose in "${@:?usage: install_packages.sh PURPOSE...}"; do
+  # shellcheck disable=SC2013  # words, not lines
+  for package in $(sed -n "s/^$purpose: //p" "$list"); do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||
+      missing+=("$package")
+  done
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
   if ! command -v sudo >/dev/null; then
-    echo "missing packages: ${missing[*]}; install them as root: apt-get install ${missing[*]}" >&2
+    echo "missing packages: ${missing[*]}" >&2
+    echo "this user can't install them; as root: apt-get install ${missing[*]}" >&2
     exit 3
   fi
   as_root=(sudo)
 fi
-echo "installing: ${missing[*]}"
+
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -y "$@" >"$log" 2>&1; }
-if ! { apt update && apt install --no-install-recommends "${missing[@]}"; }; then
-  tail -n 20 "$log" >&2
-  echo "could not install ${missing[*]}; the end of apt's own words is above" >&2
-  exit 3
-fi
+
+# apt's own option waits for dpkg's lock only; for its two other locks it gives up at once.
+run_apt() {
+  local deadline=$((SECONDS + lock_wait_s)) told=
+  until "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C \
+    apt-get -o DPkg::Lock::Timeout="$lock_wait_s" -y "$@" >"$log" 2>&1; do
+    if ! grep -q 'Could not get lock' "$log" || [ "$SECONDS" -ge "$deadline" ]; then
+      tail -n 20 "$log" >&2
+      echo "could not install ${missing[*]}: the end of what apt-get $1 says is above" >&2
+      exit 3
+    fi
+    [ -n "$told" ] || echo "waiting for another program that uses apt"
+    told=yes
+    sleep 3
+  done
+}
+
+echo "installing ${missing[*]}"
+run_apt update
+run_apt install --no-install-recommends "${missing[@]}"
