@@ -7,7 +7,7 @@
 A golden is one small random model and what the peer computes with it, for fp32 and for bf16:
 
   config.json          Hugging Face form, older key names (both transformers 4 and 5 read them)
-  model.safetensors  BF16; the values are exact in bf16, so both precisions start from one point
+  model.safetensors    BF16; the values are exact in bf16, so both precisions start from one point
   golden.safetensors
     tokens             I32 [n, B, T+1]    micro-batches; input is [:, :, :-1], target [:, :, 1:]
     logits             F32 [B, T, V]      of micro-batch 0
