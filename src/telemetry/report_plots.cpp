@@ -98,8 +98,8 @@ PlotSpec learning_rate_plot(const RunResults& results) {
   plot.y_label = fmt::format("learning rate (× 10{})", superscript(exponent));
   plot.description =
       results.steps.size() == 1
-          ? fmt::format("Learning rate of the step: {:.6g}.", highest)
-          : fmt::format("Learning rate of each step; highest {:.6g}, last {:.6g}.", highest,
+          ? fmt::format("Learning rate of the step: {:.3g}.", highest)
+          : fmt::format("Learning rate of each step; highest {:.3g}, last {:.3g}.", highest,
                         results.steps.empty() ? 0.0 : results.steps.back().learning_rate);
   plot.series.push_back(
       {"learning rate", 2, false, false, points_of(results, false, [unit](const StepRecord& step) {
