@@ -7,6 +7,7 @@
 #include <fstream>
 #include <limits>
 
+#include "base/file.h"
 #include "support/expect_error.h"
 #include "support/temporary_folder.h"
 
@@ -99,6 +100,31 @@ TEST_F(SafetensorsFileTest, ConvertsEveryF16) {
 
 TEST_F(SafetensorsFileTest, AcceptsAHeaderPaddedWithSpacesAndNoTensors) {
   EXPECT_TRUE(SafetensorsFile(file_with("{}      ", 0)).tensors().empty());
+}
+
+// Whatever byte is damaged, the file is refused or its tensors lie within it (ASan would tell).
+TEST_F(SafetensorsFileTest, SurvivesADamagedByte) {
+  const std::string intact = read_text_file(BOREALIS_GOLDEN_DIR "/checkpoint/peer.safetensors");
+  int refused = 0;
+  for (size_t at = 0; at < intact.size(); ++at) {
+    for (const char flip : {'\x01', '\x10', '\x80', '\xff'}) {
+      std::string damaged = intact;
+      damaged[at] = static_cast<char>(damaged[at] ^ flip);
+      try {
+        const SafetensorsFile file(file_of(damaged));
+        for (const TensorView& tensor : file.tensors()) {
+          EXPECT_EQ(
+              std::string(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size())
+                  .size(),
+              tensor.bytes.size());
+        }
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::kData);
+        ++refused;
+      }
+    }
+  }
+  EXPECT_GT(refused, 1000);
 }
 
 TEST_F(SafetensorsFileTest, ReportsAMissingFile) {
