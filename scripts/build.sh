@@ -11,7 +11,8 @@ log=$build/build.log
 mkdir -p "$build"
 
 fail() {
-  grep -E -A6 '(error|Error|FAILED|undefined reference)' "$log" | head -n 40 >&2 || tail -n 20 "$log" >&2
+  { grep -v '^\[[0-9]*/' "$log" | grep -E -A6 'error:|Error|FAILED|undefined reference' || tail -n 20 "$log"; } |
+    head -n 40 >&2
   echo "$1 $preset failed; the whole log is $PWD/$log" >&2
   exit 3
 }
