@@ -1,27 +1,21 @@
 #include "base/process.h"
 
 #include <sched.h>
-#include <unistd.h>
 
-#include <ctime>
-#include <sstream>
-#include <string>
-
-#include "base/file.h"
+#include <chrono>
 
 namespace borealis {
 
+namespace {
+
+// Set when the program is loaded. The kernel's own start time is no use: it outlives exec, and so
+// would count the install and the build of the script that became this program.
+const std::chrono::steady_clock::time_point program_start = std::chrono::steady_clock::now();
+
+}  // namespace
+
 double process_age_s() {
-  // The name in parentheses may contain anything; fields are counted from behind it. starttime is
-  // the 22nd of all, the 20th after the name, in ticks since boot.
-  const std::string stat = read_text_file("/proc/self/stat");
-  std::istringstream fields(stat.substr(stat.rfind(')') + 2));
-  std::string field;
-  for (int i = 0; i < 20; ++i) fields >> field;
-  timespec now{};
-  clock_gettime(CLOCK_BOOTTIME, &now);
-  const double start = std::stod(field) / static_cast<double>(sysconf(_SC_CLK_TCK));
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec) - start;
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - program_start).count();
 }
 
 int usable_cores() {

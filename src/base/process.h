@@ -3,7 +3,7 @@
 
 namespace borealis {
 
-double process_age_s();  // since the kernel started it; resolution 10 ms
+double process_age_s();  // since the program was loaded
 int usable_cores();      // in this process's affinity mask
 
 }  // namespace borealis

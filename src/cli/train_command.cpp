@@ -142,10 +142,10 @@ GemmRate measure_model_products(const RunConfig& config, int threads) {
   return measure_gemm_rate(shape.mode, products, kGemmMeasurementSeconds);
 }
 
+// Completes `summary`, which was started with the run.
 RunSummary summarize(const RunConfig& config, const RunObserver& observer,
                      const TrainingOutcome& outcome, const Prediction& prediction,
-                     const GemmRate& gemm) {
-  RunSummary summary = start_run_summary(config);
+                     const GemmRate& gemm, RunSummary summary) {
   summarize_steps(observer.steps(), summary);
   summary.parameters = prediction.parameters;
   summary.gemm_tflops = gemm.flops_per_s * 1e-12;
@@ -179,12 +179,13 @@ int train(const RunConfig& config) {
 
   Trainer trainer(config, threads, gemm.flops_per_s);
   log_info("[before the start of training step]");
+  RunSummary started = start_run_summary(config);
   RunObserver observer(config);
   const TrainingOutcome outcome = trainer.run(observer.events());
   // Taken here: what the report allocates is not training's.
   const int64_t peak_bytes = peak_resident_bytes();
 
-  RunSummary summary = summarize(config, observer, outcome, prediction, gemm);
+  RunSummary summary = summarize(config, observer, outcome, prediction, gemm, std::move(started));
   summary.peak_memory_bytes = peak_bytes;
   if (const auto sample = sample_text(config, trainer.parameters())) {
     summary.sample_prompt = sample->prompt;
