@@ -1,0 +1,187 @@
+"""What a user gets wrong, and what the program says: each case by its message and exit code. None may hang, print a stack
+trace, or leave a half-written file under a final name."""
+
+import json
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+BOREALIS = os.environ["BOREALIS"]
+USAGE, CONFIG, FILE, DATA, MEMORY, NUMERICS = 1, 2, 3, 4, 5, 6
+SMALL = ["--num-layers", "1", "--hidden-size", "32", "--num-attention-heads", "2", "--num-key-value-heads", "1",
+         "--ffn-hidden-size", "48", "--seq-length", "16", "--micro-batch-size", "1", "--train-iters", "1",
+         "--eval-interval", "0", "--no-progress"]
+MOCK = ["--mock-data", "--vocab-size", "128"]
+
+failures = []
+count = 0
+
+
+def run(arguments, env=None, folder=None, prefix=()):
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder or "/tmp"), **(env or {})}
+    return subprocess.run([*prefix, BOREALIS, *[str(a) for a in arguments]], capture_output=True, text=True, timeout=120,
+                          env=environment, cwd=folder)
+
+
+def expect(name, result, code, *words):
+    global count
+    count += 1
+    text = result.stderr
+    problems = [f"exit code {result.returncode}, not {code}"] if result.returncode != code else []
+    problems += [f"does not say {word!r}" for word in words if word not in text]
+    if code != 0 and not text.startswith("borealis: "):
+        problems.append("the message does not start with 'borealis: '")
+    for trace in ("terminate called", "Segmentation", "#0 ", "internal error"):
+        if trace in text:
+            problems.append(f"contains {trace!r}")
+    if problems:
+        failures.append(f"{name}: {'; '.join(problems)}\n  stderr: {text.strip()[:600]}")
+
+
+def write_dataset(prefix, documents, bin_tokens=None):
+    """A Megatron data set of u16 tokens."""
+    lengths = [len(d) for d in documents]
+    offsets = [2 * sum(lengths[:i]) for i in range(len(lengths))]
+    tokens = [t for d in documents for t in d] if bin_tokens is None else bin_tokens
+    n = len(lengths)
+    index = b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, 8, n, n + 1)
+    index += struct.pack(f"<{n}i", *lengths) + struct.pack(f"<{n}q", *offsets) + struct.pack(f"<{n + 1}q", *range(n + 1))
+    pathlib.Path(f"{prefix}.idx").write_bytes(index)
+    pathlib.Path(f"{prefix}.bin").write_bytes(struct.pack(f"<{len(tokens)}H", *tokens))
+
+
+def configuration_cases(folder):
+    def config(name, env, *words, arguments=(), code=CONFIG):
+        expect(name, run(["train", *SMALL, *MOCK, *arguments], env, folder), code, *words)
+
+    expect("unknown command", run(["trian"], folder=folder), USAGE, "'trian' is not a command", "train")
+    config("unknown architecture", {"MODEL_ARCH": "llama9-1T"}, "llama9-1T", "llama3-3B", "smollm3-3B", "SmolLM3-3B")
+    config("unknown flag", {}, "--layerz", arguments=["--layerz", "3"], code=USAGE)
+    config("flag without a value", {}, "--lr", arguments=["--lr"], code=USAGE)
+    config("not a number", {"GRAD_ACC_STEPS": "two"}, "GRAD_ACC_STEPS", "two")
+    config("global batch that does not divide", {"GLOBAL_BATCH": "7", "GRAD_ACC_STEPS": "2"}, "GLOBAL_BATCH")
+    config("zero micro batch", {}, "--micro-batch-size 0", arguments=["--micro-batch-size", "0"])
+    config("kv heads that do not divide", {}, "NUM_KV_HEAD", arguments=["--num-key-value-heads", "3"])
+    config("dtype", {"DTYPE": "fp8"}, "DTYPE", "fp8")
+    for name, value in (("TP", "2"), ("PP", "2"), ("SP", "2"), ("ZERO_STAGE", "3"), ("WORLD_SIZE", "4"),
+                        ("OPT", "muon"), ("CPU_OPTIMIZER", "1"), ("LAUNCH_WITH", "deepspeed")):
+        config(f"{name} not available", {name: value}, name)
+    config("negative learning rate", {"LR": "-1"}, "LR")
+    config("unknown schedule", {"LR_DECAY_STYLE": "sawtooth"}, "LR_DECAY_STYLE", "sawtooth", "cosine")
+    config("infinite schedule without a floor", {"LR_DECAY_STYLE": "infinite-cosine"}, "min")
+    config("memory limit", {"MEMORY_LIMIT": "lots"}, "MEMORY_LIMIT", "lots")
+    config("several at once", {"TP": "2", "DTYPE": "fp8", "GRAD_ACC_STEPS": "x"}, "TP", "DTYPE", "GRAD_ACC_STEPS")
+    config("a model that does not fit", {"MEMORY_LIMIT": "20M"}, "needs", "more than the 20.0 MiB", "MEMORY_LIMIT",
+           "optimizer", code=MEMORY)
+
+
+def data_cases(folder):
+    def data(name, code, *words, documents=None, change=None, line=None, arguments=()):
+        prefix = folder / "set"
+        write_dataset(prefix, documents or [[i % 100 for i in range(40)] for _ in range(30)])
+        if change:
+            change(prefix)
+        (folder / "list.txt").write_text(line or f"1.0 {prefix} corpus\n")
+        expect(name, run(["train", *SMALL, "--vocab-size", "128", "--data-file-list", folder / "list.txt", "--no-save",
+                          "--run-dir", folder / "run", *arguments], {}, folder), code, *words)
+
+    def truncate(name, size):
+        return lambda prefix: os.truncate(f"{prefix}.{name}", size)
+
+    def patch(at, content):
+        def change(prefix):
+            path = pathlib.Path(f"{prefix}.idx")
+            bytes_ = bytearray(path.read_bytes())
+            bytes_[at:at + len(content)] = content
+            path.write_bytes(bytes_)
+        return change
+
+    data("a good set", 0)
+    data("missing index", FILE, "set.idx", change=lambda p: os.remove(f"{p}.idx"))
+    data("missing tokens", FILE, "set.bin", change=lambda p: os.remove(f"{p}.bin"))
+    data("truncated index", DATA, "set.idx", change=truncate("idx", 200))
+    data("index shorter than its header", DATA, "set.idx", change=truncate("idx", 10))
+    data("tokens shorter than the index says", DATA, "set.bin", change=truncate("bin", 100))
+    data("not an index", DATA, "set.idx", change=patch(0, b"PK\3\4"))
+    data("index version", DATA, "set.idx", "version", change=patch(9, struct.pack("<Q", 7)))
+    data("index type", DATA, "set.idx", change=patch(17, b"\x63"))
+    data("negative length", DATA, "set.idx", change=patch(34, struct.pack("<i", -5)))
+    data("token beyond the vocabulary", DATA, "set.bin", "document", "900",
+         documents=[[5] * 10 + [900] + [6] * 29] * 30)
+    data("empty corpus", DATA, documents=[[]])
+    data("list line of two fields", CONFIG, "list.txt", line="1.0 prefix\n")
+    data("weight that is no number", CONFIG, "list.txt", "heavy", line="heavy prefix corpus\n")
+    data("empty list", CONFIG, "list.txt", line="\n\n")
+    data("split of the wrong form", CONFIG, "plit", arguments=["--split", "9,1"])
+    expect("missing list", run(["train", *SMALL, "--vocab-size", "128", "--data-file-list", folder / "nowhere.txt"], {},
+                               folder), CONFIG, "nowhere.txt")
+
+
+def output_cases(folder):
+    train = ["train", *SMALL, *MOCK]
+    blocked = folder / "a_file"
+    blocked.write_text("not a folder")
+    expect("log folder cannot be made", run([*train, "--no-save", "--run-dir", blocked / "run"], {}, folder), FILE, "a_file")
+    if os.geteuid() == 0 and shutil.which("mount"):
+        disk = folder / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True).returncode == 0:
+            try:
+                good = [*train, "--run-dir", folder / "run", "--save", disk]
+                expect("a save that fits", run(good, {}, folder), 0)
+                before = {p: p.read_bytes() for p in disk.rglob("*") if p.is_file()}
+                larger = [a if a != "48" else "4096" for a in good]
+                expect("full disk while saving", run([*larger, "--train-iters", "2"], {}, folder), FILE, "No space left")
+                after = {p: p.read_bytes() for p in disk.rglob("*") if p.is_file()}
+                if before != after:
+                    failures.append("full disk while saving: the last good checkpoint changed")
+                subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+                expect("read-only log folder", run([*train, "--no-save", "--run-dir", disk / "run"], {}, folder), FILE,
+                       "disk/run")
+            finally:
+                subprocess.run(["umount", disk], check=False)
+        else:
+            print("skipped: full disk, read-only folder (no permission to mount)")
+    else:
+        print("skipped: full disk, read-only folder (not root)")
+    expect("non-finite steps", run([*train, "--no-save", "--run-dir", folder / "nan", "--lr", "1e30", "--lr-warmup-fraction",
+                                    "0", "--lr-decay-style", "constant", "--clip-grad", "0", "--train-iters", "40",
+                                    "--max-skipped-steps", "3"], {}, folder), NUMERICS, "steps in a row")
+
+
+def tool_cases(folder):
+    (folder / "bad.jsonl").write_text('{"text": "good"}\n{"text": 5}\n')
+    (folder / "broken.json").write_text("{")
+    (folder / "empty.txt").write_text("")
+    (folder / "good.txt").write_text("the cat sat on the mat. " * 20)
+    tokenizer = ["tokenizer", "train", "--output", folder / "tok", "--input"]
+    expect("train on a missing file", run([*tokenizer, folder / "none.txt"], folder=folder), FILE, "none.txt")
+    expect("train on nothing", run([*tokenizer, folder / "empty.txt"], folder=folder), DATA, "no text")
+    expect("vocabulary too small", run([*tokenizer, folder / "good.txt", "--vocab-size", "100"], folder=folder), CONFIG, "257")
+    expect("a line without text", run([*tokenizer, folder / "bad.jsonl"], folder=folder), DATA, "bad.jsonl:2")
+    expect("a good tokenizer", run([*tokenizer, folder / "good.txt", "--vocab-size", "270"], folder=folder), 0)
+    tokenize = ["data", "tokenize", "--output-prefix", folder / "out", "--input", folder / "good.txt", "--tokenizer"]
+    expect("tokenize without a tokenizer", run([*tokenize, folder / "none"], folder=folder), FILE, "none")
+    expect("a broken tokenizer", run([*tokenize, folder / "broken.json"], folder=folder), DATA, "broken.json")
+    expect("generate without a model", run(["generate", "--model", folder, "--prompt", "x"], folder=folder), FILE, str(folder))
+    expect("report of nothing", run(["report", folder], folder=folder), FILE, "summary.json")
+
+
+def main():
+    for cases in (configuration_cases, data_cases, output_cases, tool_cases):
+        with tempfile.TemporaryDirectory() as folder:
+            cases(pathlib.Path(folder))
+            left = [str(p) for p in pathlib.Path(folder).rglob("*.partial.*")]
+            if left:
+                failures.append(f"{cases.__name__}: partial files left behind: {left}")
+    for failure in failures:
+        print("FAILED", failure)
+    print(f"{count} cases, {len(failures)} failures")
+    sys.exit(1 if failures else 0)
+
+
+main()
