@@ -118,16 +118,13 @@ void require_fit(const RunConfig& config, const Prediction& prediction, int thre
                                                 static_cast<double>(prediction.limit.bytes))),
       format_bytes(prediction.limit.bytes), prediction.limit.source,
       memory_table(prediction, config.dtype));
-  std::string remedy;
-  for (const std::string& way : ways_to_fit(config, prediction, threads)) {
-    remedy += fmt::format("\n    {}", way);
-  }
-  problem.pop_back();  // the table's last newline
-  throw Error(ErrorKind::kMemory, problem,
-              remedy.empty()
-                  ? "no single setting makes it fit: choose a smaller model, or a machine "
-                    "with more memory"
-                  : "\n  any one of these makes it fit:" + remedy);
+  const std::vector<std::string> ways = ways_to_fit(config, prediction, threads);
+  problem += ways.empty()
+                 ? "  no single setting makes it fit: choose a smaller model, or a machine "
+                   "with more memory"
+                 : "  any one of these makes it fit:";
+  for (const std::string& way : ways) problem += "\n    " + way;
+  throw Error(ErrorKind::kMemory, problem);
 }
 
 std::string prediction_json(const RunConfig& config, const Prediction& prediction) {
