@@ -102,7 +102,7 @@ class RunObserver {
       const IterationLine line = interval_.take();
       log(format_iteration_line(line, line_context_));
       const std::string timers = format_timers(line, config_.limits.timing_log_level);
-      if (!timers.empty()) log_debug(timers);
+      if (!timers.empty()) log_info(timers);
     }
     if (const auto line = progress_.log_line()) log_info(*line);
     progress_.update(record);
