@@ -1,51 +1,99 @@
 #include <fmt/format.h>
 
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "cli/command.h"
 #include "cli/parse_arguments.h"
-#include "cli/text_documents.h"
-#include "telemetry/stopwatch.h"
+#include "cli/text_input_options.h"
+#include "cli/work_progress.h"
 #include "tokenizer/bpe_trainer.h"
 
 namespace borealis {
+namespace {
+
+struct TrainOptions {
+  TextInputOptions input;
+  std::string output;
+  BpeTrainingOptions training;
+};
+
+void add_options(CLI::App& app, TrainOptions& options) {
+  options.input.add_to(app);
+  app.add_option("--output", options.output, "folder for tokenizer.json and tokenizer_config.json")
+      ->required();
+  app.add_option("--vocab-size", options.training.vocab_size,
+                 "entries, the 256 bytes and <|endoftext|> included")
+      ->capture_default_str();
+  app.add_option("--min-frequency", options.training.min_frequency,
+                 "least occurrences of a pair that becomes an entry")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+}
+
+void report(const TrainOptions& options, const TokenizerDefinition& tokenizer, size_t words,
+            int64_t bytes, double seconds) {
+  const auto size = static_cast<int64_t>(tokenizer.pieces.size());
+  if (size < options.training.vocab_size) {
+    log_warning(
+        fmt::format("the text has pairs for {} entries only, not {}; more text or a "
+                    "lower --min-frequency gives more",
+                    size, options.training.vocab_size));
+  }
+  if (options.input.json) {
+    const nlohmann::ordered_json document = {
+        {"output", options.output}, {"vocab_size", size}, {"merges", tokenizer.merges.size()},
+        {"distinct_words", words},  {"bytes", bytes},     {"seconds", seconds}};
+    fmt::print("{}\n", document.dump(2));
+    return;
+  }
+  log_info(fmt::format("{}/tokenizer.json: {} entries from {} of text ({} different words) in {}",
+                       options.output, size, format_bytes(bytes),
+                       format_count(static_cast<int64_t>(words)), format_duration(seconds)));
+}
+
+int train(const TrainOptions& options) {
+  log_open(options.input.json ? LogStream::kStderr : LogStream::kStdout, "INFO");
+  const auto start = std::chrono::steady_clock::now();
+  const DocumentFiles files = options.input.open();
+  WordCounts words;
+  TokenizerDefinition tokenizer;
+  {
+    WorkProgress progress("counting words");
+    words = count_words(files, options.input.thread_count(),
+                        [&](int64_t done, int64_t total) { progress.update(done, total); });
+  }
+  if (words.empty()) {
+    throw Error(ErrorKind::kData, "the input has no text", "give files that are not empty");
+  }
+  {
+    WorkProgress progress("merging pairs");
+    tokenizer = train_bpe(words, options.training,
+                          [&](int64_t done, int64_t total) { progress.update(done, total); });
+  }
+  const std::filesystem::path folder(options.output);
+  borealis::create_directories(folder);
+  write_file_atomically(folder / "tokenizer_config.json", tokenizer_config_json(tokenizer));
+  write_file_atomically(folder / "tokenizer.json", tokenizer_json(tokenizer));
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  report(options, tokenizer, words.size(), files.total_bytes(), elapsed.count());
+  return 0;
+}
+
+}  // namespace
 
 int run_tokenizer_command(const std::vector<std::string>& arguments) {
-  CLI::App app("Work with tokenizers.", "borealis tokenizer");
+  CLI::App app("Makes tokenizers.", "borealis tokenizer");
   app.require_subcommand(1);
-  CLI::App* train = app.add_subcommand("train", "train a byte-level BPE on text or JSONL files");
-  TextInput input;
-  std::string format = "auto", output;
-  int64_t vocab_size = 4096;
-  train->add_option("--input", input.files, "text files (a document each) or JSONL")->required();
-  train->add_option("--output", output, "folder for tokenizer.json")->required();
-  train->add_option("--vocab-size", vocab_size, "entries, end-of-text token included")
-      ->capture_default_str();
-  train->add_option("--json-key", input.json_key, "where a JSONL line has its text")
-      ->capture_default_str();
-  train->add_option("--format", format, "auto, text or jsonl")->capture_default_str();
-  if (!parse_arguments(app, arguments)) return 0;
-  input.format = parse_text_format(format);
-  log_open(LogStream::kStdout, "INFO");
-
-  const Stopwatch stopwatch;
-  BpeTrainer trainer;
-  int64_t documents = 0, bytes = 0;
-  for_each_document(input, [&](std::string_view text) {
-    trainer.add_text(text);
-    ++documents;
-    bytes += static_cast<int64_t>(text.size());
-  });
-  log_info(fmt::format("{} documents, {}", documents, format_bytes(bytes)));
-  const BpeTrainer::Result result = trainer.train(vocab_size);
-  if (static_cast<int64_t>(result.pieces.size()) < vocab_size) {
-    log_warning(fmt::format("the text has only {} entries to give, not {}", result.pieces.size(),
-                            vocab_size));
-  }
-  write_tokenizer(result, output);
-  log_info(fmt::format("{}/tokenizer.json: {} entries, {}", output, result.pieces.size(),
-                       format_duration(stopwatch.elapsed_s())));
-  return 0;
+  TrainOptions options;
+  CLI::App* command = app.add_subcommand(
+      "train", "train a byte-level BPE tokenizer and write it as a Hugging Face tokenizer.json");
+  add_options(*command, options);
+  return parse_arguments(app, arguments) ? train(options) : 0;
 }
 
 }  // namespace borealis

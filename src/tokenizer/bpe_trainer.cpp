@@ -3,187 +3,239 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <array>
+#include <numeric>
 #include <queue>
-#include <set>
-#include <tuple>
 
 #include "base/error.h"
-#include "base/file.h"
-#include "tokenizer/bpe_merge.h"
 #include "tokenizer/byte_level.h"
+#include "tokenizer/utf8.h"
+#include "tokenizer/word_splitter.h"
 
 namespace borealis {
 namespace {
 
-constexpr int32_t kFirstByteId = 1;
-constexpr int64_t kSmallestVocabulary = 257;
+constexpr int64_t kBytes = 256;
+
+uint64_t pair_key(int32_t left, int32_t right) {
+  return (static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32) | static_cast<uint32_t>(right);
+}
 
 struct Word {
-  std::vector<int32_t> symbols;
-  int64_t count;
+  std::vector<int32_t> ids;
+  int64_t count = 0;
+};
+
+// Where a pair of adjacent ids occurs.
+struct PairState {
+  int64_t count = 0;            // over all words, each as often as it occurs
+  std::vector<uint32_t> words;  // that had the pair when it was noted; may have lost it since
 };
 
 struct Candidate {
-  int64_t count;
-  uint64_t pair;
-  bool operator<(const Candidate& other) const {  // the top: most frequent, then lowest ids
-    return std::tie(count, other.pair) < std::tie(other.count, pair);
+  int64_t count = 0;
+  uint64_t pair = 0;
+  bool operator<(const Candidate& other) const {  // for a queue with the best on top
+    return count != other.count ? count < other.count : pair > other.pair;
   }
 };
 
-// Words, how often each pair stands in them, and where.
-class PairCounts {
+class Trainer {
  public:
-  explicit PairCounts(std::vector<Word> words) : words_(std::move(words)) {
-    for (size_t w = 0; w < words_.size(); ++w) count_word(w, +1);
-    for (const auto& [pair, count] : counts_) queue_.push({count, pair});
+  Trainer(const WordCounts& words, const BpeTrainingOptions& options) : options_(options) {
+    put_first_pieces();
+    put_words(words);
+    count_all_pairs();
   }
 
-  // The most frequent pair; false if none stands anywhere twice.
-  bool pop_best(uint64_t& pair) {
-    while (!queue_.empty()) {
+  void run(const ProgressFunction& progress) {
+    while (size() < options_.vocab_size && !queue_.empty()) {
       const Candidate best = queue_.top();
       queue_.pop();
-      const int64_t now = counts_[best.pair];
-      if (now != best.count) {  // counted anew since it was put here
-        if (now > 0 && now < best.count) queue_.push({now, best.pair});
+      PairState& state = pairs_[best.pair];
+      if (state.count != best.count) {  // grown stale: try again with what it is now
+        if (state.count > 0) queue_.push({state.count, best.pair});
         continue;
       }
-      if (now < 2) return false;
-      pair = best.pair;
-      return true;
+      if (best.count < std::max<int64_t>(1, options_.min_frequency)) break;
+      merge(best.pair);
+      if (size() % 64 == 0 && progress) progress(size(), options_.vocab_size);
     }
-    return false;
+    if (progress) progress(size(), options_.vocab_size);
   }
 
-  void merge(uint64_t pair, int32_t id) {
-    const auto left = static_cast<int32_t>(pair >> 32), right = static_cast<int32_t>(pair);
-    const std::set<size_t> places = std::move(where_[pair]);
-    where_.erase(pair);
-    for (const size_t w : places) {
-      count_word(w, -1);
-      std::vector<int32_t>& symbols = words_[w].symbols;
-      size_t to = 0;
-      for (size_t from = 0; from < symbols.size(); ++from) {
-        const bool here =
-            from + 1 < symbols.size() && symbols[from] == left && symbols[from + 1] == right;
-        symbols[to++] = here ? id : symbols[from];
-        from += here ? 1 : 0;
-      }
-      symbols.resize(to);
-      count_word(w, +1);
-    }
-    for (const uint64_t changed : grown_) queue_.push({counts_[changed], changed});
-    grown_.clear();
+  TokenizerDefinition result() {
+    definition_.end_of_text = options_.special_tokens.empty()
+                                  ? std::nullopt
+                                  : std::optional(options_.special_tokens.front());
+    WordStep step;
+    step.pattern = kGpt2WordPattern;
+    definition_.steps = {step};
+    return std::move(definition_);
   }
 
  private:
-  void count_word(size_t w, int sign) {
-    const std::vector<int32_t>& symbols = words_[w].symbols;
-    for (size_t i = 0; i + 1 < symbols.size(); ++i) {
-      const uint64_t pair = merge_key(symbols[i], symbols[i + 1]);
-      counts_[pair] += sign * words_[w].count;
-      if (sign > 0) {
-        where_[pair].insert(w);
-        grown_.insert(pair);
-      }
+  int64_t size() const { return static_cast<int64_t>(definition_.pieces.size()); }
+
+  void put_first_pieces() {
+    for (const std::string& content : options_.special_tokens) {
+      AddedToken token;
+      token.id = static_cast<int32_t>(size());
+      token.content = content;
+      token.special = true;
+      definition_.added_tokens.push_back(token);
+      definition_.pieces.push_back(content);
+    }
+    // Bytes in the order of the characters that stand for them.
+    std::array<uint8_t, kBytes> bytes;
+    std::iota(bytes.begin(), bytes.end(), uint8_t{0});
+    std::ranges::sort(bytes, std::less(), byte_level_code_point);
+    for (const uint8_t byte : bytes) {
+      byte_ids_[byte] = static_cast<int32_t>(size());
+      definition_.pieces.push_back(to_byte_level(std::string(1, static_cast<char>(byte))));
+    }
+    for (int64_t id = 0; id < size(); ++id) {
+      ids_.emplace(definition_.pieces[static_cast<size_t>(id)], static_cast<int32_t>(id));
     }
   }
 
+  void put_words(const WordCounts& counts) {
+    words_.reserve(counts.size());
+    for (const auto& [text, count] : counts) {
+      if (text.size() < 2) continue;  // nothing to merge
+      Word& word = words_.emplace_back();
+      word.count = count;
+      for (const char byte : text) word.ids.push_back(byte_ids_[static_cast<uint8_t>(byte)]);
+    }
+  }
+
+  void count_all_pairs() {
+    for (size_t w = 0; w < words_.size(); ++w) {
+      const Word& word = words_[w];
+      for (size_t i = 0; i + 1 < word.ids.size(); ++i) {
+        add(pair_key(word.ids[i], word.ids[i + 1]), word.count, static_cast<uint32_t>(w));
+      }
+    }
+    for (const auto& [pair, state] : pairs_) queue_.push({state.count, pair});
+    touched_.clear();
+  }
+
+  void add(uint64_t pair, int64_t count, uint32_t word) {
+    PairState& state = pairs_[pair];
+    state.count += count;
+    if (count < 0) return;
+    if (state.words.empty() || state.words.back() != word) state.words.push_back(word);
+    touched_.push_back(pair);
+  }
+
+  // The id of the piece that the pair makes; new, unless another pair made it before.
+  int32_t piece_of(int32_t left, int32_t right) {
+    const std::string piece = definition_.pieces[static_cast<size_t>(left)] +
+                              definition_.pieces[static_cast<size_t>(right)];
+    const auto [place, is_new] = ids_.emplace(piece, static_cast<int32_t>(size()));
+    if (is_new) definition_.pieces.push_back(piece);
+    return place->second;
+  }
+
+  void merge(uint64_t pair) {
+    const auto left = static_cast<int32_t>(pair >> 32);
+    const auto right = static_cast<int32_t>(pair);
+    const int32_t result = piece_of(left, right);
+    definition_.merges.push_back({left, right, result});
+    std::vector<uint32_t> words = std::move(pairs_[pair].words);
+    pairs_[pair] = {};
+    // A word is listed again when it gained the pair a second time.
+    std::ranges::sort(words);
+    words.erase(std::ranges::unique(words).begin(), words.end());
+    for (const uint32_t w : words) merge_in_word(w, left, right, result);
+    pairs_.erase(pair);
+    std::ranges::sort(touched_);
+    touched_.erase(std::ranges::unique(touched_).begin(), touched_.end());
+    for (const uint64_t grown : touched_) {
+      const auto state = pairs_.find(grown);
+      if (state != pairs_.end()) queue_.push({state->second.count, grown});
+    }
+    touched_.clear();
+  }
+
+  void merge_in_word(uint32_t w, int32_t left, int32_t right, int32_t result) {
+    Word& word = words_[w];
+    std::vector<int32_t>& ids = word.ids;
+    size_t out = 0;
+    for (size_t i = 0; i < ids.size(); ++out) {
+      if (ids[i] != left || i + 1 == ids.size() || ids[i + 1] != right) {
+        ids[out] = ids[i++];
+        continue;
+      }
+      if (out > 0) {
+        add(pair_key(ids[out - 1], left), -word.count, w);
+        add(pair_key(ids[out - 1], result), word.count, w);
+      }
+      if (i + 2 < ids.size()) {
+        add(pair_key(right, ids[i + 2]), -word.count, w);
+        add(pair_key(result, ids[i + 2]), word.count, w);
+      }
+      ids[out] = result;
+      i += 2;
+    }
+    ids.resize(out);
+  }
+
+  BpeTrainingOptions options_;
+  TokenizerDefinition definition_;
+  std::array<int32_t, kBytes> byte_ids_{};
+  std::unordered_map<std::string, int32_t> ids_;
   std::vector<Word> words_;
-  std::unordered_map<uint64_t, int64_t> counts_;
-  std::unordered_map<uint64_t, std::set<size_t>> where_;
-  std::set<uint64_t> grown_;  // pairs to be queued again
+  std::unordered_map<uint64_t, PairState> pairs_;
   std::priority_queue<Candidate> queue_;
+  std::vector<uint64_t> touched_;  // pairs that gained words in the merge under way
 };
 
 }  // namespace
 
-void BpeTrainer::add_text(std::string_view text) {
-  const std::string valid = valid_utf8(text);
-  pattern_.split(valid, [&](std::string_view word) { ++counts_[std::string(word)]; });
-}
-
-BpeTrainer::Result BpeTrainer::train(int64_t vocab_size) const {
-  if (vocab_size < kSmallestVocabulary) {
-    throw Error(ErrorKind::kConfig,
-                fmt::format("a vocabulary of {} entries has no room for 256 bytes and {}",
-                            vocab_size, kEndOfText),
-                fmt::format("choose --vocab-size of {} or more", kSmallestVocabulary));
-  }
-  if (counts_.empty()) throw Error(ErrorKind::kData, "the input holds no text to train on");
-  Result result;
-  result.pieces.emplace_back(kEndOfText);
-  for (int byte = 0; byte < 256; ++byte) result.pieces.emplace_back(1, static_cast<char>(byte));
-
-  std::vector<Word> words;
-  for (const auto& [text, count] : counts_) {
-    Word word{{}, count};
-    for (const char byte : text) word.symbols.push_back(kFirstByteId + static_cast<uint8_t>(byte));
-    words.push_back(std::move(word));
-  }
-  PairCounts pairs(std::move(words));
-  uint64_t pair = 0;
-  while (static_cast<int64_t>(result.pieces.size()) < vocab_size && pairs.pop_best(pair)) {
-    const auto left = static_cast<int32_t>(pair >> 32), right = static_cast<int32_t>(pair);
-    const auto id = static_cast<int32_t>(result.pieces.size());
-    result.pieces.push_back(result.pieces[static_cast<size_t>(left)] +
-                            result.pieces[static_cast<size_t>(right)]);
-    result.merges.emplace_back(left, right);
-    pairs.merge(pair, id);
-  }
-  return result;
-}
-
-void write_tokenizer(const BpeTrainer::Result& result, const std::filesystem::path& folder) {
-  nlohmann::ordered_json vocab, merges = nlohmann::ordered_json::array();
-  const auto piece = [&](int32_t id) {
-    return id == 0 ? kEndOfText : byte_level_of_bytes(result.pieces[static_cast<size_t>(id)]);
+WordCounts count_words(const DocumentFiles& files, int threads, const ProgressFunction& progress) {
+  const WordSplitter splitter(kGpt2WordPattern);
+  std::vector<WordCounts> own_counts(static_cast<size_t>(threads));
+  int64_t done = 0;
+  const auto count_slice = [&](int64_t slice) {
+    WordCounts& counts = own_counts[static_cast<size_t>(omp_get_thread_num())];
+    WordSplitter::Matcher matcher;
+    std::string key;  // a buffer: most words are known already
+    files.read_slice(slice, [&](std::string_view text) {
+      std::string repaired;
+      if (!is_valid_utf8(text)) text = repaired = replace_invalid_utf8(text);
+      splitter.split(text, matcher, [&](std::string_view word) {
+        key.assign(word);
+        ++counts[key];
+      });
+    });
+    return true;
   };
-  for (size_t id = 0; id < result.pieces.size(); ++id) {
-    vocab[piece(static_cast<int32_t>(id))] = id;
+  for_slices_in_order(files.slice_count(), threads, count_slice, [&](int64_t slice, bool) {
+    done += files.slice_bytes(slice);
+    if (progress) progress(done, files.total_bytes());
+  });
+  WordCounts total = std::move(own_counts.front());
+  for (size_t i = 1; i < own_counts.size(); ++i) {
+    for (const auto& [word, count] : own_counts[i]) total[word] += count;
   }
-  for (const auto& [left, right] : result.merges) merges.push_back({piece(left), piece(right)});
-  const nlohmann::ordered_json byte_level = {{"type", "ByteLevel"},
-                                             {"add_prefix_space", false},
-                                             {"trim_offsets", true},
-                                             {"use_regex", true}};
-  const nlohmann::ordered_json document = {{"version", "1.0"},
-                                           {"truncation", nullptr},
-                                           {"padding", nullptr},
-                                           {"added_tokens",
-                                            {{{"id", 0},
-                                              {"content", kEndOfText},
-                                              {"single_word", false},
-                                              {"lstrip", false},
-                                              {"rstrip", false},
-                                              {"normalized", false},
-                                              {"special", true}}}},
-                                           {"normalizer", nullptr},
-                                           {"pre_tokenizer", byte_level},
-                                           {"post_processor", byte_level},
-                                           {"decoder", byte_level},
-                                           {"model",
-                                            {{"type", "BPE"},
-                                             {"dropout", nullptr},
-                                             {"unk_token", nullptr},
-                                             {"continuing_subword_prefix", nullptr},
-                                             {"end_of_word_suffix", nullptr},
-                                             {"fuse_unk", false},
-                                             {"byte_fallback", false},
-                                             {"ignore_merges", false},
-                                             {"vocab", vocab},
-                                             {"merges", merges}}}};
-  const nlohmann::ordered_json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
-                                         {"bos_token", kEndOfText},
-                                         {"eos_token", kEndOfText},
-                                         {"pad_token", kEndOfText},
-                                         {"unk_token", kEndOfText},
-                                         {"clean_up_tokenization_spaces", false}};
-  borealis::create_directories(folder);
-  write_file_atomically(folder / "tokenizer.json", document.dump(1) + "\n");
-  write_file_atomically(folder / "tokenizer_config.json", config.dump(1) + "\n");
+  return total;
+}
+
+TokenizerDefinition train_bpe(const WordCounts& words, const BpeTrainingOptions& options,
+                              const ProgressFunction& progress) {
+  const int64_t least = kBytes + static_cast<int64_t>(options.special_tokens.size());
+  if (options.vocab_size < least) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("a vocabulary of {} is too small: the 256 bytes and {} special "
+                            "token{} already make {}",
+                            options.vocab_size, options.special_tokens.size(),
+                            options.special_tokens.size() == 1 ? "" : "s", least),
+                "raise --vocab-size");
+  }
+  Trainer trainer(words, options);
+  trainer.run(progress);
+  return trainer.result();
 }
 
 }  // namespace borealis

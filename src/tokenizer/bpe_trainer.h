@@ -1,41 +1,37 @@
-// Trains a byte-level BPE (Sennrich et al. 2016, algorithm 1, with incremental pair counts) and
-// writes it as Hugging Face files. The result depends on the texts and their order in no other way
-// than through word counts; ties go to the pair of lower ids.
+// Trains a byte-level BPE tokenizer: counts the words of a text (GPT-2's expression), starts from
+// the 256 bytes, and makes the most frequent pair of adjacent pieces a piece of its own until the
+// vocabulary is full (Sennrich et al. 2016). Deterministic: of equally frequent pairs the one with
+// the lower ids is taken, as in the tokenizers library, whose result it equals.
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
+#include <functional>
 #include <string>
-#include <string_view>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
-#include "tokenizer/split_pattern.h"
+#include "tokenizer/documents.h"
+#include "tokenizer/tokenizer_definition.h"
 
 namespace borealis {
 
-inline constexpr const char* kEndOfText = "<|endoftext|>";
+using WordCounts = std::unordered_map<std::string, int64_t>;
 
-class BpeTrainer {
- public:
-  BpeTrainer() : pattern_(kGpt2Pattern) {}
-  void add_text(std::string_view text);  // counts its words
+// Called now and then, by one thread at a time, with what is done of what is to be done.
+using ProgressFunction = std::function<void(int64_t done, int64_t total)>;
 
-  struct Result {
-    std::vector<std::string> pieces;                  // bytes of id 0, 1, ...; 0 is kEndOfText
-    std::vector<std::pair<int32_t, int32_t>> merges;  // in order of rank
-  };
-  // The end-of-text token, the 256 bytes, and merges up to vocab_size entries, or as many as the
-  // texts have. Throws Error(kConfig) for a size below 257, Error(kData) for texts without a word.
-  Result train(int64_t vocab_size) const;
+// Occurrences of every word in all documents. Progress in bytes.
+WordCounts count_words(const DocumentFiles& files, int threads, const ProgressFunction& progress);
 
- private:
-  SplitPattern pattern_;
-  std::unordered_map<std::string, int64_t> counts_;
+struct BpeTrainingOptions {
+  int64_t vocab_size = 4096;  // special tokens and the 256 bytes included
+  int64_t min_frequency = 2;  // of a pair that is merged
+  std::vector<std::string> special_tokens = {"<|endoftext|>"};  // ids 0, 1, ...
 };
 
-// tokenizer.json and tokenizer_config.json.
-void write_tokenizer(const BpeTrainer::Result& result, const std::filesystem::path& folder);
+// The vocabulary comes out smaller if the words have too few frequent pairs. Throws Error(kConfig)
+// if vocab_size does not even hold the bytes and special tokens. Progress in pieces.
+TokenizerDefinition train_bpe(const WordCounts& words, const BpeTrainingOptions& options,
+                              const ProgressFunction& progress);
 
 }  // namespace borealis

@@ -1,4 +1,5 @@
-// The byte-level alphabet of GPT-2: every byte has a printable character in tokenizer files.
+// GPT-2's printable alphabet for bytes: 0x21-0x7E, 0xA1-0xAC and 0xAE-0xFF stand for themselves,
+// the other 68 bytes in ascending order for U+0100, U+0101, ... (space is U+0120).
 #pragma once
 
 #include <cstdint>
@@ -8,14 +9,9 @@
 
 namespace borealis {
 
-std::string byte_level_character(uint8_t byte);  // UTF-8 of the character that stands for it
-// "Ġthe" -> " the"; nothing if a character stands for no byte.
-std::optional<std::string> bytes_of_byte_level(std::string_view piece);
-std::string byte_level_of_bytes(std::string_view bytes);
-
-// Valid UTF-8 comes back as it is; each byte that is no part of any is replaced by U+FFFD.
-std::string valid_utf8(std::string_view text);
-// Length of the longest prefix that does not end within a character.
-size_t complete_utf8_prefix(std::string_view text);
+uint32_t byte_level_code_point(uint8_t byte);
+std::string to_byte_level(std::string_view bytes);
+// The bytes that a text in the alphabet stands for; nullopt if it has any other character.
+std::optional<std::string> from_byte_level(std::string_view text);
 
 }  // namespace borealis

@@ -1,50 +1,20 @@
 #include "tokenizer/tokenizer.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <filesystem>
-#include <string>
 
-#include "base/error.h"
 #include "base/file.h"
 #include "tokenizer/bpe_trainer.h"
-#include "tokenizer/byte_level.h"
+#include "tokenizer/small_tokenizers.h"
 
 namespace borealis {
 namespace {
 
-namespace fs = std::filesystem;
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-
-class TokenizerTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("borealis_tokenizer_test_" + std::to_string(::getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  Tokenizer trained(int64_t vocab_size = 300) {
-    BpeTrainer trainer;
-    trainer.add_text("the cat sat on the mat; the cat is fat. That cat, that mat! the the the");
-    write_tokenizer(trainer.train(vocab_size), folder_);
-    return Tokenizer(folder_);
-  }
-  std::string refusal(const std::string& json) {
-    write_file_atomically(folder_ / "tokenizer.json", json);
-    try {
-      const Tokenizer tokenizer(folder_);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::kData);
-      return error.what();
-    }
-    return "no error";
-  }
-  fs::path folder_;
-};
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::ElementsAreArray;
+using testing::HasSubstr;
 
 const char* const kTexts[] = {
     "the cat sat",
@@ -53,96 +23,273 @@ const char* const kTexts[] = {
     "\u0645\u0631\u062d\u0628\u0627 \u0928\u092e\u0938\u094d\u0924\u0947",
     "\U0001F44D\U0001F3FD \U0001F468\u200D\U0001F469\u200D\U0001F467 e\u0301",
     "don't WE'LL 1234567.89 50% {code: [1, 2]} //x",
+    "\u180e \u3000\u0085\u2028 x",
     ""};
 
-TEST_F(TokenizerTest, DecodesWhatItEncoded) {
-  const Tokenizer tokenizer = trained();
+Tokenizer trained(int64_t vocab_size) {
+  const WordCounts words = {{"the", 9}, {" the", 9}, {" cat", 8}, {" that", 5}, {" mat", 4}};
+  return Tokenizer(train_bpe(words, {.vocab_size = vocab_size}, nullptr));
+}
+
+TEST(Tokenizer, DecodesWhatItEncoded) {
+  const Tokenizer tokenizer = trained(270);
   for (const char* text : kTexts) EXPECT_EQ(tokenizer.decode(tokenizer.encode(text)), text);
   std::string controls;
   for (char c = 0; c < 32; ++c) controls += c;
   EXPECT_EQ(tokenizer.decode(tokenizer.encode(controls)), controls);
 }
 
-TEST_F(TokenizerTest, FrequentWordsBecomeOneToken) {
-  const Tokenizer tokenizer = trained();
+TEST(Tokenizer, FrequentWordsBecomeOneToken) {
+  const Tokenizer tokenizer = trained(270);
   EXPECT_EQ(tokenizer.encode(" the").size(), 1u);
   EXPECT_EQ(tokenizer.encode(" cat").size(), 1u);
   EXPECT_GT(tokenizer.encode(" zebra").size(), 3u);
 }
 
-TEST_F(TokenizerTest, EndOfTextIsOneToken) {
-  const Tokenizer tokenizer = trained();
-  EXPECT_EQ(tokenizer.end_of_text(), 0);
-  EXPECT_EQ(tokenizer.encode("<|endoftext|>"), std::vector<int32_t>{0});
-  const auto ids = tokenizer.encode("the<|endoftext|>cat<|endoftext|>");
-  EXPECT_EQ(std::count(ids.begin(), ids.end(), 0), 2);
-  EXPECT_EQ(tokenizer.decode(ids), "thecat");
+TEST(Tokenizer, RepairsInvalidUtf8LikePython) {
+  const Tokenizer tokenizer = trained(257);
+  EXPECT_EQ(tokenizer.decode(tokenizer.encode("a\xff\xe2\x82z")), "a\ufffd\ufffdz");
 }
 
-TEST_F(TokenizerTest, InvalidBytesBecomeTheReplacementCharacter) {
-  const Tokenizer tokenizer = trained();
-  EXPECT_EQ(tokenizer.decode(tokenizer.encode("a\xFF\xC3z")), "a\uFFFD\uFFFDz");
-  EXPECT_EQ(valid_utf8("\xED\xA0\x80"), "\uFFFD\uFFFD\uFFFD");  // a surrogate
+TEST(Tokenizer, EncodesTheSameWithAWarmEncoder) {
+  const Tokenizer tokenizer = trained(270);
+  TokenEncoder encoder(tokenizer);
+  for (int round = 0; round < 3; ++round) {
+    for (const char* text : kTexts) {
+      std::vector<int32_t> ids;
+      encoder.encode(text, ids);
+      EXPECT_EQ(ids, tokenizer.encode(text));
+    }
+  }
 }
 
-TEST_F(TokenizerTest, StreamsOnlyWholeCharacters) {
-  const Tokenizer tokenizer = trained(257);  // no merges: a token a byte
+TEST(Tokenizer, FindsAddedTokens) {
+  const Tokenizer tokenizer =
+      make_tokenizer(small_tokenizer({}, {{{"content", "<|endoftext|>"}, {"special", true}},
+                                          {{"content", "<a>"}},
+                                          {{"content", "<a><a>"}}}));
+  EXPECT_EQ(tokenizer.end_of_text(), 256);
+  EXPECT_THAT(tokenizer.encode("x<|endoftext|>y<|endoftext|>"), ElementsAre('x', 256, 'y', 256));
+  EXPECT_THAT(tokenizer.encode("<a><a><a><a"), ElementsAre(258, 257, '<', 'a'));  // longest
+  EXPECT_EQ(tokenizer.decode(std::vector<int32_t>{'x', 256, 257}), "x<a>");
+  EXPECT_EQ(tokenizer.decode(std::vector<int32_t>{'x', 256, 257}, /*skip_special=*/false),
+            "x<|endoftext|><a>");
+  EXPECT_EQ(tokenizer.vocab_size(), 259);
+  EXPECT_EQ(tokenizer.token_id("<a>"), 257);
+  EXPECT_EQ(tokenizer.token_id("<b>"), std::nullopt);
+  EXPECT_TRUE(tokenizer.is_special(256));
+  EXPECT_FALSE(tokenizer.is_special(257));
+}
+
+TEST(Tokenizer, GivesAnAddedTokenThatIsAPieceThePiecesId) {
+  const Tokenizer tokenizer =
+      make_tokenizer(small_tokenizer({{"a", "b"}}, {{{"content", "ab"}, {"special", true}}}));
+  EXPECT_THAT(tokenizer.encode("xab"), ElementsAre('x', 256));
+  EXPECT_TRUE(tokenizer.is_special(256));
+}
+
+TEST(Tokenizer, HonoursTheFlagsOfAddedTokens) {
+  const Tokenizer tokenizer =
+      make_tokenizer(small_tokenizer({}, {{{"content", "<l>"}, {"lstrip", true}},
+                                          {{"content", "<r>"}, {"rstrip", true}},
+                                          {{"content", "ab"}, {"single_word", true}},
+                                          {{"content", "cd"}, {"normalized", true}},
+                                          {{"content", "d<"}}}));
+  EXPECT_THAT(tokenizer.encode("x \u3000\n<l> y"), ElementsAre('x', 256, ' ', 'y'));
+  EXPECT_THAT(tokenizer.encode("x <r>\t y"), ElementsAre('x', ' ', 257, 'y'));
+  EXPECT_THAT(tokenizer.encode("ab-ab"), ElementsAre(258, '-', 258));
+  EXPECT_THAT(tokenizer.encode("abc"), ElementsAre('a', 'b', 'c'));
+  EXPECT_THAT(tokenizer.encode("\u00e9ab"), ElementsAre(0xc3, 0xa9, 'a', 'b'));
+  // Those that are not normalized are searched first, wherever they stand.
+  EXPECT_THAT(tokenizer.encode("cd<cd"), ElementsAre('c', 260, 259));
+}
+
+TEST(Tokenizer, AddsWhatTheTemplateSays) {
+  json file = small_tokenizer({}, {{{"content", "<s>"}}, {{"content", "</s>"}}});
+  file["post_processor"] = json::parse(R"({"type": "Sequence", "processors": [
+      {"type": "ByteLevel"},
+      {"type": "TemplateProcessing",
+       "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+                  {"SpecialToken": {"id": "</s>", "type_id": 0}}],
+       "pair": [],
+       "special_tokens": {"<s>": {"id": "<s>", "ids": [256], "tokens": ["<s>"]},
+                          "</s>": {"id": "</s>", "ids": [257, 257], "tokens": ["</s>", "</s>"]}}}]})");
+  const Tokenizer tokenizer = make_tokenizer(file);
+  EXPECT_THAT(tokenizer.encode_document("x"), ElementsAre(256, 'x', 257, 257));
+  EXPECT_THAT(tokenizer.encode("x"), ElementsAre('x'));
+}
+
+TEST(Tokenizer, ChainsPreTokenizers) {
+  json file = small_tokenizer({{"1", "2"}, {" ", "x"}, {"y", "z"}});
+  EXPECT_THAT(make_tokenizer(file).encode("12 xyz"), ElementsAre(256, 257, 258));
+  file["pre_tokenizer"] = json::parse(R"({"type": "Sequence", "pretokenizers": [
+      {"type": "Digits", "individual_digits": true},
+      {"type": "Split", "pattern": {"String": "y"}, "behavior": "Isolated", "invert": false},
+      {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}]})");
+  EXPECT_THAT(make_tokenizer(file).encode("12 xyz"), ElementsAre('1', '2', 257, 'y', 'z'));
+  file["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", true}};
+  EXPECT_THAT(make_tokenizer(file).encode("x"), ElementsAre(257));
+  EXPECT_THAT(make_tokenizer(file).encode(" x"), ElementsAre(257));
+  file["pre_tokenizer"] = json::parse(R"({"type": "Sequence", "pretokenizers": [
+      {"type": "Split", "pattern": {"Regex": "\\d"}, "behavior": "Removed", "invert": true},
+      {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}]})");
+  EXPECT_THAT(make_tokenizer(file).encode("1 2"), ElementsAre('1', '2'));
+}
+
+TEST(Tokenizer, ReadsBothSpellingsOfMerges) {
+  json file = small_tokenizer({{"a", "b"}, {" ", "c"}});
+  const auto words = make_tokenizer(file).encode("ab c");
+  json pairs = json::array();
+  for (const std::string merge : file["model"]["merges"]) {
+    const size_t space = merge.find(' ');
+    pairs.push_back({merge.substr(0, space), merge.substr(space + 1)});
+  }
+  file["model"]["merges"] = pairs;
+  EXPECT_EQ(make_tokenizer(file).encode("ab c"), words);
+}
+
+TEST(Tokenizer, NamesWhatItDoesNotSupport) {
+  const json good = small_tokenizer({{"a", "b"}});
+  EXPECT_EQ(refusal(good), "no error");
+  const auto with = [&good](const char* part, const char* value) {
+    json file = good;
+    file[json::json_pointer(part)] = json::parse(value);
+    return refusal(file);
+  };
+  EXPECT_THAT(with("/model/type", R"("Unigram")"), HasSubstr("a model of type Unigram"));
+  EXPECT_THAT(with("/model/byte_fallback", "true"),
+              AllOf(HasSubstr("byte_fallback"), HasSubstr("SentencePiece")));
+  EXPECT_THAT(with("/model/dropout", "0.1"), HasSubstr("dropout"));
+  EXPECT_THAT(with("/model/continuing_subword_prefix", R"("##")"),
+              HasSubstr("continuing_subword_prefix"));
+  EXPECT_THAT(with("/model/end_of_word_suffix", R"("</w>")"), HasSubstr("end_of_word_suffix"));
+  EXPECT_THAT(with("/normalizer", R"({"type": "NFC"})"), HasSubstr("the normalizer NFC"));
+  EXPECT_THAT(with("/pre_tokenizer", R"({"type": "Metaspace"})"),
+              HasSubstr("the pre-tokenizer Metaspace"));
+  EXPECT_THAT(with("/pre_tokenizer", "null"), HasSubstr("no ByteLevel pre-tokenizer"));
+  EXPECT_THAT(with("/pre_tokenizer", R"({"type": "Sequence", "pretokenizers": [
+      {"type": "Split", "pattern": {"Regex": "x"}, "behavior": "MergedWithNext"}]})"),
+              HasSubstr("the behavior MergedWithNext"));
+  EXPECT_THAT(with("/pre_tokenizer", R"({"type": "Sequence", "pretokenizers": [
+      {"type": "ByteLevel"}, {"type": "Digits"}]})"),
+              HasSubstr("Digits after ByteLevel"));
+  EXPECT_THAT(with("/post_processor", R"({"type": "BertProcessing"})"),
+              HasSubstr("the post-processor BertProcessing"));
+  EXPECT_THAT(with("/decoder", R"({"type": "WordPiece"})"), HasSubstr("the decoder WordPiece"));
+}
+
+TEST(Tokenizer, NamesWhatIsDamaged) {
+  const json good = small_tokenizer({{"a", "b"}}, {{{"content", "<x>"}}});
+  EXPECT_THAT(refusal(std::string("{")), HasSubstr("is not JSON"));
+  EXPECT_THAT(refusal(std::string("{}")), HasSubstr("has no \"model\""));
+  EXPECT_THAT(refusal(std::string("[1]")), HasSubstr("has no \"model\""));
+  EXPECT_THAT(refusal(std::string("{\"model\": {\"type\": \"BPE\", \"merges\": []}}")),
+              HasSubstr("not laid out as a tokenizer.json"));
+  json file = good;
+  file["model"]["merges"].push_back("ab");
+  EXPECT_THAT(refusal(file), HasSubstr("the merge 1 \"ab\", not two pieces and a space"));
+  file["model"]["merges"].back() = "a zz";
+  EXPECT_THAT(refusal(file), HasSubstr("\"zz\" as a part of merge 1, but not in its vocabulary"));
+  file["model"]["merges"].back() = "b a";
+  EXPECT_THAT(refusal(file), HasSubstr("\"ba\" as the result of merge 1"));
+  file["model"]["merges"].back() = 3;
+  EXPECT_THAT(refusal(file), HasSubstr("merge 1 that is neither"));
+  file = good;
+  file["model"]["vocab"]["ba"] = 256;
+  EXPECT_THAT(refusal(file), HasSubstr("the id 256 to both"));
+  file = good;
+  file["model"]["vocab"]["ba"] = -1;
+  EXPECT_THAT(refusal(file), HasSubstr("the id -1"));
+  file["model"]["vocab"]["ba"] = int64_t{1} << 40;
+  EXPECT_THAT(refusal(file), HasSubstr("the id 1099511627776"));
+  file["model"]["vocab"]["ba"] = "x";
+  EXPECT_THAT(refusal(file), HasSubstr("not laid out as a tokenizer.json"));
+  file = good;
+  file["model"]["unk_token"] = "<nope>";
+  EXPECT_THAT(refusal(file), HasSubstr("\"<nope>\" as the unk_token"));
+  file = good;
+  file["pre_tokenizer"] = json::parse(R"({"type": "Sequence", "pretokenizers": [
+      {"type": "Split", "pattern": {"Regex": "("}, "behavior": "Isolated"}, {"type": "ByteLevel"}]})");
+  EXPECT_THROW(make_tokenizer(file), Error);
+}
+
+TEST(StreamDecoder, GivesOutWholeCharactersOnly) {
+  const Tokenizer tokenizer =
+      make_tokenizer(small_tokenizer({}, {{{"content", "<s>"}, {"special", true}}}));
   StreamDecoder decoder(tokenizer);
-  const std::string text = "\u6771a";
   std::vector<std::string> parts;
-  for (const int32_t id : tokenizer.encode(text)) parts.push_back(decoder.add(id));
-  EXPECT_THAT(parts, ElementsAre("", "", "\u6771", "a"));
-  decoder.add(tokenizer.encode("\u6771")[0]);
-  EXPECT_EQ(decoder.finish(), "\uFFFD");
+  for (const int32_t id : tokenizer.encode("\u6771a\U0001F44D")) parts.push_back(decoder.add(id));
+  EXPECT_THAT(parts, ElementsAre("", "", "\u6771", "a", "", "", "", "\U0001F44D"));
+  EXPECT_EQ(decoder.add(256), "");   // special
+  EXPECT_EQ(decoder.add(9999), "");  // of a padded vocabulary
+  EXPECT_EQ(decoder.add(0xff), "\ufffd");
+  EXPECT_EQ(decoder.add(0xe6), "");
+  EXPECT_EQ(decoder.add('b'),
+            "\ufffd"
+            "b");
+  EXPECT_EQ(decoder.add(0xe6), "");
+  EXPECT_EQ(decoder.finish(), "\ufffd");
+  EXPECT_EQ(decoder.finish(), "");
 }
 
-TEST_F(TokenizerTest, AMegabyteWithoutASpaceIsNoTrouble) {
-  const Tokenizer tokenizer = trained();
-  const std::string text(1 << 20, 'a');
-  EXPECT_EQ(tokenizer.decode(tokenizer.encode(text)), text);
+class TokenizerFolderTest : public testing::Test {
+ protected:
+  TokenizerFolderTest() { borealis::create_directories(folder_); }
+  ~TokenizerFolderTest() override { std::filesystem::remove_all(folder_); }
+  void write(const char* name, const std::string& text) {
+    write_file_atomically(folder_ / name, text);
+  }
+  std::filesystem::path folder_ =
+      std::filesystem::temp_directory_path() / ("borealis-tokenizer-" + std::to_string(::getpid()));
+};
+
+TEST_F(TokenizerFolderTest, TakesTheEndOfTextFromTheConfiguration) {
+  write("tokenizer.json",
+        small_tokenizer({}, {{{"content", "<|endoftext|>"}}, {{"content", "<stop>"}}}).dump());
+  EXPECT_EQ(Tokenizer(folder_).end_of_text(), 256);
+  write("tokenizer_config.json", R"({"eos_token": "<stop>"})");
+  EXPECT_EQ(Tokenizer(folder_).end_of_text(), 257);
+  EXPECT_EQ(Tokenizer(folder_ / "tokenizer.json").end_of_text(), 257);
+  write("tokenizer_config.json", R"({"eos_token": {"content": "<stop>"}})");
+  EXPECT_EQ(Tokenizer(folder_).end_of_text(), 257);
+  write("tokenizer_config.json", R"({"eos_token": null})");
+  EXPECT_EQ(Tokenizer(folder_).end_of_text(), 256);
+  write("tokenizer_config.json", "nonsense");
+  EXPECT_THROW(Tokenizer{folder_}, Error);
 }
 
-TEST_F(TokenizerTest, TrainingIsDeterministicAndBounded) {
-  trained(262);
-  const std::string first = read_text_file(folder_ / "tokenizer.json");
-  EXPECT_EQ(trained(262).vocab_size(), 262);
-  EXPECT_EQ(read_text_file(folder_ / "tokenizer.json"), first);
-  BpeTrainer trainer;
-  EXPECT_THROW(trainer.train(300), Error);  // no text
-  trainer.add_text("x");
-  EXPECT_THROW(trainer.train(256), Error);  // no room for the bytes
-}
-
-TEST_F(TokenizerTest, RefusesByName) {
-  EXPECT_THAT(refusal("{"), HasSubstr("is not a valid tokenizer.json"));
-  EXPECT_THAT(refusal("{}"), HasSubstr("is not a valid tokenizer.json"));
-  EXPECT_THAT(refusal(R"({"model": {"type": "Unigram"}})"), HasSubstr("model type 'Unigram'"));
-  EXPECT_THAT(refusal(R"({"model": {"type": "BPE", "byte_fallback": true}})"),
-              HasSubstr("byte fallback"));
-  EXPECT_THAT(refusal(R"({"normalizer": {"type": "NFKC"}, "model": {"type": "BPE"}})"),
-              HasSubstr("the normalizer"));
-  EXPECT_THAT(refusal(R"({"pre_tokenizer": {"type": "ByteLevel"},
-                          "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}})"),
-              HasSubstr("no piece for byte 0x00"));
+TEST_F(TokenizerFolderTest, NamesAMissingFile) {
+  try {
+    Tokenizer tokenizer(folder_);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kFile);
+    EXPECT_THAT(error.what(), HasSubstr("tokenizer.json does not exist"));
+  }
 }
 
 // Known answers of the released Llama 3 tokenizer, where its file is at hand.
 TEST(Llama3Tokenizer, KnownAnswers) {
-  const fs::path path = fs::path(BOREALIS_SOURCE_DIR) / "../shared/tokenizers/llama-3";
-  if (!fs::exists(path / "tokenizer.json")) GTEST_SKIP() << "no Llama 3 tokenizer on this machine";
+  const std::filesystem::path path =
+      std::filesystem::path(BOREALIS_SOURCE_DIR) / "../shared/tokenizers/llama-3";
+  if (!std::filesystem::exists(path / "tokenizer.json")) {
+    GTEST_SKIP() << "no Llama 3 tokenizer at " << path;
+  }
   const Tokenizer tokenizer(path);
-  EXPECT_EQ(tokenizer.vocab_size(), 128000);
-  EXPECT_THAT(tokenizer.encode("Hello world"), ElementsAre(9906, 1917));
-  EXPECT_THAT(tokenizer.encode(" Hello  world"), ElementsAre(22691, 220, 1917));
-  EXPECT_THAT(tokenizer.encode("don't WE'LL"), ElementsAre(15357, 956, 20255, 6, 4178));
-  EXPECT_THAT(tokenizer.encode("price: $1234567.89, 50%"),
-              ElementsAre(6692, 25, 400, 4513, 10961, 22, 13, 4578, 11, 220, 1135, 4));
-  EXPECT_THAT(tokenizer.encode("\U0001F44D\U0001F3FD"),
-              ElementsAre(9468, 239, 235, 9468, 237, 121));
-  EXPECT_THAT(tokenizer.encode("na\u00efve caf\u00e9 \u2014 \u6771\u4eac\u90fd"),
-              ElementsAre(3458, 38672, 588, 53050, 2001, 104932, 108931));
-  EXPECT_THAT(tokenizer.encode("    indented\n        more"),
-              ElementsAre(262, 1280, 16243, 198, 286, 810));
+  EXPECT_EQ(tokenizer.vocab_size(), 128256);
+  const auto expect = [&](const char* text, const std::vector<int32_t>& ids) {
+    EXPECT_THAT(tokenizer.encode(text), ElementsAreArray(ids)) << text;
+    EXPECT_EQ(tokenizer.decode(ids), text);
+  };
+  expect("Hello world", {9906, 1917});
+  expect(" Hello  world", {22691, 220, 1917});
+  expect("don't WE'LL", {15357, 956, 20255, 6, 4178});
+  expect("price: $1234567.89, 50%", {6692, 25, 400, 4513, 10961, 22, 13, 4578, 11, 220, 1135, 4});
+  expect("\U0001F44D\U0001F3FD", {9468, 239, 235, 9468, 237, 121});
+  expect("na\u00efve caf\u00e9 \u2014 \u6771\u4eac\u90fd",
+         {3458, 38672, 588, 53050, 2001, 104932, 108931});
+  expect("    indented\n        more", {262, 1280, 16243, 198, 286, 810});
+  for (const char* text : kTexts) EXPECT_EQ(tokenizer.decode(tokenizer.encode(text)), text);
 }
 
 }  // namespace

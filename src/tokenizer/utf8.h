@@ -1,0 +1,36 @@
+// UTF-8 (Unicode 15, section 3.9, table 3-7).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace borealis {
+
+struct Utf8Sequence {
+  enum class Status {
+    kValid,
+    kInvalid,     // `length` bytes are the longest start of a sequence that cannot go on
+    kIncomplete,  // the text ends inside a sequence that is right so far
+  };
+  Status status = Status::kInvalid;
+  size_t length = 0;        // >= 1
+  uint32_t code_point = 0;  // if valid
+};
+// What `text`, which is not empty, starts with.
+Utf8Sequence first_utf8_sequence(std::string_view text);
+
+bool is_valid_utf8(std::string_view text);
+// Every longest start of an invalid sequence becomes one U+FFFD, as Python's errors="replace" and
+// Rust's from_utf8_lossy do.
+std::string replace_invalid_utf8(std::string_view text);
+// How many bytes at the end are an unfinished but so far right sequence: 0 to 3.
+size_t incomplete_utf8_tail(std::string_view text);
+
+void append_utf8(std::string& text, uint32_t code_point);
+// The last code point of valid, non-empty text.
+uint32_t last_code_point(std::string_view text);
+bool is_white_space(uint32_t code_point);  // Unicode property White_Space
+
+}  // namespace borealis

@@ -1,0 +1,175 @@
+#include "tokenizer/word_splitter.h"
+
+#include <fmt/format.h>
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <cctype>
+
+#include "base/check.h"
+#include "base/error.h"
+
+namespace borealis {
+
+const char* const kGpt2WordPattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+namespace {
+
+constexpr const char* kWhiteSpace = R"(\t-\r\x{85}\p{Z})";
+
+[[noreturn]] void refuse_pattern(const std::string& pattern, const std::string& problem) {
+  throw Error(ErrorKind::kData, fmt::format("the tokenizer's expression {} {}", pattern, problem),
+              "use another tokenizer.json; the expressions of GPT-2, Llama 3 and their kin work");
+}
+
+// Walks an expression once; `out_` grows by what PCRE2 calls the same thing.
+class PatternTranslator {
+ public:
+  explicit PatternTranslator(const std::string& pattern) : in_(pattern) {}
+
+  std::string translate() {
+    while (at_ < in_.size()) {
+      if (in_[at_] == '\\') {
+        escape();
+      } else {
+        plain(in_[at_++]);
+      }
+    }
+    return out_;
+  }
+
+ private:
+  void plain(char c) {
+    const char next = at_ < in_.size() ? in_[at_] : '\0';
+    if (in_class_) {
+      if (c == '[') refuse_pattern(in_, "has a class inside a class, which is not supported");
+      if (c == '&' && next == '&') refuse_pattern(in_, "intersects classes (&&)");
+      if (c == ']') in_class_ = false;
+    } else if (c == '[') {
+      in_class_ = true;
+      out_ += c;
+      if (next == '^') out_ += in_[at_++];
+      return;
+    } else if (c == '}' && next == '+') {
+      refuse_pattern(in_, "repeats an interval ({..}+), which engines read differently");
+    }
+    out_ += c;
+  }
+
+  void escape() {
+    if (at_ + 1 == in_.size()) refuse_pattern(in_, "ends in a backslash");
+    const char c = in_[at_ + 1];
+    at_ += 2;
+    if (c == 's') {
+      out_ += in_class_ ? kWhiteSpace : fmt::format("[{}]", kWhiteSpace);
+    } else if (c == 'S' && !in_class_) {
+      out_ += fmt::format("[^{}]", kWhiteSpace);
+    } else if (c == 'u' && at_ + 4 <= in_.size()) {
+      out_ += fmt::format("\\x{{{}}}", in_.substr(at_, 4));
+      at_ += 4;
+    } else if (c == 'p' || c == 'P' || c == 'x') {
+      out_ += {'\\', c};
+      if (at_ < in_.size() && in_[at_] == '{') {
+        const size_t end = in_.find('}', at_);
+        if (end == std::string::npos) refuse_pattern(in_, "has an unfinished brace");
+        out_ += in_.substr(at_, end + 1 - at_);
+        at_ = end + 1;
+      }
+    } else if (std::string_view("dDrntf").find(c) != std::string_view::npos ||
+               !std::isalnum(static_cast<unsigned char>(c))) {
+      out_ += {'\\', c};
+    } else {
+      refuse_pattern(in_, fmt::format("has \\{}, which is not supported", c));
+    }
+  }
+
+  const std::string& in_;
+  std::string out_;
+  size_t at_ = 0;
+  bool in_class_ = false;
+};
+
+std::string pcre2_message(int code) {
+  PCRE2_UCHAR text[256];
+  pcre2_get_error_message(code, text, sizeof text);
+  return reinterpret_cast<const char*>(text);
+}
+
+}  // namespace
+
+std::string pcre2_pattern(const std::string& oniguruma_pattern) {
+  return PatternTranslator(oniguruma_pattern).translate();
+}
+
+struct WordSplitter::Code {
+  explicit Code(const std::string& pattern) {
+    const std::string translated = pcre2_pattern(pattern);
+    int error = 0;
+    PCRE2_SIZE place = 0;
+    pcre2_compile_context* context = pcre2_compile_context_create(nullptr);
+    // As in Ruby, whose syntax Oniguruma's is: ^ and $ stand at every line end, and that is LF.
+    pcre2_set_newline(context, PCRE2_NEWLINE_LF);
+    code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
+                         PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &error, &place, context);
+    pcre2_compile_context_free(context);
+    if (code == nullptr) refuse_pattern(pattern, "is wrong: " + pcre2_message(error));
+    pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where there is no JIT, the interpreter serves
+  }
+  ~Code() { pcre2_code_free(code); }
+  Code(const Code&) = delete;
+  Code& operator=(const Code&) = delete;
+
+  pcre2_code* code = nullptr;
+};
+
+WordSplitter::WordSplitter(const std::string& pattern, bool drop_gaps)
+    : code_(std::make_unique<Code>(pattern)), drop_gaps_(drop_gaps) {}
+WordSplitter::~WordSplitter() = default;
+WordSplitter::WordSplitter(WordSplitter&&) noexcept = default;
+WordSplitter& WordSplitter::operator=(WordSplitter&&) noexcept = default;
+
+struct WordSplitter::Matcher::State {
+  State()
+      : data(pcre2_match_data_create(1, nullptr)),
+        context(pcre2_match_context_create(nullptr)),
+        stack(pcre2_jit_stack_create(32 << 10, 8 << 20, nullptr)) {
+    CHECK(data != nullptr && context != nullptr);
+    if (stack != nullptr) pcre2_jit_stack_assign(context, nullptr, stack);
+  }
+  ~State() {
+    pcre2_jit_stack_free(stack);
+    pcre2_match_context_free(context);
+    pcre2_match_data_free(data);
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  pcre2_match_data* data;
+  pcre2_match_context* context;
+  pcre2_jit_stack* stack;
+};
+
+WordSplitter::Matcher::Matcher() : state_(std::make_unique<State>()) {}
+WordSplitter::Matcher::~Matcher() = default;
+WordSplitter::Matcher::Matcher(Matcher&&) noexcept = default;
+WordSplitter::Matcher& WordSplitter::Matcher::operator=(Matcher&&) noexcept = default;
+
+WordSplitter::Match WordSplitter::find(std::string_view text, size_t from, Matcher& matcher) const {
+  Matcher::State& state = *matcher.state_;
+  const int count =
+      pcre2_match(code_->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
+                  PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, state.data, state.context);
+  if (count == PCRE2_ERROR_NOMATCH) return {};
+  if (count < 0) {
+    throw Error(ErrorKind::kData,
+                fmt::format("the tokenizer's expression gave up on a text of {} bytes: {}",
+                            text.size(), pcre2_message(count)),
+                "cut the text into smaller documents");
+  }
+  const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(state.data);
+  return {ends[0], ends[1]};
+}
+
+}  // namespace borealis

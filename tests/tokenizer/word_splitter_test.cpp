@@ -1,0 +1,81 @@
+#include "tokenizer/word_splitter.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "base/error.h"
+
+namespace borealis {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::vector<std::string> words(const std::string& pattern, const std::string& text,
+                               bool drop_gaps = false) {
+  const WordSplitter splitter(pattern, drop_gaps);
+  WordSplitter::Matcher matcher;
+  std::vector<std::string> out;
+  splitter.split(text, matcher, [&](std::string_view word) { out.emplace_back(word); });
+  return out;
+}
+
+TEST(WordSplitter, SplitsAsGpt2Does) {
+  EXPECT_THAT(words(kGpt2WordPattern, "I'm  fine, thanks\n\n 42x\u00e9"),
+              ElementsAre("I", "'m", " ", " fine", ",", " thanks", "\n\n", " 42", "x\u00e9"));
+  EXPECT_THAT(words(kGpt2WordPattern, ""), ElementsAre());
+}
+
+TEST(WordSplitter, KnowsUnicode) {
+  EXPECT_THAT(words(kGpt2WordPattern, "\u6771\u4eac \u0660\u00bd \u3000x"),
+              ElementsAre("\u6771\u4eac", " \u0660\u00bd", " ", "\u3000", "x"));
+  // U+180E is no white space, whatever PCRE2 says; U+0085 is.
+  EXPECT_THAT(words("\\s+", "a\u180e\u0085b"), ElementsAre("a\u180e", "\u0085", "b"));
+  EXPECT_THAT(words("[^\\s]+", "a\u180e\u0085b"), ElementsAre("a\u180e", "\u0085", "b"));
+  EXPECT_THAT(words("\\S+", "a\u180e\u0085b"), ElementsAre("a\u180e", "\u0085", "b"));
+  // Case folding: the long s and the Kelvin sign.
+  EXPECT_THAT(words("(?i:'s|k)", "'\u017f\u212a-"), ElementsAre("'\u017f", "\u212a", "-"));
+}
+
+TEST(WordSplitter, KeepsOrDropsGaps) {
+  EXPECT_THAT(words("b+", "aabbcbd"), ElementsAre("aa", "bb", "c", "b", "d"));
+  EXPECT_THAT(words("b+", "aabbcbd", true), ElementsAre("bb", "b"));
+  EXPECT_THAT(words("x*", "axxb"), ElementsAre("a", "xx", "b"));  // empty matches split nothing
+  EXPECT_THAT(words("q", "none"), ElementsAre("none"));
+}
+
+TEST(WordSplitter, ManagesLongTexts) {
+  EXPECT_EQ(words(kGpt2WordPattern, std::string(3 << 20, 'a')).size(), 1u);
+  EXPECT_EQ(words(kGpt2WordPattern, std::string(3 << 20, ' ') + "x").size(), 2u);
+  EXPECT_EQ(words("\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+", std::string(3 << 20, ' ')).size(), 1u);
+}
+
+TEST(WordSplitter, TranslatesUnicodeEscapes) {
+  EXPECT_THAT(words("[\\u0041-\\u0043]+", "xABCy"), ElementsAre("x", "ABC", "y"));
+  EXPECT_THAT(words("\\p{Lu}\\p{Ll}*", "AbCd"), ElementsAre("Ab", "Cd"));
+}
+
+TEST(WordSplitter, RefusesWhatEnginesReadDifferently) {
+  const auto refusal = [](const std::string& pattern) -> std::string {
+    try {
+      WordSplitter splitter(pattern);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  EXPECT_THAT(refusal("\\w+"), HasSubstr("has \\w, which is not supported"));
+  EXPECT_THAT(refusal("\\h"), HasSubstr("has \\h"));
+  EXPECT_THAT(refusal("[\\S]"), HasSubstr("has \\S"));
+  EXPECT_THAT(refusal("[a[bc]]"), HasSubstr("a class inside a class"));
+  EXPECT_THAT(refusal("[a-z&&[aeiou]]"), HasSubstr("intersects classes"));
+  EXPECT_THAT(refusal("a{1,3}+"), HasSubstr("repeats an interval"));
+  EXPECT_EQ(refusal("\\p{L}+"), "no error");
+  EXPECT_THAT(refusal("("), HasSubstr("is wrong"));
+  EXPECT_THAT(refusal("a\\"), HasSubstr("ends in a backslash"));
+}
+
+}  // namespace
+}  // namespace borealis
