@@ -37,6 +37,14 @@ void log_lines(const std::vector<std::string>& lines) {
 void log_configuration(const RunConfig& config, const Prediction& prediction,
                        const DataDescription& data, int threads) {
   for (const std::string& warning : config.warnings) log_warning(warning);
+  const std::filesystem::path latest =
+      std::filesystem::path(config.output.checkpoint_dir) / "latest";
+  if (config.output.save_checkpoints && std::filesystem::exists(latest)) {
+    log_warning(
+        fmt::format("{} holds a checkpoint ({}); resuming is not available yet, so this run "
+                    "starts from scratch and replaces steps of the same number",
+                    config.output.checkpoint_dir, read_text_file(latest)));
+  }
   log_lines(config.notes);
   log_info(fmt::format("kernels: {}; {} threads", cpu_isa_description(), threads));
   log_lines(batch_lines(config));
