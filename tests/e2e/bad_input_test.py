@@ -75,7 +75,7 @@ def configuration_cases(folder):
     config("infinite schedule without a floor", {"LR_DECAY_STYLE": "infinite-cosine"}, "min")
     config("memory limit", {"MEMORY_LIMIT": "lots"}, "MEMORY_LIMIT", "lots")
     config("several at once", {"TP": "2", "DTYPE": "fp8", "GRAD_ACC_STEPS": "x"}, "TP", "DTYPE", "GRAD_ACC_STEPS")
-    config("a model that does not fit", {"MEMORY_LIMIT": "20M"}, "needs", "more than the 20.0 MiB", "MEMORY_LIMIT",
+    config("a model that does not fit", {"MEMORY_LIMIT": "4M"}, "needs", "more than the 4.0 MiB", "MEMORY_LIMIT",
            "optimizer", code=MEMORY)
 
 
