@@ -1,7 +1,7 @@
 // The memory-bound kernels by the bytes that they must move, as GB/s and as a share of a triad
-// (a = b + s c, 12 bytes an element) measured in the same process. Sizes are far beyond the caches.
-//   T tokens, D hidden, F intermediate, C head dim, V vocabulary.
-#include <benchmark/benchmark.h>
+// (a = b + s c, 12 bytes an element) measured in the same process. Kernels over parameters take a
+// size far beyond the caches whatever the workload; those over tokens take the workload's, so on
+// small workloads they may exceed memory bandwidth, as they may in a training step.
 
 #include <algorithm>
 #include <chrono>
@@ -23,12 +23,12 @@
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
 #include "kernels/swiglu.h"
+#include "workload.h"
 
 namespace borealis {
 namespace {
 
-constexpr int64_t kT = 16384, kD = 1024, kF = 2816, kC = 64, kQueryHeads = 16, kHeads = 24;
-constexpr int64_t kV = 32000, kLogitRows = 512, kParameters = int64_t{1} << 24;
+constexpr int64_t kParameters = int64_t{1} << 25, kLogitRows = 512;
 constexpr float kEps = 1e-5f;
 
 // n values of N(0, 1) in pages that all threads touched.
@@ -86,76 +86,73 @@ void measure(benchmark::State& state, int64_t bytes, const auto& body) {
   state.SetLabel(cpu_isa_description());
 }
 
-void triad(benchmark::State& state) {
+void triad(benchmark::State& state, const Workload&) {
   for (auto _ : state) benchmark::DoNotOptimize(triad_bytes_per_s());
   state.counters["best_GB_per_s"] = triad_bytes_per_s() / 1e9;
 }
-BENCHMARK(triad)->Iterations(1);
 
 template <typename T>
-void rms_norm_forward_bench(benchmark::State& state) {
-  const Buffer<T> x(kT * kD), weight(kD), y(kT * kD);
-  const Buffer<float> inv_rms(kT);
-  measure(state, kT * kD * 2 * int64_t{sizeof(T)}, [&] {
-    rms_norm_forward(x.data(), weight.data(), kEps, kT, kD, y.data(), inv_rms.data());
+void rms_norm_forward_bench(benchmark::State& state, const Workload& w) {
+  const Buffer<T> x(w.rows() * w.hidden), weight(w.hidden), y(w.rows() * w.hidden);
+  const Buffer<float> inv_rms(w.rows());
+  measure(state, w.rows() * w.hidden * 2 * int64_t{sizeof(T)}, [&] {
+    rms_norm_forward(x.data(), weight.data(), kEps, w.rows(), w.hidden, y.data(), inv_rms.data());
   });
 }
-BENCHMARK(rms_norm_forward_bench<bf16>);
-BENCHMARK(rms_norm_forward_bench<float>);
 
 template <typename T>
-void add_rms_norm_forward_bench(benchmark::State& state) {
-  const Buffer<T> x(kT * kD), delta(kT * kD), weight(kD), sum(kT * kD), y(kT * kD);
-  const Buffer<float> inv_rms(kT);
-  measure(state, kT * kD * 4 * int64_t{sizeof(T)}, [&] {
-    add_rms_norm_forward(x.data(), delta.data(), weight.data(), kEps, kT, kD, sum.data(), y.data(),
-                         inv_rms.data());
+void add_rms_norm_forward_bench(benchmark::State& state, const Workload& w) {
+  const Buffer<T> x(w.rows() * w.hidden), delta(w.rows() * w.hidden), weight(w.hidden),
+      sum(w.rows() * w.hidden), y(w.rows() * w.hidden);
+  const Buffer<float> inv_rms(w.rows());
+  measure(state, w.rows() * w.hidden * 4 * int64_t{sizeof(T)}, [&] {
+    add_rms_norm_forward(x.data(), delta.data(), weight.data(), kEps, w.rows(), w.hidden,
+                         sum.data(), y.data(), inv_rms.data());
   });
 }
-BENCHMARK(add_rms_norm_forward_bench<bf16>);
 
 template <typename T>
-void rms_norm_backward_bench(benchmark::State& state) {
-  const Buffer<T> dy(kT * kD), x(kT * kD), weight(kD), dx(kT * kD), y(kT * kD);
-  const Buffer<float> inv_rms(kT), dweight(kD), scratch(rms_norm_backward_scratch_floats(kD));
-  rms_norm_forward(x.data(), weight.data(), kEps, kT, kD, y.data(), inv_rms.data());
-  measure(state, kT * kD * 4 * int64_t{sizeof(T)}, [&] {
-    rms_norm_backward(dy.data(), x.data(), weight.data(), inv_rms.data(), kT, kD, dx.data(),
-                      dweight.data(), scratch.data());
+void rms_norm_backward_bench(benchmark::State& state, const Workload& w) {
+  const Buffer<T> dy(w.rows() * w.hidden), x(w.rows() * w.hidden), weight(w.hidden),
+      dx(w.rows() * w.hidden), y(w.rows() * w.hidden);
+  const Buffer<float> inv_rms(w.rows()), dweight(w.hidden),
+      scratch(rms_norm_backward_scratch_floats(w.hidden));
+  rms_norm_forward(x.data(), weight.data(), kEps, w.rows(), w.hidden, y.data(), inv_rms.data());
+  measure(state, w.rows() * w.hidden * 4 * int64_t{sizeof(T)}, [&] {
+    rms_norm_backward(dy.data(), x.data(), weight.data(), inv_rms.data(), w.rows(), w.hidden,
+                      dx.data(), dweight.data(), scratch.data());
   });
 }
-BENCHMARK(rms_norm_backward_bench<bf16>);
-BENCHMARK(rms_norm_backward_bench<float>);
 
 template <typename T>
-void rope_forward_bench(benchmark::State& state) {
-  const Buffer<T> qkv(kT * kHeads * kC);
-  const auto table = make_rope_table(50000, nullptr, kC, kT, dtype_of<T>());
-  constexpr int64_t kTurned = kQueryHeads + (kHeads - kQueryHeads) / 2;  // queries and keys
-  measure(state, kT * kTurned * kC * 2 * int64_t{sizeof(T)} + kT * kC * 4,
-          [&] { rope_forward(qkv.data(), kT, kHeads * kC, kTurned, kC, table); });
+void rope_forward_bench(benchmark::State& state, const Workload& w) {
+  const Buffer<T> qkv(w.rows() * w.qkv_heads() * w.head_dim());
+  const auto table = make_rope_table(50000, nullptr, w.head_dim(), w.rows(), dtype_of<T>());
+  const int64_t turned = w.heads + w.kv_heads;
+  measure(state,
+          w.rows() * turned * w.head_dim() * 2 * int64_t{sizeof(T)} + w.rows() * w.head_dim() * 4,
+          [&] {
+            rope_forward(qkv.data(), w.rows(), w.qkv_heads() * w.head_dim(), turned, w.head_dim(),
+                         table);
+          });
 }
-BENCHMARK(rope_forward_bench<bf16>);
 
 template <typename T>
-void swiglu_forward_bench(benchmark::State& state) {
-  const Buffer<T> gate_up(kT * 2 * kF), out(kT * kF);
-  measure(state, kT * kF * 3 * int64_t{sizeof(T)},
-          [&] { swiglu_forward(gate_up.data(), kT, kF, out.data()); });
+void swiglu_forward_bench(benchmark::State& state, const Workload& w) {
+  const Buffer<T> gate_up(w.rows() * 2 * w.ffn), out(w.rows() * w.ffn);
+  measure(state, w.rows() * w.ffn * 3 * int64_t{sizeof(T)},
+          [&] { swiglu_forward(gate_up.data(), w.rows(), w.ffn, out.data()); });
 }
-BENCHMARK(swiglu_forward_bench<bf16>);
-BENCHMARK(swiglu_forward_bench<float>);
 
 // Runs in place, so from the second pass on its input is its own output; the work is the same.
 template <typename T>
-void swiglu_backward_bench(benchmark::State& state) {
-  const Buffer<T> gate_up(kT * 2 * kF), dout(kT * kF);
-  measure(state, kT * kF * 5 * int64_t{sizeof(T)},
-          [&] { swiglu_backward(gate_up.data(), dout.data(), kT, kF); });
+void swiglu_backward_bench(benchmark::State& state, const Workload& w) {
+  const Buffer<T> gate_up(w.rows() * 2 * w.ffn), dout(w.rows() * w.ffn);
+  measure(state, w.rows() * w.ffn * 5 * int64_t{sizeof(T)},
+          [&] { swiglu_backward(gate_up.data(), dout.data(), w.rows(), w.ffn); });
 }
-BENCHMARK(swiglu_backward_bench<bf16>);
 
-void adamw_bench(benchmark::State& state) {
+void adamw_bench(benchmark::State& state, const Workload&) {
   const Buffer<bf16> weight(kParameters);
   const Buffer<float> master(kParameters), m(kParameters), v(kParameters), gradient(kParameters);
   fill_zero(v.data(), kParameters * sizeof(float));
@@ -165,65 +162,79 @@ void adamw_bench(benchmark::State& state) {
                  step);
   });
 }
-BENCHMARK(adamw_bench);
 
-void sum_of_squares_bench(benchmark::State& state) {
+void sum_of_squares_bench(benchmark::State& state, const Workload&) {
   const Buffer<float> x(kParameters);
   measure(state, kParameters * 4,
           [&] { benchmark::DoNotOptimize(sum_of_squares(x.data(), kParameters)); });
 }
-BENCHMARK(sum_of_squares_bench);
 
-void online_softmax_bench(benchmark::State& state) {
-  const Buffer<float> logits(kLogitRows * kV);
+void online_softmax_bench(benchmark::State& state, const Workload& w) {
+  const Buffer<float> logits(kLogitRows * w.vocab);
   std::vector<float> max(kLogitRows, -std::numeric_limits<float>::infinity()), sum(kLogitRows);
-  measure(state, kLogitRows * kV * 4, [&] {
-    online_softmax_update(logits.data(), kLogitRows, kV, kV, max.data(), sum.data());
+  measure(state, kLogitRows * w.vocab * 4, [&] {
+    online_softmax_update(logits.data(), kLogitRows, w.vocab, w.vocab, max.data(), sum.data());
   });
 }
-BENCHMARK(online_softmax_bench);
 
-void cross_entropy_gradient_bench(benchmark::State& state) {
-  const Buffer<float> logits(kLogitRows * kV);
+void cross_entropy_gradient_bench(benchmark::State& state, const Workload& w) {
+  const Buffer<float> logits(kLogitRows * w.vocab);
   const std::vector<float> max(kLogitRows, 0.0f), sum(kLogitRows, 1000.0f);
   const std::vector<int32_t> targets(kLogitRows, 5);
-  measure(state, kLogitRows * kV * 8, [&] {
-    cross_entropy_gradient(logits.data(), kLogitRows, kV, kV, max.data(), sum.data(),
+  measure(state, kLogitRows * w.vocab * 8, [&] {
+    cross_entropy_gradient(logits.data(), kLogitRows, w.vocab, w.vocab, max.data(), sum.data(),
                            targets.data(), 0, 1.0f);
   });
 }
-BENCHMARK(cross_entropy_gradient_bench);
 
-void embedding_backward_bench(benchmark::State& state) {
-  const Buffer<bf16> dout(kT * kD);
-  const Buffer<float> dweight(kV * kD);
+void embedding_backward_bench(benchmark::State& state, const Workload& w) {
+  const Buffer<bf16> dout(w.rows() * w.hidden);
+  const Buffer<float> dweight(w.vocab * w.hidden);
   std::vector<int32_t> tokens;
   const RandomStream stream(3, 0);
-  for (uint64_t r = 0; r < kT; ++r) tokens.push_back(static_cast<int32_t>(stream.below(r, kV)));
-  measure(state, kT * kD * 10,
-          [&] { embedding_backward(tokens.data(), dout.data(), kT, kD, dweight.data()); });
+  for (uint64_t r = 0; r < static_cast<uint64_t>(w.rows()); ++r)
+    tokens.push_back(static_cast<int32_t>(stream.below(r, w.vocab)));
+  measure(state, w.rows() * w.hidden * 10, [&] {
+    embedding_backward(tokens.data(), dout.data(), w.rows(), w.hidden, dweight.data());
+  });
 }
-BENCHMARK(embedding_backward_bench);
 
-void add_bench(benchmark::State& state) {
+void add_bench(benchmark::State& state, const Workload&) {
   const Buffer<bf16> a(kParameters), b(kParameters);
   measure(state, kParameters * 6, [&] { add(a.data(), b.data(), b.data(), kParameters); });
 }
-BENCHMARK(add_bench);
 
-void convert_to_bf16_bench(benchmark::State& state) {
+void convert_to_bf16_bench(benchmark::State& state, const Workload&) {
   const Buffer<float> from(kParameters);
   const Buffer<bf16> to(kParameters);
   measure(state, kParameters * 6, [&] { convert(from.data(), to.data(), kParameters); });
 }
-BENCHMARK(convert_to_bf16_bench);
 
-void convert_to_f32_bench(benchmark::State& state) {
+void convert_to_f32_bench(benchmark::State& state, const Workload&) {
   const Buffer<bf16> from(kParameters);
   const Buffer<float> to(kParameters);
   measure(state, kParameters * 6, [&] { convert(from.data(), to.data(), kParameters); });
 }
-BENCHMARK(convert_to_f32_bench);
+
+[[maybe_unused]] const bool kRegistered[] = {
+    register_for_all_workloads("triad", triad),
+    register_for_all_workloads("rms_norm_forward", rms_norm_forward_bench<bf16>),
+    register_for_all_workloads("rms_norm_forward_f32", rms_norm_forward_bench<float>),
+    register_for_all_workloads("add_rms_norm_forward", add_rms_norm_forward_bench<bf16>),
+    register_for_all_workloads("rms_norm_backward", rms_norm_backward_bench<bf16>),
+    register_for_all_workloads("rms_norm_backward_f32", rms_norm_backward_bench<float>),
+    register_for_all_workloads("rope_forward", rope_forward_bench<bf16>),
+    register_for_all_workloads("swiglu_forward", swiglu_forward_bench<bf16>),
+    register_for_all_workloads("swiglu_forward_f32", swiglu_forward_bench<float>),
+    register_for_all_workloads("swiglu_backward", swiglu_backward_bench<bf16>),
+    register_for_all_workloads("adamw", adamw_bench),
+    register_for_all_workloads("sum_of_squares", sum_of_squares_bench),
+    register_for_all_workloads("online_softmax", online_softmax_bench),
+    register_for_all_workloads("cross_entropy_gradient", cross_entropy_gradient_bench),
+    register_for_all_workloads("embedding_backward", embedding_backward_bench),
+    register_for_all_workloads("add", add_bench),
+    register_for_all_workloads("convert_to_bf16", convert_to_bf16_bench),
+    register_for_all_workloads("convert_to_f32", convert_to_f32_bench)};
 
 }  // namespace
 }  // namespace borealis

@@ -2,8 +2,9 @@
 // 2022; backward in the form of Dao, "FlashAttention-2", 2023).
 //   B sequences of T tokens, H query heads, K key/value heads, C head dim; query head h reads
 //   key/value head h / (H/K). qkv [B*T, (H + 2K) * C]: query heads, key heads, value heads.
-// Arithmetic is f32 throughout; T_ in {float, bf16} is only how tensors are stored.
-// Tasks are independent of each other, so results do not depend on the number of threads.
+// T_ in {float, bf16} is how tensors are stored. Arithmetic is f32; with bf16 tensors on a CPU with
+// AVX512-BF16, products are of bf16 operands (probabilities and score gradients are rounded) with
+// f32 sums. Results do not depend on the number of threads.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,9 @@ struct AttentionShape {
 };
 
 // Floats of scratch for forward and for backward with that many OpenMP threads.
+template <typename T_>
 int64_t attention_forward_scratch_floats(const AttentionShape& shape, int threads);
+template <typename T_>
 int64_t attention_backward_scratch_floats(const AttentionShape& shape, int threads);
 
 // out [B*T, H*C] = softmax(Q K^T / sqrt(C), causal) V; lse [B, H, T] = log2 of the softmax's

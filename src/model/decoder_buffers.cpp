@@ -37,8 +37,11 @@ LinearShape DecoderShape::down() const {
 }
 
 int64_t DecoderShape::scratch_floats() const {
-  return std::max({attention_forward_scratch_floats(attention(), threads),
-                   attention_backward_scratch_floats(attention(), threads),
+  const auto attention_floats = [this]<typename T>(T) {
+    return std::max(attention_forward_scratch_floats<T>(attention(), threads),
+                    attention_backward_scratch_floats<T>(attention(), threads));
+  };
+  return std::max({mode == ProductMode::kF32 ? attention_floats(float()) : attention_floats(bf16()),
                    head_scratch_floats(mode, head()), linear_scratch_floats(mode, qkv()),
                    linear_scratch_floats(mode, attention_output()),
                    linear_scratch_floats(mode, gate_up()), linear_scratch_floats(mode, down())});

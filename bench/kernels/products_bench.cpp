@@ -1,0 +1,136 @@
+// The kernels that make up a step's arithmetic: each as GFLOP/s and as a share of the GEMM rate,
+// which is the best that oneDNN reaches on the workload's own products in the same process.
+#include <omp.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/random.h"
+#include "kernels/attention.h"
+#include "kernels/gemm_rate.h"
+#include "kernels/head_loss.h"
+#include "kernels/linear.h"
+#include "workload.h"
+
+namespace borealis {
+namespace {
+
+std::vector<bf16> values(int64_t size, uint64_t stream) {
+  const RandomStream random(1, stream);
+  std::vector<bf16> result(static_cast<size_t>(size));
+  for (size_t i = 0; i < result.size(); ++i) {
+    result[i] = bf16(static_cast<float>(random.uniform(i % 4096) - 0.5));
+  }
+  return result;
+}
+
+// Best over all products, forward and backward.
+double gemm_rate(const Workload& w) {
+  const LinearShape shapes[] = {w.qkv(), w.gate_up(), w.down(), {w.rows(), w.vocab, w.hidden}};
+  return measure_gemm_rate(product_mode(DType::kBF16), shapes, 0.4).flops_per_s;
+}
+
+void report(benchmark::State& state, double flops, double rate) {
+  state.counters["GFLOP/s"] =
+      benchmark::Counter(flops * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["of_gemm"] =
+      benchmark::Counter(flops / rate, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+// Causal FLOPs only: two products over half of the square forward, five backward.
+double attention_flops(const AttentionShape& s, int products) {
+  return 2.0 * products * static_cast<double>(s.batch_size * s.num_heads * s.head_dim) *
+         static_cast<double>(s.seq_length) * static_cast<double>(s.seq_length + 1) / 2;
+}
+
+void attention(benchmark::State& state, const Workload& w, bool backward) {
+  const AttentionShape s = w.attention();
+  const int threads = omp_get_max_threads();
+  const auto qkv = values(w.rows() * s.row_stride(), 1), dout = values(w.rows() * w.hidden, 2);
+  std::vector<bf16> out(dout.size()), dqkv(qkv.size());
+  std::vector<float> lse(static_cast<size_t>(w.rows() * w.heads));
+  std::vector<float> scratch(
+      static_cast<size_t>(std::max(attention_forward_scratch_floats<bf16>(s, threads),
+                                   attention_backward_scratch_floats<bf16>(s, threads))));
+  const double rate = gemm_rate(w);
+  attention_forward(s, qkv.data(), out.data(), lse.data(), scratch.data(), threads);
+  for ([[maybe_unused]] auto _ : state) {
+    if (backward) {
+      attention_backward(s, qkv.data(), out.data(), dout.data(), lse.data(), dqkv.data(),
+                         scratch.data(), threads);
+    } else {
+      attention_forward(s, qkv.data(), out.data(), lse.data(), scratch.data(), threads);
+    }
+  }
+  report(state, attention_flops(s, backward ? 5 : 2), rate);
+}
+
+enum class Product { kForward, kBackwardData, kBackwardWeight };
+
+void linear(benchmark::State& state, const Workload& w, Product product) {
+  const LinearShape s = w.gate_up();
+  const ProductMode mode = product_mode(DType::kBF16);
+  const auto x = values(s.rows * s.in_features, 1),
+             weight = values(s.out_features * s.in_features, 2);
+  auto y = values(s.rows * s.out_features, 3);
+  std::vector<bf16> dx(x.size());
+  std::vector<float> dweight(weight.size());
+  std::vector<float> scratch(static_cast<size_t>(linear_scratch_floats(mode, s)));
+  LinearEngine engine(mode, scratch.data());
+  const double rate = gemm_rate(w);
+  for ([[maybe_unused]] auto _ : state) {
+    if (product == Product::kForward) engine.forward(x.data(), weight.data(), y.data(), s);
+    if (product == Product::kBackwardData)
+      engine.backward_data(y.data(), weight.data(), dx.data(), s);
+    if (product == Product::kBackwardWeight) {
+      engine.backward_weight(y.data(), x.data(), dweight.data(), s);
+    }
+  }
+  report(state,
+         2.0 * static_cast<double>(s.rows) * static_cast<double>(s.out_features * s.in_features),
+         rate);
+}
+
+void head_loss(benchmark::State& state, const Workload& w) {
+  const HeadShape s = w.head();
+  const ProductMode mode = product_mode(DType::kBF16);
+  const auto x = values(s.rows * s.hidden_size, 1),
+             weight = values(s.vocab_size * s.hidden_size, 2);
+  std::vector<int32_t> targets(static_cast<size_t>(s.rows), 7);
+  std::vector<bf16> dx(x.size());
+  std::vector<float> dweight(weight.size()),
+      scratch(static_cast<size_t>(head_scratch_floats(mode, s)));
+  LinearEngine engine(mode, nullptr);
+  const double rate = gemm_rate(w);
+  for ([[maybe_unused]] auto _ : state) {
+    head_loss_forward_backward(engine, s, {x.data(), weight.data(), targets.data()}, 1e-3f,
+                               dx.data(), dweight.data(), scratch.data());
+  }
+  report(state,
+         6.0 * static_cast<double>(s.rows) * static_cast<double>(s.vocab_size * s.hidden_size),
+         rate);
+}
+
+[[maybe_unused]] const bool kRegistered[] = {
+    register_for_all_workloads(
+        "attention_forward",
+        [](benchmark::State& state, const Workload& w) { attention(state, w, false); }),
+    register_for_all_workloads(
+        "attention_backward",
+        [](benchmark::State& state, const Workload& w) { attention(state, w, true); }),
+    register_for_all_workloads(
+        "gate_up_forward",
+        [](benchmark::State& state, const Workload& w) { linear(state, w, Product::kForward); }),
+    register_for_all_workloads("gate_up_backward_data",
+                               [](benchmark::State& state, const Workload& w) {
+                                 linear(state, w, Product::kBackwardData);
+                               }),
+    register_for_all_workloads("gate_up_backward_weight",
+                               [](benchmark::State& state, const Workload& w) {
+                                 linear(state, w, Product::kBackwardWeight);
+                               }),
+    register_for_all_workloads("head_loss", head_loss)};
+
+}  // namespace
+}  // namespace borealis

@@ -1,0 +1,76 @@
+// What the attention driver (attention.cpp) runs on its threads: one block of queries of one head
+// forward, one whole head backward. Two implementations: f32 arithmetic on any CPU
+// (attention_f32.cpp, Highway) and bf16 dot products (attention_bf16.cpp, AVX512-BF16).
+//   B, T, H, K, C, G = H/K as in kernels/attention.h; group = one key/value head of one sequence.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "base/dtype.h"
+#include "kernels/attention.h"
+
+namespace borealis {
+
+template <typename T>
+struct AttentionForwardJob {
+  AttentionShape shape;
+  const T* qkv;
+  T* out;
+  float* lse;
+};
+
+template <typename T>
+struct AttentionBackwardJob {
+  AttentionShape shape;
+  const T* qkv;
+  const T* out;
+  const T* dout;
+  const float* lse;
+  T* dqkv;
+};
+
+// dK and dV of a group are sums over its query heads, which run as tasks of their own. For every
+// block of keys the heads take turns in their order, so the sums have the same bits for any number
+// of threads. Tasks are started in order, so whoever waits waits for a task that runs.
+struct KeyGradientTurns {
+  int64_t head_in_group = 0;
+  int64_t group_size = 1;
+  float* sums = nullptr;        // [2][T][sum_width]: dK, dV; unused if the group is one head
+  int32_t* progress = nullptr;  // blocks done by each head of the group's slot
+  static constexpr int64_t kStride = 16;  // int32 between counters: a cache line each
+  int32_t done_before = 0;                // what the counters show when this group begins
+
+  bool first() const { return head_in_group == 0; }
+  bool last() const { return head_in_group == group_size - 1; }
+  // Returns when this head may add its part of the given key block.
+  void begin(int64_t block) const;
+  void end(int64_t block) const;
+};
+
+template <typename T>
+struct AttentionTasks {
+  int64_t query_block;  // queries of a forward task, and keys that `pack` packs at a time
+  int64_t key_block;    // keys between two turns in backward
+  // Floats: packed keys and values of one group; scratch of one forward and one backward task.
+  int64_t (*packed_floats)(const AttentionShape&);
+  int64_t (*forward_floats)(const AttentionShape&);
+  int64_t (*backward_floats)(const AttentionShape&);
+  void (*pack)(const AttentionForwardJob<T>&, int64_t b, int64_t kv_head, int64_t block,
+               float* packed);
+  void (*forward)(const AttentionForwardJob<T>&, int64_t b, int64_t head, int64_t block,
+                  const float* packed, float* scratch);
+  void (*backward)(const AttentionBackwardJob<T>&, int64_t b, int64_t head,
+                   const KeyGradientTurns& turns, float* scratch);
+};
+
+// Columns of KeyGradientTurns::sums: C rounded up to whole vectors.
+inline int64_t key_gradient_width(int64_t head_dim) { return (head_dim + 31) / 32 * 32; }
+
+template <typename T>
+const AttentionTasks<T>& f32_attention_tasks();
+// Only where bf16_attention_supported().
+const AttentionTasks<bf16>& bf16_attention_tasks();
+bool bf16_attention_supported();
+
+}  // namespace borealis
