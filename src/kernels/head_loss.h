@@ -16,8 +16,9 @@ struct HeadShape {
   int64_t vocab_size = 0;   // V
 };
 
-// Tokens whose logits are held at a time: 1024, fewer where the vocabulary is large.
-int64_t head_token_chunk(const HeadShape& shape);
+// Tokens whose logits (in native bf16, their exponentials) are held at a time: 1024, fewer where
+// the vocabulary is large.
+int64_t head_token_chunk(ProductMode mode, const HeadShape& shape);
 // Floats of scratch: the logits of a chunk, its gradient, and what the product mode needs.
 int64_t head_scratch_floats(ProductMode mode, const HeadShape& shape);
 

@@ -83,6 +83,47 @@ TEST(CrossEntropy, AgreesWithTwinForAnyBlocks) {
   });
 }
 
+// Two roundings to bf16 of 2^-8 each, except for the target's element, which has one.
+TEST(CrossEntropy, KeptExponentialsGiveTheSameGradientInBf16) {
+  for_each_target([] {
+    for (const int64_t cols : {1, 7, 100, 517}) {
+      constexpr int64_t kRows = 9;
+      auto logits = random_values<float>(kRows * cols, 1, 8.0);
+      const auto targets = spread_targets(kRows, cols);
+      // Nearly certain of its target: p - 1 is tiny, and must be right nevertheless.
+      logits[static_cast<size_t>(targets[0])] = 45.0f;
+      std::vector<double> loss(targets.size()), gradient(logits.size());
+      reference::cross_entropy(to_double(logits).data(), targets.data(), kRows, cols, 0.25,
+                               loss.data(), gradient.data());
+      for (const int64_t block : {cols, int64_t{33}, int64_t{8}}) {
+        const int64_t blocks = (cols + block - 1) / block;
+        std::vector<float> max(kRows, kLowest), sum(kRows), target_logit(kRows);
+        std::vector<float> block_max(static_cast<size_t>(kRows * blocks));
+        std::vector<bf16> p(logits.size());
+        for (int64_t first = 0; first < cols; first += block) {
+          const int64_t width = std::min(block, cols - first);
+          const float* part = logits.data() + first;
+          online_softmax_update_keeping(part, kRows, width, cols, p.data() + first, cols,
+                                        max.data(), sum.data(),
+                                        block_max.data() + first / block * kRows);
+          gather_target_logits(part, kRows, width, cols, targets.data(), first,
+                               target_logit.data());
+        }
+        for (int64_t first = 0; first < cols; first += block) {
+          cross_entropy_gradient_from_kept(p.data() + first, kRows, std::min(block, cols - first),
+                                           cols, block_max.data() + first / block * kRows,
+                                           max.data(), sum.data(), target_logit.data(),
+                                           targets.data(), first, 0.25f);
+        }
+        expect_close(p, gradient, 0x1p-7, 1e-7);
+        for (int64_t r = 0; r < kRows; ++r) {
+          EXPECT_NEAR(max[r] + std::log(sum[r]) - target_logit[r], loss[r], 1e-6 * loss[r] + 5e-6);
+        }
+      }
+    }
+  });
+}
+
 TEST(CrossEntropy, GradientAgreesWithFiniteDifferences) {
   for_each_target([] {
     const auto logits = random_values<float>(3 * 11, 1, 2.0);

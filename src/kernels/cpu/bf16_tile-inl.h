@@ -220,7 +220,7 @@ inline void pack_interleaved(const bf16* src, int64_t src_ld, int64_t rows, int6
 }
 
 // 2^x, x clamped to -126 from below: relative error 2.6e-6, a minimax polynomial of degree 4 on
-// [0, 1). The results are rounded to bf16's 2^-9 before they are multiplied.
+// [0, 1). The results are rounded to bf16's 2^-8 before they are multiplied.
 inline __m512 exp2_bf16(__m512 x) {
   x = _mm512_max_ps(x, _mm512_set1_ps(-126.0f));
   const __m512 f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);

@@ -39,6 +39,27 @@ float logits_row_exp_sum(const float* logits, int64_t cols, float max) {
   });
 }
 
+// p = exp(logits - max), rounded; returns the sum before rounding.
+float logits_row_exp_keep(const float* logits, int64_t cols, float max, bf16* p) {
+  const F32 d;
+  const float lowest = -std::numeric_limits<float>::infinity();
+  const auto shift = hn::Set(d, max);
+  return sum_columns(d, cols, [&](int64_t i, auto width, F32Vec sum) HWY_ATTR {
+    const auto logit = fill_padding(d, load(d, logits + i, width), width, lowest);
+    const auto e = exp_f32(d, hn::Sub(logit, shift));
+    store(d, e, p + i, width);
+    return hn::Add(sum, e);
+  });
+}
+
+void probabilities_row_scale(bf16* p, int64_t cols, float factor) {
+  const F32 d;
+  const auto scale = hn::Set(d, factor);
+  for_columns(d, cols, [&](int64_t i, auto width) HWY_ATTR {
+    store(d, hn::Mul(load(d, p + i, width), scale), p + i, width);
+  });
+}
+
 // logits -> exp(logits - max) * factor
 void logits_row_softmax(float* logits, int64_t cols, float max, float factor) {
   const F32 d;
@@ -60,6 +81,8 @@ namespace {
 HWY_EXPORT(logits_row_max);
 HWY_EXPORT(logits_row_exp_sum);
 HWY_EXPORT(logits_row_softmax);
+HWY_EXPORT(logits_row_exp_keep);
+HWY_EXPORT(probabilities_row_scale);
 
 // Where the target's column is in a block of cols columns, or -1.
 int64_t column_of(int32_t target, int64_t first_column, int64_t cols) {
@@ -67,21 +90,56 @@ int64_t column_of(int32_t target, int64_t first_column, int64_t cols) {
   return target >= 0 && column >= 0 && column < cols ? column : -1;
 }
 
+// One row's step: sum_of(block, shift) is the sum of exp(logit - shift).
+template <class SumOf>
+void online_softmax_row(const float* block, int64_t cols, float& row_max, float& row_sum,
+                        const SumOf& sum_of) {
+  const float lowest = -std::numeric_limits<float>::infinity();
+  const float max = std::max(row_max, HWY_DYNAMIC_DISPATCH(logits_row_max)(block, cols));
+  // A NaN is lost in a maximum but not in the sum; all -inf leaves (or gives, from NaN) a zero max.
+  const float shift = max == lowest ? 0.0f : max;
+  row_sum = row_sum * std::exp(row_max - shift) + sum_of(block, shift);
+  row_max = max;
+}
+
 }  // namespace
 
 void online_softmax_update(const float* logits, int64_t rows, int64_t cols, int64_t ld,
                            float* row_max, float* row_sum) {
-  const auto max_kernel = HWY_DYNAMIC_DISPATCH(logits_row_max);
   const auto sum_kernel = HWY_DYNAMIC_DISPATCH(logits_row_exp_sum);
-  const float lowest = -std::numeric_limits<float>::infinity();
   for_each_row(rows, cols, [&](int64_t row) {
-    const float* block = logits + row * ld;
-    const float max = std::max(row_max[row], max_kernel(block, cols));
-    // A NaN is lost in a maximum but not in the sum; all -inf leaves (or gives, from NaN) a zero
-    // max.
-    const float shift = max == lowest ? 0.0f : max;
-    row_sum[row] = row_sum[row] * std::exp(row_max[row] - shift) + sum_kernel(block, cols, shift);
-    row_max[row] = max;
+    online_softmax_row(
+        logits + row * ld, cols, row_max[row], row_sum[row],
+        [&](const float* block, float shift) { return sum_kernel(block, cols, shift); });
+  });
+}
+
+void online_softmax_update_keeping(const float* logits, int64_t rows, int64_t cols, int64_t ld,
+                                   bf16* p, int64_t ldp, float* row_max, float* row_sum,
+                                   float* block_max) {
+  const auto keep_kernel = HWY_DYNAMIC_DISPATCH(logits_row_exp_keep);
+  for_each_row(rows, cols, [&](int64_t row) {
+    online_softmax_row(logits + row * ld, cols, row_max[row], row_sum[row],
+                       [&](const float* block, float shift) {
+                         return keep_kernel(block, cols, shift, p + row * ldp);
+                       });
+    block_max[row] = row_max[row];
+  });
+}
+
+void cross_entropy_gradient_from_kept(bf16* p, int64_t rows, int64_t cols, int64_t ldp,
+                                      const float* block_max, const float* row_max,
+                                      const float* row_sum, const float* target_logit,
+                                      const int32_t* targets, int64_t first_column, float scale) {
+  const auto scale_kernel = HWY_DYNAMIC_DISPATCH(probabilities_row_scale);
+  for_each_row(rows, cols, [&](int64_t row) {
+    const float factor = std::exp(block_max[row] - row_max[row]) / row_sum[row];
+    scale_kernel(p + row * ldp, cols, factor * scale);
+    const int64_t column = column_of(targets[row], first_column, cols);
+    if (column >= 0) {
+      const float probability = std::exp(target_logit[row] - row_max[row]) / row_sum[row];
+      p[row * ldp + column] = bf16((probability - 1.0f) * scale);
+    }
   });
 }
 

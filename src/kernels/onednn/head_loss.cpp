@@ -11,9 +11,12 @@ namespace borealis {
 namespace {
 
 constexpr int64_t kTokenChunk = 1024;
-constexpr int64_t kLogitsFloats = int64_t{64} << 20;     // 256 MiB of logits at most, about
+// About 256 MiB of f32 logits at most, or 512 MiB of bf16 exponentials. On native bf16 the products
+// are so fast that dW's traffic shows: with V = 256000, chunks of 262 tokens reach 76 % of the GEMM
+// rate, chunks of 1024 89 %.
+constexpr int64_t kKeptLogits = int64_t{64} << 20, kKeptExponentials = int64_t{256} << 20;
 constexpr int64_t kWideWeightFloats = int64_t{4} << 20;  // a widened block stays in cache
-constexpr int64_t kNativeVocabBlock = 8000;              // measured best with native bf16
+constexpr int64_t kNativeVocabBlock = 1024;  // its f32 logits stay in the last-level cache
 
 int64_t vocab_block(ProductMode mode, const HeadShape& shape) {
   const int64_t block = mode == ProductMode::kBF16WidenedToF32
@@ -26,20 +29,22 @@ int64_t vocab_block(ProductMode mode, const HeadShape& shape) {
 struct Workspace {
   int64_t chunk, block;
   int64_t offset = 0;
-  int64_t logits, row_max, row_sum, target_logit, wide_x, wide_weight, dx, gradient_block;
+  int64_t logits, row_max, row_sum, target_logit, wide_x, wide_weight, dx, kept, block_max;
 
   Workspace(ProductMode mode, const HeadShape& shape)
-      : chunk(head_token_chunk(shape)), block(vocab_block(mode, shape)) {
+      : chunk(head_token_chunk(mode, shape)), block(vocab_block(mode, shape)) {
     const bool widen = mode == ProductMode::kBF16WidenedToF32;
     const bool native = mode == ProductMode::kBF16Native;
-    logits = take(chunk * shape.vocab_size);
+    // Native bf16 needs the f32 logits of one block only.
+    logits = take(chunk * (native ? block : shape.vocab_size));
     row_max = take(chunk);
     row_sum = take(chunk);
     target_logit = take(chunk);
     wide_x = take(widen ? chunk * shape.hidden_size : 0);
     wide_weight = take(widen ? block * shape.hidden_size : 0);
     dx = take(mode == ProductMode::kF32 ? 0 : chunk * shape.hidden_size);
-    gradient_block = take(native ? (chunk * block + 1) / 2 : 0);  // bf16
+    kept = take(native ? (chunk * shape.vocab_size + 1) / 2 : 0);  // bf16
+    block_max = take(native ? chunk * ((shape.vocab_size + block - 1) / block) : 0);
   }
   int64_t take(int64_t floats) {
     const int64_t at = offset;
@@ -55,8 +60,9 @@ class ChunkedHead {
               float* scratch)
       : engine_(engine), shape_(shape), in_(in), scratch_(scratch), space_(engine.mode(), shape) {}
 
-  // Fills logits and the softmax statistics of rows [row, row + rows); returns their summed loss.
-  double forward(int64_t row, int64_t rows) {
+  // Fills logits (or, for a backward pass in native bf16, what is kept of them) and the softmax
+  // statistics of rows [row, row + rows); returns their summed loss.
+  double forward(int64_t row, int64_t rows, bool backward_follows) {
     float* row_max = at(space_.row_max);
     float* row_sum = at(space_.row_sum);
     float* target_logit = at(space_.target_logit);
@@ -65,11 +71,16 @@ class ChunkedHead {
     widen_x(row, rows);
     for (int64_t first = 0; first < shape_.vocab_size; first += space_.block) {
       const int64_t cols = std::min(space_.block, shape_.vocab_size - first);
-      float* logits = at(space_.logits) + first;
-      multiply_logits(row, rows, first, cols, logits);
-      online_softmax_update(logits, rows, cols, shape_.vocab_size, row_max, row_sum);
-      gather_target_logits(logits, rows, cols, shape_.vocab_size, in_.targets + row, first,
-                           target_logit);
+      float* logits = at(space_.logits) + (native() ? 0 : first);
+      const int64_t ld = native() ? space_.block : shape_.vocab_size;
+      multiply_logits(row, rows, first, cols, logits, ld);
+      if (native() && backward_follows) {
+        online_softmax_update_keeping(logits, rows, cols, ld, kept(first), shape_.vocab_size,
+                                      row_max, row_sum, block_max(first));
+      } else {
+        online_softmax_update(logits, rows, cols, ld, row_max, row_sum);
+      }
+      gather_target_logits(logits, rows, cols, ld, in_.targets + row, first, target_logit);
     }
     double loss = 0;
     for (int64_t r = 0; r < rows; ++r) {
@@ -85,22 +96,29 @@ class ChunkedHead {
     float* wide_dx = wide_gradient(dx + row * D);
     for (int64_t first = 0; first < shape_.vocab_size; first += space_.block) {
       const int64_t cols = std::min(space_.block, shape_.vocab_size - first);
-      float* gradient = at(space_.logits) + first;
-      cross_entropy_gradient(gradient, rows, cols, shape_.vocab_size, at(space_.row_max),
-                             at(space_.row_sum), in_.targets + row, first, scale);
-      multiply_gradients(row, rows, first, cols, gradient, wide_dx, dweight + first * D);
+      const int32_t* targets = in_.targets + row;
+      if (native()) {
+        cross_entropy_gradient_from_kept(kept(first), rows, cols, shape_.vocab_size,
+                                         block_max(first), at(space_.row_max), at(space_.row_sum),
+                                         at(space_.target_logit), targets, first, scale);
+      } else {
+        cross_entropy_gradient(at(space_.logits) + first, rows, cols, shape_.vocab_size,
+                               at(space_.row_max), at(space_.row_sum), targets, first, scale);
+      }
+      multiply_gradients(row, rows, first, cols, wide_dx, dweight + first * D);
     }
     if constexpr (std::is_same_v<T, bf16>) convert(wide_dx, dx + row * D, rows * D);
   }
 
-  void multiply_logits(int64_t row, int64_t rows, int64_t first, int64_t cols, float* logits) {
-    const int64_t D = shape_.hidden_size, V = shape_.vocab_size;
+  void multiply_logits(int64_t row, int64_t rows, int64_t first, int64_t cols, float* logits,
+                       int64_t ld) {
+    const int64_t D = shape_.hidden_size;
     const T* weight = in_.weight + first * D;
     if (widened()) {
       engine_.product(rows, cols, D, at(space_.wide_x), D, kNo, widen_weight(weight, cols), D, kYes,
-                      logits, V, false);
+                      logits, ld, false);
     } else {
-      engine_.product(rows, cols, D, in_.x + row * D, D, kNo, weight, D, kYes, logits, V, false);
+      engine_.product(rows, cols, D, in_.x + row * D, D, kNo, weight, D, kYes, logits, ld, false);
     }
   }
 
@@ -117,6 +135,11 @@ class ChunkedHead {
   static constexpr auto kYes = LinearEngine::Transpose::kYes;
 
   bool widened() const { return engine_.mode() == ProductMode::kBF16WidenedToF32; }
+  bool native() const { return engine_.mode() == ProductMode::kBF16Native; }
+  bf16* kept(int64_t first) const { return reinterpret_cast<bf16*>(at(space_.kept)) + first; }
+  float* block_max(int64_t first) const {
+    return at(space_.block_max) + first / space_.block * space_.chunk;
+  }
   float* at(int64_t offset) const { return scratch_ + offset; }
 
   const float* widen_weight(const T* weight, int64_t cols) {
@@ -132,11 +155,12 @@ class ChunkedHead {
     return at(space_.dx);
   }
 
-  void multiply_gradients(int64_t row, int64_t rows, int64_t first, int64_t cols,
-                          const float* gradient, float* dx, float* dweight) {
+  void multiply_gradients(int64_t row, int64_t rows, int64_t first, int64_t cols, float* dx,
+                          float* dweight) {
     const int64_t D = shape_.hidden_size, V = shape_.vocab_size;
     const T* x = in_.x + row * D;
     const T* weight = in_.weight + first * D;
+    const float* gradient = at(space_.logits) + first;  // not in native bf16
     const bool add = first > 0;
     if constexpr (std::is_same_v<T, float>) {
       engine_.product(rows, D, cols, gradient, V, kNo, weight, D, kNo, dx, D, add);
@@ -147,10 +171,8 @@ class ChunkedHead {
       engine_.product(cols, D, rows, gradient, V, kYes, at(space_.wide_x), D, kNo, dweight, D,
                       true);
     } else {
-      auto* narrow = reinterpret_cast<bf16*>(at(space_.gradient_block));
-      convert_rows(gradient, V, narrow, cols, rows, cols);
-      engine_.product(rows, D, cols, narrow, cols, kNo, weight, D, kNo, dx, D, add);
-      engine_.product(cols, D, rows, narrow, cols, kYes, x, D, kNo, dweight, D, true);
+      engine_.product(rows, D, cols, kept(first), V, kNo, weight, D, kNo, dx, D, add);
+      engine_.product(cols, D, rows, kept(first), V, kYes, x, D, kNo, dweight, D, true);
     }
   }
 
@@ -163,8 +185,9 @@ class ChunkedHead {
 
 }  // namespace
 
-int64_t head_token_chunk(const HeadShape& shape) {
-  const int64_t fitting = std::max<int64_t>(kLogitsFloats / shape.vocab_size / 64 * 64, 128);
+int64_t head_token_chunk(ProductMode mode, const HeadShape& shape) {
+  const int64_t kept = mode == ProductMode::kBF16Native ? kKeptExponentials : kKeptLogits;
+  const int64_t fitting = std::max<int64_t>(kept / shape.vocab_size / 64 * 64, 128);
   return std::min({shape.rows, kTokenChunk, fitting});
 }
 
@@ -176,10 +199,10 @@ template <typename T>
 double head_loss_forward(LinearEngine& engine, const HeadShape& shape, const HeadOperands<T>& in,
                          float* scratch) {
   ChunkedHead<T> head(engine, shape, in, scratch);
-  const int64_t chunk = head_token_chunk(shape);
+  const int64_t chunk = head_token_chunk(engine.mode(), shape);
   double loss = 0;
   for (int64_t row = 0; row < shape.rows; row += chunk) {
-    loss += head.forward(row, std::min(chunk, shape.rows - row));
+    loss += head.forward(row, std::min(chunk, shape.rows - row), false);
   }
   return loss;
 }
@@ -189,11 +212,11 @@ double head_loss_forward_backward(LinearEngine& engine, const HeadShape& shape,
                                   const HeadOperands<T>& in, float scale, T* dx, float* dweight,
                                   float* scratch) {
   ChunkedHead<T> head(engine, shape, in, scratch);
-  const int64_t chunk = head_token_chunk(shape);
+  const int64_t chunk = head_token_chunk(engine.mode(), shape);
   double loss = 0;
   for (int64_t row = 0; row < shape.rows; row += chunk) {
     const int64_t rows = std::min(chunk, shape.rows - row);
-    loss += head.forward(row, rows);
+    loss += head.forward(row, rows, true);
     head.backward(row, rows, scale, dx, dweight);
   }
   return loss;
@@ -204,13 +227,14 @@ void head_logits(LinearEngine& engine, const HeadShape& shape, const T* x, const
                  float* logits, float* scratch) {
   ChunkedHead<T> head(engine, shape, {x, weight, nullptr}, scratch);
   const Workspace space(engine.mode(), shape);
-  const int64_t chunk = head_token_chunk(shape);
+  const int64_t chunk = head_token_chunk(engine.mode(), shape);
   for (int64_t row = 0; row < shape.rows; row += chunk) {
     const int64_t rows = std::min(chunk, shape.rows - row);
     head.widen_x(row, rows);
     for (int64_t first = 0; first < shape.vocab_size; first += space.block) {
       const int64_t cols = std::min(space.block, shape.vocab_size - first);
-      head.multiply_logits(row, rows, first, cols, logits + row * shape.vocab_size + first);
+      head.multiply_logits(row, rows, first, cols, logits + row * shape.vocab_size + first,
+                           shape.vocab_size);
     }
   }
 }

@@ -23,6 +23,16 @@ int64_t out_block(const LinearShape& shape) {
   return std::min(shape.out_features, fitting);
 }
 
+// oneDNN 2.6 multiplies dense matrices by its "brgemm" and others by "gemm:jit". The latter is
+// faster on large products: on Zen 4, 3 to 10 % forward, 5 to 8 % for dX, 8 to 15 % for dW; slower
+// on small ones. Half of a matrix's columns are not dense.
+constexpr double kSplitFromMultiplications = 4e9;
+
+bool better_in_halves(int64_t m, int64_t n, int64_t k) {
+  return n % 32 == 0 && static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) >=
+                            kSplitFromMultiplications;
+}
+
 template <typename T>
 dnnl::memory::data_type onednn_type() {
   return dtype_of<T>() == DType::kF32 ? dnnl::memory::data_type::f32
@@ -103,6 +113,13 @@ template <typename TIn, typename TOut>
 void LinearEngine::product(int64_t m, int64_t n, int64_t k, const TIn* a, int64_t lda, Transpose ta,
                            const TIn* b, int64_t ldb, Transpose tb, TOut* c, int64_t ldc,
                            bool accumulate) {
+  if (mode_ != ProductMode::kBF16WidenedToF32 && ldc == n && better_in_halves(m, n, k)) {
+    const int64_t half = n / 2;
+    const TIn* right = tb == Transpose::kYes ? b + half * ldb : b + half;
+    product(m, half, k, a, lda, ta, b, ldb, tb, c, ldc, accumulate);
+    product(m, half, k, a, lda, ta, right, ldb, tb, c + half, ldc, accumulate);
+    return;
+  }
   auto& product =
       primitives_->get({m, n, k, lda, ldb, ldc, ta == Transpose::kYes, tb == Transpose::kYes,
                         accumulate, onednn_type<TIn>(), onednn_type<TOut>()});
