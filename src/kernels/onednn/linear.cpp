@@ -33,6 +33,9 @@ bool better_in_halves(int64_t m, int64_t n, int64_t k) {
                             kSplitFromMultiplications;
 }
 
+// "gemm:jit" holds the f32 sums of a bf16 result until they are rounded: rows by blocks bound them.
+constexpr int64_t kRoundedRows = 2048;
+
 template <typename T>
 dnnl::memory::data_type onednn_type() {
   return dtype_of<T>() == DType::kF32 ? dnnl::memory::data_type::f32
@@ -116,8 +119,14 @@ void LinearEngine::product(int64_t m, int64_t n, int64_t k, const TIn* a, int64_
   if (mode_ != ProductMode::kBF16WidenedToF32 && ldc == n && better_in_halves(m, n, k)) {
     const int64_t half = n / 2;
     const TIn* right = tb == Transpose::kYes ? b + half * ldb : b + half;
-    product(m, half, k, a, lda, ta, b, ldb, tb, c, ldc, accumulate);
-    product(m, half, k, a, lda, ta, right, ldb, tb, c + half, ldc, accumulate);
+    const int64_t step = std::is_same_v<TOut, bf16> ? kRoundedRows : m;
+    for (int64_t row = 0; row < m; row += step) {
+      const int64_t rows = std::min(step, m - row);
+      const TIn* part = ta == Transpose::kYes ? a + row : a + row * lda;
+      TOut* out = c + row * ldc;
+      product(rows, half, k, part, lda, ta, b, ldb, tb, out, ldc, accumulate);
+      product(rows, half, k, part, lda, ta, right, ldb, tb, out + half, ldc, accumulate);
+    }
     return;
   }
   auto& product =
