@@ -28,7 +28,7 @@
 namespace borealis {
 namespace {
 
-constexpr int64_t kParameters = int64_t{1} << 25, kLogitRows = 512;
+constexpr int64_t kTriadElements = int64_t{1} << 24, kLogitRows = 512;
 constexpr float kEps = 1e-5f;
 
 // n values of N(0, 1) in pages that all threads touched.
@@ -49,6 +49,9 @@ class Buffer {
   PageBuffer pages_;
 };
 
+// Of a few layers, 32 Mi at most: beyond the caches but for the smoke run.
+int64_t parameters(const Workload& w) { return std::min(int64_t{1} << 25, 64 * w.hidden * w.ffn); }
+
 double seconds_of(const auto& body) {
   const auto start = std::chrono::steady_clock::now();
   body();
@@ -58,17 +61,17 @@ double seconds_of(const auto& body) {
 // Best of a few passes; the machine's rate, measured once.
 double triad_bytes_per_s() {
   static const double rate = [] {
-    const Buffer<float> a(kParameters), b(kParameters), c(kParameters);
+    const Buffer<float> a(kTriadElements), b(kTriadElements), c(kTriadElements);
     float *out = a.data(), *first = b.data(), *second = c.data();
     double best = INFINITY;
     for (int pass = 0; pass < 30; ++pass) {
       best = std::min(best, seconds_of([&] {
 #pragma omp parallel for simd schedule(static)
-                        for (int64_t i = 0; i < kParameters; ++i)
+                        for (int64_t i = 0; i < kTriadElements; ++i)
                           out[i] = first[i] + 0.5f * second[i];
                       }));
     }
-    return 12.0 * static_cast<double>(kParameters) / best;
+    return 12.0 * static_cast<double>(kTriadElements) / best;
   }();
   return rate;
 }
@@ -152,21 +155,22 @@ void swiglu_backward_bench(benchmark::State& state, const Workload& w) {
           [&] { swiglu_backward(gate_up.data(), dout.data(), w.rows(), w.ffn); });
 }
 
-void adamw_bench(benchmark::State& state, const Workload&) {
-  const Buffer<bf16> weight(kParameters);
-  const Buffer<float> master(kParameters), m(kParameters), v(kParameters), gradient(kParameters);
-  fill_zero(v.data(), kParameters * sizeof(float));
+void adamw_bench(benchmark::State& state, const Workload& w) {
+  const Buffer<bf16> weight(parameters(w));
+  const Buffer<float> master(parameters(w)), m(parameters(w)), v(parameters(w)),
+      gradient(parameters(w));
+  fill_zero(v.data(), parameters(w) * sizeof(float));
   const AdamWStep step{.learning_rate = 1e-4, .weight_decay = 0.1};
-  measure(state, kParameters * 30, [&] {
-    adamw_update(weight.data(), master.data(), m.data(), v.data(), gradient.data(), kParameters,
+  measure(state, parameters(w) * 30, [&] {
+    adamw_update(weight.data(), master.data(), m.data(), v.data(), gradient.data(), parameters(w),
                  step);
   });
 }
 
-void sum_of_squares_bench(benchmark::State& state, const Workload&) {
-  const Buffer<float> x(kParameters);
-  measure(state, kParameters * 4,
-          [&] { benchmark::DoNotOptimize(sum_of_squares(x.data(), kParameters)); });
+void sum_of_squares_bench(benchmark::State& state, const Workload& w) {
+  const Buffer<float> x(parameters(w));
+  measure(state, parameters(w) * 4,
+          [&] { benchmark::DoNotOptimize(sum_of_squares(x.data(), parameters(w))); });
 }
 
 void online_softmax_bench(benchmark::State& state, const Workload& w) {
@@ -199,21 +203,21 @@ void embedding_backward_bench(benchmark::State& state, const Workload& w) {
   });
 }
 
-void add_bench(benchmark::State& state, const Workload&) {
-  const Buffer<bf16> a(kParameters), b(kParameters);
-  measure(state, kParameters * 6, [&] { add(a.data(), b.data(), b.data(), kParameters); });
+void add_bench(benchmark::State& state, const Workload& w) {
+  const Buffer<bf16> a(parameters(w)), b(parameters(w));
+  measure(state, parameters(w) * 6, [&] { add(a.data(), b.data(), b.data(), parameters(w)); });
 }
 
-void convert_to_bf16_bench(benchmark::State& state, const Workload&) {
-  const Buffer<float> from(kParameters);
-  const Buffer<bf16> to(kParameters);
-  measure(state, kParameters * 6, [&] { convert(from.data(), to.data(), kParameters); });
+void convert_to_bf16_bench(benchmark::State& state, const Workload& w) {
+  const Buffer<float> from(parameters(w));
+  const Buffer<bf16> to(parameters(w));
+  measure(state, parameters(w) * 6, [&] { convert(from.data(), to.data(), parameters(w)); });
 }
 
-void convert_to_f32_bench(benchmark::State& state, const Workload&) {
-  const Buffer<bf16> from(kParameters);
-  const Buffer<float> to(kParameters);
-  measure(state, kParameters * 6, [&] { convert(from.data(), to.data(), kParameters); });
+void convert_to_f32_bench(benchmark::State& state, const Workload& w) {
+  const Buffer<bf16> from(parameters(w));
+  const Buffer<float> to(parameters(w));
+  measure(state, parameters(w) * 6, [&] { convert(from.data(), to.data(), parameters(w)); });
 }
 
 [[maybe_unused]] const bool kRegistered[] = {
