@@ -23,12 +23,13 @@
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
 #include "kernels/swiglu.h"
+#include "kernels/triad.h"
 #include "workload.h"
 
 namespace borealis {
 namespace {
 
-constexpr int64_t kTriadElements = int64_t{1} << 24, kLogitRows = 512;
+constexpr int64_t kLogitRows = 512;
 constexpr float kEps = 1e-5f;
 
 // n values of N(0, 1) in pages that all threads touched.
@@ -58,21 +59,9 @@ double seconds_of(const auto& body) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Best of a few passes; the machine's rate, measured once.
+// Measured once.
 double triad_bytes_per_s() {
-  static const double rate = [] {
-    const Buffer<float> a(kTriadElements), b(kTriadElements), c(kTriadElements);
-    float *out = a.data(), *first = b.data(), *second = c.data();
-    double best = INFINITY;
-    for (int pass = 0; pass < 30; ++pass) {
-      best = std::min(best, seconds_of([&] {
-#pragma omp parallel for simd schedule(static)
-                        for (int64_t i = 0; i < kTriadElements; ++i)
-                          out[i] = first[i] + 0.5f * second[i];
-                      }));
-    }
-    return 12.0 * static_cast<double>(kTriadElements) / best;
-  }();
+  static const double rate = measure_triad_bytes_per_s();
   return rate;
 }
 

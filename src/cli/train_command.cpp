@@ -17,12 +17,16 @@
 #include "data/batch_loader.h"
 #include "kernels/cpu_isa.h"
 #include "kernels/gemm_rate.h"
+#include "kernels/triad.h"
+#include "model/parameter_layout.h"
+#include "model/step_kernels.h"
 #include "planner/planner.h"
 #include "telemetry/iteration_line.h"
 #include "telemetry/metrics_file.h"
 #include "telemetry/progress.h"
 #include "telemetry/run_report.h"
 #include "telemetry/run_summary.h"
+#include "telemetry/step_profile.h"
 #include "train/trainer.h"
 
 namespace borealis {
@@ -172,6 +176,53 @@ RunSummary summarize(const RunConfig& config, const RunObserver& observer,
   return summary;
 }
 
+std::unique_ptr<Profiler> make_profiler(const RunConfig& config, int threads) {
+  if (!config.profile.enabled) return nullptr;
+  const DecoderShape shape = decoder_shape(config, threads);
+  const int64_t elements = make_parameter_table(config.model).buffer_elements();
+  return std::make_unique<Profiler>(step_kernels(shape, config.dtype, elements),
+                                    profiled_steps(config),
+                                    most_kernel_calls(shape, config.batch.grad_accum_steps));
+}
+
+struct TrainedModel {
+  TrainingOutcome outcome;
+  int64_t peak_bytes = 0;
+  std::optional<SampleText> sample;
+};
+
+// The weights and everything that was allocated for them live no longer than this call.
+TrainedModel run_training(const RunConfig& config, int threads, double gemm_flops_per_s,
+                          Profiler* profiler, RunObserver& observer) {
+  Trainer trainer(config, threads, gemm_flops_per_s, profiler);
+  log_info("[before the start of training step]");
+  TrainedModel trained;
+  trained.outcome = trainer.run(observer.events());
+  // Taken here: what the report allocates is not training's.
+  trained.peak_bytes = peak_resident_bytes();
+  trained.sample = sample_text(config, trainer.parameters());
+  return trained;
+}
+
+void write_profile(const RunConfig& config, const Profiler* profiler, double gemm_flops_per_s) {
+  if (!profiler || profiler->steps().empty()) return;  // stopped before the first profiled step
+  const StepProfile profile =
+      summarize_profile(*profiler, gemm_flops_per_s, measure_triad_bytes_per_s());
+  write_step_profile(config.output.run_dir, profile);
+  write_chrome_trace(config.output.run_dir, *profiler, 0);
+  log_info(fmt::format("profile of {} steps: {}/{} (chrome://tracing or ui.perfetto.dev open it)",
+                       profile.steps, config.output.run_dir, kTraceFileName));
+}
+
+void log_outcome(const RunSummary& summary) {
+  log_info(fmt::format(
+      "{} steps, loss {:.3f} -> {:.3f}, {:.0f} tokens/s, {:.3f} TFLOP/s = {:.0f} % "
+      "of the GEMM rate, peak memory {} of {} planned",
+      summary.steps, summary.first_loss, summary.final_loss, summary.tokens_per_gpu_per_second,
+      summary.tflops, 100 * summary.gemm_share, format_bytes(summary.peak_memory_bytes),
+      format_bytes(summary.planned_memory_bytes)));
+}
+
 int train(const RunConfig& config) {
   const int threads = prepare_machine(config);
   const DataDescription data = describe_data(config);
@@ -185,30 +236,24 @@ int train(const RunConfig& config) {
   log_info(
       fmt::format("GEMM rate: {:.3f} TFLOP/s ({})", gemm.flops_per_s * 1e-12, gemm.description));
 
-  Trainer trainer(config, threads, gemm.flops_per_s);
-  log_info("[before the start of training step]");
-  RunSummary started = start_run_summary(config);
+  RunSummary summary = start_run_summary(config);
   RunObserver observer(config);
-  const TrainingOutcome outcome = trainer.run(observer.events());
-  // Taken here: what the report allocates is not training's.
-  const int64_t peak_bytes = peak_resident_bytes();
+  const std::unique_ptr<Profiler> profiler = make_profiler(config, threads);
+  const TrainedModel trained =
+      run_training(config, threads, gemm.flops_per_s, profiler.get(), observer);
 
-  RunSummary summary = summarize(config, observer, outcome, prediction, gemm, std::move(started));
-  summary.peak_memory_bytes = peak_bytes;
-  if (const auto sample = sample_text(config, trainer.parameters())) {
-    summary.sample_prompt = sample->prompt;
-    summary.sample_text = sample->text;
-    log_info(fmt::format("sample: {}{}", sample->prompt, sample->text));
+  summary = summarize(config, observer, trained.outcome, prediction, gemm, std::move(summary));
+  summary.peak_memory_bytes = trained.peak_bytes;
+  if (trained.sample) {
+    summary.sample_prompt = trained.sample->prompt;
+    summary.sample_text = trained.sample->text;
+    log_info(fmt::format("sample: {}{}", trained.sample->prompt, trained.sample->text));
   }
+  write_profile(config, profiler.get(), gemm.flops_per_s);
   summary.wall_time_s = process_age_s();
   write_run_summary(config.output.run_dir, summary);
   const ReportPaths report = write_run_report(config.output.run_dir);
-  log_info(fmt::format(
-      "{} steps, loss {:.3f} -> {:.3f}, {:.0f} tokens/s, {:.3f} TFLOP/s = {:.0f} % "
-      "of the GEMM rate, peak memory {} of {} planned",
-      summary.steps, summary.first_loss, summary.final_loss, summary.tokens_per_gpu_per_second,
-      summary.tflops, 100 * summary.gemm_share, format_bytes(summary.peak_memory_bytes),
-      format_bytes(summary.planned_memory_bytes)));
+  log_outcome(summary);
   log_info(fmt::format("report: {}", report.html.string()));
   if (config.output.json) fmt::print("{}\n", run_summary_json(summary));
   return 0;

@@ -100,6 +100,31 @@ std::vector<OptionRow> folder_rows() {
   };
 }
 
+std::vector<OptionRow> profile_rows() {
+  return {
+      {.flags = {"--profile"},
+       .type = OptionType::kSwitch,
+       .default_text = "false",
+       .help = "time every kernel of some steps: a table and a roofline plot in the report, "
+               "profile.json and trace.json beside it",
+       .store = store<&RunConfig::profile, &ProfileConfig::enabled>},
+      {.flags = {"--profile-step-start"},
+       .type = OptionType::kInteger,
+       .default_text = "2",
+       .help = "first iteration that --profile times",
+       .store = store<&RunConfig::profile, &ProfileConfig::first_iteration>,
+       .minimum = 1,
+       .maximum = kMaxIterations},
+      {.flags = {"--profile-step-end"},
+       .type = OptionType::kInteger,
+       .default_text = "5",
+       .help = "first iteration after it that --profile no longer times",
+       .store = store<&RunConfig::profile, &ProfileConfig::end_iteration>,
+       .minimum = 2,
+       .maximum = kMaxIterations},
+  };
+}
+
 std::vector<OptionRow> tracking_rows() {
   constexpr std::string_view kNoWandb =
       "Weights & Biases runs are not available yet; use WANDB_MODE=disabled";
@@ -209,6 +234,7 @@ OptionGroup data_options() {
 OptionGroup output_options() {
   OptionGroup group{.title = "Output", .rows = interval_rows()};
   for (OptionRow& row : folder_rows()) group.rows.push_back(std::move(row));
+  for (OptionRow& row : profile_rows()) group.rows.push_back(std::move(row));
   for (OptionRow& row : tracking_rows()) group.rows.push_back(std::move(row));
   return group;
 }

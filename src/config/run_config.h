@@ -139,6 +139,13 @@ struct OutputConfig {
   bool json = false;     // stdout carries one JSON document
 };
 
+// Which iterations are timed kernel by kernel: [first_iteration, end_iteration).
+struct ProfileConfig {
+  bool enabled = false;
+  int64_t first_iteration = 2;  // the first holds start-up
+  int64_t end_iteration = 5;
+};
+
 struct MachineConfig {
   int64_t threads = 0;                        // 0: cores in the affinity mask
   std::optional<int64_t> memory_limit_bytes;  // MEMORY_LIMIT
@@ -155,6 +162,7 @@ struct RunConfig {
   ParallelConfig parallel;
   RecomputeConfig recompute;
   OutputConfig output;
+  ProfileConfig profile;
   MachineConfig machine;
   DType dtype = DType::kBF16;
   uint64_t seed = 1234;

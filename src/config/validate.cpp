@@ -86,6 +86,21 @@ void validate_tracking(const Settings& settings, Problems& problems) {
   }
 }
 
+void validate_profile(const Settings& settings, const RunConfig& run, Problems& problems) {
+  const ProfileConfig& profile = run.profile;
+  if (!profile.enabled) return;
+  if (profile.end_iteration <= profile.first_iteration) {
+    problems.settings.push_back(fmt::format("{} is not above {}: no step would be timed",
+                                            settings.spelled("--profile-step-end"),
+                                            settings.spelled("--profile-step-start")));
+  }
+  if (profile.first_iteration > run.limits.train_iters) {
+    problems.settings.push_back(fmt::format(
+        "--profile begins at iteration {}, after the last of {}; lower --profile-step-start",
+        profile.first_iteration, run.limits.train_iters));
+  }
+}
+
 // Flags that lose against the script's own values in the reference trainer, and win here.
 void note_winning_flags(const Settings& settings, RunConfig& run) {
   for (const auto& [flag, variable] : settings.beaten()) {
@@ -128,6 +143,7 @@ void validate(const Settings& settings, const RunConfig& run, Problems& problems
   validate_schedule(settings, run.schedule, problems);
   validate_optimizer(settings, run.optimizer, problems);
   validate_tracking(settings, problems);
+  validate_profile(settings, run, problems);
 }
 
 void validate_hosts(const Settings& settings, Problems& problems) {
@@ -171,6 +187,12 @@ void note_differences(const Settings& settings, RunConfig& run) {
   }
   if (settings.has("NO_TENSORBOARD")) {
     run.notes.push_back("NO_TENSORBOARD: no TensorBoard events are written by this version anyway");
+  }
+  for (const std::string_view flag : {"--profile-step-start", "--profile-step-end"}) {
+    if (settings.given(flag) && !run.profile.enabled) {
+      run.notes.push_back(
+          fmt::format("{} has no effect without --profile", settings.spelled(flag)));
+    }
   }
   if (settings.given("ACT_CKPT_NUM_LAYERS") && !run.recompute.enabled) {
     run.notes.push_back(fmt::format("{} has no effect without USE_ACTIVATION_CHECKPOINTING=1",

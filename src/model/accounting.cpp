@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/parameter_layout.h"
+#include "model/step_kernels.h"
 
 namespace borealis {
 namespace {
@@ -48,12 +49,13 @@ int64_t optimizer_bytes_per_element(DType dtype) { return dtype == DType::kF32 ?
 
 int64_t MemoryPlan::total_bytes() const {
   return weights_bytes + gradients_bytes + optimizer_bytes + activations_bytes + working_bytes +
-         scratch_bytes + tables_bytes + data_bytes + libraries_bytes + program_bytes;
+         scratch_bytes + tables_bytes + data_bytes + profile_bytes + libraries_bytes +
+         program_bytes;
 }
 
 std::vector<MemoryClass> MemoryPlan::classes(DType dtype) const {
   const bool narrow = dtype == DType::kBF16;
-  return {
+  std::vector<MemoryClass> classes = {
       {narrow ? "weights (bf16)" : "weights (fp32)", weights_bytes},
       {"gradients (fp32)", gradients_bytes},
       {narrow ? "optimizer: master weights and two moments (fp32)"
@@ -67,6 +69,8 @@ std::vector<MemoryClass> MemoryPlan::classes(DType dtype) const {
       {"buffers inside libraries", libraries_bytes},
       {"program and shared libraries", program_bytes},
   };
+  if (profile_bytes > 0) classes.push_back({"events of the profile", profile_bytes});
+  return classes;
 }
 
 DecoderShape decoder_shape(const RunConfig& config, int threads) {
@@ -93,6 +97,8 @@ MemoryPlan plan_memory(const RunConfig& config, int threads, int64_t data_bytes,
   plan.scratch_bytes = arenas.scratch.used_bytes();
   plan.tables_bytes = config.batch.seq_length * config.model.head_dim * 4;  // cos and sin, C/2 each
   plan.data_bytes = data_bytes;
+  plan.profile_bytes = Profiler::event_bytes(
+      profiled_steps(config), most_kernel_calls(shape, config.batch.grad_accum_steps));
   plan.libraries_bytes = library_bytes(shape);
   plan.program_bytes = program_bytes;
   return plan;

@@ -35,6 +35,7 @@ struct MemoryPlan {
   int64_t scratch_bytes = 0;
   int64_t tables_bytes = 0;     // RoPE
   int64_t data_bytes = 0;       // sample index and batches
+  int64_t profile_bytes = 0;    // events of --profile
   int64_t libraries_bytes = 0;  // what oneDNN packs, and the stacks of its threads
   int64_t program_bytes = 0;    // resident before anything was allocated
 

@@ -12,6 +12,7 @@
 #include "kernels/linear.h"
 #include "kernels/rope.h"
 #include "model/decoder_buffers.h"
+#include "telemetry/profiler.h"
 #include "tensor/parameter_buffers.h"
 
 namespace borealis {
@@ -34,9 +35,10 @@ class LanguageModel {
 };
 
 // The parameters' buffers stay the caller's; activations are allocated here, of exactly the sizes
-// that plan_memory states.
+// that plan_memory states. profiler: records the calls of step_kernels(); may be null.
 std::unique_ptr<LanguageModel> make_language_model(const DecoderShape& shape,
-                                                   const ParameterBuffers& parameters);
+                                                   const ParameterBuffers& parameters,
+                                                   Profiler* profiler = nullptr);
 
 // Where a layer's matrices start in the flat buffers.
 struct LayerOffsets {

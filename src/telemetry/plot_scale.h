@@ -8,7 +8,8 @@ namespace borealis {
 
 struct PlotPoint {
   double x = 0;
-  double y = 0;  // NaN: a gap
+  double y = 0;            // NaN: a gap
+  std::string label = {};  // what the pointer sees on its dot; empty: the two numbers
 };
 
 struct AxisTick {

@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "telemetry/html_text.h"
 #include "telemetry/report_content.h"
+#include "telemetry/report_profile.h"
 #include "telemetry/report_style.h"
 #include "telemetry/run_report.h"
 
@@ -133,6 +134,20 @@ std::string step_time_section(const RunResults& results) {
   return html + html_table(step_time_table(parts), "parts");
 }
 
+std::string profile_section(const RunResults& results) {
+  if (!results.profile) return "";
+  const StepProfile& profile = *results.profile;
+  std::string html = heading("Kernels");
+  html += paragraph(profile_sentence(profile));
+  html += render_stacked_bar("kernel-groups", "Time by group of kernels", profile_sentence(profile),
+                             profile_parts(profile), profile.step_ms);
+  html += figure(responsive_plot(roofline_plot(profile)), roofline_sentence(profile));
+  html += html_table(kernel_table(profile), "parts");
+  return html +
+         "<p>The calls one by one: <a href=\"trace.json\">trace.json</a>, for "
+         "chrome://tracing or ui.perfetto.dev.</p>\n";
+}
+
 std::string memory_section(const RunSummary& run) {
   const auto planned = static_cast<double>(run.planned_memory_bytes);
   const auto peak = static_cast<double>(run.peak_memory_bytes);
@@ -212,6 +227,7 @@ std::string render_report_html(const RunResults& results) {
   html += sample_section(run);
   html += facts_section(results);
   html += step_time_section(results);
+  html += profile_section(results);
   html += memory_section(run);
   html += settings_section(results);
   html += raw_data_section(results);

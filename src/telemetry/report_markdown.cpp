@@ -2,6 +2,7 @@
 
 #include "telemetry/html_text.h"
 #include "telemetry/report_content.h"
+#include "telemetry/report_profile.h"
 #include "telemetry/run_report.h"
 
 namespace borealis {
@@ -42,6 +43,18 @@ std::string sample_section(const RunSummary& run) {
   return text + markdown_fence(run.sample_text) + "\n";
 }
 
+std::string profile_section(const RunResults& results) {
+  if (!results.profile) return "";
+  const StepProfile& profile = *results.profile;
+  std::string text = "## Kernels\n\n" + markdown_text(profile_sentence(profile));
+  text += fmt::format("![{}](roofline.svg)\n\n",
+                      escape_markdown_cell(roofline_plot(profile).description));
+  text += markdown_text(roofline_sentence(profile)) + markdown_table(kernel_table(profile));
+  return text +
+         "The calls one by one: [trace.json](trace.json), for chrome://tracing or "
+         "ui.perfetto.dev.\n\n";
+}
+
 std::string settings_section(const RunSummary& run) {
   std::string text = "## Model and configuration\n\n";
   if (!run.model_note.empty()) text += "> " + markdown_text(run.model_note);
@@ -74,6 +87,7 @@ std::string render_report_markdown(const RunResults& results) {
   text += sample_section(run);
   text += "## The run in numbers\n\n" + markdown_table(facts_table(results));
   text += "## Where a step's time goes\n\n" + markdown_table(step_time_table(parts));
+  text += profile_section(results);
   text += "## Memory\n\n" + markdown_text(memory_sentence(run)) + markdown_table(memory_table(run));
   text += settings_section(run);
   text += "## Raw data\n\nBeside this file: [metrics.jsonl](metrics.jsonl) (one step a line)";

@@ -6,11 +6,12 @@
 #include "base/file.h"
 #include "telemetry/metrics_file.h"
 #include "telemetry/report_content.h"
+#include "telemetry/report_profile.h"
 
 namespace borealis {
 namespace {
 
-constexpr PlotSize kLossFileSize{880, 350};
+constexpr PlotSize kPlotFileSize{880, 350};
 
 std::string optional_text_file(const std::filesystem::path& path) {
   return std::filesystem::exists(path) ? read_text_file(path) : "";
@@ -33,6 +34,7 @@ RunResults read_run_results(const std::filesystem::path& run_dir) {
                 "a report needs a run of at least one step");
   }
   results.validations = read_validation(run_dir);
+  results.profile = read_step_profile(run_dir);
   results.config_json = optional_text_file(run_dir / "config.json");
   const std::string sample = optional_text_file(run_dir / "sample.txt");
   if (!sample.empty()) results.summary.sample_text = sample;
@@ -42,7 +44,11 @@ RunResults read_run_results(const std::filesystem::path& run_dir) {
 ReportPaths write_run_report(const std::filesystem::path& run_dir) {
   const RunResults results = read_run_results(run_dir);
   const ReportPaths paths{run_dir / "report.md", run_dir / "report.html"};
-  write_file_atomically(run_dir / "loss.svg", render_plot(loss_plot(results), kLossFileSize, true));
+  write_file_atomically(run_dir / "loss.svg", render_plot(loss_plot(results), kPlotFileSize, true));
+  if (results.profile) {
+    write_file_atomically(run_dir / "roofline.svg",
+                          render_plot(roofline_plot(*results.profile), kPlotFileSize, true));
+  }
   write_file_atomically(paths.markdown, render_report_markdown(results));
   write_file_atomically(paths.html, render_report_html(results));
   return paths;

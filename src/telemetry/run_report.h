@@ -1,12 +1,15 @@
 // The report of one run: report.md and report.html (self-contained, inline SVG, no scripts), with
-// loss.svg beside them for the Markdown, made from the files that the run left in its folder.
+// loss.svg and roofline.svg beside them for the Markdown, made from the files that the run left in
+// its folder.
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "telemetry/run_summary.h"
+#include "telemetry/step_profile.h"
 #include "telemetry/step_record.h"
 
 namespace borealis {
@@ -17,12 +20,13 @@ struct RunResults {
   std::vector<StepRecord> steps;              // at least one
   std::vector<ValidationRecord> validations;  // may be empty
   std::string config_json;                    // config.json as it stands; empty if there is none
+  std::optional<StepProfile> profile;         // of a run with --profile
   std::filesystem::path run_dir;
 };
 
-// Reads summary.json, metrics.jsonl, and where they exist validation.jsonl, config.json and
-// sample.txt (which, if there, replaces the sample of summary.json). Error(kFile) or Error(kData)
-// names the file that is missing or broken.
+// Reads summary.json, metrics.jsonl, and where they exist validation.jsonl, config.json,
+// profile.json and sample.txt (which, if there, replaces the sample of summary.json). Error(kFile)
+// or Error(kData) names the file that is missing or broken.
 RunResults read_run_results(const std::filesystem::path& run_dir);
 
 struct ReportPaths {

@@ -57,15 +57,16 @@ struct LegendEntry {
   int color = 0;
   bool faint = false;
   bool is_mark = false;
+  bool is_dot = false;
 };
 
 std::vector<LegendEntry> legend_entries(const PlotSpec& spec) {
   std::vector<LegendEntry> entries;
   if (spec.series.size() + (spec.marks.empty() ? 0 : 1) < 2) return entries;  // y label says it
   for (const PlotSeries& series : spec.series) {
-    entries.push_back({series.label, series.color, series.faint, false});
+    entries.push_back({series.label, series.color, series.faint, false, !series.line});
   }
-  if (!spec.marks.empty()) entries.push_back({spec.marks_label, 0, false, true});
+  if (!spec.marks.empty()) entries.push_back({spec.marks_label, 0, false, true, false});
   return entries;
 }
 
@@ -103,6 +104,9 @@ void draw_legend_row(const std::vector<LegendEntry>& entries, double x, double y
     if (entry.is_mark) {
       svg += fmt::format(R"(<path class="mark" d="M{:.1f} {:.1f}l5 8h-10z"/>)",
                          x + kSwatchWidth / 2, middle - 4);
+    } else if (entry.is_dot) {
+      svg += fmt::format(R"(<circle class="dot c{}" cx="{:.1f}" cy="{:.1f}" r="4.5"/>)",
+                         entry.color, x + kSwatchWidth / 2, middle);
     } else {
       svg += fmt::format(R"(<path class="line c{}{}" d="M{:.1f} {:.1f}h{}"/>)", entry.color,
                          entry.faint ? " faint" : "", x, middle, kSwatchWidth);
@@ -140,7 +144,7 @@ Frame make_frame(const PlotSpec& spec, const PlotSize& size, double top) {
     }
   }
   for (const double mark : spec.marks) x.add(mark);
-  if (x.empty()) x = {0, 1};
+  if (x.empty()) x = spec.log_x ? Range{1, 10} : Range{0, 1};
   if (y.empty()) y = spec.log_y ? Range{1, 10} : Range{0, 1};
   if (spec.y_from_zero && !spec.log_y) y.add(0);
 
@@ -155,8 +159,9 @@ Frame make_frame(const PlotSpec& spec, const PlotSize& size, double top) {
   }
   frame.left = label_width + 12;
   // The last x label stands under the end of the axis; its width is known only from the ticks.
-  const auto x_axis_for = [&x](double width) {
-    return count_axis(x.low, x.high, std::max(2, static_cast<int>(width / 90)));
+  const auto x_axis_for = [&](double width) {
+    const int columns = std::max(2, static_cast<int>(width / 90));
+    return spec.log_x ? log_axis(x.low, x.high, columns) : count_axis(x.low, x.high, columns);
   };
   const PlotAxis draft = x_axis_for(size.width - frame.left);
   const double last_label = draft.ticks.empty() ? 0 : text_width(draft.ticks.back().label);
@@ -188,12 +193,19 @@ void draw_axes(const PlotSpec& spec, const Frame& frame, std::string& svg) {
 
 void draw_dot(const Frame& frame, const PlotSeries& series, const PlotPoint& point,
               std::string& svg) {
-  svg += fmt::format(R"(<circle class="dot c{}" cx="{:.1f}" cy="{:.1f}" r="3.2"><title>)",
-                     series.color, frame.at_x(point.x), frame.at_y(point.y));
-  svg += fmt::format("{:.0f}: {:.4g}</title></circle>", point.x, point.y);
+  svg +=
+      fmt::format(R"(<circle class="dot c{}" cx="{:.1f}" cy="{:.1f}" r="{}"><title>)", series.color,
+                  frame.at_x(point.x), frame.at_y(point.y), series.line ? 3.2 : 4.5);
+  const std::string text =
+      point.label.empty() ? fmt::format("{:.0f}: {:.4g}", point.x, point.y) : point.label;
+  svg += escape_html(text) + "</title></circle>";
 }
 
 void draw_series(const Frame& frame, const PlotSeries& series, std::string& svg) {
+  if (!series.line) {
+    for (const PlotPoint& point : series.points) draw_dot(frame, series, point, svg);
+    return;
+  }
   const std::vector<PlotPoint> points =
       thin_points(series.points, std::max(1, static_cast<int>(frame.width)));
   const bool all_dots = series.markers || (points.size() <= kDotsUpTo && !series.faint);

@@ -15,7 +15,8 @@ struct PlotSeries {
   int color = 0;         // 0..9, of the palette in plot_style()
   bool faint = false;    // a background line
   bool markers = false;  // a dot at each point; single points always get one
-  std::vector<PlotPoint> points;
+  std::vector<PlotPoint> points = {};
+  bool line = true;  // false: dots only, in any order of x
 };
 
 struct PlotSpec {
@@ -27,6 +28,7 @@ struct PlotSpec {
   std::vector<PlotSeries> series;
   std::vector<double> marks;  // positions on the x axis that get a small triangle
   std::string marks_label;
+  bool log_x = false;        // requires positive values
   bool log_y = false;        // requires positive values
   bool y_from_zero = false;  // ignored with log_y
 };

@@ -12,6 +12,7 @@
 #include "data/batch_loader.h"
 #include "kernels/elementwise.h"
 #include "model/parameter_layout.h"
+#include "model/step_kernels.h"
 #include "optim/lr_schedule.h"
 #include "train/signals.h"
 
@@ -37,11 +38,12 @@ std::vector<NamedTensor> named_tensors(const ParameterBuffers& parameters) {
 
 }  // namespace
 
-Trainer::Trainer(const RunConfig& config, int threads, double gemm_flops_per_s)
+Trainer::Trainer(const RunConfig& config, int threads, double gemm_flops_per_s, Profiler* profiler)
     : config_(config),
       layout_(make_parallel_layout(config.parallel, 0)),
       gemm_flops_per_s_(gemm_flops_per_s),
       flops_per_token_(borealis::flops_per_token(config.model, config.batch.seq_length)),
+      profiler_(profiler),
       table_(make_parameter_table(config.model)),
       weights_arena_(bytes_of(table_, dtype_bytes(config.dtype)), "weights"),
       gradients_arena_(bytes_of(table_, sizeof(float)), "gradients"),
@@ -54,7 +56,7 @@ Trainer::Trainer(const RunConfig& config, int threads, double gemm_flops_per_s)
   }
   initialize_parameters(parameters_, config_.seed);
   optimizer_ = std::make_unique<AdamW>(config_.optimizer, parameters_);
-  model_ = make_language_model(decoder_shape(config_, threads), parameters_);
+  model_ = make_language_model(decoder_shape(config_, threads), parameters_, profiler_);
 }
 
 TrainingOutcome Trainer::run(const TrainerEvents& events) {
@@ -107,11 +109,18 @@ StepRecord Trainer::train_step(int64_t iteration) {
   record.iteration = iteration;
   record.learning_rate = learning_rate_after(iteration - 1);
   record.next_learning_rate = learning_rate_after(iteration);
-  fill_zero(parameters_.gradients, static_cast<size_t>(bytes_of(table_, sizeof(float))));
+  if (profiler_) profiler_->begin_step(iteration);
+  clear_gradients();
   const double loss = accumulate_gradients(record);
   update(record, loss);
+  if (profiler_) profiler_->end_step();
   complete(record);
   return record;
+}
+
+void Trainer::clear_gradients() {
+  const KernelScope scope = kernel_scope(profiler_, StepKernel::kClearGradients);
+  fill_zero(parameters_.gradients, static_cast<size_t>(bytes_of(table_, sizeof(float))));
 }
 
 // Mean token loss over the step's micro-batches; leaves the gradients of that mean.
@@ -124,6 +133,7 @@ double Trainer::accumulate_gradients(StepRecord& record) {
   for (int64_t micro = 0; micro < micro_batches; ++micro) {
     {
       const TimedScope timed(record.data_ms);
+      const KernelScope scope = kernel_scope(profiler_, StepKernel::kNextBatch);
       train_data_->next(batch_);
     }
     loss_sum += model_->forward_backward(batch_, static_cast<float>(1.0 / tokens_per_step), times);
@@ -133,10 +143,15 @@ double Trainer::accumulate_gradients(StepRecord& record) {
   return loss_sum / tokens_per_step;
 }
 
+double Trainer::gradient_norm() const {
+  const KernelScope scope = kernel_scope(profiler_, StepKernel::kGradNorm);
+  return global_grad_norm(parameters_);
+}
+
 // Clips and steps; a loss or norm that is not finite leaves the weights alone and is counted.
 void Trainer::update(StepRecord& record, double loss) {
   const TimedScope timed(record.optimizer_ms);
-  const double grad_norm = global_grad_norm(parameters_);
+  const double grad_norm = gradient_norm();
   record.lm_loss = loss;
   record.grad_norm = grad_norm;
   record.skipped = !std::isfinite(loss) || !std::isfinite(grad_norm);
@@ -146,6 +161,7 @@ void Trainer::update(StepRecord& record, double loss) {
     return;
   }
   skipped_in_a_row_ = 0;
+  const KernelScope scope = kernel_scope(profiler_, StepKernel::kAdamW);
   optimizer_->step(record.learning_rate, clip_factor(grad_norm, config_.optimizer.max_grad_norm));
 }
 

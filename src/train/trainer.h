@@ -13,6 +13,7 @@
 #include "model/decoder.h"
 #include "optim/adamw.h"
 #include "parallel/parallel_layout.h"
+#include "telemetry/profiler.h"
 #include "telemetry/run_summary.h"
 #include "telemetry/step_record.h"
 #include "telemetry/stopwatch.h"
@@ -38,8 +39,10 @@ struct TrainingOutcome {
 
 class Trainer {
  public:
-  // Allocates and initializes everything; after this a step allocates nothing.
-  Trainer(const RunConfig& config, int threads, double gemm_flops_per_s);
+  // Allocates and initializes everything; after this a step allocates nothing. profiler: times the
+  // kernels of step_kernels(); may be null, must outlive the trainer.
+  Trainer(const RunConfig& config, int threads, double gemm_flops_per_s,
+          Profiler* profiler = nullptr);
 
   TrainingOutcome run(const TrainerEvents& events);
 
@@ -49,7 +52,9 @@ class Trainer {
   const ParameterBuffers& parameters() const { return parameters_; }
 
  private:
+  void clear_gradients();
   double accumulate_gradients(StepRecord& record);
+  double gradient_norm() const;
   void update(StepRecord& record, double loss);
   void complete(StepRecord& record);
   ValidationRecord validate(Split split, int64_t iteration);
@@ -62,6 +67,7 @@ class Trainer {
   ParallelLayout layout_;
   double gemm_flops_per_s_;
   double flops_per_token_;
+  Profiler* profiler_;
 
   ParameterTable table_;
   Arena weights_arena_;

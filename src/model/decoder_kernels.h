@@ -1,0 +1,169 @@
+// The operations of a decoder layer, each on the model's shapes and weights and each one row of the
+// profile, so that the decoder reads as the equations of a layer. w: where a weight starts in the
+// flat buffers. Shapes and dtypes are those of the kernels' own headers.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/attention.h"
+#include "kernels/elementwise.h"
+#include "kernels/embedding.h"
+#include "kernels/head_loss.h"
+#include "kernels/linear.h"
+#include "kernels/rms_norm.h"
+#include "kernels/rope.h"
+#include "kernels/swiglu.h"
+#include "model/decoder_buffers.h"
+#include "model/step_kernels.h"
+#include "tensor/parameter_buffers.h"
+
+namespace borealis {
+
+// A product of a layer, with its three rows of the profile.
+struct Projection {
+  LinearShape shape;
+  StepKernel forward, weight_gradient, input_gradient;
+};
+
+template <typename T>
+class DecoderKernels {
+ public:
+  // buffers must outlive this; profiler may be null.
+  DecoderKernels(const DecoderShape& shape, const ParameterBuffers& parameters, RopeTable rope,
+                 DecoderBuffers<T>& buffers, Profiler* profiler)
+      : shape_(shape),
+        parameters_(parameters),
+        rope_(std::move(rope)),
+        buffers_(buffers),
+        linear_(shape.mode, buffers.scratch),
+        profiler_(profiler),
+        qkv{shape.qkv(), StepKernel::kQkv, StepKernel::kQkvWeight, StepKernel::kQkvInput},
+        attention_output{shape.attention_output(), StepKernel::kAttentionOutput,
+                         StepKernel::kAttentionOutputWeight, StepKernel::kAttentionOutputInput},
+        gate_up{shape.gate_up(), StepKernel::kGateUp, StepKernel::kGateUpWeight,
+                StepKernel::kGateUpInput},
+        down{shape.down(), StepKernel::kDown, StepKernel::kDownWeight, StepKernel::kDownInput} {}
+
+  void embed(const int32_t* tokens, int64_t w, T* x) {
+    const auto scope = timed(StepKernel::kEmbedding);
+    embedding_forward(tokens, weight(w), rows(), hidden(), x);
+  }
+  void embed_backward(const int32_t* tokens, const T* dx, int64_t w) {
+    const auto scope = timed(StepKernel::kEmbeddingBackward);
+    embedding_backward(tokens, dx, rows(), hidden(), gradient(w));
+  }
+
+  // y = norm(x); inv_rms may be null.
+  void norm(const T* x, int64_t w, T* y, float* inv_rms) {
+    const auto scope = timed(StepKernel::kRmsNorm);
+    rms_norm_forward(x, weight(w), eps(), rows(), hidden(), y, inv_rms);
+  }
+  // sum = x + branch; y = norm(sum)
+  void add_norm(const T* x, const T* branch, int64_t w, T* sum, T* y, float* inv_rms) {
+    const auto scope = timed(StepKernel::kAddRmsNorm);
+    add_rms_norm_forward(x, branch, weight(w), eps(), rows(), hidden(), sum, y, inv_rms);
+  }
+  // Adds to dx.
+  void norm_backward(const T* dy, const T* x, int64_t w, const float* inv_rms, T* dx) {
+    const auto scope = timed(StepKernel::kRmsNormBackward);
+    rms_norm_backward(dy, x, weight(w), inv_rms, rows(), hidden(), dx, gradient(w),
+                      buffers_.norm_scratch);
+  }
+
+  void project(const Projection& by, const T* x, int64_t w, T* y) {
+    const auto scope = timed(by.forward);
+    linear_.forward(x, weight(w), y, by.shape);
+  }
+  // Adds to the weight's gradient.
+  void project_backward_weight(const Projection& by, const T* dy, const T* x, int64_t w) {
+    const auto scope = timed(by.weight_gradient);
+    linear_.backward_weight(dy, x, gradient(w), by.shape);
+  }
+  void project_backward_input(const Projection& by, const T* dy, int64_t w, T* dx) {
+    const auto scope = timed(by.input_gradient);
+    linear_.backward_data(dy, weight(w), dx, by.shape);
+  }
+
+  void rotate(T* qkv_rows) {
+    const auto scope = timed(StepKernel::kRope);
+    rope_forward(qkv_rows, rows(), shape_.attention().row_stride(), rotated_heads(),
+                 shape_.model.head_dim, rope_);
+  }
+  void rotate_backward(T* dqkv) {
+    const auto scope = timed(StepKernel::kRopeBackward);
+    rope_backward(dqkv, rows(), shape_.attention().row_stride(), rotated_heads(),
+                  shape_.model.head_dim, rope_);
+  }
+  void attend(const T* qkv_rows, T* output, float* lse) {
+    const auto scope = timed(StepKernel::kAttention);
+    attention_forward(shape_.attention(), qkv_rows, output, lse, buffers_.scratch, shape_.threads);
+  }
+  void attend_backward(const LayerActivations<T>& a, const T* doutput, T* dqkv) {
+    const auto scope = timed(StepKernel::kAttentionBackward);
+    attention_backward(shape_.attention(), a.qkv, a.attention, doutput, a.lse, dqkv,
+                       buffers_.scratch, shape_.threads);
+  }
+
+  void gate(const T* gate_up_rows, T* y) {
+    const auto scope = timed(StepKernel::kSwiglu);
+    swiglu_forward(gate_up_rows, rows(), shape_.model.intermediate_size, y);
+  }
+  // Overwrites gate_up_rows with their gradient.
+  void gate_backward(T* gate_up_rows, const T* dy) {
+    const auto scope = timed(StepKernel::kSwigluBackward);
+    swiglu_backward(gate_up_rows, dy, rows(), shape_.model.intermediate_size);
+  }
+  void add(const T* x, const T* branch, T* sum) {
+    const auto scope = timed(StepKernel::kAdd);
+    borealis::add(x, branch, sum, rows() * hidden());
+  }
+  void copy(const T* from, T* to) {
+    const auto scope = timed(StepKernel::kKeepInput);
+#pragma omp parallel for schedule(static)
+    for (int64_t row = 0; row < rows(); ++row) {
+      std::copy_n(from + row * hidden(), hidden(), to + row * hidden());
+    }
+  }
+  void clear(T* dx) {
+    const auto scope = timed(StepKernel::kClearResidual);
+    fill_zero(dx, sizeof(T) * static_cast<size_t>(rows() * hidden()));
+  }
+
+  double head_loss(const T* x, int64_t w, const int32_t* targets) {
+    return head_loss_forward(linear_, shape_.head(), HeadOperands<T>{x, weight(w), targets},
+                             buffers_.scratch);
+  }
+  // Overwrites dx, adds to the weight's gradient.
+  double head_loss_backward(const T* x, int64_t w, const int32_t* targets, float scale, T* dx) {
+    const auto scope = timed(StepKernel::kHeadLoss);
+    return head_loss_forward_backward(linear_, shape_.head(),
+                                      HeadOperands<T>{x, weight(w), targets}, scale, dx,
+                                      gradient(w), buffers_.scratch);
+  }
+  void logits(const T* x, int64_t w, float* logits) {
+    head_logits(linear_, shape_.head(), x, weight(w), logits, buffers_.scratch);
+  }
+
+ private:
+  int64_t rows() const { return shape_.rows(); }
+  int64_t hidden() const { return shape_.model.hidden_size; }
+  float eps() const { return static_cast<float>(shape_.model.rms_norm_eps); }
+  int64_t rotated_heads() const {
+    return shape_.model.num_attention_heads + shape_.model.num_key_value_heads;
+  }
+  const T* weight(int64_t offset) const { return parameters_.weights_as<T>() + offset; }
+  float* gradient(int64_t offset) const { return parameters_.gradients + offset; }
+  KernelScope timed(StepKernel kernel) const { return kernel_scope(profiler_, kernel); }
+
+  DecoderShape shape_;
+  ParameterBuffers parameters_;
+  RopeTable rope_;
+  DecoderBuffers<T>& buffers_;
+  LinearEngine linear_;
+  Profiler* profiler_;
+
+ public:
+  const Projection qkv, attention_output, gate_up, down;
+};
+
+}  // namespace borealis

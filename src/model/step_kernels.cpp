@@ -1,0 +1,159 @@
+#include "model/step_kernels.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/dtype.h"
+
+namespace borealis {
+namespace {
+
+constexpr const char* kProducts = "products";
+constexpr const char* kAttention = "attention";
+constexpr const char* kHead = "head and loss";
+constexpr const char* kLayer = "other kernels of a layer";
+constexpr const char* kOptimizer = "optimizer";
+constexpr const char* kEnds = "batch, embedding, clearing";
+
+struct Size {
+  double in, out, rows;  // of a product
+  double elements() const { return in * out; }
+  double flops() const { return 2 * rows * elements(); }
+};
+
+Size size_of(const LinearShape& shape) {
+  return {static_cast<double>(shape.in_features), static_cast<double>(shape.out_features),
+          static_cast<double>(shape.rows)};
+}
+
+class Costs {
+ public:
+  Costs(const DecoderShape& shape, DType dtype, int64_t elements)
+      : shape_(shape),
+        width_(static_cast<double>(dtype_bytes(dtype))),
+        elements_(static_cast<double>(elements)),
+        kernels_(static_cast<size_t>(StepKernel::kCount)) {
+    add_products();
+    add_attention();
+    add_head();
+    add_layer();
+    add_ends();
+    add_optimizer();
+    for (const KernelInfo& kernel : kernels_) CHECK(!kernel.name.empty());
+  }
+  std::vector<KernelInfo> take() { return std::move(kernels_); }
+
+ private:
+  double rows() const { return static_cast<double>(shape_.rows()); }
+  double residual() const { return rows() * static_cast<double>(shape_.model.hidden_size); }
+  double heads(int64_t count) const {
+    return rows() * static_cast<double>(count * shape_.model.head_dim);
+  }
+
+  void set(StepKernel kernel, std::string name, const char* group, double flops, double bytes) {
+    kernels_[static_cast<size_t>(kernel)] = {std::move(name), group, flops, bytes};
+  }
+
+  // y = x W^T;  dW += dy^T x, in f32;  dx = dy W
+  void add_product(StepKernel forward, StepKernel weight, StepKernel input, const std::string& name,
+                   const LinearShape& shape) {
+    const Size s = size_of(shape);
+    const double activations = s.rows * (s.in + s.out) * width_;
+    set(forward, name, kProducts, s.flops(), activations + s.elements() * width_);
+    set(weight, name + ", weight gradient", kProducts, s.flops(), activations + s.elements() * 8);
+    set(input, name + ", input gradient", kProducts, s.flops(),
+        activations + s.elements() * width_);
+  }
+
+  void add_products() {
+    using enum StepKernel;
+    add_product(kQkv, kQkvWeight, kQkvInput, "QKV projection", shape_.qkv());
+    add_product(kAttentionOutput, kAttentionOutputWeight, kAttentionOutputInput,
+                "attention output projection", shape_.attention_output());
+    add_product(kGateUp, kGateUpWeight, kGateUpInput, "gate and up projection", shape_.gate_up());
+    add_product(kDown, kDownWeight, kDownInput, "down projection", shape_.down());
+  }
+
+  // Two products forward, five backward, over the lower triangle with its diagonal.
+  void add_attention() {
+    const ModelConfig& model = shape_.model;
+    const double q = heads(model.num_attention_heads);
+    const double qkv = q + 2 * heads(model.num_key_value_heads);
+    const double lse = 4 * rows() * static_cast<double>(model.num_attention_heads);
+    const double product = q * (static_cast<double>(shape_.seq_length) + 1);
+    set(StepKernel::kAttention, "attention", borealis::kAttention, 2 * product,
+        (qkv + q) * width_ + lse);
+    set(StepKernel::kAttentionBackward, "attention, backward", borealis::kAttention, 5 * product,
+        2 * (qkv + q) * width_ + lse);
+  }
+
+  void add_head() {
+    const Size s{static_cast<double>(shape_.model.hidden_size),
+                 static_cast<double>(shape_.model.vocab_size), rows()};
+    set(StepKernel::kHeadLoss, "head and loss, both directions", kHead, 3 * s.flops(),
+        2 * s.rows * s.in * width_ + s.elements() * (width_ + 8));
+  }
+
+  void add_layer() {
+    using enum StepKernel;
+    const ModelConfig& model = shape_.model;
+    const double r = residual();
+    const double inner = rows() * static_cast<double>(model.intermediate_size);
+    const double rotated = heads(model.num_attention_heads + model.num_key_value_heads);
+    set(kRmsNorm, "RMSNorm", kLayer, 4 * r, 2 * r * width_);
+    set(kAddRmsNorm, "residual and RMSNorm", kLayer, 5 * r, 4 * r * width_);
+    set(kRmsNormBackward, "RMSNorm, backward", kLayer, 9 * r, 4 * r * width_);
+    set(kRope, "RoPE", kLayer, 3 * rotated, 2 * rotated * width_);
+    set(kRopeBackward, "RoPE, backward", kLayer, 3 * rotated, 2 * rotated * width_);
+    set(kSwiglu, "SwiGLU", kLayer, 5 * inner, 3 * inner * width_);
+    set(kSwigluBackward, "SwiGLU, backward", kLayer, 11 * inner, 5 * inner * width_);
+    set(kAdd, "residual", kLayer, r, 3 * r * width_);
+    set(kKeepInput, "copy of a checkpoint", kLayer, 0, 2 * r * width_);
+  }
+
+  void add_ends() {
+    using enum StepKernel;
+    const double r = residual();
+    set(kNextBatch, "next batch", kEnds, 0, 12 * rows());
+    set(kEmbedding, "embedding", kEnds, 0, 2 * r * width_);
+    set(kEmbeddingBackward, "embedding, backward", kEnds, r, r * (width_ + 8));
+    set(kClearResidual, "clear residual gradient", kEnds, 0, r * width_);
+    set(kClearGradients, "clear gradients", kEnds, 0, 4 * elements_);
+  }
+
+  // bf16: gradient read, master and moments read and written, weight written; fp32 is its own
+  // master.
+  void add_optimizer() {
+    set(StepKernel::kGradNorm, "gradient norm", kOptimizer, 2 * elements_, 4 * elements_);
+    set(StepKernel::kAdamW, "AdamW", kOptimizer, 14 * elements_,
+        (width_ == 2 ? 30 : 28) * elements_);
+  }
+
+  const DecoderShape& shape_;
+  double width_;     // bytes of a weight or an activation
+  double elements_;  // parameters, with the padding of the flat buffers
+  std::vector<KernelInfo> kernels_;
+};
+
+}  // namespace
+
+std::vector<KernelInfo> step_kernels(const DecoderShape& shape, DType dtype, int64_t elements) {
+  return Costs(shape, dtype, elements).take();
+}
+
+int64_t most_kernel_calls(const DecoderShape& shape, int64_t grad_accum_steps) {
+  // A layer calls each of its kernels at most twice (RMSNorm in both directions), the forward ones
+  // once more where they are recomputed; the rest are called at most once a micro-batch.
+  constexpr auto kKernels = static_cast<int64_t>(StepKernel::kCount);
+  const int64_t layer = 2 * kKernels;
+  return grad_accum_steps * (shape.model.num_hidden_layers * layer + kKernels);
+}
+
+ProfiledSteps profiled_steps(const RunConfig& config) {
+  if (!config.profile.enabled) return {};
+  return {config.profile.first_iteration,
+          std::min(config.profile.end_iteration, config.limits.train_iters + 1)};
+}
+
+}  // namespace borealis

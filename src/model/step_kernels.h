@@ -1,0 +1,63 @@
+// The kernels of a training step by name, with what one call of each computes and moves: the rows
+// of `train --profile`. Attention is counted as the causal half that is computed, not as the square
+// of the TFLOPs formula.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "config/run_config.h"
+#include "model/decoder_buffers.h"
+#include "telemetry/profiler.h"
+
+namespace borealis {
+
+enum class StepKernel : int {
+  kClearGradients,
+  kNextBatch,
+  kEmbedding,
+  kRmsNorm,
+  kAddRmsNorm,
+  kQkv,
+  kRope,
+  kAttention,
+  kAttentionOutput,
+  kGateUp,
+  kSwiglu,
+  kDown,
+  kAdd,
+  kKeepInput,  // of a stretch that is recomputed
+  kHeadLoss,
+  kClearResidual,
+  kRmsNormBackward,
+  kDownWeight,
+  kDownInput,
+  kSwigluBackward,
+  kGateUpWeight,
+  kGateUpInput,
+  kAttentionOutputWeight,
+  kAttentionOutputInput,
+  kAttentionBackward,
+  kRopeBackward,
+  kQkvWeight,
+  kQkvInput,
+  kEmbeddingBackward,
+  kGradNorm,
+  kAdamW,
+  kCount,
+};
+
+// In the order of StepKernel. elements: of the flat parameter buffers.
+std::vector<KernelInfo> step_kernels(const DecoderShape& shape, DType dtype, int64_t elements);
+
+// An upper bound of the calls in one step.
+int64_t most_kernel_calls(const DecoderShape& shape, int64_t grad_accum_steps);
+
+// The iterations that config.profile asks for and the run reaches; first == end without a profile.
+ProfiledSteps profiled_steps(const RunConfig& config);
+
+inline KernelScope kernel_scope(Profiler* profiler, StepKernel kernel) {
+  return {profiler, static_cast<int>(kernel)};
+}
+
+}  // namespace borealis

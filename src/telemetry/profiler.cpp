@@ -1,0 +1,45 @@
+#include "telemetry/profiler.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace borealis {
+
+Profiler::Profiler(std::vector<KernelInfo> kernels, const ProfiledSteps& steps,
+                   int64_t most_calls_per_step)
+    : kernels_(std::move(kernels)), range_(steps), epoch_(Clock::now()) {
+  CHECK(steps.count() > 0 && most_calls_per_step > 0);
+  events_.reserve(static_cast<size_t>(steps.count() * most_calls_per_step));
+  spans_.reserve(static_cast<size_t>(steps.count()));
+}
+
+int64_t Profiler::event_bytes(const ProfiledSteps& steps, int64_t most_calls_per_step) {
+  return steps.count() * (most_calls_per_step * static_cast<int64_t>(sizeof(KernelEvent)) +
+                          static_cast<int64_t>(sizeof(StepSpan)));
+}
+
+void Profiler::begin_step(int64_t iteration) {
+  recording_ = iteration >= range_.first && iteration < range_.end;
+  if (!recording_) return;
+  if (spans_.empty()) epoch_ = Clock::now();
+  spans_.push_back({iteration, now_ns(), 0});
+}
+
+void Profiler::end_step() {
+  if (!recording_) return;
+  spans_.back().duration_ns = now_ns() - spans_.back().start_ns;
+  recording_ = false;
+}
+
+int64_t Profiler::now_ns() const {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - epoch_).count();
+}
+
+void Profiler::record(int kernel, int64_t start_ns, int64_t end_ns) {
+  CHECK(recording_ && events_.size() < events_.capacity());
+  CHECK(kernel >= 0 && kernel < static_cast<int>(kernels_.size()));
+  events_.push_back({start_ns, end_ns - start_ns, kernel});
+}
+
+}  // namespace borealis
