@@ -103,8 +103,9 @@ ReportTable kernel_table(const StepProfile& profile) {
     table.colors.push_back(color_of(static_cast<size_t>(group)));
   }
   const auto add_sum = [&](const std::string& name, double time_ms, int color) {
-    table.rows.push_back({name, "", fmt::format("{:.2f}", time_ms),
-                          format_percent(time_ms / profile.step_ms), "", "", "", "", ""});
+    table.rows.push_back(
+        {name, "", fmt::format("{:.2f}", time_ms), format_percent(time_ms / profile.step_ms)});
+    table.rows.back().resize(table.header.size());
     table.colors.push_back(color);
   };
   add_sum(kRest, rest_ms(profile), kRestColor);

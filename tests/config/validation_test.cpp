@@ -127,6 +127,12 @@ TEST(Validation, NamesContradictions) {
       {{{"EVAL_ITERS", "0"}, {"EVAL_INTERVAL", "0"}},
        {"--split", "9,0,1"},
        "EVAL_ITERS=0 with the split 9,0,1"},
+      {{},
+       {"--profile", "--profile-step-start", "5"},
+       "--profile-step-end 5 (default) is not above --profile-step-start 5: no step would be timed"},
+      {{{"TRAIN_ITERS", "3"}},
+       {"--profile", "--profile-step-start", "4"},
+       "--profile begins at iteration 4, after the last of 3; lower --profile-step-start"},
       {{{"HOSTFILE", "/nonexistent/hosts"}}, {}, "HOSTFILE=/nonexistent/hosts: file: cannot open"},
   };
   for (const Case& one : cases) {
@@ -184,6 +190,8 @@ TEST(Notes, SayWhatHasNoEffect) {
                     "--mock-data: random tokens, DATA_FILE_LIST=x.txt is not read"));
   EXPECT_TRUE(holds(load({{"VAL_SPLIT", "1"}}, {"--split", "9,1,0"}).notes,
                     "--split 9,1,0 beats VAL_SPLIT=1"));
+  EXPECT_TRUE(holds(load({}, {"--profile-step-end", "9"}).notes,
+                    "--profile-step-end 9 has no effect without --profile"));
 }
 
 }  // namespace

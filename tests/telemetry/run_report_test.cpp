@@ -200,5 +200,49 @@ TEST(RunReport, TableTakesAnyNumberOfRuns) {
             "| llama3-3B-nLayers4 | 4 | 1.98 | 8018 | not measured |\n\n");
 }
 
+StepProfile fake_profile() {
+  return {.first_iteration = 2,
+          .steps = 3,
+          .step_ms = 480,
+          .gemm_flops_per_s = 1.2e12,
+          .triad_bytes_per_s = 7e10,
+          .kernels = {{"QKV <projection>", "products", 12, 300, 3.2e11, 4e8},
+                      {"attention", "attention", 6, 100, 8e10, 2e8},
+                      {"AdamW", "optimizer", 1, 50, 2e8, 5e8},
+                      {"clear gradients", "clearing", 1, 10, 0, 6e7}}};
+}
+
+TEST(RunReport, ProfileIsATableAndARoofline) {
+  const TemporaryFolder folder;
+  write_fake_run(folder.path(), {});
+  write_step_profile(folder.path(), fake_profile());
+  const ReportPaths paths = write_run_report(folder.path());
+  const std::string html = read_text_file(paths.html);
+  EXPECT_TRUE(well_nested(html));
+  EXPECT_TRUE(repeated_ids(html).empty());
+  // 3.2e11 FLOPs in 300 ms are 1067 GFLOP/s, 88.9 % of 1.2e12.
+  EXPECT_THAT(html, HasSubstr("1067"));
+  EXPECT_THAT(html, HasSubstr("88.9\u00a0%"));
+  EXPECT_THAT(html, HasSubstr("QKV &lt;projection&gt;: 1067 GFLOP/s"));
+  EXPECT_THAT(html, HasSubstr("between kernels 4.2\u00a0%"));
+  const std::string markdown = read_text_file(paths.markdown);
+  EXPECT_THAT(markdown, HasSubstr("(roofline.svg)"));
+  EXPECT_THAT(markdown, HasSubstr("| clear gradients | 1 | 10.00 | 2.1\u00a0% | – | – | – |"));
+  const std::string roofline = read_text_file(folder.path() / "roofline.svg");
+  EXPECT_TRUE(well_nested(roofline));
+  // A dot in the drawing and one in the key a group that computes; clearing does not.
+  size_t dots = 0;
+  for (size_t at = roofline.find("<circle"); at != std::string::npos;
+       at = roofline.find("<circle", at + 1)) {
+    ++dots;
+  }
+  EXPECT_GE(dots, 6u);
+  EXPECT_THAT(roofline, Not(HasSubstr("clearing")));
+}
+
+TEST(RunReport, WithoutAProfileSaysNothingOfKernels) {
+  EXPECT_THAT(report_of({}).html, Not(HasSubstr("<h2>Kernels</h2>")));
+}
+
 }  // namespace
 }  // namespace borealis

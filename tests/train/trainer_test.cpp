@@ -11,6 +11,9 @@
 
 #include "base/error.h"
 #include "checkpoint/model_folder.h"
+#include "model/accounting.h"
+#include "model/parameter_layout.h"
+#include "model/step_kernels.h"
 #include "support/small_models.h"
 
 namespace borealis {
@@ -46,8 +49,8 @@ class TrainerTest : public ::testing::Test {
     std::vector<StepRecord> steps;
     std::vector<ValidationRecord> validations;
   };
-  Result run() {
-    Trainer trainer(config_, 2, 1e11);
+  Result run(Profiler* profiler = nullptr) {
+    Trainer trainer(config_, 2, 1e11, profiler);
     Result result;
     TrainerEvents events;
     events.on_step = [&](const StepRecord& record) { result.steps.push_back(record); };
@@ -59,6 +62,33 @@ class TrainerTest : public ::testing::Test {
   fs::path folder_;
   RunConfig config_;
 };
+
+// Every kernel of a layer is called as often as the equations say, and watching changes nothing.
+TEST_F(TrainerTest, ProfileCountsTheCallsOfAStep) {
+  config_.recompute = {.enabled = true, .layers_per_checkpoint = 1};
+  const DecoderShape shape = decoder_shape(config_, 2);
+  const int64_t elements = make_parameter_table(config_.model).buffer_elements();
+  Profiler profiler(step_kernels(shape, config_.dtype, elements), {2, 4},
+                    most_kernel_calls(shape, config_.batch.grad_accum_steps));
+  const Result profiled = run(&profiler), plain = run();
+  for (size_t i = 0; i < plain.steps.size(); ++i) {
+    EXPECT_EQ(profiled.steps[i].lm_loss, plain.steps[i].lm_loss);
+  }
+  std::vector<int> calls(static_cast<size_t>(StepKernel::kCount));
+  for (const KernelEvent& event : profiler.events()) ++calls[static_cast<size_t>(event.kernel)];
+  const auto calls_of = [&](StepKernel kernel) { return calls[static_cast<size_t>(kernel)]; };
+  const int steps = 2, micro_batches = 2 * steps, layers = 2 * micro_batches;
+  EXPECT_EQ(calls_of(StepKernel::kAdamW), steps);
+  EXPECT_EQ(calls_of(StepKernel::kGradNorm), steps);
+  EXPECT_EQ(calls_of(StepKernel::kNextBatch), micro_batches);
+  EXPECT_EQ(calls_of(StepKernel::kHeadLoss), micro_batches);
+  // The last layer's activations are still there: only the first runs again.
+  EXPECT_EQ(calls_of(StepKernel::kAttention), layers + micro_batches);
+  EXPECT_EQ(calls_of(StepKernel::kAttentionBackward), layers);
+  EXPECT_EQ(calls_of(StepKernel::kQkvWeight), layers);
+  EXPECT_EQ(calls_of(StepKernel::kSwiglu), 2 * layers + micro_batches);
+  EXPECT_EQ(calls_of(StepKernel::kRmsNormBackward), 2 * layers + micro_batches);
+}
 
 TEST_F(TrainerTest, TwoRunsGiveTheSameBits) {
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
