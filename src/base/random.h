@@ -13,6 +13,8 @@ class RandomStream {
  public:
   RandomStream(uint64_t seed, uint64_t stream) : seed_(seed), stream_(stream) {}
 
+  uint64_t seed() const { return seed_; }
+  uint64_t stream() const { return stream_; }
   std::array<uint32_t, 4> bits(uint64_t index) const;  // 128 random bits
   double uniform(uint64_t index) const;                // in (0, 1), 53 bits
   // Two independent values of mean 0 and variance 1 (Box-Muller).

@@ -2,25 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
-#include <numbers>
 
 #include "base/random.h"
+#include "kernels/random_normal.h"
 
 namespace borealis {
 namespace {
 
 constexpr double kMeantEmbeddingStd = 0.632455532;  // sqrt(2/5), as the reference's flag spells it
-
-template <typename T>
-void fill_normal(T* values, int64_t size, double std, const RandomStream& random) {
-#pragma omp parallel for schedule(static)
-  for (int64_t pair = 0; pair < (size + 1) / 2; ++pair) {
-    const auto [even, odd] = random.normal_pair(static_cast<uint64_t>(pair));
-    values[2 * pair] = T(static_cast<float>(std * even));
-    if (2 * pair + 1 < size) values[2 * pair + 1] = T(static_cast<float>(std * odd));
-  }
-}
 
 template <typename T>
 void initialize(const ParameterBuffers& buffers, uint64_t seed) {
@@ -30,7 +21,7 @@ void initialize(const ParameterBuffers& buffers, uint64_t seed) {
     if (parameter.init_std == 0) {
       std::fill_n(values, parameter.size(), T(1.0f));
     } else {
-      fill_normal(values, parameter.size(), parameter.init_std, RandomStream(seed, stream));
+      fill_normal(RandomStream(seed, stream), parameter.init_std, values, parameter.size());
     }
     ++stream;
   }

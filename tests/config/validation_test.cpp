@@ -129,7 +129,8 @@ TEST(Validation, NamesContradictions) {
        "EVAL_ITERS=0 with the split 9,0,1"},
       {{},
        {"--profile", "--profile-step-start", "5"},
-       "--profile-step-end 5 (default) is not above --profile-step-start 5: no step would be timed"},
+       "--profile-step-end 5 (default) is not above --profile-step-start 5: no step would be "
+       "timed"},
       {{{"TRAIN_ITERS", "3"}},
        {"--profile", "--profile-step-start", "4"},
        "--profile begins at iteration 4, after the last of 3; lower --profile-step-start"},

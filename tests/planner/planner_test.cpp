@@ -30,18 +30,20 @@ TEST(Planner, ASmallModelFits) {
 }
 
 TEST(Planner, RefusesWithTableShortfallAndWaysOut) {
-  RunConfig config = run_config(report_llama3(4), 8192);
-  config.machine.memory_limit_bytes = int64_t{20} << 30;
+  // Small enough that no machine's free memory is the tighter limit.
+  RunConfig config = run_config(small_llama(), 64);
+  config.model.vocab_size = 256000;
+  config.machine.memory_limit_bytes = int64_t{256} << 20;
   const Prediction prediction = predict(config, 2, 0, 0);
   EXPECT_FALSE(prediction.fits);
   try {
     require_fit(config, prediction, 2);
-    FAIL() << "a model of 1.98 B parameters cannot fit in 20 GiB";
+    FAIL() << "24.7 M parameters of 18 bytes each cannot fit in 256 MiB";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kMemory);
     const std::string message = error.what();
     EXPECT_THAT(message, HasSubstr("optimizer: master weights and two moments (fp32)"));
-    EXPECT_THAT(message, HasSubstr("more than the 20.00 GiB that MEMORY_LIMIT allows"));
+    EXPECT_THAT(message, HasSubstr("more than the 256.0 MiB that MEMORY_LIMIT allows"));
     EXPECT_THAT(message, HasSubstr("a tokenizer of 32000 entries"));
   }
 }
