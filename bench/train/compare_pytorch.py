@@ -54,7 +54,7 @@ def parse_arguments():
     parser.add_argument("--python", type=pathlib.Path, default=peers / "bin/python", metavar="PATH",
                         help="a Python with torch [$BOREALIS_PEERS/bin/python or build/peers/bin/python]")
     parser.add_argument("--workloads", default="S,M,A,V", help="names, separated by commas [S,M,A,V]")
-    parser.add_argument("--variants", default=",".join(VARIANTS), help="names, separated by commas [all]")
+    parser.add_argument("--variants", default=",".join(VARIANTS), help="names, separated by commas; '' for Borealis alone [all]")
     parser.add_argument("--rounds", type=int, default=2, help="the second runs in the opposite order, and so on [2]")
     parser.add_argument("--dtype", choices=("bf16", "fp32"), default="bf16")
     parser.add_argument("--output", type=pathlib.Path, metavar="FILE", help="write FILE.json and FILE.md")
@@ -63,7 +63,7 @@ def parse_arguments():
     known = read_workloads()
     args.workloads = [known.get(name) or parser.error(f"--workloads: '{name}' is none of {', '.join(known)}")
                       for name in args.workloads.split(",")]
-    args.variants = args.variants.split(",")
+    args.variants = [name for name in args.variants.split(",") if name]
     for name in args.variants:
         if name not in VARIANTS:
             parser.error(f"--variants: '{name}' is none of {', '.join(VARIANTS)}")
@@ -75,7 +75,8 @@ def parse_arguments():
 
 
 def check_files(parser, args):
-    for option, path in (("--borealis", args.borealis), ("--python", args.python)):
+    programs = [("--borealis", args.borealis)] + [("--python", args.python)] * bool(args.variants)
+    for option, path in programs:
         if not os.access(path, os.X_OK):
             parser.error(f"{option}: there is no program {path}")
     if set(args.variants) - {"installed"} and not JEMALLOC.exists():
