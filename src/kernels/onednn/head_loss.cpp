@@ -16,7 +16,9 @@ constexpr int64_t kTokenChunk = 1024;
 // rate, chunks of 1024 89 %.
 constexpr int64_t kKeptLogits = int64_t{64} << 20, kKeptExponentials = int64_t{256} << 20;
 constexpr int64_t kWideWeightFloats = int64_t{4} << 20;  // a widened block stays in cache
-constexpr int64_t kNativeVocabBlock = 1024;  // its f32 logits stay in the last-level cache
+// Native bf16: the f32 logits of a block stay in the cache between their product and their
+// exponentials; gradients are bf16 already, and wider blocks read and write dx less often.
+constexpr int64_t kNativeVocabBlock = 512, kNativeGradientBlocks = 4;
 
 int64_t vocab_block(ProductMode mode, const HeadShape& shape) {
   const int64_t block = mode == ProductMode::kBF16WidenedToF32
@@ -94,13 +96,12 @@ class ChunkedHead {
   void backward(int64_t row, int64_t rows, float scale, T* dx, float* dweight) {
     const int64_t D = shape_.hidden_size;
     float* wide_dx = wide_gradient(dx + row * D);
-    for (int64_t first = 0; first < shape_.vocab_size; first += space_.block) {
-      const int64_t cols = std::min(space_.block, shape_.vocab_size - first);
+    const int64_t block = native() ? kNativeGradientBlocks * space_.block : space_.block;
+    for (int64_t first = 0; first < shape_.vocab_size; first += block) {
+      const int64_t cols = std::min(block, shape_.vocab_size - first);
       const int32_t* targets = in_.targets + row;
       if (native()) {
-        cross_entropy_gradient_from_kept(kept(first), rows, cols, shape_.vocab_size,
-                                         block_max(first), at(space_.row_max), at(space_.row_sum),
-                                         at(space_.target_logit), targets, first, scale);
+        gradient_from_kept(row, rows, first, cols, scale);
       } else {
         cross_entropy_gradient(at(space_.logits) + first, rows, cols, shape_.vocab_size,
                                at(space_.row_max), at(space_.row_sum), targets, first, scale);
@@ -131,6 +132,15 @@ class ChunkedHead {
   }
 
  private:
+  void gradient_from_kept(int64_t row, int64_t rows, int64_t begin, int64_t columns, float scale) {
+    for (int64_t first = begin; first < begin + columns; first += space_.block) {
+      cross_entropy_gradient_from_kept(
+          kept(first), rows, std::min(space_.block, begin + columns - first), shape_.vocab_size,
+          block_max(first), at(space_.row_max), at(space_.row_sum), at(space_.target_logit),
+          in_.targets + row, first, scale);
+    }
+  }
+
   static constexpr auto kNo = LinearEngine::Transpose::kNo;
   static constexpr auto kYes = LinearEngine::Transpose::kYes;
 
