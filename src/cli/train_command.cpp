@@ -15,6 +15,7 @@
 #include "config/run_config_json.h"
 #include "config/run_config_loader.h"
 #include "data/batch_loader.h"
+#include "data/document_ends.h"
 #include "kernels/cpu_isa.h"
 #include "kernels/gemm_rate.h"
 #include "planner/planner.h"
@@ -225,6 +226,8 @@ int run_train_command(const std::vector<std::string>& arguments) {
     return 0;
   }
   log_open(config.output.json ? LogStream::kStderr : LogStream::kStdout, config.log_level);
+  // Asked of the tokenizer once: it may be large.
+  if (const auto ends = document_ends(config.data)) config.data.eod_token = ends->token;
   return train(config);
 }
 

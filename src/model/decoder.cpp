@@ -92,6 +92,8 @@ class Decoder : public LanguageModel {
   // Leaves the final norm's output in `normed`.
   void forward_layers(const Batch& batch) {
     CHECK(batch.batch_size == shape_.micro_batch_size && batch.seq_length == shape_.seq_length);
+    positions_ = batch.positions.empty() ? nullptr : batch.positions.data();
+    document_starts_ = batch.document_starts.empty() ? nullptr : batch.document_starts.data();
     embedding_forward(batch.tokens.data(), weight(embedding_), rows(), hidden(), slot(0).x);
     for (int64_t layer = 0; layer < layers(); ++layer) {
       if (shape_.recompute.enabled && layer % shape_.slots() == 0) {
@@ -113,9 +115,10 @@ class Decoder : public LanguageModel {
     linear_.forward(b.normed, weight(at.qkv), a.qkv, shape_.qkv());
     if (has_rope(layer)) {
       rope_forward(a.qkv, rows(), shape_.attention().row_stride(), rotated_heads(),
-                   shape_.model.head_dim, rope_);
+                   shape_.model.head_dim, rope_, 0, positions_);
     }
-    attention_forward(shape_.attention(), a.qkv, a.attention, a.lse, b.scratch, shape_.threads);
+    attention_forward(shape_.attention(), a.qkv, a.attention, a.lse, b.scratch, shape_.threads,
+                      document_starts_);
     linear_.forward(a.attention, weight(at.attention_output), b.branch, shape_.attention_output());
 
     add_rms_norm_forward(a.x, b.branch, weight(at.middle_norm), eps(), rows(), hidden(), a.x_middle,
@@ -169,10 +172,10 @@ class Decoder : public LanguageModel {
                             shape_.attention_output());
     linear_.backward_data(b.dx, weight(at.attention_output), b.wide, shape_.attention_output());
     attention_backward(shape_.attention(), a.qkv, a.attention, b.wide, a.lse, b.dqkv, b.scratch,
-                       shape_.threads);
+                       shape_.threads, document_starts_);
     if (has_rope(layer)) {
       rope_backward(b.dqkv, rows(), shape_.attention().row_stride(), rotated_heads(),
-                    shape_.model.head_dim, rope_);
+                    shape_.model.head_dim, rope_, 0, positions_);
     }
     rms_norm_forward(a.x, weight(at.input_norm), eps(), rows(), hidden(), b.normed,
                      static_cast<float*>(nullptr));
@@ -200,6 +203,9 @@ class Decoder : public LanguageModel {
   DecoderArenas arenas_;
   DecoderBuffers<T> buffers_;
   LinearEngine linear_;
+  // Of the batch that is in work.
+  const int32_t* positions_ = nullptr;
+  const int32_t* document_starts_ = nullptr;
 };
 
 }  // namespace

@@ -24,6 +24,13 @@ int64_t bytes_of(const ParameterTable& table, size_t element_bytes) {
   return table.buffer_elements() * static_cast<int64_t>(element_bytes);
 }
 
+// What a loss of the micro-batch counts so that it weighs as much as one of all its tokens.
+double loss_weight(const Batch& batch) {
+  const int64_t counted = batch.loss_tokens();
+  return counted == 0 ? 0.0
+                      : static_cast<double>(batch.targets.size()) / static_cast<double>(counted);
+}
+
 std::vector<NamedTensor> named_tensors(const ParameterBuffers& parameters) {
   std::vector<NamedTensor> tensors;
   for (const Parameter& parameter : parameters.table->entries()) {
@@ -114,7 +121,8 @@ StepRecord Trainer::train_step(int64_t iteration) {
   return record;
 }
 
-// Mean token loss over the step's micro-batches; leaves the gradients of that mean.
+// Mean over the step's micro-batches of the mean over their tokens that have a target, as the
+// reference weighs them (contract section 2.7); leaves its gradients.
 double Trainer::accumulate_gradients(StepRecord& record) {
   const int64_t micro_batches = config_.batch.grad_accum_steps;
   const auto tokens_per_step = static_cast<double>(micro_batches * config_.batch.micro_batch_size *
@@ -126,7 +134,9 @@ double Trainer::accumulate_gradients(StepRecord& record) {
       const TimedScope timed(record.data_ms);
       train_data_->next(batch_);
     }
-    loss_sum += model_->forward_backward(batch_, static_cast<float>(1.0 / tokens_per_step), times);
+    const double weight = loss_weight(batch_);
+    loss_sum += weight * model_->forward_backward(
+                             batch_, static_cast<float>(weight / tokens_per_step), times);
   }
   record.forward_ms = times.forward_ms;
   record.backward_ms = times.backward_ms;
@@ -183,7 +193,7 @@ ValidationRecord Trainer::validate(Split split, int64_t iteration) {
   double loss_sum = 0;
   for (int64_t i = 0; i < batches; ++i) {
     source->next(batch_);
-    loss_sum += model_->forward(batch_);
+    loss_sum += loss_weight(batch_) * model_->forward(batch_);
   }
   const auto tokens =
       static_cast<double>(batches * config_.batch.micro_batch_size * config_.batch.seq_length);
