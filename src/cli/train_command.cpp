@@ -84,9 +84,16 @@ class RunObserver {
       metrics_.write(record);
       log(format_validation(record));
     };
+    events.on_evaluation = [this](int64_t round, int64_t rounds) {
+      if (round % config_.limits.log_interval == 0) log(format_evaluation(round, rounds));
+    };
     events.on_final_validation = [this](const ValidationRecord& record, int64_t samples,
                                         const std::string& set) {
-      if (set == "validation") metrics_.write(record);
+      if (set == "validation") {
+        metrics_.write(record);
+      } else {
+        metrics_.write_test(record);
+      }
       log(format_final_validation(record, samples, set));
     };
     events.on_checkpoint = [this](const std::string& folder) {

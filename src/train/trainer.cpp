@@ -180,9 +180,10 @@ bool Trainer::evaluation_is_due(int64_t iteration) const {
          iteration % config_.limits.eval_interval == 0;
 }
 
-// Plain mean over eval_iters rounds of the micro-batches of a step (contract section 10.1). The
-// validation stream goes on from call to call.
-ValidationRecord Trainer::validate(Split split, int64_t iteration) {
+// Plain mean over eval_iters rounds of the micro-batches of a step, each of which is the mean over
+// its tokens that have a target (contract section 10.1).
+ValidationRecord Trainer::validate(Split split, int64_t iteration,
+                                   const std::function<void(int64_t, int64_t)>& after_round) {
   std::unique_ptr<BatchSource> own;
   BatchSource* source = valid_data_.get();
   if (split == Split::kTest) {
@@ -191,9 +192,12 @@ ValidationRecord Trainer::validate(Split split, int64_t iteration) {
   }
   const int64_t batches = config_.limits.eval_iters * config_.batch.grad_accum_steps;
   double loss_sum = 0;
-  for (int64_t i = 0; i < batches; ++i) {
+  for (int64_t i = 1; i <= batches; ++i) {
     source->next(batch_);
     loss_sum += loss_weight(batch_) * model_->forward(batch_);
+    if (after_round && i % config_.batch.grad_accum_steps == 0) {
+      after_round(i / config_.batch.grad_accum_steps, config_.limits.eval_iters);
+    }
   }
   const auto tokens =
       static_cast<double>(batches * config_.batch.micro_batch_size * config_.batch.seq_length);
@@ -205,10 +209,12 @@ void Trainer::validate_at_end(const TrainerEvents& events, int64_t iteration) {
   if (!events.on_final_validation || config_.limits.eval_iters == 0) return;
   const int64_t samples = config_.limits.eval_iters * config_.batch.global_batch_size;
   if (valid_data_) {
-    events.on_final_validation(validate(Split::kValid, iteration), samples, "validation");
+    events.on_final_validation(validate(Split::kValid, iteration, events.on_evaluation), samples,
+                               "validation");
   }
-  if (valid_data_ && requested_samples(config_, Split::kTest) > 0) {
-    events.on_final_validation(validate(Split::kTest, iteration), samples, "test");
+  if (config_.limits.eval_interval > 0 && requested_samples(config_, Split::kTest) > 0) {
+    events.on_final_validation(validate(Split::kTest, iteration, events.on_evaluation), samples,
+                               "test");
   }
 }
 
