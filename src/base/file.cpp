@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <utility>
@@ -134,6 +135,20 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   return *this;
+}
+
+void MappedFile::advise(Access access) const {
+  if (data_ == nullptr) return;
+  ::madvise(const_cast<std::byte*>(data_), size_,
+            access == Access::kRandom ? MADV_RANDOM : MADV_SEQUENTIAL);
+}
+
+void MappedFile::will_need(size_t first_byte, size_t byte_count) const {
+  if (first_byte >= size_ || byte_count == 0) return;
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const size_t begin = first_byte / page * page;
+  const size_t end = first_byte + std::min(byte_count, size_ - first_byte);
+  ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_WILLNEED);
 }
 
 AtomicFile::AtomicFile(const std::filesystem::path& path)

@@ -29,6 +29,11 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::filesystem::path& path() const { return path_; }
 
+  // Hints for the kernel; failures are ignored, for reading works without.
+  enum class Access { kInOrder, kRandom };
+  void advise(Access access) const;                            // how all of it will be read
+  void will_need(size_t first_byte, size_t byte_count) const;  // starts to read these from the disk
+
  private:
   std::filesystem::path path_;
   const std::byte* data_ = nullptr;

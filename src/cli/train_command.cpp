@@ -15,6 +15,7 @@
 #include "config/run_config_json.h"
 #include "config/run_config_loader.h"
 #include "data/batch_loader.h"
+#include "data/document_ends.h"
 #include "kernels/cpu_isa.h"
 #include "kernels/gemm_rate.h"
 #include "kernels/triad.h"
@@ -87,9 +88,16 @@ class RunObserver {
       metrics_.write(record);
       log(format_validation(record));
     };
+    events.on_evaluation = [this](int64_t round, int64_t rounds) {
+      if (round % config_.limits.log_interval == 0) log(format_evaluation(round, rounds));
+    };
     events.on_final_validation = [this](const ValidationRecord& record, int64_t samples,
                                         const std::string& set) {
-      if (set == "validation") metrics_.write(record);
+      if (set == "validation") {
+        metrics_.write(record);
+      } else {
+        metrics_.write_test(record);
+      }
       log(format_final_validation(record, samples, set));
     };
     events.on_checkpoint = [this](const std::string& folder) {
@@ -270,6 +278,8 @@ int run_train_command(const std::vector<std::string>& arguments) {
     return 0;
   }
   log_open(config.output.json ? LogStream::kStderr : LogStream::kStdout, config.log_level);
+  // Asked of the tokenizer once: it may be large.
+  if (const auto ends = document_ends(config.data)) config.data.eod_token = ends->token;
   return train(config);
 }
 

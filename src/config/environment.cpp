@@ -60,6 +60,9 @@ const std::vector<LookAlike>& look_alikes() {
       {"ACTIVATION_CHECKPOINTING", "USE_ACTIVATION_CHECKPOINTING"},
       {"DATA_LIST", "DATA_FILE_LIST"},
       {"TOKENIZER", "TOKENIZER_MODEL"},
+      {"EOD_MASK_LOSS", "--eod-mask-loss"},
+      {"RESET_POSITION_IDS", "--reset-position-ids"},
+      {"RESET_ATTENTION_MASK", "--reset-attention-mask"},
   };
   return names;
 }

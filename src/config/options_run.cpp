@@ -168,10 +168,38 @@ std::vector<OptionRow> tracking_rows() {
   };
 }
 
+std::vector<OptionRow> document_rows() {
+  return {
+      {.flags = {"--eod-mask-loss"},
+       .type = OptionType::kSwitch,
+       .default_text = "false",
+       .help = "no loss for the token after an end-of-document token",
+       .store = store<&RunConfig::data, &DataConfig::eod_mask_loss>},
+      {.flags = {"--reset-position-ids"},
+       .type = OptionType::kSwitch,
+       .default_text = "false",
+       .help = "positions start at 0 after every end-of-document token",
+       .store = store<&RunConfig::data, &DataConfig::reset_position_ids>},
+      {.flags = {"--reset-attention-mask"},
+       .type = OptionType::kSwitch,
+       .default_text = "false",
+       .help = "attention stops at end-of-document tokens",
+       .store = store<&RunConfig::data, &DataConfig::reset_attention_mask>},
+      {.flags = {"--eod-token-id"},
+       .type = OptionType::kInteger,
+       .default_note = "the tokenizer's",
+       .help = "id of the end-of-document token",
+       .store = store<&RunConfig::data, &DataConfig::eod_token>,
+       .minimum = 0,
+       .maximum = 2'147'483'647.0,
+       .ours = true},
+  };
+}
+
 }  // namespace
 
 OptionGroup data_options() {
-  return {
+  OptionGroup group{
       .title = "Data",
       .rows = {
           {.variable = "DATA_FILE_LIST",
@@ -229,6 +257,8 @@ OptionGroup data_options() {
            .help = "mix the files of a corpus by weight instead of one after the other",
            .store = store<&RunConfig::data, &DataConfig::blend_sample_in_corpus>},
       }};
+  for (OptionRow& row : document_rows()) group.rows.push_back(std::move(row));
+  return group;
 }
 
 OptionGroup output_options() {
@@ -275,7 +305,7 @@ OptionGroup machine_options() {
 }
 
 OptionGroup unavailable_options() {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 27> kFlags = {{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 24> kFlags = {{
       {"--lr-finder", "the learning-rate finder is not available yet"},
       {"--train-range-to-skip", "skipping iterations is not available yet"},
       {"--train-iters-to-skip", "skipping iterations is not available yet"},
@@ -296,9 +326,6 @@ OptionGroup unavailable_options() {
       {"--kill-switch-file", "a kill-switch file is not available; send SIGTERM or SIGINT"},
       {"--data-path", "data is given by a list; use --data-file-list"},
       {"--train-data-exact-num-epochs", "the length is given by --train-iters or --train-tokens"},
-      {"--eod-mask-loss", "masking of end-of-document tokens is not available yet"},
-      {"--reset-position-ids", "positions run through the sequence; resetting is not available"},
-      {"--reset-attention-mask", "attention across documents cannot be switched off yet"},
       {"--start-weight-decay", "weight decay is constant; use --weight-decay"},
       {"--end-weight-decay", "weight decay is constant; use --weight-decay"},
       {"--log-params-norm", "norms of the parameters are not logged yet"},

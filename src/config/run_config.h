@@ -100,6 +100,15 @@ struct DataConfig {
   bool shuffle_sample_in_corpus = true;  // the contract's script passes it
   bool blend_sample_in_corpus = false;
   int64_t tokenizer_vocab_size = 0;  // before padding to ModelConfig::vocab_size
+  // Documents inside a sequence (contract section 7.9).
+  bool eod_mask_loss = false;         // no loss for what follows an end-of-document token
+  bool reset_position_ids = false;    // positions start again with every document
+  bool reset_attention_mask = false;  // attention stops at the ends of documents
+  std::optional<int64_t> eod_token;   // id that ends a document; default: the tokenizer's
+
+  bool looks_at_documents() const {
+    return eod_mask_loss || reset_position_ids || reset_attention_mask;
+  }
 };
 
 struct ScheduleLimits {

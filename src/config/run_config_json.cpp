@@ -81,7 +81,11 @@ json data_json(const DataConfig& data) {
           {"split", data.split},
           {"shuffle_sample_in_corpus", data.shuffle_sample_in_corpus},
           {"blend_sample_in_corpus", data.blend_sample_in_corpus},
-          {"tokenizer_vocab_size", data.tokenizer_vocab_size}};
+          {"tokenizer_vocab_size", data.tokenizer_vocab_size},
+          {"eod_mask_loss", data.eod_mask_loss},
+          {"reset_position_ids", data.reset_position_ids},
+          {"reset_attention_mask", data.reset_attention_mask},
+          {"eod_token", or_null(data.eod_token)}};
 }
 
 json limits_json(const ScheduleLimits& limits) {

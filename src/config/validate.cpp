@@ -75,6 +75,26 @@ void validate_optimizer(const Settings& settings, const OptimizerConfig& optimiz
   }
 }
 
+void validate_documents(const Settings& settings, const RunConfig& run, Problems& problems) {
+  const DataConfig& data = run.data;
+  const bool model_known = run.model.vocab_size > 0;
+  if (data.eod_token && model_known && *data.eod_token >= run.model.vocab_size) {
+    problems.settings.push_back(fmt::format("{} is beyond the vocabulary of {}",
+                                            settings.spelled("--eod-token-id"),
+                                            run.model.vocab_size));
+  }
+  if (data.eod_token || !data.looks_at_documents() || !model_known) return;
+  if (!data.tokenizer_path.empty()) return;  // which will be asked
+  for (const std::string_view flag :
+       {"--eod-mask-loss", "--reset-position-ids", "--reset-attention-mask"}) {
+    if (!settings.is_on(flag)) continue;
+    problems.settings.push_back(
+        fmt::format("{} needs to know the token that ends a document, but there is no tokenizer; "
+                    "give its id with --eod-token-id",
+                    flag));
+  }
+}
+
 void validate_tracking(const Settings& settings, Problems& problems) {
   if (settings.text("WANDB_MODE") == "disabled") return;
   for (const std::string_view project : {"WB_PROJECT", "WANDB_PROJECT"}) {
@@ -142,6 +162,7 @@ void note_model(const Settings& settings, RunConfig& run) {
 void validate(const Settings& settings, const RunConfig& run, Problems& problems) {
   validate_schedule(settings, run.schedule, problems);
   validate_optimizer(settings, run.optimizer, problems);
+  validate_documents(settings, run, problems);
   validate_tracking(settings, problems);
   validate_profile(settings, run, problems);
 }
@@ -179,6 +200,15 @@ void note_differences(const Settings& settings, RunConfig& run) {
                     "as in the reference's code; its notes call it the constant "
                     "part",
                     run.schedule.constant_plus_cooldown_fraction));
+  }
+  if (run.data.reset_position_ids) {
+    run.notes.push_back(
+        "--reset-position-ids restarts RoPE with every document; the reference's RoPE ignores it");
+  }
+  if (run.data.reset_attention_mask) {
+    run.notes.push_back(
+        "--reset-attention-mask stops attention at the ends of documents; the reference's flash "
+        "attention ignores it");
   }
   if (settings.has("NO_FLASH_ATTN")) {
     run.notes.push_back(

@@ -7,12 +7,18 @@
 
 namespace borealis {
 
-// B sequences of T tokens; targets[b][t] is the token after tokens[b][t].
+// B sequences of T tokens; targets[b][t] is the token after tokens[b][t], or kNoTarget
+// (kernels/cross_entropy.h) where it does not count for the loss.
 struct Batch {
   int64_t batch_size = 0;        // B
   int64_t seq_length = 0;        // T
   std::vector<int32_t> tokens;   // [B, T]
   std::vector<int32_t> targets;  // [B, T]
+  // Of documents in a sequence, for a run that looks at them.
+  std::vector<int32_t> positions = {};        // [B, T], for RoPE; empty: 0 .. T-1
+  std::vector<int32_t> document_starts = {};  // [B, T], as in kernels/attention.h; empty: none
+
+  int64_t loss_tokens() const;  // with a target
 };
 
 enum class Split { kTrain, kValid, kTest };

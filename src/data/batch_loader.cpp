@@ -8,7 +8,9 @@
 
 #include "base/error.h"
 #include "base/units.h"
+#include "data/document_ends.h"
 #include "data/mock_batch_source.h"
+#include "data/prefetching_source.h"
 #include "data/sample_stream.h"
 #include "data/split_plan.h"
 
@@ -57,6 +59,18 @@ SplitDescription describe_split(const RunConfig& config, const OpenedFiles& file
   return description;
 }
 
+// What happens to every batch that a source yields. Validation starts its thread when it is first
+// asked, because its index is built only then.
+std::unique_ptr<BatchSource> finish_batches(const RunConfig& config, Split split,
+                                            std::unique_ptr<BatchSource> source) {
+  if (const auto ends = document_ends(config.data)) {
+    source = with_document_ends(std::move(source), *ends);
+  }
+  using Start = PrefetchingSource::Start;
+  return std::make_unique<PrefetchingSource>(
+      std::move(source), split == Split::kTrain ? Start::kAtOnce : Start::kAtFirstNext);
+}
+
 std::string split_text(const char* name, const SplitDescription& split) {
   if (split.requested_samples == 0) return "";
   return fmt::format("; {}: {} documents, {} tokens, {} samples in {} epoch{}", name,
@@ -88,6 +102,7 @@ int64_t requested_samples(const RunConfig& config, Split split) {
 
 DataDescription describe_data(const RunConfig& config) {
   DataDescription description;
+  document_ends(config.data);  // throws if the token is not known
   OpenedFiles none;
   std::shared_ptr<const OpenedFiles> files;
   if (config.data.mock_data) {
@@ -123,14 +138,12 @@ std::string data_description_text(const DataDescription& data) {
 
 int64_t data_memory_bytes(const RunConfig& config, const DataDescription& data) {
   constexpr int64_t kToken = sizeof(int32_t);
-  const int64_t batch =
-      2 * config.batch.micro_batch_size * config.batch.seq_length * kToken;  // tokens, targets
-  const int64_t sample = (config.batch.seq_length + 1) * kToken;
-  int64_t bytes = 0;
+  const int64_t arrays = 2 + config.data.reset_position_ids + config.data.reset_attention_mask;
+  const int64_t batch = arrays * config.batch.micro_batch_size * config.batch.seq_length * kToken;
+  int64_t bytes = batch;  // the one that the step works on
   for (const SplitDescription* split : {&data.train, &data.valid, &data.test}) {
     if (split->requested_samples == 0) continue;
-    bytes += batch + split->index_bytes;
-    if (data.files > 0) bytes += sample;
+    bytes += batch + split->index_bytes + PrefetchingSource::kThreadBytes;
   }
   return bytes;
 }
@@ -141,14 +154,16 @@ std::unique_ptr<BatchSource> make_batch_source(const RunConfig& config, Split sp
   const int64_t requested = requested_samples(config, split);
   if (requested == 0) return nullptr;
   if (config.data.mock_data) {
-    return std::make_unique<MockBatchSource>(config, split, first_sample, data_parallel_rank);
+    return finish_batches(
+        config, split,
+        std::make_unique<MockBatchSource>(config, split, first_sample, data_parallel_rank));
   }
   auto files = open_data_files(config);
   SplitPlan plan = plan_split(config, *files, split, requested);
   auto stream = std::make_unique<SampleStream>(config, std::move(files), std::move(plan),
                                                first_sample, data_parallel_rank);
   if (split == Split::kTrain) stream->build_index();
-  return stream;
+  return finish_batches(config, split, std::move(stream));
 }
 
 }  // namespace borealis

@@ -43,15 +43,17 @@ std::string data_description_text(const DataDescription& data);  // one line for
 // on; 0 for a split whose share in `config.data.split` is 0.
 int64_t requested_samples(const RunConfig& config, Split split);
 
-// Memory of the sources of all splits: the sample indices of one block each and one Batch each.
-// Exact for a given description; file pages (mapped_bytes) are the kernel's to drop and not in it.
+// Memory of the sources of all splits: the sample indices of one block each, one Batch each that is
+// being prepared with its thread, and the one that the step works on. Exact for a given
+// description; file pages (mapped_bytes) are the kernel's to drop and not in it.
 int64_t data_memory_bytes(const RunConfig& config, const DataDescription& data);
 
 // Micro-batches of `split` for one data-parallel rank from sample number `first_sample` (those
 // consumed before) on. nullptr if the split's share is 0. Throws Error(kConfig) for a bad split or
 // list line, Error(kFile) for missing files, Error(kData) for corrupt files, a split without
 // documents or with less than two tokens, or first_sample beyond the requested samples.
-// The index of the training split is built here, those of the others on the first next().
+// The index of the training split is built here, those of the others on the first next(). Batches
+// are prepared one ahead on a thread of the source (prefetching_source.h).
 std::unique_ptr<BatchSource> make_batch_source(const RunConfig& config, Split split,
                                                int64_t first_sample,
                                                int64_t data_parallel_rank = 0);

@@ -43,6 +43,11 @@ class IndexedDataset {
   // the document and the id if one is not in [0, vocab_size).
   void read(int64_t sequence, int64_t first, int64_t count, int64_t vocab_size, int32_t* out) const;
 
+  // Hints for the kernel about the tokens; reading works without.
+  void expect_random_reads() const { tokens_.advise(MappedFile::Access::kRandom); }
+  void expect_reads_in_order() const { tokens_.advise(MappedFile::Access::kInOrder); }
+  void will_need(int64_t sequence, int64_t first, int64_t count) const;
+
  private:
   void parse_header();
   void check_lengths_and_offsets();

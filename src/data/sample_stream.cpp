@@ -17,14 +17,14 @@ SampleStream::SampleStream(const RunConfig& config, std::shared_ptr<const Opened
     : config_(config),
       files_(std::move(files)),
       plan_(std::move(plan)),
-      position_(first_sample + data_parallel_rank * config.batch.micro_batch_size),
-      sample_(static_cast<size_t>(config.batch.seq_length) + 1) {
+      position_(first_sample + data_parallel_rank * config.batch.micro_batch_size) {
   if (first_sample < 0 || first_sample >= sample_count()) {
     throw Error(ErrorKind::kData,
                 fmt::format("the run is to go on at {} sample {}, but its data ends after {}",
                             split_name(plan_.split), first_sample, sample_count()),
                 "raise TRAIN_ITERS (or the tokens to train on)");
   }
+  for (const OpenedFile& file : *files_) file.data.expect_random_reads();
   if (plan_.blocks > 1 && data_parallel_rank == 0) {
     log_info(fmt::format(
         "{}: the index of all {} samples would take {}, so it is built in {} blocks of {} samples "
@@ -41,8 +41,12 @@ int64_t SampleStream::sample_count() const {
 
 void SampleStream::build_index() { move_to(position_); }
 
+int64_t SampleStream::block_of(int64_t position) const {
+  return plan_.blocks == 1 ? 0 : position / plan_.block_samples;
+}
+
 void SampleStream::move_to(int64_t position) {
-  const int64_t block = plan_.blocks == 1 ? 0 : position / plan_.block_samples;
+  const int64_t block = block_of(position);
   if (block != block_) {
     order_.reset();  // two blocks never are in memory together
     order_.emplace(config_, *files_, plan_, block);
@@ -53,14 +57,46 @@ void SampleStream::move_to(int64_t position) {
   while (order_->taken() < inside) order_->next();
 }
 
-void SampleStream::read_sample(const SampleOrder::Sample& sample) {
+// The sample's first token goes to tokens[0], the others to the targets, whose copies are the other
+// tokens.
+void SampleStream::read_sample(const SampleOrder::Sample& sample, int32_t* tokens,
+                               int32_t* targets) {
   const IndexedDataset& data = (*files_)[static_cast<size_t>(sample.file)].data;
-  int32_t* out = sample_.data();
+  const int64_t vocab_size = config_.model.vocab_size;
+  int32_t* out = tokens;
   order_->index(sample.file)
       .for_each_piece(sample.number, [&](int64_t sequence, int64_t first, int64_t count) {
-        data.read(sequence, first, count, config_.model.vocab_size, out);
+        if (out == tokens) {
+          data.read(sequence, first, 1, vocab_size, tokens);
+          out = targets;
+          ++first;
+          --count;
+        }
+        data.read(sequence, first, count, vocab_size, out);
         out += count;
       });
+  std::copy_n(targets, config_.batch.seq_length - 1, tokens + 1);
+}
+
+// Draws the samples of the next batch early, so that their pages are on the way while this one is
+// in use. Only inside the block that is in memory.
+void SampleStream::announce_next() {
+  const int64_t rows = config_.batch.micro_batch_size;
+  drawn_.clear();
+  if (position_ + rows > sample_count() || block_of(position_) != block_ ||
+      block_of(position_ + rows - 1) != block_) {
+    return;
+  }
+  move_to(position_);
+  for (int64_t row = 0; row < rows; ++row) {
+    drawn_.push_back(order_->next());
+    const SampleOrder::Sample& sample = drawn_.back();
+    const IndexedDataset& data = (*files_)[static_cast<size_t>(sample.file)].data;
+    order_->index(sample.file)
+        .for_each_piece(sample.number, [&](int64_t sequence, int64_t first, int64_t count) {
+          data.will_need(sequence, first, count);
+        });
+  }
 }
 
 void SampleStream::next(Batch& batch) {
@@ -77,12 +113,13 @@ void SampleStream::next(Batch& batch) {
   batch.tokens.resize(static_cast<size_t>(rows * length));
   batch.targets.resize(batch.tokens.size());
   for (int64_t row = 0; row < rows; ++row) {
-    move_to(position_ + row);
-    read_sample(order_->next());
-    std::copy_n(sample_.begin(), length, batch.tokens.begin() + row * length);
-    std::copy_n(sample_.begin() + 1, length, batch.targets.begin() + row * length);
+    if (drawn_.empty()) move_to(position_ + row);
+    const SampleOrder::Sample sample =
+        drawn_.empty() ? order_->next() : drawn_[static_cast<size_t>(row)];
+    read_sample(sample, batch.tokens.data() + row * length, batch.targets.data() + row * length);
   }
   position_ += rows * config_.parallel.data_parallel_size();
+  announce_next();
 }
 
 }  // namespace borealis

@@ -15,7 +15,7 @@ namespace borealis {
 
 // Walks the samples of a split in order; of every micro_batch_size * data_parallel_size samples
 // this rank takes its run of micro_batch_size (contract section 7.9). Tokens are converted straight
-// from the mapped files.
+// from the mapped files into the batch; the pages of the next batch are asked for beforehand.
 class SampleStream : public BatchSource {
  public:
   // Throws Error(kData) if first_sample is not among the split's samples.
@@ -27,16 +27,18 @@ class SampleStream : public BatchSource {
   int64_t sample_count() const;  // that the stream can give in all
 
  private:
+  int64_t block_of(int64_t position) const;
   void move_to(int64_t position);
-  void read_sample(const SampleOrder::Sample& sample);
+  void read_sample(const SampleOrder::Sample& sample, int32_t* tokens, int32_t* targets);
+  void announce_next();
 
   RunConfig config_;
   std::shared_ptr<const OpenedFiles> files_;
   SplitPlan plan_;
   std::optional<SampleOrder> order_;
-  int64_t block_ = -1;           // that order_ is of
-  int64_t position_;             // first sample of the next batch
-  std::vector<int32_t> sample_;  // [seq_length + 1]
+  int64_t block_ = -1;                      // that order_ is of
+  int64_t position_;                        // first sample of the next batch
+  std::vector<SampleOrder::Sample> drawn_;  // of the next batch, or none
 };
 
 }  // namespace borealis

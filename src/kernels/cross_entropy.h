@@ -10,6 +10,9 @@
 
 namespace borealis {
 
+// A row with this target has neither loss nor gradient (PyTorch's ignore_index).
+inline constexpr int32_t kNoTarget = -100;
+
 // Running maximum and sum of exp(logit - row_max) (Milakov & Gimelshein 2018).
 //   row_max [rows] starts at -inf, row_sum [rows] at 0.
 void online_softmax_update(const float* logits, int64_t rows, int64_t cols, int64_t ld,
@@ -21,7 +24,8 @@ void gather_target_logits(const float* logits, int64_t rows, int64_t cols, int64
                           const int32_t* targets, int64_t first_column, float* target_logit);
 
 // In place: logits -> (exp(logit - row_max) / row_sum - onehot(target)) * scale, with the final
-// row_max and row_sum. A target outside the block (or negative) adds no onehot here.
+// row_max and row_sum. A target outside the block (or negative) adds no onehot here; kNoTarget
+// makes the row zero.
 void cross_entropy_gradient(float* logits, int64_t rows, int64_t cols, int64_t ld,
                             const float* row_max, const float* row_sum, const int32_t* targets,
                             int64_t first_column, float scale);

@@ -26,10 +26,10 @@ template <typename T>
 struct HeadOperands {
   const T* x = nullptr;
   const T* weight = nullptr;
-  const int32_t* targets = nullptr;  // [R]
+  const int32_t* targets = nullptr;  // [R]; kNoTarget (cross_entropy.h): not in the loss
 };
 
-// Sum over the R tokens of the cross entropy, in nats.
+// Sum over the tokens with a target of the cross entropy, in nats.
 template <typename T>
 double head_loss_forward(LinearEngine& engine, const HeadShape& shape, const HeadOperands<T>& in,
                          float* scratch);

@@ -32,15 +32,18 @@ RopeTable make_rope_table(double theta, const RopeScalingParameters* scaling, in
 
 // Turns, in place, the first num_heads heads of each row of qk.
 //   qk [rows, row_stride] with rows = B * T: heads [num_heads, head_dim] at the start of each row,
-//   the rest (values) untouched. The position of a row is row % table.seq_length + position_offset,
-//   which must lie inside the table (CHECK). T is float or bf16, arithmetic f32.
+//   the rest (values) untouched. The position of a row is positions[row] where they are given,
+//   else row % table.seq_length + position_offset, which must lie inside the table (CHECK; given
+//   positions are the caller's to check). T is float or bf16, arithmetic f32.
 template <typename T>
 void rope_forward(T* qk, int64_t rows, int64_t row_stride, int64_t num_heads, int64_t head_dim,
-                  const RopeTable& table, int64_t position_offset = 0);
+                  const RopeTable& table, int64_t position_offset = 0,
+                  const int32_t* positions = nullptr);
 
 // The transpose of rope_forward: turns gradients back by the same angles.
 template <typename T>
 void rope_backward(T* dqk, int64_t rows, int64_t row_stride, int64_t num_heads, int64_t head_dim,
-                   const RopeTable& table, int64_t position_offset = 0);
+                   const RopeTable& table, int64_t position_offset = 0,
+                   const int32_t* positions = nullptr);
 
 }  // namespace borealis

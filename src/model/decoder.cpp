@@ -74,6 +74,7 @@ class Decoder : public LanguageModel {
   // Leaves the final norm's output in `normed`.
   void forward_layers(const Batch& batch) {
     CHECK(batch.batch_size == shape_.micro_batch_size && batch.seq_length == shape_.seq_length);
+    kernels_.look_at_documents(batch);
     kernels_.embed(batch.tokens.data(), embedding_, slot(0).x);
     for (int64_t layer = 0; layer < layers(); ++layer) {
       if (shape_.recompute.enabled && layer % shape_.slots() == 0) {

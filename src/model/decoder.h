@@ -26,7 +26,7 @@ struct PassTimes {
 class LanguageModel {
  public:
   virtual ~LanguageModel() = default;
-  // Sum over the batch's tokens of the cross entropy. Adds the gradients of
+  // Sum over the batch's tokens that have a target of the cross entropy. Adds the gradients of
   // loss_scale * (that sum) to parameters.gradients.
   virtual double forward_backward(const Batch& batch, float loss_scale, PassTimes& times) = 0;
   virtual double forward(const Batch& batch) = 0;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "data/batch.h"
 #include "kernels/attention.h"
 #include "kernels/elementwise.h"
 #include "kernels/embedding.h"
@@ -43,6 +44,12 @@ class DecoderKernels {
         gate_up{shape.gate_up(), StepKernel::kGateUp, StepKernel::kGateUpWeight,
                 StepKernel::kGateUpInput},
         down{shape.down(), StepKernel::kDown, StepKernel::kDownWeight, StepKernel::kDownInput} {}
+
+  // Positions and documents of the batch that the next calls work on; it must outlive them.
+  void look_at_documents(const Batch& batch) {
+    positions_ = batch.positions.empty() ? nullptr : batch.positions.data();
+    document_starts_ = batch.document_starts.empty() ? nullptr : batch.document_starts.data();
+  }
 
   void embed(const int32_t* tokens, int64_t w, T* x) {
     const auto scope = timed(StepKernel::kEmbedding);
@@ -87,21 +94,22 @@ class DecoderKernels {
   void rotate(T* qkv_rows) {
     const auto scope = timed(StepKernel::kRope);
     rope_forward(qkv_rows, rows(), shape_.attention().row_stride(), rotated_heads(),
-                 shape_.model.head_dim, rope_);
+                 shape_.model.head_dim, rope_, 0, positions_);
   }
   void rotate_backward(T* dqkv) {
     const auto scope = timed(StepKernel::kRopeBackward);
     rope_backward(dqkv, rows(), shape_.attention().row_stride(), rotated_heads(),
-                  shape_.model.head_dim, rope_);
+                  shape_.model.head_dim, rope_, 0, positions_);
   }
   void attend(const T* qkv_rows, T* output, float* lse) {
     const auto scope = timed(StepKernel::kAttention);
-    attention_forward(shape_.attention(), qkv_rows, output, lse, buffers_.scratch, shape_.threads);
+    attention_forward(shape_.attention(), qkv_rows, output, lse, buffers_.scratch, shape_.threads,
+                      document_starts_);
   }
   void attend_backward(const LayerActivations<T>& a, const T* doutput, T* dqkv) {
     const auto scope = timed(StepKernel::kAttentionBackward);
     attention_backward(shape_.attention(), a.qkv, a.attention, doutput, a.lse, dqkv,
-                       buffers_.scratch, shape_.threads);
+                       buffers_.scratch, shape_.threads, document_starts_);
   }
 
   void gate(const T* gate_up_rows, T* y) {
@@ -161,6 +169,8 @@ class DecoderKernels {
   DecoderBuffers<T>& buffers_;
   LinearEngine linear_;
   Profiler* profiler_;
+  const int32_t* positions_ = nullptr;        // [B, T], or null: 0 .. T-1
+  const int32_t* document_starts_ = nullptr;  // [B, T], or null: a sequence is one document
 
  public:
   const Projection qkv, attention_output, gate_up, down;

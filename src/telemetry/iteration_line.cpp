@@ -120,6 +120,10 @@ std::string format_validation(const ValidationRecord& record) {
   return validation_message(fmt::format("iteration {}", record.iteration), record);
 }
 
+std::string format_evaluation(int64_t round, int64_t rounds) {
+  return fmt::format("Evaluating iter {}/{}", round, rounds);
+}
+
 std::string format_final_validation(const ValidationRecord& record, int64_t samples,
                                     const std::string& set_name) {
   return validation_message(fmt::format("iteration {} on {}-sample draw from {} set",

@@ -71,11 +71,11 @@ StepRecord step_from_json(const Json& json) {
   return record;
 }
 
-ValidationRecord validation_from_json(const Json& json) {
+ValidationRecord validation_from_json(const Json& json, const std::string& set) {
   ValidationRecord record;
   record.iteration = json.at("iteration").get<int64_t>();
-  record.lm_loss = number_or_nan(json, "validation_loss");
-  record.perplexity = number_or_nan(json, "validation_perplexity");
+  record.lm_loss = number_or_nan(json, (set + "_loss").c_str());
+  record.perplexity = number_or_nan(json, (set + "_perplexity").c_str());
   return record;
 }
 
@@ -101,23 +101,34 @@ void read_lines(const std::filesystem::path& path, const std::function<void(cons
   }
 }
 
+std::vector<ValidationRecord> read_records(const std::filesystem::path& path,
+                                           const std::string& set) {
+  std::vector<ValidationRecord> records;
+  if (!std::filesystem::exists(path)) return records;
+  read_lines(path, [&](const Json& json) { records.push_back(validation_from_json(json, set)); });
+  return records;
+}
+
 }  // namespace
 
 std::string step_record_json(const StepRecord& record) { return step_to_json(record).dump(); }
 
-std::string validation_record_json(const ValidationRecord& record) {
+std::string validation_record_json(const ValidationRecord& record, std::string_view set) {
   Json json;
   json["iteration"] = record.iteration;
-  json["validation_loss"] = finite_or_null(record.lm_loss);
-  json["validation_perplexity"] = finite_or_null(record.perplexity);
+  json[fmt::format("{}_loss", set)] = finite_or_null(record.lm_loss);
+  json[fmt::format("{}_perplexity", set)] = finite_or_null(record.perplexity);
   return json.dump();
 }
 
 MetricsWriter::MetricsWriter(const std::filesystem::path& run_dir)
-    : metrics_path_(run_dir / kMetricsFileName), validation_path_(run_dir / kValidationFileName) {
+    : metrics_path_(run_dir / kMetricsFileName),
+      validation_path_(run_dir / kValidationFileName),
+      test_path_(run_dir / kTestFileName) {
   write_file_atomically(metrics_path_, "");
   std::error_code ignored;  // there is none, as a rule
   std::filesystem::remove(validation_path_, ignored);
+  std::filesystem::remove(test_path_, ignored);
 }
 
 void MetricsWriter::write(const StepRecord& record) {
@@ -126,6 +137,10 @@ void MetricsWriter::write(const StepRecord& record) {
 
 void MetricsWriter::write(const ValidationRecord& record) {
   append_text_file(validation_path_, validation_record_json(record) + '\n');
+}
+
+void MetricsWriter::write_test(const ValidationRecord& record) {
+  append_text_file(test_path_, validation_record_json(record, "test") + '\n');
 }
 
 std::vector<StepRecord> read_metrics(const std::filesystem::path& run_dir) {
@@ -143,11 +158,13 @@ std::vector<StepRecord> read_metrics(const std::filesystem::path& run_dir) {
 }
 
 std::vector<ValidationRecord> read_validation(const std::filesystem::path& run_dir) {
-  std::vector<ValidationRecord> records;
-  const std::filesystem::path path = run_dir / kValidationFileName;
-  if (!std::filesystem::exists(path)) return records;
-  read_lines(path, [&records](const Json& json) { records.push_back(validation_from_json(json)); });
-  return records;
+  return read_records(run_dir / kValidationFileName, "validation");
+}
+
+std::optional<ValidationRecord> read_test(const std::filesystem::path& run_dir) {
+  const std::vector<ValidationRecord> records = read_records(run_dir / kTestFileName, "test");
+  if (records.empty()) return std::nullopt;
+  return records.back();
 }
 
 }  // namespace borealis

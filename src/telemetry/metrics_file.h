@@ -1,11 +1,13 @@
-// metrics.jsonl: one JSON object a step, and validation.jsonl: one a validation, in the run's
-// folder. Key names of metrics.jsonl are an interface to scripts and frozen by a test; a value that
-// is not finite or not known is null. Lines reach the kernel as they are written, so a run that
-// dies leaves every finished step behind.
+// metrics.jsonl: one JSON object a step, validation.jsonl: one a validation, and test.jsonl: that
+// of the test after the last step, in the run's folder. Key names of metrics.jsonl are an interface
+// to scripts and frozen by a test; a value that is not finite or not known is null. Lines reach the
+// kernel as they are written, so a run that dies leaves every finished step behind.
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "telemetry/step_record.h"
@@ -14,21 +16,26 @@ namespace borealis {
 
 inline constexpr const char* kMetricsFileName = "metrics.jsonl";
 inline constexpr const char* kValidationFileName = "validation.jsonl";
+inline constexpr const char* kTestFileName = "test.jsonl";
 
-std::string step_record_json(const StepRecord& record);              // without newline
-std::string validation_record_json(const ValidationRecord& record);  // without newline
+std::string step_record_json(const StepRecord& record);  // without newline
+// Without newline; `set`, "validation" or "test", names the keys.
+std::string validation_record_json(const ValidationRecord& record,
+                                   std::string_view set = "validation");
 
 class MetricsWriter {
  public:
-  // Creates metrics.jsonl empty, and removes the validation.jsonl of an earlier run in this folder:
+  // Creates metrics.jsonl empty, and removes what an earlier run in this folder validated:
   // a folder describes one run. Throws Error(kFile), here and in write() (a full disk).
   explicit MetricsWriter(const std::filesystem::path& run_dir);
   void write(const StepRecord& record);
   void write(const ValidationRecord& record);
+  void write_test(const ValidationRecord& record);
 
  private:
   std::filesystem::path metrics_path_;
   std::filesystem::path validation_path_;
+  std::filesystem::path test_path_;
 };
 
 // Read back. A last line that was cut off (the run was killed while it wrote) is dropped; any other
@@ -37,5 +44,7 @@ class MetricsWriter {
 std::vector<StepRecord> read_metrics(const std::filesystem::path& run_dir);
 // Empty if the run had no validation.
 std::vector<ValidationRecord> read_validation(const std::filesystem::path& run_dir);
+// None if the run did not get to a test.
+std::optional<ValidationRecord> read_test(const std::filesystem::path& run_dir);
 
 }  // namespace borealis

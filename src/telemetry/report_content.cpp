@@ -96,12 +96,12 @@ ReportTable facts_table(const RunResults& results) {
     fact("training loss, first and last step",
          fmt::format("{} and {}", loss_text(run.first_loss), loss_text(run.final_loss)));
   }
-  if (!results.validations.empty()) {
-    const ValidationRecord& last = results.validations.back();
-    fact("last validation",
-         fmt::format("loss {}, perplexity {} (iteration {})", loss_text(last.lm_loss),
-                     format_significant(last.perplexity), format_count(last.iteration)));
-  }
+  const auto validation_fact = [&fact](const char* name, const ValidationRecord& record) {
+    fact(name, fmt::format("loss {}, perplexity {} (iteration {})", loss_text(record.lm_loss),
+                           format_significant(record.perplexity), format_count(record.iteration)));
+  };
+  if (!results.validations.empty()) validation_fact("last validation", results.validations.back());
+  if (results.test) validation_fact("test", *results.test);
   fact("steps", fmt::format("{}, {}", format_count(run.steps), stop_reason(run)));
   if (run.skipped_iterations > 0) {
     fact("skipped steps", fmt::format("{} (loss or gradient norm not finite, no update made)",

@@ -35,6 +35,7 @@ RunResults read_run_results(const std::filesystem::path& run_dir) {
   }
   results.validations = read_validation(run_dir);
   results.profile = read_step_profile(run_dir);
+  results.test = read_test(run_dir);
   results.config_json = optional_text_file(run_dir / "config.json");
   const std::string sample = optional_text_file(run_dir / "sample.txt");
   if (!sample.empty()) results.summary.sample_text = sample;

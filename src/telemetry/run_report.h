@@ -19,14 +19,15 @@ struct RunResults {
   RunSummary summary;
   std::vector<StepRecord> steps;              // at least one
   std::vector<ValidationRecord> validations;  // may be empty
+  std::optional<ValidationRecord> test;       // on the test split, after the last step
   std::string config_json;                    // config.json as it stands; empty if there is none
   std::optional<StepProfile> profile;         // of a run with --profile
   std::filesystem::path run_dir;
 };
 
-// Reads summary.json, metrics.jsonl, and where they exist validation.jsonl, config.json,
-// profile.json and sample.txt (which, if there, replaces the sample of summary.json). Error(kFile)
-// or Error(kData) names the file that is missing or broken.
+// Reads summary.json, metrics.jsonl, and where they exist validation.jsonl, test.jsonl,
+// config.json, profile.json and sample.txt (which, if there, replaces the sample of summary.json).
+// Error(kFile) or Error(kData) names the file that is missing or broken.
 RunResults read_run_results(const std::filesystem::path& run_dir);
 
 struct ReportPaths {

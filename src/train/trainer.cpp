@@ -25,6 +25,13 @@ int64_t bytes_of(const ParameterTable& table, size_t element_bytes) {
   return table.buffer_elements() * static_cast<int64_t>(element_bytes);
 }
 
+// What a loss of the micro-batch counts so that it weighs as much as one of all its tokens.
+double loss_weight(const Batch& batch) {
+  const int64_t counted = batch.loss_tokens();
+  return counted == 0 ? 0.0
+                      : static_cast<double>(batch.targets.size()) / static_cast<double>(counted);
+}
+
 std::vector<NamedTensor> named_tensors(const ParameterBuffers& parameters) {
   std::vector<NamedTensor> tensors;
   for (const Parameter& parameter : parameters.table->entries()) {
@@ -123,7 +130,8 @@ void Trainer::clear_gradients() {
   fill_zero(parameters_.gradients, static_cast<size_t>(bytes_of(table_, sizeof(float))));
 }
 
-// Mean token loss over the step's micro-batches; leaves the gradients of that mean.
+// Mean over the step's micro-batches of the mean over their tokens that have a target, as the
+// reference weighs them (contract section 2.7); leaves its gradients.
 double Trainer::accumulate_gradients(StepRecord& record) {
   const int64_t micro_batches = config_.batch.grad_accum_steps;
   const auto tokens_per_step = static_cast<double>(micro_batches * config_.batch.micro_batch_size *
@@ -136,7 +144,9 @@ double Trainer::accumulate_gradients(StepRecord& record) {
       const KernelScope scope = kernel_scope(profiler_, StepKernel::kNextBatch);
       train_data_->next(batch_);
     }
-    loss_sum += model_->forward_backward(batch_, static_cast<float>(1.0 / tokens_per_step), times);
+    const double weight = loss_weight(batch_);
+    loss_sum += weight * model_->forward_backward(
+                             batch_, static_cast<float>(weight / tokens_per_step), times);
   }
   record.forward_ms = times.forward_ms;
   record.backward_ms = times.backward_ms;
@@ -186,9 +196,10 @@ bool Trainer::evaluation_is_due(int64_t iteration) const {
          iteration % config_.limits.eval_interval == 0;
 }
 
-// Plain mean over eval_iters rounds of the micro-batches of a step (contract section 10.1). The
-// validation stream goes on from call to call.
-ValidationRecord Trainer::validate(Split split, int64_t iteration) {
+// Plain mean over eval_iters rounds of the micro-batches of a step, each of which is the mean over
+// its tokens that have a target (contract section 10.1).
+ValidationRecord Trainer::validate(Split split, int64_t iteration,
+                                   const std::function<void(int64_t, int64_t)>& after_round) {
   std::unique_ptr<BatchSource> own;
   BatchSource* source = valid_data_.get();
   if (split == Split::kTest) {
@@ -197,9 +208,12 @@ ValidationRecord Trainer::validate(Split split, int64_t iteration) {
   }
   const int64_t batches = config_.limits.eval_iters * config_.batch.grad_accum_steps;
   double loss_sum = 0;
-  for (int64_t i = 0; i < batches; ++i) {
+  for (int64_t i = 1; i <= batches; ++i) {
     source->next(batch_);
-    loss_sum += model_->forward(batch_);
+    loss_sum += loss_weight(batch_) * model_->forward(batch_);
+    if (after_round && i % config_.batch.grad_accum_steps == 0) {
+      after_round(i / config_.batch.grad_accum_steps, config_.limits.eval_iters);
+    }
   }
   const auto tokens =
       static_cast<double>(batches * config_.batch.micro_batch_size * config_.batch.seq_length);
@@ -211,10 +225,12 @@ void Trainer::validate_at_end(const TrainerEvents& events, int64_t iteration) {
   if (!events.on_final_validation || config_.limits.eval_iters == 0) return;
   const int64_t samples = config_.limits.eval_iters * config_.batch.global_batch_size;
   if (valid_data_) {
-    events.on_final_validation(validate(Split::kValid, iteration), samples, "validation");
+    events.on_final_validation(validate(Split::kValid, iteration, events.on_evaluation), samples,
+                               "validation");
   }
-  if (valid_data_ && requested_samples(config_, Split::kTest) > 0) {
-    events.on_final_validation(validate(Split::kTest, iteration), samples, "test");
+  if (config_.limits.eval_interval > 0 && requested_samples(config_, Split::kTest) > 0) {
+    events.on_final_validation(validate(Split::kTest, iteration, events.on_evaluation), samples,
+                               "test");
   }
 }
 

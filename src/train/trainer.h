@@ -26,6 +26,8 @@ namespace borealis {
 struct TrainerEvents {
   std::function<void(const StepRecord&)> on_step;
   std::function<void(const ValidationRecord&)> on_validation;
+  // After each of the rounds of an evaluation after the last step, 1-based.
+  std::function<void(int64_t round, int64_t rounds)> on_evaluation;
   // After the last step, on the "validation" or the "test" split.
   std::function<void(const ValidationRecord&, int64_t samples, const std::string& set)>
       on_final_validation;
@@ -57,7 +59,9 @@ class Trainer {
   double gradient_norm() const;
   void update(StepRecord& record, double loss);
   void complete(StepRecord& record);
-  ValidationRecord validate(Split split, int64_t iteration);
+  // Of the validation split, whose stream goes on from call to call, or of the test split.
+  ValidationRecord validate(Split split, int64_t iteration,
+                            const std::function<void(int64_t, int64_t)>& after_round = {});
   void validate_at_end(const TrainerEvents& events, int64_t iteration);
   std::string save(int64_t iteration);
   double learning_rate_after(int64_t iterations) const;

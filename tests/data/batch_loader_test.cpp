@@ -8,6 +8,7 @@
 #include "data/blending.h"
 #include "data/data_test_support.h"
 #include "data/numpy_random.h"
+#include "data/prefetching_source.h"
 #include "data/sample_stream.h"
 #include "data/split_plan.h"
 
@@ -301,7 +302,9 @@ TEST_F(BatchLoaderTest, CountsTheBytesOfTheIndexExactly) {
   }
   const DataDescription data = describe_data(config);
   EXPECT_EQ(data.train.index_bytes, bytes);
-  EXPECT_EQ(data_memory_bytes(config, data), bytes + 2 * 8 * 4 + 9 * 4);
+  // Tokens and targets of the batch in work and of the one that a thread prepares.
+  EXPECT_EQ(data_memory_bytes(config, data),
+            bytes + 2 * (2 * 8 * 4) + PrefetchingSource::kThreadBytes);
 }
 
 TEST_F(BatchLoaderTest, CutsAnIndexThatIsTooLargeIntoBlocks) {
@@ -482,7 +485,9 @@ TEST(MockBatchSource, NumbersSamplesAcrossRanksAndResumption) {
   EXPECT_NE(take(*make_batch_source(config, Split::kValid, 0), 1)[0], all[0]);
   const DataDescription data = describe_data(config);
   EXPECT_EQ(data_description_text(data), "random tokens");
-  EXPECT_EQ(data_memory_bytes(config, data), 2 * 2 * 4 * 8 * 4);
+  // Two splits prepare a batch each, beside the one in work.
+  EXPECT_EQ(data_memory_bytes(config, data),
+            3 * (2 * 4 * 8 * 4) + 2 * PrefetchingSource::kThreadBytes);
 }
 
 }  // namespace

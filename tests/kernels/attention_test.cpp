@@ -12,7 +12,14 @@
 namespace borealis {
 namespace {
 
-// The textbook: full score matrix, in double, one row at a time.
+// Where each token's document starts, [B, T]; empty: every sequence is one document.
+using Starts = std::vector<int32_t>;
+
+int64_t start_of(const Starts& starts, const AttentionShape& s, int64_t b, int64_t t) {
+  return starts.empty() ? 0 : starts[static_cast<size_t>(b * s.seq_length + t)];
+}
+
+// The textbook: full score matrix with a mask, in double, one row at a time.
 struct Naive {
   AttentionShape s;
   std::vector<double> out, lse;
@@ -21,7 +28,8 @@ struct Naive {
     return qkv[(b * s.seq_length + t) * s.row_stride() + h * s.head_dim + c];
   }
 
-  Naive(const AttentionShape& shape, const std::vector<double>& qkv) : s(shape) {
+  Naive(const AttentionShape& shape, const std::vector<double>& qkv, const Starts& starts = {})
+      : s(shape) {
     const int64_t T = s.seq_length, H = s.num_heads, K = s.num_key_value_heads, C = s.head_dim;
     out.assign(s.batch_size * T * H * C, 0);
     lse.assign(s.batch_size * H * T, 0);
@@ -31,13 +39,14 @@ struct Naive {
         for (int64_t t = 0; t < T; ++t) {
           std::vector<double> p(t + 1);
           double largest = -1e300, sum = 0;
-          for (int64_t j = 0; j <= t; ++j) {
+          const int64_t first = start_of(starts, s, b, t);
+          for (int64_t j = first; j <= t; ++j) {
             for (int64_t c = 0; c < C; ++c) p[j] += q(qkv, b, t, h, c) * q(qkv, b, j, key, c);
             p[j] /= std::sqrt(static_cast<double>(C));
             largest = std::max(largest, p[j]);
           }
-          for (double& x : p) sum += x = std::exp(x - largest);
-          for (int64_t j = 0; j <= t; ++j) {
+          for (int64_t j = first; j <= t; ++j) sum += p[j] = std::exp(p[j] - largest);
+          for (int64_t j = first; j <= t; ++j) {
             for (int64_t c = 0; c < C; ++c) {
               out[((b * T + t) * H + h) * C + c] += p[j] / sum * q(qkv, b, j, value, c);
             }
@@ -81,20 +90,25 @@ struct AttentionRun {
   std::vector<T> qkv, out, dout, dqkv;
   std::vector<float> lse;
 
-  AttentionRun(const AttentionShape& s, int threads) {
+  AttentionRun(const AttentionShape& s, int threads, const Starts& starts = {}) {
     const int64_t rows = s.batch_size * s.seq_length;
     qkv = as<T>(random_values(rows * s.row_stride(), 1));
     dout = as<T>(random_values(rows * s.num_heads * s.head_dim, 2));
     out.resize(dout.size());
     dqkv.resize(qkv.size());
     lse.resize(s.batch_size * s.num_heads * s.seq_length);
+    run(s, threads, starts);
+  }
+
+  void run(const AttentionShape& s, int threads, const Starts& starts) {
+    const int32_t* documents = starts.empty() ? nullptr : starts.data();
     std::vector<float> scratch(std::max(attention_forward_scratch_floats<T>(s, threads),
                                         attention_backward_scratch_floats<T>(s, threads)),
                                std::nanf(""));
-    attention_forward(s, qkv.data(), out.data(), lse.data(), scratch.data(), threads);
+    attention_forward(s, qkv.data(), out.data(), lse.data(), scratch.data(), threads, documents);
     scratch.assign(scratch.size(), std::nanf(""));
     attention_backward(s, qkv.data(), out.data(), dout.data(), lse.data(), dqkv.data(),
-                       scratch.data(), threads);
+                       scratch.data(), threads, documents);
   }
 };
 
@@ -115,8 +129,8 @@ TEST(Attention, ForwardAgreesWithTheFullScoreMatrix) {
 
 // The textbook's gradients, in double, from what a run had to work with.
 std::vector<double> naive_gradients(const AttentionShape& s, const std::vector<double>& qkv,
-                                    const std::vector<double>& dout) {
-  const Naive forward(s, qkv);
+                                    const std::vector<double>& dout, const Starts& starts = {}) {
+  const Naive forward(s, qkv, starts);
   const int64_t T = s.seq_length, H = s.num_heads, K = s.num_key_value_heads, C = s.head_dim;
   const double scale = 1 / std::sqrt(static_cast<double>(C));
   std::vector<double> dqkv(qkv.size());
@@ -130,7 +144,7 @@ std::vector<double> naive_gradients(const AttentionShape& s, const std::vector<d
         const int64_t row = ((b * T + t) * H + h) * C;
         double delta = 0;
         for (int64_t c = 0; c < C; ++c) delta += forward.out[row + c] * dout[row + c];
-        for (int64_t j = 0; j <= t; ++j) {
+        for (int64_t j = start_of(starts, s, b, t); j <= t; ++j) {
           double score = 0, dp = 0;
           for (int64_t c = 0; c < C; ++c) {
             score += qkv[at(b, t, h) + c] * qkv[at(b, j, key) + c];
@@ -241,10 +255,10 @@ TEST(Attention, EveryGradientOfASmallCaseAgreesWithFiniteDifferences) {
 }
 
 template <typename T>
-void expect_same_bits_for_any_threads(const AttentionShape& s) {
-  const AttentionRun<T> one(s, 1);
+void expect_same_bits_for_any_threads(const AttentionShape& s, const Starts& starts = {}) {
+  const AttentionRun<T> one(s, 1, starts);
   for (const int threads : {2, 3, 7}) {
-    const AttentionRun<T> many(s, threads);
+    const AttentionRun<T> many(s, threads, starts);
     EXPECT_EQ(as_double(one.out), as_double(many.out));
     EXPECT_EQ(one.lse, many.lse);
     EXPECT_EQ(as_double(one.dqkv), as_double(many.dqkv));
@@ -257,7 +271,143 @@ TEST(Attention, SameBitsForAnyNumberOfThreads) {
        {AttentionShape{3, 250, 6, 2, 40}, AttentionShape{1, 300, 5, 1, 32}}) {
     expect_same_bits_for_any_threads<float>(s);
     expect_same_bits_for_any_threads<bf16>(s);
+    Starts starts;  // documents of 77 tokens
+    for (int64_t i = 0; i < s.batch_size * s.seq_length; ++i) {
+      starts.push_back(static_cast<int32_t>(i % s.seq_length / 77 * 77));
+    }
+    expect_same_bits_for_any_threads<float>(s, starts);
+    expect_same_bits_for_any_threads<bf16>(s, starts);
   }
+}
+
+// Sequences cut into documents of these lengths, the last one cut off or repeated to fill T; each
+// sequence begins somewhere else in the list.
+Starts documents_of(const AttentionShape& s, const std::vector<int64_t>& lengths) {
+  Starts starts;
+  for (int64_t b = 0; b < s.batch_size; ++b) {
+    int64_t t = 0;
+    for (auto document = static_cast<size_t>(b); t < s.seq_length; ++document) {
+      const int64_t begin = t, end = t + lengths[document % lengths.size()];
+      for (; t < std::min(end, s.seq_length); ++t) starts.push_back(static_cast<int32_t>(begin));
+    }
+  }
+  return starts;
+}
+
+struct Packed {
+  AttentionShape shape;
+  std::vector<int64_t> lengths;
+};
+
+// Boundaries off every tile and on them (16, 64, 96, 128, 256), documents of one token, longer than
+// half the sequence, many in a tile and over many tiles; one kv head and as many as heads.
+const Packed kPacked[] = {
+    {{1, 1, 1, 1, 8}, {1}},
+    {{2, 9, 2, 1, 16}, {1, 3, 5}},
+    {{1, 97, 4, 2, 30}, {1}},
+    {{1, 200, 6, 2, 80}, {130, 1, 69}},
+    {{2, 289, 2, 1, 96}, {7, 96, 1, 1, 64, 33, 128}},
+    {{1, 193, 4, 4, 106}, {17, 5, 101}},
+    {{2, 300, 3, 1, 32}, {16, 256, 64}},
+    {{1, 700, 2, 1, 64}, {3, 400, 1, 1, 150}},
+    {{1, 640, 2, 2, 24}, {128, 127, 129, 1, 63}},
+    {{1, 521, 4, 1, 48}, {255, 257}},
+};
+
+TEST(Attention, DocumentsAgreeWithTheMaskedScoreMatrix) {
+  for (const auto& [s, lengths] : kPacked) {
+    const Starts starts = documents_of(s, lengths);
+    const AttentionRun<float> run(s, 2, starts);
+    const auto qkv = as_double(run.qkv);
+    const Naive naive(s, qkv, starts);
+    EXPECT_LT(largest_difference(as_double(run.out), naive.out), 3e-6) << s.seq_length;
+    EXPECT_LT(largest_difference(as_double(run.lse), naive.lse), 1e-5) << s.seq_length;
+    EXPECT_LT(largest_difference(as_double(run.dqkv),
+                                 naive_gradients(s, qkv, as_double(run.dout), starts)),
+              2e-5)
+        << s.seq_length;
+  }
+}
+
+TEST(Attention, Bf16DocumentsAgreeWithTheMaskedScoreMatrix) {
+  for (const auto& [s, lengths] : kPacked) {
+    const Starts starts = documents_of(s, lengths);
+    const AttentionRun<bf16> run(s, 2, starts);
+    const auto qkv = as_double(run.qkv);
+    const Naive naive(s, qkv, starts);
+    EXPECT_LT(largest_difference(as_double(run.out), naive.out), 0x1p-6) << s.seq_length;
+    EXPECT_LT(largest_difference(as_double(run.lse), naive.lse), 2e-5) << s.seq_length;
+    // Where every document is one token, query and key gradients are the rounding of dp - delta.
+    if (lengths.size() > 1) {
+      EXPECT_LT(
+          relative_error(as_double(run.dqkv), naive_gradients(s, qkv, as_double(run.dout), starts)),
+          5e-3)
+          << s.seq_length;
+    }
+  }
+}
+
+TEST(Attention, DocumentGradientsAgreeWithFiniteDifferences) {
+  const AttentionShape s{2, 11, 4, 2, 6};
+  const Starts starts = documents_of(s, {4, 1, 3});
+  const AttentionRun<float> run(s, 1, starts);
+  const auto qkv = as_double(run.qkv), dout = as_double(run.dout);
+  for (size_t i = 0; i < qkv.size(); ++i) {
+    constexpr double kEps = 1e-5;
+    auto plus = qkv, minus = qkv;
+    plus[i] += kEps;
+    minus[i] -= kEps;
+    const Naive above(s, plus, starts), below(s, minus, starts);
+    double numeric = 0;
+    for (size_t j = 0; j < dout.size(); ++j) {
+      numeric += dout[j] * (above.out[j] - below.out[j]) / (2 * kEps);
+    }
+    EXPECT_NEAR(numeric, static_cast<double>(run.dqkv[i]), 1e-5) << i;
+  }
+}
+
+// What a document yields may not depend on the others, not even in the last bit.
+template <typename T>
+void expect_documents_apart() {
+  const AttentionShape s{1, 500, 2, 1, 32};
+  const Starts starts = documents_of(s, {133, 200, 167});
+  const AttentionRun<T> before(s, 2, starts);
+  AttentionRun<T> after = before;
+  for (int64_t t = 0; t < s.seq_length; ++t) {
+    if (starts[static_cast<size_t>(t)] == 133) continue;
+    for (int64_t i = 0; i < s.row_stride(); ++i) {
+      T& value = after.qkv[static_cast<size_t>(t * s.row_stride() + i)];
+      value = T(-3.0f * static_cast<float>(value));
+    }
+  }
+  after.run(s, 2, starts);
+  const auto rows = [](const std::vector<T>& values, int64_t width) {
+    return as_double(std::vector<T>(values.begin() + 133 * width, values.begin() + 333 * width));
+  };
+  EXPECT_EQ(rows(before.out, 64), rows(after.out, 64));
+  EXPECT_EQ(rows(before.dqkv, s.row_stride()), rows(after.dqkv, s.row_stride()));
+  EXPECT_NE(as_double(before.out), as_double(after.out));
+}
+
+TEST(Attention, DocumentsDoNotSeeEachOther) {
+  expect_documents_apart<float>();
+  expect_documents_apart<bf16>();
+}
+
+template <typename T>
+void expect_one_document_is_free() {
+  for (const AttentionShape& s : kShapes) {
+    const AttentionRun<T> plain(s, 2);
+    const AttentionRun<T> packed(s, 2, documents_of(s, {s.seq_length}));
+    EXPECT_EQ(as_double(plain.out), as_double(packed.out));
+    EXPECT_EQ(plain.lse, packed.lse);
+    EXPECT_EQ(as_double(plain.dqkv), as_double(packed.dqkv));
+  }
+}
+
+TEST(Attention, OneDocumentGivesTheBitsOfNone) {
+  expect_one_document_is_free<float>();
+  expect_one_document_is_free<bf16>();
 }
 
 TEST(Attention, DecodeAgreesWithTheLastRowOfForward) {

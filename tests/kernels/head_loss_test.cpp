@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "kernels/cross_entropy.h"
 
 namespace borealis {
 namespace {
@@ -41,6 +42,7 @@ struct Naive {
         }
         sum += std::exp(logit);
       }
+      if (in.targets[r] == kNoTarget) continue;
       loss += std::log(sum) - logits[static_cast<size_t>(in.targets[r])];
       for (int64_t v = 0; v < V; ++v) {
         const double g = scale * (std::exp(logits[static_cast<size_t>(v)]) / sum -
@@ -68,7 +70,8 @@ double relative_distance(const std::vector<A>& got, const std::vector<B>& expect
 }
 
 template <typename T>
-void expect_agreement(ProductMode mode, const HeadShape& s, double dx_bound, double dw_bound) {
+void expect_agreement(ProductMode mode, const HeadShape& s, double dx_bound, double dw_bound,
+                      bool masked = false) {
   const auto x = random_values<T>(s.rows * s.hidden_size, 1, 1.0);
   const auto w = random_values<T>(s.vocab_size * s.hidden_size, 2, 0.3);
   const RandomStream random(5, 9);
@@ -78,6 +81,9 @@ void expect_agreement(ProductMode mode, const HeadShape& s, double dx_bound, dou
   }
   targets[0] = 0;
   targets.back() = static_cast<int32_t>(s.vocab_size - 1);
+  if (masked) {
+    for (size_t i = 1; i < targets.size(); i += 3) targets[i] = kNoTarget;
+  }
   const HeadOperands<T> in{x.data(), w.data(), targets.data()};
   const Naive<T> naive(s, in, 0.25);
 
@@ -126,6 +132,16 @@ TEST(HeadLoss, NativeBf16AgreesWithAPlainSoftmax) {
   for (const HeadShape& s : shapes) {
     expect_agreement<bf16>(ProductMode::kBF16Native, s, 0x1p-7,
                            0x1p-7);  // logits' gradient in bf16
+  }
+}
+
+TEST(HeadLoss, TokensWithoutATargetCountForNothing) {
+  for (const HeadShape& s : kShapes) {
+    expect_agreement<float>(ProductMode::kF32, s, 3e-6, 3e-6, true);
+    expect_agreement<bf16>(ProductMode::kBF16WidenedToF32, s, 0x1p-8, 3e-6, true);
+    if (product_mode(DType::kBF16) == ProductMode::kBF16Native) {
+      expect_agreement<bf16>(ProductMode::kBF16Native, s, 0x1p-7, 0x1p-7, true);
+    }
   }
 }
 

@@ -44,7 +44,7 @@ TYPED_TEST(Rope, AgreesWithTwinInBothDirections) {
           const auto before = random_values<T>(rows * kStrideHeads * head_dim, 1);
           auto qk = before;
           const auto turn = direction == 1 ? rope_forward<T> : rope_backward<T>;
-          turn(qk.data(), rows, kStrideHeads * head_dim, kHeads, head_dim, table, 0);
+          turn(qk.data(), rows, kStrideHeads * head_dim, kHeads, head_dim, table, 0, nullptr);
           auto expected = turned_heads(before, rows, head_dim);
           reference::rope(expected.data(), rows, kHeads, head_dim,
                           reference::rope_frequencies(kTheta, head_dim), 8, 0, direction);
@@ -94,6 +94,25 @@ TEST(RopeForward, OffsetContinuesTheSequence) {
     rope_forward(pieces.data() + p * kDim, 1, kDim, 1, kDim, table, p);
   }
   EXPECT_TRUE(same_bits(pieces, whole));
+}
+
+TYPED_TEST(Rope, GivenPositionsRestartTheSequence) {
+  using T = TypeParam;
+  constexpr int64_t kDim = 12;
+  const auto table = make_rope_table(kTheta, nullptr, kDim, 9, dtype_of<T>());
+  const std::vector<int32_t> positions = {0, 1, 2, 0, 0, 1, 2, 3, 4, 3, 4, 0, 1, 0, 1, 2, 3, 8};
+  const auto rows = static_cast<int64_t>(positions.size());
+  for (const bool forward : {true, false}) {
+    const auto turn = forward ? rope_forward<T> : rope_backward<T>;
+    auto given = random_values<T>(rows * kDim, 1);
+    auto single = given;
+    turn(given.data(), rows, kDim, 1, kDim, table, 0, positions.data());
+    for (int64_t row = 0; row < rows; ++row) {
+      turn(single.data() + row * kDim, 1, kDim, 1, kDim, table, positions[static_cast<size_t>(row)],
+           nullptr);
+    }
+    EXPECT_TRUE(same_bits(given, single));
+  }
 }
 
 TEST(RopeForwardDeathTest, PositionsBeyondTheTableAreRefused) {

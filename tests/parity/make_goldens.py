@@ -11,6 +11,7 @@ A golden is one small random model and what the peer computes with it, for fp32 
   golden.safetensors
     tokens             I32 [n, B, T+1]    micro-batches; input is [:, :, :-1], target [:, :, 1:]
     logits             F32 [B, T, V]      of micro-batch 0
+    end_token          I32 [1]            only where it ends documents (see END_TOKENS)
     loss               F32 [1]            mean cross entropy of micro-batch 0
     grad.<tensor>      F32 [m]            its gradient: elements 0, s, 2s, ... in row-major order
     grad_stride.<tensor>  I32 [1]         that s (1: the whole gradient)
@@ -86,14 +87,26 @@ MODELS = {
             },
             "tie_word_embeddings": False,
         }, 37, 3, 1003),
+    # Several documents in a sequence, see END_TOKENS.
+    "documents": (
+        {
+            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 97,
+            "hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 12,
+            "rms_norm_eps": 1e-5, "max_position_embeddings": 256, "rope_theta": 50000.0,
+            "tie_word_embeddings": False,
+        }, 150, 2, 1004),
 }
+# Where this token ends documents, attention stops (a block-diagonal mask), positions restart, and
+# what follows the token has no loss.
+END_TOKENS = {"documents": 2}
 
 
 def full_config(name):
     return copy.deepcopy({**COMMON_CONFIG, **MODELS[name][0]})  # transformers edits what it gets
 
 
-def build_model(config):
+def build_model(config, end_token=None):
     """An uninitialised transformers model with eager attention, in fp32."""
     arguments = {key: value for key, value in config.items() if key != "architectures"}
     hf_config = transformers.AutoConfig.for_model(**arguments)
@@ -103,6 +116,7 @@ def build_model(config):
     # transformers hands pad_token_id to the embedding, which then keeps no gradient for that row;
     # in pretraining every id is an ordinary token.
     model.model.embed_tokens.padding_idx = None
+    model.end_token = end_token
     return model
 
 
@@ -132,15 +146,31 @@ def load_weights(model, weights, dtype):
     rotary.inv_freq = inv_freq  # .to() would round the frequencies as well
 
 
+def document_inputs(inputs, end_token, dtype):
+    """What the peer needs to keep the documents of inputs [B, T] apart."""
+    ended = torch.nn.functional.pad((inputs == end_token).long(), (1, 0))[:, :-1]
+    document = ended.cumsum(dim=1)  # its number, for every token
+    place = torch.arange(inputs.shape[1]).expand_as(inputs)
+    start = torch.where(ended.bool(), place, 0).cummax(dim=1).values
+    causal = torch.ones(inputs.shape[1], inputs.shape[1]).tril().bool()
+    visible = causal & (document[:, :, None] == document[:, None, :])
+    mask = torch.zeros(visible.shape, dtype=dtype).masked_fill(~visible, torch.finfo(dtype).min)
+    return {"position_ids": place - start, "attention_mask": mask[:, None]}
+
+
 def forward(model, tokens):
     """Logits [B, T, V] in fp32 and the mean cross entropy of one micro-batch [B, T+1]."""
     tokens = tokens.long()
-    hidden = model.model(input_ids=tokens[:, :-1], use_cache=False).last_hidden_state
+    inputs, apart, counts = tokens[:, :-1], {}, torch.ones_like(tokens[:, 1:], dtype=torch.bool)
+    if model.end_token is not None:
+        apart = document_inputs(inputs, model.end_token, next(model.parameters()).dtype)
+        counts = inputs != model.end_token
+    hidden = model.model(input_ids=inputs, use_cache=False, **apart).last_hidden_state
     head = model.get_output_embeddings().weight
     logits = hidden.float() @ head.float().T
     log_sum = torch.logsumexp(logits, dim=-1)
     target = logits.gather(-1, tokens[:, 1:, None]).squeeze(-1)
-    return logits, (log_sum - target).mean()
+    return logits, (log_sum - target)[counts].mean()
 
 
 def first_batch(model, tokens):
@@ -217,8 +247,10 @@ def make_golden(name):
     weights = random_weights(model, seed)
     tokens = random_tokens(config["vocab_size"], batch, length, seed)
     golden = {"tokens": tokens}
+    if name in END_TOKENS:
+        golden["end_token"] = torch.tensor([END_TOKENS[name]], dtype=torch.int32)
     for prefix, dtype in (("", torch.float32), ("bf16.", torch.bfloat16)):
-        model = build_model(config)
+        model = build_model(config, END_TOKENS.get(name))
         load_weights(model, weights, dtype)
         logits, loss, gradients = first_batch(model, tokens)
         if dtype == torch.float32:

@@ -10,6 +10,7 @@
 
 #include "checkpoint/model_folder.h"
 #include "checkpoint/safetensors_file.h"
+#include "data/document_ends.h"
 #include "optim/adamw.h"
 #include "support/trainable_model.h"
 
@@ -42,7 +43,20 @@ struct Golden {
     std::memcpy(tokens.data(), view.bytes.data(), view.bytes.size());
   }
   Batch batch(int64_t index) const {
-    return make_batch(tokens.data() + index % batches * B * (T + 1), B, T);
+    Batch batch = make_batch(tokens.data() + index % batches * B * (T + 1), B, T);
+    if (file.find("end_token") != nullptr) {
+      const DocumentEnds ends{.token = integer("end_token"),
+                              .mask_loss = true,
+                              .reset_positions = true,
+                              .reset_attention = true};
+      mark_documents(ends, batch);
+    }
+    return batch;
+  }
+  int32_t integer(const std::string& name) const {
+    int32_t value = 0;
+    std::memcpy(&value, file.at(name).bytes.data(), sizeof value);
+    return value;
   }
   std::vector<float> values(const std::string& name) const {
     const TensorView& view = file.at(name);
@@ -50,11 +64,7 @@ struct Golden {
     copy_tensor(view, std::span<float>(result));
     return result;
   }
-  int64_t stride(const std::string& parameter) const {
-    int32_t value = 0;
-    std::memcpy(&value, file.at("grad_stride." + parameter).bytes.data(), sizeof value);
-    return value;
-  }
+  int64_t stride(const std::string& parameter) const { return integer("grad_stride." + parameter); }
 };
 
 TrainableModel load(const Golden& golden, DType dtype) {
@@ -73,11 +83,13 @@ TrainableModel load(const Golden& golden, DType dtype) {
   return model;
 }
 
-double mean_loss(TrainableModel& model, const Golden& golden, int64_t batch, double micro_batches) {
-  const auto tokens = static_cast<double>(golden.B * golden.T);
+double mean_loss(TrainableModel& model, const Golden& golden, int64_t number,
+                 double micro_batches) {
+  const Batch batch = golden.batch(number);
+  const auto tokens = static_cast<double>(batch.loss_tokens());
   PassTimes times;
-  return model.model->forward_backward(golden.batch(batch),
-                                       static_cast<float>(1.0 / (tokens * micro_batches)), times) /
+  return model.model->forward_backward(batch, static_cast<float>(1.0 / (tokens * micro_batches)),
+                                       times) /
          tokens;
 }
 
@@ -117,8 +129,8 @@ TEST_P(Parity, Fp32LogitsAndLoss) {
     EXPECT_NEAR(logits[i], expected[i], 1e-5 * std::max(1.0f, std::abs(expected[i]))) << i;
   }
   EXPECT_LT(std::sqrt(distance / length), 2e-6);
-  const double loss =
-      model.model->forward(golden.batch(0)) / static_cast<double>(golden.B * golden.T);
+  const Batch batch = golden.batch(0);
+  const double loss = model.model->forward(batch) / static_cast<double>(batch.loss_tokens());
   EXPECT_NEAR(loss, golden.values("loss")[0], 1e-5 * loss);
 }
 
@@ -191,7 +203,8 @@ TEST_P(Parity, Bf16LossesOfTwentySteps) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Goldens, Parity, ::testing::Values("llama_gqa", "smollm3_nope", "odd"));
+INSTANTIATE_TEST_SUITE_P(Goldens, Parity,
+                         ::testing::Values("llama_gqa", "smollm3_nope", "odd", "documents"));
 
 }  // namespace
 }  // namespace borealis

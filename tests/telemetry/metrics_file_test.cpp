@@ -87,6 +87,12 @@ TEST(MetricsFile, GivesBackWhatWasWritten) {
   EXPECT_TRUE(std::isnan(steps[1].lm_loss));
   EXPECT_FALSE(steps[1].grad_norm.has_value());
   EXPECT_EQ(steps[1].next_learning_rate, steps[2].learning_rate);
+  EXPECT_FALSE(read_test(folder.path()));
+  writer.write_test(ValidationRecord{4, 2.25, 9.5});
+  ASSERT_TRUE(read_test(folder.path()));
+  EXPECT_EQ(read_test(folder.path())->iteration, 4);
+  EXPECT_EQ(read_test(folder.path())->lm_loss, 2.25);
+  EXPECT_EQ(read_test(folder.path())->perplexity, 9.5);
   const std::vector<ValidationRecord> validations = read_validation(folder.path());
   ASSERT_EQ(validations.size(), 1u);
   EXPECT_EQ(validations[0].lm_loss, 2.5);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <filesystem>
@@ -11,10 +12,12 @@
 
 #include "base/error.h"
 #include "checkpoint/model_folder.h"
+#include "data/batch_loader.h"
 #include "model/accounting.h"
 #include "model/parameter_layout.h"
 #include "model/step_kernels.h"
 #include "support/small_models.h"
+#include "support/trainable_model.h"
 
 namespace borealis {
 namespace {
@@ -204,6 +207,66 @@ TEST_F(TrainerTest, ValidatesAtItsInterval) {
   // random tokens: no model can do better than the logarithm of the vocabulary for long
   EXPECT_NEAR(result.validations[1].lm_loss, std::log(128.0), 0.5);
   EXPECT_DOUBLE_EQ(result.validations[1].perplexity, std::exp(result.validations[1].lm_loss));
+}
+
+// After the last step: the validation set again, then the test set, also where one of them is
+// absent.
+TEST_F(TrainerTest, EvaluatesBothSetsAtTheEnd) {
+  config_.limits.eval_interval = 3;
+  config_.limits.eval_iters = 2;
+  for (const char* split : {"80,10,10", "90,0,10", "90,10,0"}) {
+    config_.data.split = split;
+    std::vector<std::string> sets;
+    int64_t rounds = 0;
+    TrainerEvents events;
+    events.on_evaluation = [&](int64_t round, int64_t of) {
+      EXPECT_EQ(of, 2);
+      EXPECT_EQ(round, rounds++ % 2 + 1);
+    };
+    events.on_final_validation = [&](const ValidationRecord& record, int64_t samples,
+                                     const std::string& set) {
+      EXPECT_EQ(record.iteration, 6);
+      EXPECT_EQ(samples, 8);
+      sets.push_back(set);
+    };
+    Trainer(config_, 2, 1e11).run(events);
+    EXPECT_EQ(rounds, 2 * static_cast<int64_t>(sets.size()));
+    std::vector<std::string> expected;
+    if (split != std::string("90,0,10")) expected.push_back("validation");
+    if (split != std::string("90,10,0")) expected.push_back("test");
+    EXPECT_EQ(sets, expected) << split;
+  }
+}
+
+// The mean over micro-batches of the mean over the tokens that count, of training and validation.
+TEST_F(TrainerTest, MaskedTokensDoNotCountInTheLoss) {
+  config_.dtype = DType::kF32;
+  config_.model.vocab_size = 8;
+  config_.data.eod_token = 5;
+  config_.data.eod_mask_loss = true;
+  config_.data.reset_position_ids = true;
+  config_.data.reset_attention_mask = true;
+  config_.limits.train_iters = 1;
+  config_.limits.eval_interval = 1;
+  config_.limits.eval_iters = 1;
+  config_.schedule.learning_rate = 0;
+  testing::TrainableModel model(config_.model, DType::kF32, 2, 16);
+  initialize_parameters(model.parameters, config_.seed);
+  const auto expected = [&](Split split) {
+    const auto source = make_batch_source(config_, split, 0);
+    double loss = 0;
+    for (int micro = 0; micro < 2; ++micro) {
+      Batch batch;
+      source->next(batch);
+      EXPECT_GT(std::count(batch.tokens.begin(), batch.tokens.end(), 5), 0);
+      EXPECT_LT(batch.loss_tokens(), 32);
+      loss += model.model->forward(batch) / static_cast<double>(batch.loss_tokens()) / 2;
+    }
+    return loss;
+  };
+  const Result result = run();
+  EXPECT_NEAR(result.steps[0].lm_loss, expected(Split::kTrain), 1e-6);
+  EXPECT_NEAR(result.validations.at(0).lm_loss, expected(Split::kValid), 1e-6);
 }
 
 TEST_F(TrainerTest, ExitIntervalEndsTheRun) {

@@ -70,9 +70,9 @@ int64_t attention_backward_scratch_floats(const AttentionShape& s, int threads) 
 
 template <typename T_>
 void attention_forward(const AttentionShape& shape, const T_* qkv, T_* out, float* lse,
-                       float* scratch, int threads) {
+                       float* scratch, int threads, const int32_t* document_starts) {
   const AttentionTasks<T_>& tasks = tasks_of_this_cpu<T_>();
-  const AttentionForwardJob<T_> job{shape, qkv, out, lse};
+  const AttentionForwardJob<T_> job{shape, qkv, out, lse, document_starts};
   const int64_t K = shape.num_key_value_heads, G = shape.group_size();
   const int64_t groups = shape.batch_size * K;
   const int64_t group_floats = tasks.packed_floats(shape);
@@ -102,9 +102,10 @@ void attention_forward(const AttentionShape& shape, const T_* qkv, T_* out, floa
 
 template <typename T_>
 void attention_backward(const AttentionShape& shape, const T_* qkv, const T_* out, const T_* dout,
-                        const float* lse, T_* dqkv, float* scratch, int threads) {
+                        const float* lse, T_* dqkv, float* scratch, int threads,
+                        const int32_t* document_starts) {
   const AttentionTasks<T_>& tasks = tasks_of_this_cpu<T_>();
-  const AttentionBackwardJob<T_> job{shape, qkv, out, dout, lse, dqkv};
+  const AttentionBackwardJob<T_> job{shape, qkv, out, dout, lse, dqkv, document_starts};
   const int64_t K = shape.num_key_value_heads, G = shape.group_size();
   const KeyGradientSlots slots(shape, threads);
   const int64_t key_blocks = ceil_div(shape.seq_length, tasks.key_block);
@@ -132,11 +133,13 @@ template int64_t attention_forward_scratch_floats<float>(const AttentionShape&, 
 template int64_t attention_forward_scratch_floats<bf16>(const AttentionShape&, int);
 template int64_t attention_backward_scratch_floats<float>(const AttentionShape&, int);
 template int64_t attention_backward_scratch_floats<bf16>(const AttentionShape&, int);
-template void attention_forward(const AttentionShape&, const float*, float*, float*, float*, int);
-template void attention_forward(const AttentionShape&, const bf16*, bf16*, float*, float*, int);
+template void attention_forward(const AttentionShape&, const float*, float*, float*, float*, int,
+                                const int32_t*);
+template void attention_forward(const AttentionShape&, const bf16*, bf16*, float*, float*, int,
+                                const int32_t*);
 template void attention_backward(const AttentionShape&, const float*, const float*, const float*,
-                                 const float*, float*, float*, int);
+                                 const float*, float*, float*, int, const int32_t*);
 template void attention_backward(const AttentionShape&, const bf16*, const bf16*, const bf16*,
-                                 const float*, bf16*, float*, int);
+                                 const float*, bf16*, float*, int, const int32_t*);
 
 }  // namespace borealis

@@ -79,6 +79,31 @@ inline __mmask16 sees(int64_t query, int64_t key) {
   return static_cast<__mmask16>(0xffffu << hidden);
 }
 
+// Sixteen queries and which keys they see. Without documents (kDocuments false) that costs what
+// `sees` does.
+template <bool kDocuments>
+struct QueryLanes {
+  int64_t query;
+  int64_t first_key_of_last = 0;  // every lane sees the keys from here to its own place
+  __m512i starts = {};
+
+  QueryLanes(const SequenceDocuments& documents, int64_t first_query) : query(first_query) {
+    if constexpr (kDocuments) {
+      // Lanes beyond the sequence hold no query: any start will do.
+      const auto left =
+          static_cast<unsigned>(std::clamp<int64_t>(documents.seq_length - query, 0, kLanes));
+      starts = _mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << left) - 1),
+                                        documents.starts + query);
+      if (left > 0) first_key_of_last = documents.starts[query + left - 1];
+    }
+  }
+  __mmask16 see(int64_t key) const {
+    if constexpr (!kDocuments) return sees(query, key);
+    return _mm512_mask_cmple_epi32_mask(sees(query, key), starts,
+                                        _mm512_set1_epi32(static_cast<int32_t>(key)));
+  }
+};
+
 void pack(const ForwardJob& job, int64_t b, int64_t kv_head, int64_t block, float* packed) {
   const Sizes s(job.shape);
   const int64_t first = block * kPanel, rows = std::min(kPanel, s.T - first);
@@ -94,27 +119,49 @@ void pack(const ForwardJob& job, int64_t b, int64_t kv_head, int64_t block, floa
 // One step of the online softmax over `keys` keys from k0 on: scores [keys][64] become words of
 // probabilities [keys / 2][64]; `largest` and `sum` are updated, `rescale` is what earlier sums
 // must be times.
-inline void softmax_step(const Sizes& s, int64_t q0, int64_t k0, int64_t keys, bool first,
-                         float* scores, uint32_t* words, float* largest, float* sum,
-                         float* rescale) {
+template <bool kDocuments>
+inline void softmax_step(const Sizes& s, const SequenceDocuments& documents, int64_t q0, int64_t k0,
+                         int64_t keys, bool first, float* scores, uint32_t* words, float* largest,
+                         float* sum, float* rescale) {
   const __m512 scale = _mm512_set1_ps(s.scale);
   for (int64_t v = 0; v < kPanel; v += kLanes) {
-    const int64_t query = q0 + v;
+    const QueryLanes<kDocuments> lanes(documents, q0 + v);
     __m512 top = _mm512_set1_ps(-kInfinity);
-    const int64_t seen_by_all = std::clamp<int64_t>(query + 1 - k0, 0, keys) / 2 * 2;
-    for (int64_t k = 0; k < seen_by_all; ++k) {
+    // Keys [begin, seen_by_all) are seen by all lanes.
+    const int64_t seen_by_all = std::clamp<int64_t>(lanes.query + 1 - k0, 0, keys) / 2 * 2;
+    const int64_t begin =
+        kDocuments ? std::clamp<int64_t>((lanes.first_key_of_last - k0 + 1) / 2 * 2, 0, seen_by_all)
+                   : 0;
+    const auto masked_maximum = [&](int64_t from, int64_t to) {
+      for (int64_t k = from; k < to; ++k) {
+        top = _mm512_mask_max_ps(top, lanes.see(k0 + k), top,
+                                 _mm512_loadu_ps(scores + k * kPanel + v));
+      }
+    };
+    if constexpr (kDocuments) masked_maximum(0, begin);
+    for (int64_t k = begin; k < seen_by_all; ++k) {
       top = _mm512_max_ps(top, _mm512_loadu_ps(scores + k * kPanel + v));
     }
-    for (int64_t k = seen_by_all; k < keys; ++k) {
-      const __mmask16 mask = sees(query, k0 + k);
-      top = _mm512_mask_max_ps(top, mask, top, _mm512_loadu_ps(scores + k * kPanel + v));
-    }
+    masked_maximum(seen_by_all, keys);
     const __m512 before = first ? _mm512_set1_ps(-kInfinity) : _mm512_loadu_ps(largest + v);
     top = _mm512_max_ps(_mm512_mul_ps(top, scale), before);
     const __m512 factor = first ? _mm512_setzero_ps() : exp2_bf16(_mm512_sub_ps(before, top));
     __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();
-    int64_t k = 0;
-    for (; k < seen_by_all; k += 2) {
+    const auto masked_steps = [&](int64_t from, int64_t to) {
+      for (int64_t k = from; k < to; k += 2) {
+        const float* row = scores + k * kPanel + v;
+        const __m512 p0 = _mm512_maskz_mov_ps(
+            lanes.see(k0 + k), exp2_bf16(_mm512_fmsub_ps(_mm512_loadu_ps(row), scale, top)));
+        const __m512 p1 = _mm512_maskz_mov_ps(
+            lanes.see(k0 + k + 1),
+            exp2_bf16(_mm512_fmsub_ps(_mm512_loadu_ps(row + kPanel), scale, top)));
+        even = _mm512_add_ps(even, p0);
+        odd = _mm512_add_ps(odd, p1);
+        _mm512_storeu_si512(words + k / 2 * kPanel + v, round_to_words(p0, p1));
+      }
+    };
+    if constexpr (kDocuments) masked_steps(0, begin);
+    for (int64_t k = begin; k < seen_by_all; k += 2) {
       const float* row = scores + k * kPanel + v;
       const __m512 p0 = exp2_bf16(_mm512_fmsub_ps(_mm512_loadu_ps(row), scale, top));
       const __m512 p1 = exp2_bf16(_mm512_fmsub_ps(_mm512_loadu_ps(row + kPanel), scale, top));
@@ -122,17 +169,7 @@ inline void softmax_step(const Sizes& s, int64_t q0, int64_t k0, int64_t keys, b
       odd = _mm512_add_ps(odd, p1);
       _mm512_storeu_si512(words + k / 2 * kPanel + v, round_to_words(p0, p1));
     }
-    for (; k < keys; k += 2) {
-      const float* row = scores + k * kPanel + v;
-      const __m512 p0 = _mm512_maskz_mov_ps(
-          sees(query, k0 + k), exp2_bf16(_mm512_fmsub_ps(_mm512_loadu_ps(row), scale, top)));
-      const __m512 p1 = _mm512_maskz_mov_ps(
-          sees(query, k0 + k + 1),
-          exp2_bf16(_mm512_fmsub_ps(_mm512_loadu_ps(row + kPanel), scale, top)));
-      even = _mm512_add_ps(even, p0);
-      odd = _mm512_add_ps(odd, p1);
-      _mm512_storeu_si512(words + k / 2 * kPanel + v, round_to_words(p0, p1));
-    }
+    masked_steps(seen_by_all, keys);
     const __m512 old_sum = first ? _mm512_setzero_ps() : _mm512_loadu_ps(sum + v);
     _mm512_storeu_ps(sum + v, _mm512_fmadd_ps(old_sum, factor, _mm512_add_ps(even, odd)));
     _mm512_storeu_ps(largest + v, top);
@@ -140,9 +177,11 @@ inline void softmax_step(const Sizes& s, int64_t q0, int64_t k0, int64_t keys, b
   }
 }
 
-void forward_task(const ForwardJob& job, int64_t b, int64_t head, int64_t block,
-                  const float* packed, float* scratch) {
+template <bool kDocuments>
+void forward_block(const ForwardJob& job, int64_t b, int64_t head, int64_t block,
+                   const float* packed, float* scratch) {
   const Sizes s(job.shape);
+  const SequenceDocuments documents(job.document_starts, job.shape, b);
   const int64_t q0 = block * kPanel, rows = std::min(kPanel, s.T - q0);
   auto* query = reinterpret_cast<uint32_t*>(scratch);  // [width / 2][64]
   float* output = scratch + kPanel * s.width / 2;      // [64][columns]
@@ -157,12 +196,15 @@ void forward_task(const ForwardJob& job, int64_t b, int64_t head, int64_t block,
   pack_transposed(job.qkv + (b * s.T + q0) * s.stride + head * s.C, s.stride, rows, s.C, s.width,
                   query);
   const int64_t end = std::min(q0 + kPanel, s.keys);
-  for (int64_t k0 = 0; k0 < end; k0 += kForwardKeys) {
+  const int64_t begin = documents.first_key(q0) / kLanes * kLanes;
+  for (int64_t k0 = begin; k0 < end; k0 += kForwardKeys) {
     const int64_t count = std::min(kForwardKeys, end - k0);
+    const bool first = k0 == begin;
     tile_product(count, kPanel, s.words, {keys + k0 * s.width / 2, s.width / 2, 1}, query, 0,
                  scores, kPanel, false);
-    softmax_step(s, q0, k0, count, k0 == 0, scores, words, largest, sum, rescale);
-    if (k0 > 0) {
+    softmax_step<kDocuments>(s, documents, q0, k0, count, first, scores, words, largest, sum,
+                             rescale);
+    if (!first) {
       for (int64_t q = 0; q < kPanel; ++q) {
         const __m512 factor = _mm512_set1_ps(rescale[q]);
         float* row = output + q * s.columns;
@@ -172,7 +214,7 @@ void forward_task(const ForwardJob& job, int64_t b, int64_t head, int64_t block,
       }
     }
     tile_product(kPanel, s.columns, count / 2, {words, 1, kPanel}, values + k0 / 2 * kPanel,
-                 s.queries / 2, output, s.columns, k0 > 0);
+                 s.queries / 2, output, s.columns, !first);
   }
   bf16* out = job.out + (b * s.T + q0) * s.H * s.C + head * s.C;
   float* lse = job.lse + (b * s.H + head) * s.T + q0;
@@ -180,6 +222,12 @@ void forward_task(const ForwardJob& job, int64_t b, int64_t head, int64_t block,
     store_row(output + q * s.columns, s.C, 1.0f / sum[q], out + q * s.H * s.C);
     lse[q] = largest[q] + std::log2(sum[q]);
   }
+}
+
+void forward_task(const ForwardJob& job, int64_t b, int64_t head, int64_t block,
+                  const float* packed, float* scratch) {
+  const auto forward = job.document_starts == nullptr ? forward_block<false> : forward_block<true>;
+  forward(job, b, head, block, packed, scratch);
 }
 
 // What one backward task keeps in its scratch.
@@ -257,8 +305,10 @@ void pack_queries(const BackwardJob& job, const Sizes& s, int64_t b, int64_t hea
 
 // Probabilities p = 2^(score - lse) and score gradients p (dp - delta) of `rows` keys and one panel
 // of queries, as rows of bf16 and (gradients) as words of two keys.
-inline void softmax_backward(const Sizes& s, const BackwardScratch& w, int64_t query, int64_t k0,
-                             int64_t rows, int64_t panel) {
+template <bool kDocuments>
+inline void softmax_backward(const Sizes& s, const SequenceDocuments& documents,
+                             const BackwardScratch& w, int64_t query, int64_t k0, int64_t rows,
+                             int64_t panel) {
   const __m512 scale = _mm512_set1_ps(s.scale);
   uint32_t* words = w.score_gradient_words + panel * (kBackwardKeys / 2) * kPanel;
   for (int64_t v = 0; v < kPanel; v += 2 * kLanes) {
@@ -266,6 +316,8 @@ inline void softmax_backward(const Sizes& s, const BackwardScratch& w, int64_t q
                            _mm512_loadu_ps(w.lse + query + v + kLanes)};
     const __m512 delta[2] = {_mm512_loadu_ps(w.delta + query + v),
                              _mm512_loadu_ps(w.delta + query + v + kLanes)};
+    const QueryLanes<kDocuments> lanes[2] = {{documents, query + v},
+                                             {documents, query + v + kLanes}};
     for (int64_t k = 0; k < rows; k += 2) {
       __m512 p[2][2], ds[2][2];
 #pragma GCC unroll 2
@@ -274,8 +326,7 @@ inline void softmax_backward(const Sizes& s, const BackwardScratch& w, int64_t q
         for (int64_t half = 0; half < 2; ++half) {
           const int64_t at = (k + r) * kPanel + v + half * kLanes;
           const __m512 exponent = _mm512_fmsub_ps(_mm512_loadu_ps(w.scores + at), scale, lse[half]);
-          p[r][half] =
-              _mm512_maskz_mov_ps(sees(query + v + half * kLanes, k0 + k + r), exp2_bf16(exponent));
+          p[r][half] = _mm512_maskz_mov_ps(lanes[half].see(k0 + k + r), exp2_bf16(exponent));
           ds[r][half] = _mm512_mul_ps(p[r][half],
                                       _mm512_sub_ps(_mm512_loadu_ps(w.dscores + at), delta[half]));
         }
@@ -289,10 +340,11 @@ inline void softmax_backward(const Sizes& s, const BackwardScratch& w, int64_t q
   }
 }
 
-// One block of keys against up to kBackwardQueries queries from q0 on.
-void backward_block(const Sizes& s, const BackwardScratch& w, int64_t k0, int64_t keys,
-                    int64_t q0) {
-  const int64_t panels = std::min(kBackwardQueries, s.queries - q0) / kPanel;
+// One block of keys against up to kBackwardQueries queries of [q0, queries_end).
+template <bool kDocuments>
+void backward_block(const Sizes& s, const SequenceDocuments& documents, const BackwardScratch& w,
+                    int64_t k0, int64_t keys, int64_t q0, int64_t queries_end) {
+  const int64_t panels = (std::min(kBackwardQueries, queries_end - q0) + kPanel - 1) / kPanel;
   const auto words_of = [](const bf16* p) { return reinterpret_cast<const uint32_t*>(p); };
   for (int64_t panel = 0; panel < panels; ++panel) {
     const int64_t query = q0 + panel * kPanel;
@@ -301,10 +353,10 @@ void backward_block(const Sizes& s, const BackwardScratch& w, int64_t k0, int64_
                  w.query_t + query * s.width / 2, 0, w.scores, kPanel, false);
     tile_product(rows, kPanel, s.words, {words_of(w.value), s.width / 2, 1},
                  w.dout_t + query * s.width / 2, 0, w.dscores, kPanel, false);
-    softmax_backward(s, w, query, k0, rows, panel);
+    softmax_backward<kDocuments>(s, documents, w, query, k0, rows, panel);
     const uint32_t* words = w.score_gradient_words + panel * (kBackwardKeys / 2) * kPanel;
     tile_product(kPanel, s.columns, rows / 2, {words, 1, kPanel}, w.key_words, kBackwardKeys / 2,
-                 w.dquery + query * s.columns, s.columns, k0 > 0);
+                 w.dquery + query * s.columns, s.columns, documents.first_key(query) < k0);
   }
   // Sums over queries; near the diagonal, rows of 64 keys begin at the first panel that sees them.
   const bool diagonal = q0 < k0 + keys;
@@ -351,10 +403,12 @@ void hand_over(const BackwardJob& job, const Sizes& s, int64_t b, int64_t kv_hea
   turns.end(k0 / kBackwardKeys);
 }
 
-void backward_task(const BackwardJob& job, int64_t b, int64_t head, const KeyGradientTurns& turns,
+template <bool kDocuments>
+void backward_head(const BackwardJob& job, int64_t b, int64_t head, const KeyGradientTurns& turns,
                    float* scratch) {
   const Sizes s(job.shape);
   const BackwardScratch w(s, scratch);
+  const SequenceDocuments documents(job.document_starts, job.shape, b);
   const int64_t kv_head = head / job.shape.group_size();
   pack_queries(job, s, b, head, w);
   for (int64_t k0 = 0; k0 < s.T; k0 += kBackwardKeys) {
@@ -366,7 +420,10 @@ void backward_task(const BackwardJob& job, int64_t b, int64_t head, const KeyGra
     pack_interleaved(key, s.stride, rows, s.C, keys, s.width, kBackwardKeys / 2, w.key_words);
     std::fill_n(w.dkey, keys * s.columns, 0.0f);
     std::fill_n(w.dvalue, keys * s.columns, 0.0f);
-    for (int64_t q0 = k0; q0 < s.T; q0 += kBackwardQueries) backward_block(s, w, k0, keys, q0);
+    const int64_t queries_end = documents.queries_end(k0 + keys);
+    for (int64_t q0 = k0; q0 < queries_end; q0 += kBackwardQueries) {
+      backward_block<kDocuments>(s, documents, w, k0, keys, q0, queries_end);
+    }
     hand_over(job, s, b, kv_head, k0, turns, w);
   }
   bf16* dquery = job.dqkv + b * s.T * s.stride + head * s.C;
@@ -374,6 +431,12 @@ void backward_task(const BackwardJob& job, int64_t b, int64_t head, const KeyGra
     store_row(w.dquery + q * s.columns, s.C, static_cast<float>(s.scale / kLog2E),
               dquery + q * s.stride);
   }
+}
+
+void backward_task(const BackwardJob& job, int64_t b, int64_t head, const KeyGradientTurns& turns,
+                   float* scratch) {
+  const auto backward = job.document_starts == nullptr ? backward_head<false> : backward_head<true>;
+  backward(job, b, head, turns, scratch);
 }
 
 }  // namespace

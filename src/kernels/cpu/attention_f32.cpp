@@ -101,15 +101,15 @@ void pack_block(const AttentionForwardJob<T>& job, int64_t b, int64_t kv_head, i
             1.0f, packed + packed_keys_floats(s) + first * tile_ld(C));
 }
 
-// One row of scores to probabilities (unnormalised) in place: columns from `valid` on become zero.
-// Returns their sum; `row_max` is the running maximum, `rescale` what earlier sums must be times.
-HWY_INLINE float softmax_row(float* row, int64_t valid, int64_t width, float& row_max,
-                             float& rescale) {
+// One row of scores to probabilities (unnormalised) in place: columns outside [hidden, valid),
+// which is not empty, become zero. Returns their sum; `row_max` is the running maximum, `rescale`
+// what earlier sums must be times.
+HWY_INLINE float softmax_row(float* row, int64_t hidden, int64_t valid, int64_t width,
+                             float& row_max, float& rescale) {
   const FloatTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  for (int64_t c = std::max<int64_t>(valid, 0); c < width; ++c) {
-    row[c] = -std::numeric_limits<float>::infinity();
-  }
+  std::fill_n(row, hidden, -std::numeric_limits<float>::infinity());
+  for (int64_t c = valid; c < width; ++c) row[c] = -std::numeric_limits<float>::infinity();
   auto largest = hn::Set(d, row_max);
   for (int64_t c = 0; c < width; c += lanes) largest = hn::Max(largest, hn::LoadU(d, row + c));
   const float new_max = hn::GetLane(hn::MaxOfLanes(d, largest));
@@ -146,6 +146,7 @@ void forward_task(const AttentionForwardJob<T>& job, int64_t b, int64_t head, in
   float* row_max = scores + kBlock * kBlock;
   float* row_sum = row_max + kBlock;
   const float* packed_values = packed + packed_keys_floats(s);
+  const SequenceDocuments documents(job.document_starts, s, b);
 
   const auto factor = static_cast<float>(kLog2E / std::sqrt(static_cast<double>(C)));
   load_tile(job.qkv + (b * s.seq_length + q0) * s.row_stride() + head * C, s.row_stride(), rows, C,
@@ -154,15 +155,21 @@ void forward_task(const AttentionForwardJob<T>& job, int64_t b, int64_t head, in
   std::fill_n(row_max, rows, -std::numeric_limits<float>::infinity());
   std::fill_n(row_sum, rows, 0.0f);
 
-  for (int64_t block = 0; block <= query_block; ++block) {
+  for (int64_t block = documents.first_key(q0) / kBlock; block <= query_block; ++block) {
     const int64_t k0 = block * kBlock, keys = std::min(kBlock, s.seq_length - k0);
     const int64_t key_width = (keys + 31) / 32 * 32;
     tile_product(rows, keys, C, {query, ld, 1}, packed + block * C * kBlock, kBlock, scores, kBlock,
                  false);
     for (int64_t r = 0; r < rows; ++r) {
+      const int64_t hidden = std::max<int64_t>(documents.first_key(q0 + r) - k0, 0);
       const int64_t valid = std::min(keys, q0 + r - k0 + 1);
+      if (hidden >= valid) {
+        std::fill_n(scores + r * kBlock, key_width, 0.0f);
+        continue;
+      }
       float rescale = 1.0f;
-      const float sum = softmax_row(scores + r * kBlock, valid, key_width, row_max[r], rescale);
+      const float sum =
+          softmax_row(scores + r * kBlock, hidden, valid, key_width, row_max[r], rescale);
       row_sum[r] = row_sum[r] * rescale + sum;
       if (rescale != 1.0f) scale_row(output + r * ld, width, rescale);
     }
@@ -176,9 +183,9 @@ void forward_task(const AttentionForwardJob<T>& job, int64_t b, int64_t head, in
   }
 }
 
-// p = 2^(score - lse) and ds = p (dp - delta) of one row, zero from `valid` on; in place.
-HWY_INLINE void softmax_backward_row(float* score, float* dp, int64_t valid, int64_t width,
-                                     float lse, float delta) {
+// p = 2^(score - lse) and ds = p (dp - delta) of one row, zero outside [hidden, valid); in place.
+HWY_INLINE void softmax_backward_row(float* score, float* dp, int64_t hidden, int64_t valid,
+                                     int64_t width, float lse, float delta) {
   const FloatTag d;
   const auto lse_vec = hn::Set(d, lse), delta_vec = hn::Set(d, delta);
   for (int64_t c = 0; c < width; c += static_cast<int64_t>(hn::Lanes(d))) {
@@ -186,6 +193,7 @@ HWY_INLINE void softmax_backward_row(float* score, float* dp, int64_t valid, int
     hn::StoreU(p, d, score + c);
     hn::StoreU(hn::Mul(p, hn::Sub(hn::LoadU(d, dp + c), delta_vec)), d, dp + c);
   }
+  for (int64_t c = 0; c < std::min(hidden, width); ++c) score[c] = dp[c] = 0.0f;
   for (int64_t c = std::max<int64_t>(valid, 0); c < width; ++c) score[c] = dp[c] = 0.0f;
 }
 
@@ -248,6 +256,7 @@ void backward_task(const AttentionBackwardJob<T>& job, int64_t b, int64_t head,
   const float* lse = job.lse + (b * H + head) * seq;
   const int64_t key_column = (H + kv_head) * C,
                 value_column = key_column + s.num_key_value_heads * C;
+  const SequenceDocuments documents(job.document_starts, s, b);
 
   for (int64_t t = 0; t < seq; ++t) {
     float sum = 0;
@@ -268,14 +277,16 @@ void backward_task(const AttentionBackwardJob<T>& job, int64_t b, int64_t head,
     load_transposed(row + value_column, stride, keys, C, value_t);
     std::fill_n(dkey, keys * ld, 0.0f);
     std::fill_n(dvalue, keys * ld, 0.0f);
-    for (int64_t query_block = block; query_block < blocks(seq); ++query_block) {
+    const int64_t query_blocks = blocks(documents.queries_end(k0 + keys));
+    for (int64_t query_block = block; query_block < query_blocks; ++query_block) {
       const int64_t q0 = query_block * kBlock, rows = std::min(kBlock, seq - q0);
       load_tile(base + q0 * stride + head * C, stride, rows, C, factor, query);
       load_tile(out_gradient + q0 * H * C, H * C, rows, C, 1.0f, dout);
       tile_product(rows, keys, C, {query, ld, 1}, key_t, kBlock, scores, kBlock, false);
       tile_product(rows, keys, C, {dout, ld, 1}, value_t, kBlock, dscores, kBlock, false);
       for (int64_t r = 0; r < rows; ++r) {
-        softmax_backward_row(scores + r * kBlock, dscores + r * kBlock,
+        const int64_t hidden = std::max<int64_t>(documents.first_key(q0 + r) - k0, 0);
+        softmax_backward_row(scores + r * kBlock, dscores + r * kBlock, hidden,
                              std::min(keys, q0 + r - k0 + 1), key_width, lse[q0 + r],
                              delta[q0 + r]);
       }

@@ -4,6 +4,7 @@
 //   B, T, H, K, C, G = H/K as in kernels/attention.h; group = one key/value head of one sequence.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 
@@ -12,12 +13,30 @@
 
 namespace borealis {
 
+// The documents of one sequence.
+struct SequenceDocuments {
+  const int32_t* starts = nullptr;  // [T], or nullptr: the sequence is one document
+  int64_t seq_length = 0;
+
+  SequenceDocuments(const int32_t* document_starts, const AttentionShape& s, int64_t b)
+      : starts(document_starts == nullptr ? nullptr : document_starts + b * s.seq_length),
+        seq_length(s.seq_length) {}
+
+  int64_t first_key(int64_t query) const { return starts == nullptr ? 0 : starts[query]; }
+  // Behind the last query that sees a key before `keys_end`.
+  int64_t queries_end(int64_t keys_end) const {
+    if (starts == nullptr || keys_end >= seq_length) return seq_length;
+    return std::lower_bound(starts + keys_end, starts + seq_length, keys_end) - starts;
+  }
+};
+
 template <typename T>
 struct AttentionForwardJob {
   AttentionShape shape;
   const T* qkv;
   T* out;
   float* lse;
+  const int32_t* document_starts;
 };
 
 template <typename T>
@@ -28,6 +47,7 @@ struct AttentionBackwardJob {
   const T* dout;
   const float* lse;
   T* dqkv;
+  const int32_t* document_starts;
 };
 
 // dK and dV of a group are sums over its query heads, which run as tasks of their own. For every

@@ -9,6 +9,7 @@
 
 #include "kernels/cross_entropy.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -133,6 +134,10 @@ void cross_entropy_gradient_from_kept(bf16* p, int64_t rows, int64_t cols, int64
                                       const int32_t* targets, int64_t first_column, float scale) {
   const auto scale_kernel = HWY_DYNAMIC_DISPATCH(probabilities_row_scale);
   for_each_row(rows, cols, [&](int64_t row) {
+    if (targets[row] == kNoTarget) {
+      std::fill_n(p + row * ldp, cols, bf16());
+      return;
+    }
     const float factor = std::exp(block_max[row] - row_max[row]) / row_sum[row];
     scale_kernel(p + row * ldp, cols, factor * scale);
     const int64_t column = column_of(targets[row], first_column, cols);
@@ -157,6 +162,10 @@ void cross_entropy_gradient(float* logits, int64_t rows, int64_t cols, int64_t l
   const auto softmax_kernel = HWY_DYNAMIC_DISPATCH(logits_row_softmax);
   for_each_row(rows, cols, [&](int64_t row) {
     float* block = logits + row * ld;
+    if (targets[row] == kNoTarget) {
+      std::fill_n(block, cols, 0.0f);
+      return;
+    }
     softmax_kernel(block, cols, row_max[row], scale / row_sum[row]);
     const int64_t column = column_of(targets[row], first_column, cols);
     if (column >= 0) block[column] -= scale;

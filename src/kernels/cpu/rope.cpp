@@ -67,13 +67,16 @@ auto row_kernel_of(const bf16*) { return HWY_DYNAMIC_DISPATCH(rope_row_bf16); }
 
 template <typename T>
 void rotate(T* qk, int64_t rows, int64_t row_stride, int64_t num_heads, int64_t head_dim,
-            const RopeTable& table, int64_t position_offset, bool backwards) {
+            const RopeTable& table, int64_t position_offset, const int32_t* positions,
+            bool backwards) {
   CHECK(head_dim == 2 * table.half_dim);
   CHECK(position_offset >= 0 &&
         std::min(rows, table.seq_length) + position_offset <= table.seq_length);
   const auto row_kernel = row_kernel_of(qk);
   for_each_row(rows, num_heads * head_dim, [&](int64_t row) {
-    const int64_t at = (row % table.seq_length + position_offset) * table.half_dim;
+    const int64_t position =
+        positions == nullptr ? row % table.seq_length + position_offset : positions[row];
+    const int64_t at = position * table.half_dim;
     row_kernel(qk + row * row_stride, num_heads, table.half_dim, table.cos.data() + at,
                table.sin.data() + at, backwards);
   });
@@ -127,20 +130,24 @@ RopeTable make_rope_table(double theta, const RopeScalingParameters* scaling, in
 
 template <typename T>
 void rope_forward(T* qk, int64_t rows, int64_t row_stride, int64_t num_heads, int64_t head_dim,
-                  const RopeTable& table, int64_t position_offset) {
-  rotate(qk, rows, row_stride, num_heads, head_dim, table, position_offset, false);
+                  const RopeTable& table, int64_t position_offset, const int32_t* positions) {
+  rotate(qk, rows, row_stride, num_heads, head_dim, table, position_offset, positions, false);
 }
 
 template <typename T>
 void rope_backward(T* dqk, int64_t rows, int64_t row_stride, int64_t num_heads, int64_t head_dim,
-                   const RopeTable& table, int64_t position_offset) {
-  rotate(dqk, rows, row_stride, num_heads, head_dim, table, position_offset, true);
+                   const RopeTable& table, int64_t position_offset, const int32_t* positions) {
+  rotate(dqk, rows, row_stride, num_heads, head_dim, table, position_offset, positions, true);
 }
 
-template void rope_forward(float*, int64_t, int64_t, int64_t, int64_t, const RopeTable&, int64_t);
-template void rope_forward(bf16*, int64_t, int64_t, int64_t, int64_t, const RopeTable&, int64_t);
-template void rope_backward(float*, int64_t, int64_t, int64_t, int64_t, const RopeTable&, int64_t);
-template void rope_backward(bf16*, int64_t, int64_t, int64_t, int64_t, const RopeTable&, int64_t);
+template void rope_forward(float*, int64_t, int64_t, int64_t, int64_t, const RopeTable&, int64_t,
+                           const int32_t*);
+template void rope_forward(bf16*, int64_t, int64_t, int64_t, int64_t, const RopeTable&, int64_t,
+                           const int32_t*);
+template void rope_backward(float*, int64_t, int64_t, int64_t, int64_t, const RopeTable&, int64_t,
+                            const int32_t*);
+template void rope_backward(bf16*, int64_t, int64_t, int64_t, int64_t, const RopeTable&, int64_t,
+                            const int32_t*);
 
 }  // namespace borealis
 #endif

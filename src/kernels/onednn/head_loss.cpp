@@ -86,6 +86,7 @@ class ChunkedHead {
     }
     double loss = 0;
     for (int64_t r = 0; r < rows; ++r) {
+      if (in_.targets[row + r] == kNoTarget) continue;
       loss += static_cast<double>(row_max[r]) + std::log(static_cast<double>(row_sum[r])) -
               static_cast<double>(target_logit[r]);
     }

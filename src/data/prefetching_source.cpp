@@ -1,0 +1,68 @@
+#include "data/prefetching_source.h"
+
+#include <pthread.h>
+
+#include <csignal>
+#include <utility>
+
+namespace borealis {
+
+PrefetchingSource::PrefetchingSource(std::unique_ptr<BatchSource> source, Start start)
+    : source_(std::move(source)) {
+  if (start == Start::kAtOnce) this->start();
+}
+
+PrefetchingSource::~PrefetchingSource() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+// Signals are for the thread that runs the steps: this one inherits a mask that blocks them all.
+void PrefetchingSource::start() {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (...) {
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    throw;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void PrefetchingSource::run() {
+  std::unique_lock lock(mutex_);
+  while (!stop_ && !failure_) {
+    lock.unlock();  // prepared_ is this thread's as long as it is not ready
+    std::exception_ptr failure;
+    try {
+      source_->next(prepared_);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    lock.lock();
+    failure_ = failure;
+    ready_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return stop_ || !ready_; });
+  }
+}
+
+void PrefetchingSource::next(Batch& batch) {
+  if (!thread_.joinable()) start();
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return ready_; });
+  if (failure_) std::rethrow_exception(failure_);  // and stays ready: so will the next call
+  std::swap(batch, prepared_);
+  ready_ = false;
+  lock.unlock();
+  changed_.notify_all();
+}
+
+}  // namespace borealis
