@@ -22,6 +22,7 @@ RunConfig load_run_config(const Environment& environment, const std::vector<std:
   Problems problems;
   RunConfig run;
   Settings settings = read_settings(environment, arguments, options.command, problems);
+  if (options.world_size) run.parallel.world_size = *options.world_size;
   const ModelPreset& preset = choose_preset(settings, problems);
   derive_shape(settings, preset, run, problems);
   // The rest is worth checking only on the shape that was meant, on one rank.

@@ -16,7 +16,8 @@ constexpr const char* kLineShape = "a line reads: weight prefix corpus";
 
 double parse_weight(const std::string& text, const std::string& where) {
   double weight = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), weight);
+  const char* const begin = text.data() + (text.starts_with('+') ? 1 : 0);
+  const auto [end, code] = std::from_chars(begin, text.data() + text.size(), weight);
   if (code != std::errc() || end != text.data() + text.size() || !std::isfinite(weight)) {
     throw Error(ErrorKind::kConfig, fmt::format("{}: '{}' is not a weight", where, text),
                 kLineShape);
@@ -28,9 +29,10 @@ double parse_weight(const std::string& text, const std::string& where) {
   return weight;
 }
 
-std::filesystem::path resolve_prefix(std::string prefix, const std::filesystem::path& list) {
-  // The reference cuts at the first ".bin", wherever it stands.
-  if (const size_t cut = prefix.find(".bin"); cut != std::string::npos) prefix.resize(cut);
+// The reference cuts at the first ".bin", wherever it stands.
+std::string without_bin(const std::string& prefix) { return prefix.substr(0, prefix.find(".bin")); }
+
+std::filesystem::path resolve_prefix(const std::string& prefix, const std::filesystem::path& list) {
   const std::filesystem::path path(prefix);
   if (path.is_absolute()) return path;
   const std::filesystem::path beside = (list.parent_path() / path).lexically_normal();
@@ -52,7 +54,8 @@ DataFileEntry parse_line(const std::string& line, int number, const std::filesys
                 kLineShape);
   }
   return {.weight = parse_weight(fields[0], where),
-          .prefix = resolve_prefix(fields[1], list),
+          .prefix = resolve_prefix(without_bin(fields[1]), list),
+          .listed_prefix = without_bin(fields[1]),
           .corpus = fields[2],
           .line = number};
 }

@@ -11,6 +11,7 @@ namespace borealis {
 struct DataFileEntry {
   double weight = 0;             // finite, >= 0; only the ratio to the others counts
   std::filesystem::path prefix;  // without .bin; resolved
+  std::string listed_prefix;     // as it stands in the list, without .bin
   std::string corpus;            // label
   int line = 0;                  // 1-based
 };

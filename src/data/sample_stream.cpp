@@ -17,7 +17,8 @@ SampleStream::SampleStream(const RunConfig& config, std::shared_ptr<const Opened
     : config_(config),
       files_(std::move(files)),
       plan_(std::move(plan)),
-      position_(first_sample + data_parallel_rank * config.batch.micro_batch_size),
+      position_(first_sample),
+      rank_offset_(data_parallel_rank * config.batch.micro_batch_size),
       sample_(static_cast<size_t>(config.batch.seq_length) + 1) {
   if (first_sample < 0 || first_sample >= sample_count()) {
     throw Error(ErrorKind::kData,
@@ -39,7 +40,7 @@ int64_t SampleStream::sample_count() const {
   return plan_.blocks == 1 ? plan_.samples_in_block() : plan_.requested;
 }
 
-void SampleStream::build_index() { move_to(position_); }
+void SampleStream::build_index() { move_to(position_ + rank_offset_); }
 
 void SampleStream::move_to(int64_t position) {
   const int64_t block = plan_.blocks == 1 ? 0 : position / plan_.block_samples;
@@ -50,7 +51,7 @@ void SampleStream::move_to(int64_t position) {
   }
   const int64_t inside = position - block * plan_.block_samples;
   CHECK(order_->taken() <= inside);
-  while (order_->taken() < inside) order_->next();
+  order_->skip(inside - order_->taken());
 }
 
 void SampleStream::read_sample(const SampleOrder::Sample& sample) {
@@ -66,7 +67,9 @@ void SampleStream::read_sample(const SampleOrder::Sample& sample) {
 void SampleStream::next(Batch& batch) {
   const int64_t rows = config_.batch.micro_batch_size;
   const int64_t length = config_.batch.seq_length;
-  if (position_ + rows > sample_count()) {
+  const int64_t together = rows * config_.parallel.data_parallel_size();
+  // An incomplete tail is dropped on all ranks, also on those whose part of it is complete.
+  if (position_ + together > sample_count()) {
     throw Error(ErrorKind::kData,
                 fmt::format("the {} samples of the {} data are used up",
                             format_count(sample_count()), split_name(plan_.split)),
@@ -77,12 +80,12 @@ void SampleStream::next(Batch& batch) {
   batch.tokens.resize(static_cast<size_t>(rows * length));
   batch.targets.resize(batch.tokens.size());
   for (int64_t row = 0; row < rows; ++row) {
-    move_to(position_ + row);
+    move_to(position_ + rank_offset_ + row);
     read_sample(order_->next());
     std::copy_n(sample_.begin(), length, batch.tokens.begin() + row * length);
     std::copy_n(sample_.begin() + 1, length, batch.targets.begin() + row * length);
   }
-  position_ += rows * config_.parallel.data_parallel_size();
+  position_ += together;
 }
 
 }  // namespace borealis

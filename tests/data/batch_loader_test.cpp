@@ -295,9 +295,9 @@ TEST_F(BatchLoaderTest, CountsTheBytesOfTheIndexExactly) {
   const SampleOrder order(config, *files, plan, 0);
   int64_t bytes = plan.samples_in_block() * 4;
   for (int64_t file = 0; file < 2; ++file) {
-    const SampleIndex& index = order.index(file);
-    bytes += static_cast<int64_t>(index.document_order().size_bytes() +
-                                  index.starts().size_bytes() + index.sample_order().size_bytes());
+    const SampleIndexArrays& arrays = order.index(file).arrays();
+    bytes += arrays.document_order.size() * 4 + arrays.starts.size() * 16 +
+             arrays.sample_order.size() * 4;
   }
   const DataDescription data = describe_data(config);
   EXPECT_EQ(data.train.index_bytes, bytes);
