@@ -26,10 +26,11 @@ const DataRunCommand kCommand{
         "and tokens, a list with one sample of SEQ + 1 tokens for every row of the rank's\n"
         "micro-batches of the step, in order. The first SEQ of a sample are the input, the last\n"
         "SEQ the targets. Step n of training uses up to n * GLOBAL_BATCH samples.",
-    .own_help = "  --split NAME          train, valid or test (default: train)\n"
-                "  --steps N             steps to print (default: 1)\n"
-                "  --consumed-samples N  samples of the split that were used before (default: 0)\n"
-                "  --tokens FORMAT       ids, or text by TOKENIZER_MODEL (default: ids)\n",
+    .own_help =
+        "  --split NAME          train, valid or test (default: train)\n"
+        "  --steps N             steps to print (default: 1)\n"
+        "  --consumed-samples N  samples of the split that were used before (default: 0)\n"
+        "  --tokens FORMAT       ids, or text by TOKENIZER_MODEL (default: ids)\n",
     .flags = {"--split", "--steps", "--consumed-samples", "--tokens", "--world-size"}};
 
 // [rows, seq_length + 1]: what was read, before inputs and targets were made of it.
@@ -101,9 +102,10 @@ int print_batches(const DataRunOptions& options) {
   for (int64_t rank = 0; rank < config.parallel.data_parallel_size(); ++rank) {
     ranks.push_back(make_batch_source(config, split, options.consumed_samples, rank));
     if (!ranks.back()) {
-      throw Error(ErrorKind::kConfig,
-                  fmt::format("the split {} gives {} no share", config.data.split, json_name(split)),
-                  "choose another --split, or give it a share");
+      throw Error(
+          ErrorKind::kConfig,
+          fmt::format("the split {} gives {} no share", config.data.split, json_name(split)),
+          "choose another --split, or give it a share");
     }
   }
   const int64_t done = options.consumed_samples / config.batch.global_batch_size;

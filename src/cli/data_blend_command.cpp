@@ -20,13 +20,14 @@ const DataRunCommand kCommand{
         "Prints what a data list yields to a run: for every corpus and file of each split its\n"
         "documents and tokens, the samples asked of it, its share, and the tokens and epochs\n"
         "(passes over its tokens) that the run reads. Builds nothing.",
-    .own_help = "  --split NAME          train, valid or test alone (default: all)\n"
-                "  --json                one JSON document\n",
+    .own_help =
+        "  --split NAME          train, valid or test alone (default: all)\n"
+        "  --json                one JSON document\n",
     .flags = {"--split", "--world-size"}};
 
 Json yield_json(const Yield& yield) {
-  return {{"documents", yield.documents}, {"tokens", yield.tokens},
-          {"samples", yield.samples},     {"share", yield.share},
+  return {{"documents", yield.documents},     {"tokens", yield.tokens},
+          {"samples", yield.samples},         {"share", yield.share},
           {"used_tokens", yield.used_tokens}, {"epochs", yield.epochs}};
 }
 

@@ -24,27 +24,29 @@ void complete(Yield& yield, int64_t all_samples, double run_tokens) {
 
 SplitYield describe(const RunConfig& config, const OpenedFiles& opened, Split split) {
   const SplitPlan plan = plan_split(config, opened, split, requested_samples(config, split));
-  SplitYield out{.split = split,
-                 .run_samples = plan.requested,
-                 .index_blocks = plan.blocks,
-                 .index_bytes = plan.index_bytes};
+  SplitYield out;
+  out.split = split;
+  out.run_samples = plan.requested;
+  out.index_blocks = plan.blocks;
+  out.index_bytes = plan.index_bytes;
   std::map<std::string, CorpusYield> corpora;
   for (const std::string& label : opened.corpora_without_samples) corpora[label];
   for (size_t i = 0; i < opened.size(); ++i) {
     const FilePlan& file = plan.files[i];
     const auto shape = sample_index_shape(file.range, config.batch.seq_length, file.samples);
-    out.files.push_back({.prefix = opened[i].listed_prefix,
-                         .corpus = opened[i].corpus,
-                         .weight = opened[i].weight,
-                         .index_epochs = shape.epochs,
-                         .separate_last_epoch = shape.separate_last_epoch,
-                         .yield = {.documents = file.range.count(),
-                                   .tokens = file.range.tokens,
-                                   .samples = file.samples}});
+    FileYield& entry = out.files.emplace_back();
+    entry.prefix = opened[i].listed_prefix;
+    entry.corpus = opened[i].corpus;
+    entry.weight = opened[i].weight;
+    entry.index_epochs = shape.epochs;
+    entry.separate_last_epoch = shape.separate_last_epoch;
+    entry.yield.documents = file.range.count();
+    entry.yield.tokens = file.range.tokens;
+    entry.yield.samples = file.samples;
     CorpusYield& corpus = corpora[opened[i].corpus];
     ++corpus.files;
-    add(corpus.yield, out.files.back().yield);
-    add(out.total, out.files.back().yield);
+    add(corpus.yield, entry.yield);
+    add(out.total, entry.yield);
   }
   const auto run_tokens =
       static_cast<double>(plan.requested) * static_cast<double>(config.batch.seq_length);

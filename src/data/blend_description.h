@@ -23,7 +23,7 @@ struct Yield {
 struct FileYield {
   std::string prefix;  // as spelled in the list
   std::string corpus;
-  double weight = 0;  // as in the list
+  double weight = 0;         // as in the list
   int64_t index_epochs = 0;  // whole passes that its sample index is made of
   bool separate_last_epoch = false;
   Yield yield;

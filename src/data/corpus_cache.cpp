@@ -49,7 +49,9 @@ std::string full_name(const CorpusOrderRequest& request, const CorpusShuffling& 
 fs::path with_suffix(const fs::path& stem, const char* suffix) { return stem.string() + suffix; }
 
 bool exist(const fs::path& stem) {
-  return fs::exists(with_suffix(stem, kMembers)) && fs::exists(with_suffix(stem, kNumbers));
+  std::error_code unknown;
+  return fs::exists(with_suffix(stem, kMembers), unknown) &&
+         fs::exists(with_suffix(stem, kNumbers), unknown);
 }
 
 CorpusOrder map(const fs::path& stem, int64_t samples) {

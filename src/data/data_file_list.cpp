@@ -37,7 +37,8 @@ std::filesystem::path resolve_prefix(const std::string& prefix, const std::files
   if (path.is_absolute()) return path;
   const std::filesystem::path beside = (list.parent_path() / path).lexically_normal();
   const auto has_index = [](const std::filesystem::path& candidate) {
-    return std::filesystem::exists(candidate.string() + ".idx");
+    std::error_code unknown;  // a name that is too long, say: whoever opens it tells
+    return std::filesystem::exists(candidate.string() + ".idx", unknown);
   };
   return !has_index(beside) && has_index(path) ? path : beside;
 }
@@ -63,7 +64,12 @@ DataFileEntry parse_line(const std::string& line, int number, const std::filesys
 }  // namespace
 
 std::vector<DataFileEntry> read_data_file_list(const std::filesystem::path& path) {
-  std::istringstream text(read_text_file(path));
+  return parse_data_file_list(read_text_file(path), path);
+}
+
+std::vector<DataFileEntry> parse_data_file_list(const std::string& list,
+                                                const std::filesystem::path& path) {
+  std::istringstream text(list);
   std::vector<DataFileEntry> entries;
   double sum = 0;
   std::string line;

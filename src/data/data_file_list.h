@@ -20,5 +20,8 @@ struct DataFileEntry {
 // Error(kFile) if the list cannot be read, Error(kConfig) with the line number for a malformed line
 // and for a list without entries or without a positive weight.
 std::vector<DataFileEntry> read_data_file_list(const std::filesystem::path& path);
+// The same of a list's text; `path` is for messages and relative prefixes.
+std::vector<DataFileEntry> parse_data_file_list(const std::string& list,
+                                                const std::filesystem::path& path);
 
 }  // namespace borealis

@@ -59,7 +59,8 @@ struct IndexFiles {
   const char* order_descr() const { return shape.wide_order() ? "<i8" : "<u4"; }
   bool exist(const fs::path& stem) const {
     for (const char* suffix : {kDescription, kDocuments, kStarts, kOrder}) {
-      if (!fs::exists(with_suffix(stem, suffix))) return false;
+      std::error_code unknown;
+      if (!fs::exists(with_suffix(stem, suffix), unknown)) return false;
     }
     return true;
   }

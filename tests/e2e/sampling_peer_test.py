@@ -58,7 +58,7 @@ def write_list(run, folder, generator):
 
 def command(run, folder, kind, consumed, steps):
     flags = {"--data-file-list": folder / "list.txt", "--data-cache-path": folder / "cache", "--seq-length": run.seq_length,
-             "--micro-batch-size": run.micro_batch, "--gradient-accumulation-steps": run.accumulation, "--train-iters": run.train_iters,
+             "--micro-batch-size": run.micro_batch, "--grad-acc-steps": run.accumulation, "--train-iters": run.train_iters,
              "--eval-interval": run.eval_interval, "--eval-iters": run.eval_iters, "--seed": run.seed, "--world-size": run.world, "--steps": steps,
              "--consumed-samples": consumed}
     switches = [f"--blend-sample-in-corpus={int(run.blend_in_corpus)}", f"--shuffle-sample-in-corpus={int(run.shuffle_in_corpus)}",
