@@ -312,10 +312,10 @@ TEST_F(BatchLoaderTest, CutsAnIndexThatIsTooLargeIntoBlocks) {
   config.limits.train_iters = 1000;
   const auto files = open_data_files(config);
   const SplitPlan plan =
-      plan_split(config, *files, Split::kTrain, 1000, {.whole_bytes = 16000, .block_bytes = 8000});
+      plan_split(config, *files, Split::kTrain, 1000, {.whole_bytes = 16000, .block_bytes = 9000});
   EXPECT_EQ(plan.blocks, 3);
   EXPECT_EQ(plan.block_samples, 334);
-  EXPECT_LE(plan.index_bytes, 8000);
+  EXPECT_LE(plan.index_bytes, 9000);
   EXPECT_GT(plan.whole_index_bytes, 16000);
 
   testing::internal::CaptureStdout();
