@@ -47,6 +47,18 @@ def random_run(generator):
                          world=generator.randrange(1, 5), blend_in_corpus=generator.random() < 0.5, shuffle_in_corpus=generator.random() < 0.7)
 
 
+def enough(run, kind, file):
+    first, last = reference.split_range(run, kind, len(file.documents))
+    return last > first and sum(len(document) for document in file.documents[first:last]) >= 2
+
+
+def give_documents(run, kind, generator):
+    """Most cases should reach a batch: longer files where the split leaves nothing."""
+    for file in run.files:
+        while not enough(run, kind, file):
+            file.documents.append([generator.randrange(60000) for _ in range(generator.randrange(5))])
+
+
 def write_list(run, folder, generator):
     (folder / "sub").mkdir()
     lines = []
@@ -153,8 +165,12 @@ def random_cases():
         run = random_run(generator)
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
+            kind = generator.choice(["train", "valid", "test"] if run.split != "1,0,0" and "0" not in run.split else ["train"])
+            if generator.random() < 0.02:
+                kind = "test"
+            elif generator.random() < 0.9:
+                give_documents(run, kind, generator)
             write_list(run, folder, generator)
-            kind = generator.choice(["train", "train", "valid", "test"])
             available = reference.targets(run)[kind]
             consumed = generator.choice([0, 0, run.global_batch, generator.randrange(available + 3)])
             steps = generator.randrange(1, 12)
