@@ -74,12 +74,17 @@ SampleOrder::SampleOrder(const RunConfig& config, const OpenedFiles& files, cons
   for (const auto& [label, members] : files_by_corpus(files)) {
     CorpusOrderRequest& request = requests.emplace_back();
     request.label = label;
+    std::vector<int64_t>& corpus_files = corpora_.emplace_back().files;
     for (const int64_t file : members) {
       const auto at = static_cast<size_t>(file);
-      request.members.push_back({plan.files[at].samples, indices_[at].sample_count()});
-      request.listed_prefixes.push_back(files[at].listed_prefix);
+      const auto size = static_cast<size_t>(files[at].member) + 1;
+      request.members.resize(size);  // members before it that are not opened give nothing
+      request.listed_prefixes.resize(size);
+      corpus_files.resize(size, -1);
+      request.members.back() = {plan.files[at].samples, indices_[at].sample_count()};
+      request.listed_prefixes.back() = files[at].listed_prefix;
+      corpus_files.back() = file;
     }
-    corpora_.push_back({members, CorpusOrder()});
   }
   const CorpusShuffling shuffling{.blend = config.data.blend_sample_in_corpus,
                                   .shuffle = config.data.shuffle_sample_in_corpus,
@@ -103,7 +108,9 @@ SampleOrder::Sample SampleOrder::next() {
   const auto sample = corpus.order.at(number % corpus.order.sample_count());
   const auto members = static_cast<int64_t>(corpus.files.size());
   if (sample.member < 0 || sample.member >= members) refuse_cached_index();
-  return {corpus.files[static_cast<size_t>(sample.member)], sample.number};
+  const int64_t file = corpus.files[static_cast<size_t>(sample.member)];
+  if (file < 0) refuse_cached_index();
+  return {file, sample.number};
 }
 
 void SampleOrder::skip(int64_t samples) {

@@ -31,7 +31,7 @@ class SampleOrder {
 
  private:
   struct Corpus {
-    std::vector<int64_t> files;  // in list order
+    std::vector<int64_t> files;  // of its members, in list order; -1: not opened
     CorpusOrder order;
   };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <set>
 
 #include "base/check.h"
@@ -98,13 +99,15 @@ std::shared_ptr<const OpenedFiles> open_data_files(const RunConfig& config) {
   }
   auto opened = std::make_shared<OpenedFiles>();
   std::set<std::string> without_samples;
+  std::map<std::string, int64_t> members;
   for (const DataFileEntry& entry : entries) {
     if (!with_samples.contains(entry.corpus)) without_samples.insert(entry.corpus);
     const bool can_be_drawn =
         config.data.blend_sample_in_corpus && with_samples.contains(entry.corpus);
+    const int64_t member = members[entry.corpus]++;
     if (entry.weight == 0 && !can_be_drawn) continue;
     opened->files.push_back(
-        {entry.weight, entry.corpus, entry.listed_prefix, IndexedDataset(entry.prefix)});
+        {entry.weight, entry.corpus, entry.listed_prefix, member, IndexedDataset(entry.prefix)});
   }
   opened->corpora_without_samples.assign(without_samples.begin(), without_samples.end());
   return opened;

@@ -30,6 +30,7 @@ struct OpenedFile {
   double weight = 0;  // as in the list
   std::string corpus;
   std::string listed_prefix;
+  int64_t member = 0;  // which file of its corpus this is, those that are not opened counted
   IndexedDataset data;
 };
 

@@ -34,7 +34,8 @@ TEST(NpyHeader, IsWhatNumpySaves) {
 
 TEST(ParseNpy, ReadsWhatItWrites) {
   const std::array<int64_t, 2> shape = {3, 2};
-  const NpyHeader header = parse_npy(bytes_of(npy_header("<i8", shape) + std::string(48, 'x')), "f");
+  const NpyHeader header =
+      parse_npy(bytes_of(npy_header("<i8", shape) + std::string(48, 'x')), "f");
   EXPECT_EQ(header.descr, "<i8");
   EXPECT_FALSE(header.fortran_order);
   EXPECT_THAT(header.shape, ElementsAre(3, 2));
@@ -48,9 +49,9 @@ TEST(ParseNpy, TakesKeysInAnyOrderAndSpacing) {
       parse_npy(bytes_of(npy("{\"shape\":(2,),'fortran_order' :True,'descr':'|u1'}", "ab")), "f");
   EXPECT_TRUE(header.fortran_order);
   EXPECT_THAT(header.shape, ElementsAre(2));
-  EXPECT_TRUE(parse_npy(bytes_of(npy("{'descr':'<f8','fortran_order':False,'shape':()}", "12345678")),
-                        "f")
-                  .shape.empty());
+  EXPECT_TRUE(
+      parse_npy(bytes_of(npy("{'descr':'<f8','fortran_order':False,'shape':()}", "12345678")), "f")
+          .shape.empty());
 }
 
 void expect_refused(const std::string& text, const std::string& why) {
@@ -90,7 +91,8 @@ TEST(ParseNpy, NamesEveryDamage) {
 TEST(NpyFile, ChecksTypeAndShape) {
   const TemporaryFolder folder;
   const std::array<int64_t, 1> shape = {2};
-  write_file_atomically(folder / "x.npy", npy_header("<u4", shape) + std::string("\1\0\0\0\2\0\0\0", 8));
+  write_file_atomically(folder / "x.npy",
+                        npy_header("<u4", shape) + std::string("\1\0\0\0\2\0\0\0", 8));
   const NpyFile file(folder / "x.npy", "<u4", shape);
   EXPECT_EQ(file.elements<uint32_t>()[1], 2u);
   EXPECT_EQ(file.elements<uint64_t>().size(), 1);
