@@ -23,7 +23,7 @@ CorpusOrder::CorpusOrder(std::vector<CorpusMember> members, const CorpusShufflin
     // Blending can draw a member more often than its share, so codes cover all that it has.
     first_code_.push_back(first_code_.back() + (reordered ? member.available : member.samples));
   }
-  if (!reordered) return;
+  if (!reordered || sample_count_ == 0) return;
   if (first_code_.back() <= std::numeric_limits<uint32_t>::max()) {
     fill(order_, shuffling, label);
   } else {

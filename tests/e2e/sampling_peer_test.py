@@ -159,8 +159,9 @@ def fill_cache(run, folder, kind, change=None):
 
 
 def random_cases():
-    outcomes = {}
-    for case in range(CASES):
+    outcomes, case, agreeing = {}, -1, 0
+    while agreeing < CASES:  # the others end in an error, which is compared, too
+        case += 1
         generator = random.Random(case)
         run = random_run(generator)
         with tempfile.TemporaryDirectory() as name:
@@ -174,6 +175,8 @@ def random_cases():
             available = reference.targets(run)[kind]
             consumed = generator.choice([0, 0, run.global_batch, generator.randrange(available + 3)])
             steps = generator.randrange(1, 12)
+            if generator.random() < 0.9:
+                steps = max(1, min(steps, (available - consumed) // run.global_batch))
             try:
                 before = fill_cache(run, folder, kind) if case % 3 == 0 else None
             except reference.Failure:
@@ -190,8 +193,8 @@ def random_cases():
                 print(f"FAILED: case {case}: {kind}, consumed {consumed}, steps {steps}: {run}"[:3000])
                 raise
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
-    print(f"{CASES} random cases: {outcomes}")
-    assert outcomes["agrees"] + outcomes["agrees, from the re-statement's cache"] > CASES * 0.7, "too few cases reach a batch"
+            agreeing += outcome.startswith("agrees")
+    print(f"{case + 1} random cases: {outcomes}")
 
 
 def fixed_run():
