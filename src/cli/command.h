@@ -20,6 +20,8 @@ int run_train_command(const std::vector<std::string>& arguments);
 int run_plan_command(const std::vector<std::string>& arguments);
 int run_report_command(const std::vector<std::string>& arguments);
 int run_data_command(const std::vector<std::string>& arguments);
+int run_data_blend_command(const std::vector<std::string>& arguments);
+int run_data_batches_command(const std::vector<std::string>& arguments);
 int run_tokenizer_command(const std::vector<std::string>& arguments);
 int run_generate_command(const std::vector<std::string>& arguments);
 

@@ -78,12 +78,18 @@ int tokenize(const TokenizeOptions& options) {
 }  // namespace
 
 int run_data_command(const std::vector<std::string>& arguments) {
+  const std::vector<std::string> rest(arguments.begin() + (arguments.empty() ? 0 : 1),
+                                      arguments.end());
+  if (!arguments.empty() && arguments[0] == "blend") return run_data_blend_command(rest);
+  if (!arguments.empty() && arguments[0] == "batches") return run_data_batches_command(rest);
   CLI::App app("Prepares training data.", "borealis data");
   app.require_subcommand(1);
   TokenizeOptions options;
   CLI::App* command =
       app.add_subcommand("tokenize", "turn text into a Megatron data set of token ids");
   add_options(*command, options);
+  app.add_subcommand("blend", "what a data list yields: tokens, epochs, share of each corpus");
+  app.add_subcommand("batches", "the batches that a configuration sees, as JSON lines");
   return parse_arguments(app, arguments) ? tokenize(options) : 0;
 }
 

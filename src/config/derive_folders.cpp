@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <filesystem>
 
 #include "config/derive.h"
 
@@ -84,6 +85,12 @@ void derive_folders(const Settings& settings, const LoadOptions& options, RunCon
       settings.given("CKPT_DIR") ? settings.text("CKPT_DIR") : "checkpoints/" + output.prefix;
   output.checkpoint_dir = settings.given("SAVE") ? settings.text("SAVE") : folder;
   if (output.json) output.progress = false;
+  if (run.data.cache_path.empty() && !run.data.data_file_list.empty()) {
+    const std::filesystem::path list(run.data.data_file_list);
+    const std::filesystem::path name = list.extension() == ".txt" ? list.stem() : list.filename();
+    run.data.cache_path =
+        (std::filesystem::path(output.checkpoint_dir) / ".cache" / name / "index-cache").string();
+  }
 }
 
 }  // namespace borealis

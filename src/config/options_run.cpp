@@ -256,6 +256,12 @@ OptionGroup data_options() {
            .default_text = "false",
            .help = "mix the files of a corpus by weight instead of one after the other",
            .store = store<&RunConfig::data, &DataConfig::blend_sample_in_corpus>},
+          {.variable = "DATA_CACHE_PATH",
+           .flags = {"--data-cache-path"},
+           .default_note = "CKPT_DIR/.cache/LIST/index-cache",
+           .help = "folder of the sample indices, which are also looked for in index-cache beside "
+                   "the data",
+           .store = store<&RunConfig::data, &DataConfig::cache_path>},
       }};
   for (OptionRow& row : document_rows()) group.rows.push_back(std::move(row));
   return group;

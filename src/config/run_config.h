@@ -99,6 +99,7 @@ struct DataConfig {
   std::string split = "990,10,0";
   bool shuffle_sample_in_corpus = true;  // the contract's script passes it
   bool blend_sample_in_corpus = false;
+  std::string cache_path;  // folder of sample indices kept in files; empty: they stay in memory
   int64_t tokenizer_vocab_size = 0;  // before padding to ModelConfig::vocab_size
   // Documents inside a sequence (contract section 7.9).
   bool eod_mask_loss = false;         // no loss for what follows an end-of-document token

@@ -81,6 +81,7 @@ json data_json(const DataConfig& data) {
           {"split", data.split},
           {"shuffle_sample_in_corpus", data.shuffle_sample_in_corpus},
           {"blend_sample_in_corpus", data.blend_sample_in_corpus},
+          {"data_cache_path", data.cache_path},
           {"tokenizer_vocab_size", data.tokenizer_vocab_size},
           {"eod_mask_loss", data.eod_mask_loss},
           {"reset_position_ids", data.reset_position_ids},

@@ -24,6 +24,7 @@ RunConfig load_run_config(const Environment& environment, const std::vector<std:
   Settings settings = read_settings(environment, arguments, options.command, problems);
   const ModelPreset& preset = choose_preset(settings, problems);
   derive_shape(settings, preset, run, problems);
+  if (options.world_size) run.parallel.world_size = *options.world_size;
   // The rest is worth checking only on the shape that was meant, on one rank.
   const bool model_known =
       !settings.given("MODEL_ARCH") || find_preset(settings.text("MODEL_ARCH")) != nullptr;

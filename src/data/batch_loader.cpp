@@ -55,6 +55,8 @@ SplitDescription describe_split(const RunConfig& config, const OpenedFiles& file
   description.epochs = plan.epochs;
   description.index_blocks = plan.blocks;
   description.index_bytes = plan.index_bytes;
+  description.index_memory_bytes =
+      uses_index_cache(config, plan) ? plan.build_bytes : plan.index_bytes;
   description.mapped_bytes = plan.mapped_bytes;
   return description;
 }
@@ -143,7 +145,7 @@ int64_t data_memory_bytes(const RunConfig& config, const DataDescription& data) 
   int64_t bytes = batch;  // the one that the step works on
   for (const SplitDescription* split : {&data.train, &data.valid, &data.test}) {
     if (split->requested_samples == 0) continue;
-    bytes += batch + split->index_bytes + PrefetchingSource::kThreadBytes;
+    bytes += batch + split->index_memory_bytes + PrefetchingSource::kThreadBytes;
   }
   return bytes;
 }

@@ -17,11 +17,12 @@ namespace borealis {
 struct SplitDescription {
   int64_t documents = 0;
   int64_t tokens = 0;
-  int64_t requested_samples = 0;  // what the run consumes at most; 0: the split is not built
-  int64_t epochs = 0;             // passes over the tokens of the file that needs the most
-  int64_t index_blocks = 0;       // 1 unless the whole sample index would be too large
-  int64_t index_bytes = 0;        // of one block, exact
-  int64_t mapped_bytes = 0;       // .idx and .bin pages that the split can touch
+  int64_t requested_samples = 0;   // what the run consumes at most; 0: the split is not built
+  int64_t epochs = 0;              // passes over the tokens of the file that needs the most
+  int64_t index_blocks = 0;        // 1 unless the whole sample index would be too large
+  int64_t index_bytes = 0;         // of one block, exact
+  int64_t index_memory_bytes = 0;  // of it, what needs memory: less where it is kept in files
+  int64_t mapped_bytes = 0;        // .idx and .bin pages that the split can touch
 };
 
 struct DataDescription {
@@ -43,9 +44,9 @@ std::string data_description_text(const DataDescription& data);  // one line for
 // on; 0 for a split whose share in `config.data.split` is 0.
 int64_t requested_samples(const RunConfig& config, Split split);
 
-// Memory of the sources of all splits: the sample indices of one block each, one Batch each that is
-// being prepared with its thread, and the one that the step works on. Exact for a given
-// description; file pages (mapped_bytes) are the kernel's to drop and not in it.
+// Memory of the sources of all splits: the sample indices of one block each (of those kept in files
+// what building them takes), one Batch each that is being prepared with its thread, and the one
+// that the step works on. File pages are the kernel's to drop and not in it.
 int64_t data_memory_bytes(const RunConfig& config, const DataDescription& data);
 
 // Micro-batches of `split` for one data-parallel rank from sample number `first_sample` (those

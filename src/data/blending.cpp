@@ -17,16 +17,18 @@ GreedyBlend::GreedyBlend(std::vector<double> weights)
 GreedyBlend::Choice GreedyBlend::next() {
   const auto time = static_cast<double>(std::max<int64_t>(step_, 1));
   size_t best = 0;
-  double best_lag = 0;
-  for (size_t i = 0; i < weights_.size(); ++i) {
-    const double lag = weights_[i] * time - static_cast<double>(taken_[i]);
-    if (i == 0 || lag > best_lag) {
+  double best_lag = weights_[0] * time - taken_[0];
+  for (size_t i = 1; i < weights_.size(); ++i) {
+    const double lag = weights_[i] * time - taken_[i];
+    if (lag > best_lag) {
       best = i;
       best_lag = lag;
     }
   }
   ++step_;
-  return {static_cast<int64_t>(best), taken_[best]++};
+  const auto number = static_cast<int64_t>(taken_[best]);
+  taken_[best] += 1;
+  return {static_cast<int64_t>(best), number};
 }
 
 std::vector<int64_t> file_sample_counts(std::span<const double> weights, int64_t samples) {

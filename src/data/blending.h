@@ -8,7 +8,8 @@
 namespace borealis {
 
 // At step t takes the source that is furthest behind its share: the largest
-// weight * max(t, 1) - taken, the first one on ties, in doubles with every product rounded.
+// weight * max(t, 1) - taken, the first one on ties, in doubles with every product rounded. A
+// source of weight 0 is taken, too, when all others are ahead of their shares.
 class GreedyBlend {
  public:
   explicit GreedyBlend(std::vector<double> weights);
@@ -22,7 +23,7 @@ class GreedyBlend {
 
  private:
   std::vector<double> weights_;
-  std::vector<int64_t> taken_;
+  std::vector<double> taken_;  // counts: exact in doubles, and compared as such
   int64_t step_ = 0;
 };
 

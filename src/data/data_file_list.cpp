@@ -16,7 +16,8 @@ constexpr const char* kLineShape = "a line reads: weight prefix corpus";
 
 double parse_weight(const std::string& text, const std::string& where) {
   double weight = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), weight);
+  const char* const begin = text.data() + (text.starts_with('+') ? 1 : 0);
+  const auto [end, code] = std::from_chars(begin, text.data() + text.size(), weight);
   if (code != std::errc() || end != text.data() + text.size() || !std::isfinite(weight)) {
     throw Error(ErrorKind::kConfig, fmt::format("{}: '{}' is not a weight", where, text),
                 kLineShape);
@@ -28,14 +29,16 @@ double parse_weight(const std::string& text, const std::string& where) {
   return weight;
 }
 
-std::filesystem::path resolve_prefix(std::string prefix, const std::filesystem::path& list) {
-  // The reference cuts at the first ".bin", wherever it stands.
-  if (const size_t cut = prefix.find(".bin"); cut != std::string::npos) prefix.resize(cut);
+// The reference cuts at the first ".bin", wherever it stands.
+std::string without_bin(const std::string& prefix) { return prefix.substr(0, prefix.find(".bin")); }
+
+std::filesystem::path resolve_prefix(const std::string& prefix, const std::filesystem::path& list) {
   const std::filesystem::path path(prefix);
   if (path.is_absolute()) return path;
   const std::filesystem::path beside = (list.parent_path() / path).lexically_normal();
   const auto has_index = [](const std::filesystem::path& candidate) {
-    return std::filesystem::exists(candidate.string() + ".idx");
+    std::error_code unknown;  // a name that is too long, say: whoever opens it tells
+    return std::filesystem::exists(candidate.string() + ".idx", unknown);
   };
   return !has_index(beside) && has_index(path) ? path : beside;
 }
@@ -52,7 +55,8 @@ DataFileEntry parse_line(const std::string& line, int number, const std::filesys
                 kLineShape);
   }
   return {.weight = parse_weight(fields[0], where),
-          .prefix = resolve_prefix(fields[1], list),
+          .prefix = resolve_prefix(without_bin(fields[1]), list),
+          .listed_prefix = without_bin(fields[1]),
           .corpus = fields[2],
           .line = number};
 }
@@ -60,7 +64,12 @@ DataFileEntry parse_line(const std::string& line, int number, const std::filesys
 }  // namespace
 
 std::vector<DataFileEntry> read_data_file_list(const std::filesystem::path& path) {
-  std::istringstream text(read_text_file(path));
+  return parse_data_file_list(read_text_file(path), path);
+}
+
+std::vector<DataFileEntry> parse_data_file_list(const std::string& list,
+                                                const std::filesystem::path& path) {
+  std::istringstream text(list);
   std::vector<DataFileEntry> entries;
   double sum = 0;
   std::string line;

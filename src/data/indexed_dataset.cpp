@@ -17,7 +17,8 @@ constexpr std::string_view kOldMagic("TNTIDX\0\0", 8);
 constexpr size_t kHeaderBytes = 34;
 
 MappedFile open_part(const std::string& path) {
-  if (!std::filesystem::exists(path)) {
+  std::error_code unknown;
+  if (!std::filesystem::exists(path, unknown) && !unknown) {
     throw Error(ErrorKind::kFile, fmt::format("{} does not exist", path),
                 "check the data list, or make the file with `borealis data tokenize`");
   }

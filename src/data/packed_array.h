@@ -29,6 +29,9 @@ class PackedArray {
     std::memcpy(&value, data_ + index * static_cast<int64_t>(sizeof(T)), sizeof(T));
     return value;
   }
+  void prefetch(int64_t index) const {
+    __builtin_prefetch(data_ + index * static_cast<int64_t>(sizeof(T)));
+  }
 
  private:
   const std::byte* data_ = nullptr;

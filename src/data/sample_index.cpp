@@ -1,22 +1,45 @@
 #include "data/sample_index.h"
 
+#include <array>
 #include <limits>
 #include <numeric>
 
 #include "base/check.h"
+#include "base/error.h"
 #include "data/numpy_random.h"
 
 namespace borealis {
+namespace {
+
+constexpr int64_t kPlaceBytes = sizeof(StreamPlace);
+
+template <typename T>
+void fill_and_shuffle(std::span<T> out, size_t first, NumpyRandom& random) {
+  std::iota(out.begin(), out.end(), T{0});
+  random.shuffle(out.first(first));
+  random.shuffle(out.subspan(first));
+}
+
+// Memory that is written before it is read: no zeroing first.
+struct OwnedArrays {
+  std::unique_ptr<int32_t[]> document_order;
+  std::unique_ptr<StreamPlace[]> starts;
+  std::unique_ptr<std::byte[]> sample_order;
+};
+
+}  // namespace
 
 int64_t SampleIndexShape::bytes(int64_t sequences) const {
-  return epochs * sequences * static_cast<int64_t>(sizeof(int32_t)) +
-         (samples + 1) * static_cast<int64_t>(sizeof(SampleIndex::Place)) +
-         samples * static_cast<int64_t>(sizeof(uint32_t));
+  return document_bytes(sequences) + (samples + 1) * kPlaceBytes + order_bytes();
+}
+
+int64_t SampleIndexShape::build_bytes(int64_t sequences) const {
+  return document_bytes(sequences) + order_bytes();
 }
 
 SampleIndexShape sample_index_shape(const SequenceRange& range, int64_t seq_length,
                                     int64_t requested) {
-  CHECK(range.tokens >= 2 && seq_length >= 1 && requested >= 1);
+  CHECK(range.tokens >= 2 && seq_length >= 1 && requested >= 0);
   SampleIndexShape shape;
   // Least epochs whose tokens make `requested` windows and one more token for the last target.
   shape.epochs = (requested * seq_length + 1 + range.tokens - 1) / range.tokens;
@@ -31,57 +54,91 @@ SampleIndexShape sample_index_shape(const SequenceRange& range, int64_t seq_leng
   return shape;
 }
 
+void build_document_order(const SequenceRange& range, const SampleIndexShape& shape,
+                          NumpyRandom& random, std::span<int32_t> out) {
+  CHECK(range.last <= std::numeric_limits<int32_t>::max());
+  CHECK(static_cast<int64_t>(out.size()) == shape.epochs * range.count());
+  for (auto epoch = out.begin(); epoch != out.end(); epoch += range.count()) {
+    std::iota(epoch, epoch + range.count(), static_cast<int32_t>(range.first));
+  }
+  const auto last_epoch = static_cast<size_t>(shape.separate_last_epoch ? range.count() : 0);
+  random.shuffle(out.first(out.size() - last_epoch));
+  random.shuffle(out.last(last_epoch));
+}
+
+void build_starts(PackedArray<int32_t> lengths, std::span<const int32_t> document_order,
+                  int64_t seq_length, int64_t samples,
+                  const std::function<void(std::span<const StreamPlace>)>& sink) {
+  constexpr size_t kAhead = 32;  // lengths of shuffled documents lie anywhere in the file
+  std::array<StreamPlace, 4096> chunk;
+  size_t filled = 0;
+  const auto add = [&](StreamPlace place) {
+    chunk[filled++] = place;
+    if (filled < chunk.size()) return;
+    sink(chunk);
+    filled = 0;
+  };
+  add({0, 0});
+  size_t position = 0;
+  int64_t offset = 0;
+  for (int64_t sample = 0; sample < samples; ++sample) {
+    offset += seq_length;
+    // Past this document, and past empty ones.
+    for (int64_t length; offset >= (length = lengths[document_order[position]]); ++position) {
+      offset -= length;
+      if (position + kAhead < document_order.size()) {
+        lengths.prefetch(document_order[position + kAhead]);
+      }
+    }
+    add({static_cast<int64_t>(position), offset});
+  }
+  if (filled > 0) sink(std::span(chunk).first(filled));
+}
+
+void build_sample_order(const SampleIndexShape& shape, NumpyRandom& random,
+                        std::span<std::byte> out) {
+  CHECK(static_cast<int64_t>(out.size()) == shape.order_bytes());
+  const auto samples = static_cast<size_t>(shape.samples);
+  const auto first =
+      shape.separate_last_epoch ? static_cast<size_t>(shape.samples_before_last_epoch) : samples;
+  if (shape.wide_order()) {
+    fill_and_shuffle(std::span(reinterpret_cast<int64_t*>(out.data()), samples), first, random);
+  } else {
+    fill_and_shuffle(std::span(reinterpret_cast<uint32_t*>(out.data()), samples), first, random);
+  }
+}
+
 SampleIndex::SampleIndex(PackedArray<int32_t> lengths, const SequenceRange& range,
                          int64_t seq_length, int64_t requested, uint32_t seed)
     : lengths_(lengths), seq_length_(seq_length) {
   const SampleIndexShape shape = sample_index_shape(range, seq_length, requested);
+  const auto documents = static_cast<size_t>(shape.epochs * range.count());
+  const auto places = static_cast<size_t>(shape.samples + 1);
+  const auto order_bytes = static_cast<size_t>(shape.order_bytes());
+  auto owned = std::make_shared<OwnedArrays>();
+  owned->document_order = std::make_unique_for_overwrite<int32_t[]>(documents);
+  owned->starts = std::make_unique_for_overwrite<StreamPlace[]>(places);
+  owned->sample_order = std::make_unique_for_overwrite<std::byte[]>(order_bytes);
+
+  const std::span document_order(owned->document_order.get(), documents);
   NumpyRandom random(seed);
-  build_document_order(range, shape, random);
-  build_starts(shape.samples);
-  build_sample_order(shape, random);
+  build_document_order(range, shape, random, document_order);
+  StreamPlace* next = owned->starts.get();
+  build_starts(
+      lengths, document_order, seq_length, shape.samples,
+      [&](std::span<const StreamPlace> chunk) { next = std::ranges::copy(chunk, next).out; });
+  build_sample_order(shape, random, {owned->sample_order.get(), order_bytes});
+
+  arrays_.document_order = PackedArray<int32_t>(document_order);
+  arrays_.starts =
+      PackedArray<StreamPlace>(std::span<const StreamPlace>(owned->starts.get(), places));
+  arrays_.sample_order = {owned->sample_order.get(), shape.samples, shape.wide_order()};
+  arrays_.storage = std::move(owned);
 }
 
-void SampleIndex::build_document_order(const SequenceRange& range, const SampleIndexShape& shape,
-                                       NumpyRandom& random) {
-  CHECK(range.last <= std::numeric_limits<int32_t>::max());
-  const int64_t entries = shape.epochs * range.count();
-  CHECK(entries <= std::numeric_limits<uint32_t>::max());
-  document_order_.resize(static_cast<size_t>(entries));
-  for (auto epoch = document_order_.begin(); epoch != document_order_.end();
-       epoch += range.count()) {
-    std::iota(epoch, epoch + range.count(), static_cast<int32_t>(range.first));
-  }
-  const std::span<int32_t> all(document_order_);
-  const auto last_epoch = static_cast<size_t>(shape.separate_last_epoch ? range.count() : 0);
-  random.shuffle(all.first(all.size() - last_epoch));
-  random.shuffle(all.last(last_epoch));
-}
-
-void SampleIndex::build_starts(int64_t samples) {
-  starts_.reserve(static_cast<size_t>(samples) + 1);
-  starts_.push_back({0, 0});
-  size_t position = 0;
-  int64_t offset = 0;
-  for (int64_t sample = 0; sample < samples; ++sample) {
-    offset += seq_length_;
-    // Past this document, and past empty ones.
-    while (offset >= lengths_[document_order_[position]]) {
-      offset -= lengths_[document_order_[position]];
-      ++position;
-    }
-    starts_.push_back({static_cast<uint32_t>(position), static_cast<int32_t>(offset)});
-  }
-}
-
-void SampleIndex::build_sample_order(const SampleIndexShape& shape, NumpyRandom& random) {
-  CHECK(shape.samples <= std::numeric_limits<uint32_t>::max());
-  sample_order_.resize(static_cast<size_t>(shape.samples));
-  std::iota(sample_order_.begin(), sample_order_.end(), 0u);
-  const std::span<uint32_t> all(sample_order_);
-  const auto first = static_cast<size_t>(shape.separate_last_epoch ? shape.samples_before_last_epoch
-                                                                   : shape.samples);
-  random.shuffle(all.first(first));
-  random.shuffle(all.subspan(first));
+void refuse_cached_index() {
+  throw Error(ErrorKind::kData, "a cached sample index leads to a place outside of its data set",
+              "remove the index-cache folder; the index is built again");
 }
 
 }  // namespace borealis

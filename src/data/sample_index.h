@@ -6,12 +6,16 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
-#include <vector>
+#include <utility>
 
 #include "data/packed_array.h"
 
 namespace borealis {
+
+class NumpyRandom;
 
 // The part of a file that a split uses.
 struct SequenceRange {
@@ -21,61 +25,107 @@ struct SequenceRange {
   int64_t count() const { return last - first; }
 };
 
+// A place in the stream: entry `position` of the document order, token `offset` in it. As in the
+// reference's _sample_idx.npy.
+struct StreamPlace {
+  int64_t position = 0;
+  int64_t offset = 0;
+  bool operator==(const StreamPlace&) const = default;
+};
+
 // What an index will hold, by arithmetic alone.
 struct SampleIndexShape {
   int64_t epochs = 0;
   bool separate_last_epoch = false;  // the last epoch is shuffled by itself
   int64_t samples = 0;               // >= those asked for
   int64_t samples_before_last_epoch = 0;
-  int64_t bytes(int64_t sequences) const;  // of the index
+
+  // From here on the order of the samples takes 8 bytes a sample instead of 4, as in the reference.
+  bool wide_order() const { return samples >= 0xfffffffe; }
+  int64_t order_bytes() const { return samples * (wide_order() ? 8 : 4); }
+  int64_t document_bytes(int64_t sequences) const { return epochs * sequences * 4; }
+  int64_t bytes(int64_t sequences) const;  // of the whole index
+  // Working memory of an index that is written to files: both orders, which shuffling needs whole.
+  int64_t build_bytes(int64_t sequences) const;
 };
+// `requested` may be 0: a file that gives nothing still has an index in the reference.
 SampleIndexShape sample_index_shape(const SequenceRange& range, int64_t seq_length,
                                     int64_t requested);
 
+// The order of the samples: u32, or i64 where `SampleIndexShape::wide_order()`.
+class SampleOrderView {
+ public:
+  SampleOrderView() = default;
+  SampleOrderView(const std::byte* data, int64_t size, bool wide)
+      : narrow_(data, wide ? 0 : size), wide_(data, wide ? size : 0), size_(size) {}
+  int64_t size() const { return size_; }
+  int64_t operator[](int64_t i) const { return wide_.size() > 0 ? wide_[i] : narrow_[i]; }
+
+ private:
+  PackedArray<uint32_t> narrow_;
+  PackedArray<int64_t> wide_;
+  int64_t size_ = 0;
+};
+
+// The three arrays, wherever they are: in memory, or in mapped files.
+struct SampleIndexArrays {
+  PackedArray<int32_t> document_order;  // sequences of the file
+  PackedArray<StreamPlace> starts;      // samples + 1
+  SampleOrderView sample_order;
+  std::shared_ptr<const void> storage;  // keeps what the views point to
+};
+
+// The parts of the construction, in the order in which the generator serves them; `out` has the
+// size of the shape. Starts come in chunks, in order, and need the document order alone.
+void build_document_order(const SequenceRange& range, const SampleIndexShape& shape,
+                          NumpyRandom& random, std::span<int32_t> out);
+void build_starts(PackedArray<int32_t> lengths, std::span<const int32_t> document_order,
+                  int64_t seq_length, int64_t samples,
+                  const std::function<void(std::span<const StreamPlace>)>& sink);
+void build_sample_order(const SampleIndexShape& shape, NumpyRandom& random,
+                        std::span<std::byte> out);
+
+// Throws Error(kData): arrays read from files contradict the data.
+[[noreturn]] void refuse_cached_index();
+
 class SampleIndex {
  public:
-  // `lengths` of all sequences of the file is read during construction and by for_each_piece.
+  // Builds in memory. `lengths` of all sequences of the file is read here and by for_each_piece.
   SampleIndex(PackedArray<int32_t> lengths, const SequenceRange& range, int64_t seq_length,
               int64_t requested, uint32_t seed);
+  // Of arrays made before, whose places must lie inside the file.
+  SampleIndex(PackedArray<int32_t> lengths, int64_t seq_length, SampleIndexArrays arrays)
+      : lengths_(lengths), seq_length_(seq_length), arrays_(std::move(arrays)) {}
 
-  // A place in the stream: entry `position` of the document order, token `offset` in it.
-  struct Place {
-    uint32_t position = 0;
-    int32_t offset = 0;
-    bool operator==(const Place&) const = default;
-  };
-
-  int64_t sample_count() const { return static_cast<int64_t>(sample_order_.size()); }
-  std::span<const int32_t> document_order() const { return document_order_; }
-  std::span<const Place> starts() const { return starts_; }  // samples + 1
-  std::span<const uint32_t> sample_order() const { return sample_order_; }
+  int64_t sample_count() const { return arrays_.sample_order.size(); }
+  const SampleIndexArrays& arrays() const { return arrays_; }
 
   // Calls piece(sequence, offset, count) for the pieces that make up sample `number`, in order;
-  // the counts add up to seq_length + 1.
+  // the counts add up to seq_length + 1. Throws Error(kData) where the arrays lead out of the file,
+  // which only those of a foreign cache do.
   template <typename Piece>
   void for_each_piece(int64_t number, Piece piece) const {
-    const Place start = starts_[sample_order_[static_cast<size_t>(number)]];
+    if (number < 0 || number >= sample_count()) refuse_cached_index();
+    const int64_t place = arrays_.sample_order[number];
+    if (place < 0 || place >= sample_count()) refuse_cached_index();
+    const StreamPlace start = arrays_.starts[place];
+    if (start.position < 0 || start.offset < 0) refuse_cached_index();
     int64_t offset = start.offset;
     int64_t left = seq_length_ + 1;
-    for (size_t position = start.position; left > 0; ++position, offset = 0) {
-      const int32_t sequence = document_order_[position];
+    for (int64_t position = start.position; left > 0; ++position, offset = 0) {
+      if (position >= arrays_.document_order.size()) refuse_cached_index();
+      const int32_t sequence = arrays_.document_order[position];
+      if (sequence < 0 || sequence >= lengths_.size()) refuse_cached_index();
       const int64_t count = std::min<int64_t>(left, lengths_[sequence] - offset);
       if (count > 0) piece(sequence, offset, count);
-      left -= count;
+      left -= std::max<int64_t>(0, count);
     }
   }
 
  private:
-  void build_document_order(const SequenceRange& range, const SampleIndexShape& shape,
-                            class NumpyRandom& random);
-  void build_starts(int64_t samples);
-  void build_sample_order(const SampleIndexShape& shape, class NumpyRandom& random);
-
   PackedArray<int32_t> lengths_;
   int64_t seq_length_ = 0;
-  std::vector<int32_t> document_order_;
-  std::vector<Place> starts_;
-  std::vector<uint32_t> sample_order_;
+  SampleIndexArrays arrays_;
 };
 
 }  // namespace borealis

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/blending.h"
+#include "data/corpus_order.h"
 #include "data/sample_index.h"
 #include "data/split_plan.h"
 
@@ -13,6 +14,8 @@ namespace borealis {
 
 class SampleOrder {
  public:
+  // Reads or builds the indices: in files where the configuration has a cache folder and there is
+  // one block, else in memory.
   SampleOrder(const RunConfig& config, const OpenedFiles& files, const SplitPlan& plan,
               int64_t block);
 
@@ -21,24 +24,24 @@ class SampleOrder {
     int64_t number = 0;  // of the file's SampleIndex
   };
   Sample next();  // in order; past sample_count() it starts to repeat samples
-  int64_t taken() const { return blend_.step(); }
+  void skip(int64_t samples);
+  int64_t taken() const { return taken_; }
   int64_t sample_count() const { return sample_count_; }
   const SampleIndex& index(int64_t file) const { return indices_[static_cast<size_t>(file)]; }
 
  private:
   struct Corpus {
-    std::vector<int64_t> files;   // in list order
-    std::vector<int64_t> starts;  // of each file's samples when laid end to end; then the total
-    std::vector<uint32_t> order;  // sample -> place end to end; empty: the identity
+    std::vector<int64_t> files;  // of its members, in list order; -1: not opened
+    CorpusOrder order;
   };
-  static std::vector<Corpus> group_by_corpus(const OpenedFiles& files, const SplitPlan& plan);
-  static std::vector<double> weights_of(const std::vector<Corpus>& corpora, const SplitPlan& plan);
-  static void blend_files(Corpus& corpus);
+
+  GreedyBlend::Choice choose();
 
   std::vector<SampleIndex> indices_;  // one a file
-  std::vector<Corpus> corpora_;       // sorted by label
+  std::vector<Corpus> corpora_;       // sorted by label; those without samples included
   GreedyBlend blend_;
   int64_t sample_count_ = 0;
+  int64_t taken_ = 0;
 };
 
 }  // namespace borealis

@@ -17,7 +17,8 @@ SampleStream::SampleStream(const RunConfig& config, std::shared_ptr<const Opened
     : config_(config),
       files_(std::move(files)),
       plan_(std::move(plan)),
-      position_(first_sample + data_parallel_rank * config.batch.micro_batch_size) {
+      position_(first_sample),
+      rank_offset_(data_parallel_rank * config.batch.micro_batch_size) {
   if (first_sample < 0 || first_sample >= sample_count()) {
     throw Error(ErrorKind::kData,
                 fmt::format("the run is to go on at {} sample {}, but its data ends after {}",
@@ -39,7 +40,7 @@ int64_t SampleStream::sample_count() const {
   return plan_.blocks == 1 ? plan_.samples_in_block() : plan_.requested;
 }
 
-void SampleStream::build_index() { move_to(position_); }
+void SampleStream::build_index() { move_to(position_ + rank_offset_); }
 
 int64_t SampleStream::block_of(int64_t position) const {
   return plan_.blocks == 1 ? 0 : position / plan_.block_samples;
@@ -54,7 +55,7 @@ void SampleStream::move_to(int64_t position) {
   }
   const int64_t inside = position - block * plan_.block_samples;
   CHECK(order_->taken() <= inside);
-  while (order_->taken() < inside) order_->next();
+  order_->skip(inside - order_->taken());
 }
 
 // The sample's first token goes to tokens[0], the others to the targets, whose copies are the other
@@ -82,12 +83,13 @@ void SampleStream::read_sample(const SampleOrder::Sample& sample, int32_t* token
 // in use. Only inside the block that is in memory.
 void SampleStream::announce_next() {
   const int64_t rows = config_.batch.micro_batch_size;
+  const int64_t begin = position_ + rank_offset_;
   drawn_.clear();
-  if (position_ + rows > sample_count() || block_of(position_) != block_ ||
-      block_of(position_ + rows - 1) != block_) {
+  if (position_ + rows * config_.parallel.data_parallel_size() > sample_count() ||
+      block_of(begin) != block_ || block_of(begin + rows - 1) != block_) {
     return;
   }
-  move_to(position_);
+  move_to(begin);
   for (int64_t row = 0; row < rows; ++row) {
     drawn_.push_back(order_->next());
     const SampleOrder::Sample& sample = drawn_.back();
@@ -102,7 +104,9 @@ void SampleStream::announce_next() {
 void SampleStream::next(Batch& batch) {
   const int64_t rows = config_.batch.micro_batch_size;
   const int64_t length = config_.batch.seq_length;
-  if (position_ + rows > sample_count()) {
+  const int64_t together = rows * config_.parallel.data_parallel_size();
+  // An incomplete tail is dropped on all ranks, also on those whose part of it is complete.
+  if (position_ + together > sample_count()) {
     throw Error(ErrorKind::kData,
                 fmt::format("the {} samples of the {} data are used up",
                             format_count(sample_count()), split_name(plan_.split)),
@@ -113,12 +117,12 @@ void SampleStream::next(Batch& batch) {
   batch.tokens.resize(static_cast<size_t>(rows * length));
   batch.targets.resize(batch.tokens.size());
   for (int64_t row = 0; row < rows; ++row) {
-    if (drawn_.empty()) move_to(position_ + row);
+    if (drawn_.empty()) move_to(position_ + rank_offset_ + row);
     const SampleOrder::Sample sample =
         drawn_.empty() ? order_->next() : drawn_[static_cast<size_t>(row)];
     read_sample(sample, batch.tokens.data() + row * length, batch.targets.data() + row * length);
   }
-  position_ += rows * config_.parallel.data_parallel_size();
+  position_ += together;
   announce_next();
 }
 

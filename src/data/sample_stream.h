@@ -37,7 +37,8 @@ class SampleStream : public BatchSource {
   SplitPlan plan_;
   std::optional<SampleOrder> order_;
   int64_t block_ = -1;                      // that order_ is of
-  int64_t position_;                        // first sample of the next batch
+  int64_t position_;                        // first sample of the next micro-step, of all ranks
+  int64_t rank_offset_;                     // of this rank's samples in it
   std::vector<SampleOrder::Sample> drawn_;  // of the next batch, or none
 };
 

@@ -1,11 +1,11 @@
 // What a run asks of its data files, by arithmetic on their sizes: which sequences of which file
 // serve a split, how many samples each gives, and whether the sample index fits in one piece.
 //
-// The index of all samples of a split is built at once as long as it stays below 256 MiB: that is
-// the reference's order. A run that asks for trillions of tokens of a small corpus would need tens
-// of GiB; then the samples are cut into equal blocks, and each block is a run of its own with seed
-// + block number, whose index is built when the stream reaches it. Blocks are much smaller than the
-// limit, so that building one is no pause (a second or two for 256 MiB).
+// The index of all samples of a split is built at once, which gives the reference's order, as long
+// as it stays below 4 GiB or below the size of the data itself. A run that asks for trillions of
+// tokens of a small corpus would need tens of GiB; then the samples are cut into equal blocks, and
+// each block is a run of its own with seed + block number, whose index is built in memory when the
+// stream reaches it. Blocks are small, so that building one is no pause.
 #pragma once
 
 #include <cstdint>
@@ -22,17 +22,30 @@
 namespace borealis {
 
 struct IndexLimits {
-  int64_t whole_bytes = 256ll << 20;  // above this, blocks
-  int64_t block_bytes = 16ll << 20;   // of one block, but never less than one epoch's
+  int64_t whole_bytes = 4ll << 30;   // above this and the split's tokens, blocks
+  int64_t block_bytes = 16ll << 20;  // of one block, but never less than one epoch's
 };
 
 struct OpenedFile {
-  double weight = 0;  // > 0, as in the list
+  double weight = 0;  // as in the list
   std::string corpus;
+  std::string listed_prefix;
+  int64_t member = 0;  // which file of its corpus this is, those that are not opened counted
   IndexedDataset data;
 };
-// The files of the run's data list that have a weight, in list order.
-using OpenedFiles = std::vector<OpenedFile>;
+
+// The files of the run's data list, in list order. Those of weight 0 give nothing and are not
+// opened, with one exception: where the files of a corpus are blended, the rule of the reference
+// can draw samples of them, so they take part beside files that have a weight.
+struct OpenedFiles {
+  std::vector<OpenedFile> files;
+  std::vector<std::string> corpora_without_samples;  // labels that have files of weight 0 only
+
+  size_t size() const { return files.size(); }
+  const OpenedFile& operator[](size_t i) const { return files[i]; }
+  auto begin() const { return files.begin(); }
+  auto end() const { return files.end(); }
+};
 std::shared_ptr<const OpenedFiles> open_data_files(const RunConfig& config);
 
 struct FilePlan {
@@ -49,10 +62,14 @@ struct SplitPlan {
   int64_t train_samples = 0;         // of all files for the training split: divides corpus weights
   int64_t whole_index_bytes = 0;     // if it were built in one piece
   int64_t index_bytes = 0;           // of one block
+  int64_t build_bytes = 0;           // of them, those that must be in memory to build files of it
   int64_t epochs = 0;                // of all blocks, of the file that needs the most
   int64_t mapped_bytes = 0;          // file pages that the split can touch
   int64_t samples_in_block() const;  // of all files: >= block_samples
 };
+
+// True if the index of the split is kept in files of the configuration's cache folder.
+bool uses_index_cache(const RunConfig& config, const SplitPlan& plan);
 
 // `requested` and `limits` are arguments for the tests' sake. Throws Error(kData) if a
 // file has nothing for a split that is asked for.

@@ -31,6 +31,17 @@ TEST_F(DataFileListTest, ReadsThreeFieldsALine) {
   EXPECT_EQ(entries[2].prefix, "/z");
 }
 
+TEST_F(DataFileListTest, KeepsThePrefixAsItIsSpelled) {
+  const auto entries = read("+0.5 ../a/./x.bin books");
+  EXPECT_EQ(entries[0].weight, 0.5);
+  EXPECT_EQ(entries[0].listed_prefix, "../a/./x");
+}
+
+TEST_F(DataFileListTest, TakesNamesThatNoFileSystemHas) {
+  const std::string name(5000, 'x');
+  EXPECT_EQ(read("1 " + name + " books")[0].listed_prefix, name);
+}
+
 TEST_F(DataFileListTest, CutsAtTheFirstBin) {
   EXPECT_EQ(read("1 /a/x.bin books")[0].prefix, "/a/x");
   EXPECT_EQ(read("1 /a.bin/x.bin books")[0].prefix, "/a");

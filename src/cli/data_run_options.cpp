@@ -1,0 +1,154 @@
+#include "cli/data_run_options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <map>
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "config/run_config_loader.h"
+
+namespace borealis {
+namespace {
+
+std::optional<Split> split_of(const std::string& name) {
+  if (name == "train") return Split::kTrain;
+  if (name == "valid") return Split::kValid;
+  if (name == "test") return Split::kTest;
+  return std::nullopt;
+}
+
+int64_t whole_number(const std::string& flag, const std::string& text, int64_t least) {
+  int64_t value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc() || end != text.data() + text.size() || value < least) {
+    throw Error(ErrorKind::kUsage, fmt::format("{} {} is not a whole number", flag, text),
+                fmt::format("give {} or more", least));
+  }
+  return value;
+}
+
+struct SplitArguments {
+  std::map<std::string, std::string> own;  // flag -> value; the last one counts
+  std::vector<std::string> of_run;
+};
+
+// --split is the command's with the name of a split, the run's with shares (990,10,0).
+SplitArguments take_own(const std::vector<std::string>& arguments, const DataRunCommand& command) {
+  SplitArguments parts;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const size_t equals = arguments[i].find('=');
+    const std::string flag = arguments[i].substr(0, equals);
+    const bool known = std::ranges::find(command.flags, flag) != command.flags.end();
+    const bool has_value = equals != std::string::npos || i + 1 < arguments.size();
+    if (known && !has_value) {
+      throw Error(ErrorKind::kUsage, fmt::format("{} needs a value", flag),
+                  fmt::format("see `borealis data {} --help`", command.name));
+    }
+    if (!known) {
+      parts.of_run.push_back(arguments[i]);
+      continue;
+    }
+    const std::string value =
+        equals != std::string::npos ? arguments[i].substr(equals + 1) : arguments[i + 1];
+    if (flag == "--split" && value.find(',') != std::string::npos) {
+      parts.of_run.push_back(arguments[i]);
+      continue;
+    }
+    parts.own[flag] = value;
+    if (equals == std::string::npos) ++i;
+  }
+  return parts;
+}
+
+// The ranks that the environment speaks of are as good as those of the flag: nothing is launched.
+struct World {
+  Environment environment;
+  int64_t size = 1;
+};
+
+World take_world(const std::map<std::string, std::string>& own) {
+  const Environment process = process_environment();
+  World world;
+  const auto variable = process("WORLD_SIZE");
+  if (variable && !variable->empty()) world.size = whole_number("WORLD_SIZE", *variable, 1);
+  if (const auto flag = own.find("--world-size"); flag != own.end()) {
+    world.size = whole_number(flag->first, flag->second, 1);
+  }
+  world.environment = [process](const std::string& name) -> std::optional<std::string> {
+    for (const char* of_launch : {"WORLD_SIZE", "NGPU_PER_HOST", "HOSTFILE", "PBS_NODEFILE"}) {
+      if (name == of_launch) return std::nullopt;
+    }
+    return process(name);
+  };
+  return world;
+}
+
+void apply_own(const std::map<std::string, std::string>& own, DataRunOptions& options) {
+  for (const auto& [flag, value] : own) {
+    if (flag == "--steps") options.steps = whole_number(flag, value, 1);
+    if (flag == "--consumed-samples") options.consumed_samples = whole_number(flag, value, 0);
+    if (flag == "--tokens") {
+      if (value != "ids" && value != "text") {
+        throw Error(ErrorKind::kUsage, fmt::format("--tokens {} is not known", value),
+                    "choose ids or text");
+      }
+      options.token_format = value;
+    }
+    if (flag == "--split") {
+      const auto split = split_of(value);
+      if (!split) {
+        throw Error(ErrorKind::kUsage, fmt::format("--split {} is not known", value),
+                    "choose train, valid or test, or give the shares as in 990,10,0");
+      }
+      options.splits = {*split};
+    }
+  }
+}
+
+void print_help(const DataRunCommand& command) {
+  fmt::print(
+      "{0}\n\nusage: borealis data {1} [options of train] [options]\n\n{2}"
+      "  --world-size N        ranks of the run (default: WORLD_SIZE, else 1)\n"
+      "  --help                this text\n\n"
+      "All variables and flags of `borealis train` make the configuration (DATA_FILE_LIST, SEQ,\n"
+      "MICRO_BATCH, GRAD_ACC_STEPS, TRAIN_ITERS, TRAIN_SPLIT, --seed, ...); see `borealis train "
+      "--help`.\n",
+      command.summary, command.name, command.own_help);
+}
+
+}  // namespace
+
+std::optional<DataRunOptions> read_data_run_options(const std::vector<std::string>& arguments,
+                                                    const DataRunCommand& command) {
+  for (const std::string& argument : arguments) {
+    if (argument != "--help" && argument != "-h") continue;
+    print_help(command);
+    return std::nullopt;
+  }
+  SplitArguments parts = take_own(arguments, command);
+  DataRunOptions options;
+  apply_own(parts.own, options);
+  const World world = take_world(parts.own);
+  LoadOptions load;
+  load.command = "data " + command.name;
+  load.world_size = world.size;
+  // Looking at data needs no tokenizer: without a vocabulary every id is shown.
+  const bool knows_vocabulary = std::ranges::any_of(parts.of_run, [](const std::string& argument) {
+    return argument == "--vocab-size" || argument.starts_with("--vocab-size=");
+  });
+  if (!knows_vocabulary) {
+    parts.of_run.push_back("--vocab-size");
+    parts.of_run.push_back("128");
+  }
+  options.config = load_run_config(world.environment, parts.of_run, load);
+  if (!knows_vocabulary) options.config.model.vocab_size = std::numeric_limits<int32_t>::max();
+  log_open(LogStream::kStderr, options.config.log_level);
+  return options;
+}
+
+}  // namespace borealis
