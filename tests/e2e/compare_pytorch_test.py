@@ -10,17 +10,24 @@ import sys
 import tempfile
 
 BOREALIS = os.environ["BOREALIS"]
-SCRIPT = pathlib.Path(os.environ["BOREALIS_SOURCE_DIR"]) / "bench/train/compare_pytorch.py"
+SOURCE = pathlib.Path(os.environ["BOREALIS_SOURCE_DIR"])
+SCRIPT = SOURCE / "bench/train/compare_pytorch.py"
+PEERS = pathlib.Path(os.environ.get("BOREALIS_PEERS", SOURCE / "build/peers"))
 VOCAB = 512
 
 
-def has_torch():
-    return subprocess.run([sys.executable, "-c", "import torch"], capture_output=True).returncode == 0
+def python_with_torch():
+    """A Python that finds torch without the caller's variables, which the script does not pass on; or None."""
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    for python in (PEERS / "bin/python", pathlib.Path(sys.executable)):
+        check = [python, "-c", "import torch"]
+        if python.exists() and subprocess.run(check, capture_output=True, env=environment).returncode == 0:
+            return python
+    return None
 
 
 def compare(folder, *options):
-    command = [sys.executable, SCRIPT, "--borealis", BOREALIS, "--python", sys.executable, "--output", folder / "out",
-               "--rounds", "1", *options]
+    command = [sys.executable, SCRIPT, "--borealis", BOREALIS, "--output", folder / "out", "--rounds", "1", *options]
     return subprocess.run([str(part) for part in command], capture_output=True, text=True)
 
 
@@ -35,12 +42,14 @@ def check_runs(report, variants):
 
 
 def main():
-    variants = ["installed"] if has_torch() else []
-    if not variants:
+    python = python_with_torch()
+    variants = ["installed"] if python else []
+    peer = ["--python", python] if python else []
+    if not python:
         print("skipped: the Python package 'torch' is not installed; Borealis runs alone")
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        result = compare(folder, "--workloads", "smoke", "--variants", ",".join(variants))
+        result = compare(folder, "--workloads", "smoke", "--variants", ",".join(variants), *peer)
         assert result.returncode == 0, result.stderr
         check_runs(json.loads((folder / "out.json").read_text()), ["borealis", *variants])
         assert "| smoke | borealis | 1 |" in (folder / "out.md").read_text()
