@@ -34,6 +34,26 @@ struct bf16 {
 };
 static_assert(sizeof(bf16) == 2);
 
+// An f32 in two halves: the nearest bf16 (ties away from zero) and the lower 16 bits. Nothing is
+// lost: bit 15 of the remainder says whether the upper half was rounded up. Not for NaN.
+struct SplitF32 {
+  bf16 rounded;
+  uint16_t remainder = 0;
+
+  static constexpr SplitF32 of(float value) {
+    const auto word = std::bit_cast<uint32_t>(value);
+    SplitF32 split;
+    split.rounded.bits = static_cast<uint16_t>((word + 0x8000u) >> 16);
+    split.remainder = static_cast<uint16_t>(word);
+    return split;
+  }
+  constexpr float whole() const {
+    const uint32_t rounded_up = (remainder & 0x8000u) << 1;
+    const uint32_t upper = static_cast<uint32_t>(rounded.bits) << 16;
+    return std::bit_cast<float>((upper | remainder) - rounded_up);
+  }
+};
+
 template <typename T>
 constexpr DType dtype_of();
 template <>

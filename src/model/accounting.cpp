@@ -45,7 +45,7 @@ double flops_per_token(const ModelConfig& model, int64_t seq_length) {
               static_cast<double>(model.vocab_size) * D);
 }
 
-int64_t optimizer_bytes_per_element(DType dtype) { return dtype == DType::kF32 ? 8 : 12; }
+int64_t optimizer_bytes_per_element(DType dtype) { return dtype == DType::kF32 ? 8 : 10; }
 
 int64_t MemoryPlan::total_bytes() const {
   return weights_bytes + gradients_bytes + optimizer_bytes + activations_bytes + working_bytes +
@@ -58,7 +58,7 @@ std::vector<MemoryClass> MemoryPlan::classes(DType dtype) const {
   std::vector<MemoryClass> classes = {
       {narrow ? "weights (bf16)" : "weights (fp32)", weights_bytes},
       {"gradients (fp32)", gradients_bytes},
-      {narrow ? "optimizer: master weights and two moments (fp32)"
+      {narrow ? "optimizer: two moments, lower half of fp32 weights"
               : "optimizer: two moments (fp32)",
        optimizer_bytes},
       {"activations kept for backward", activations_bytes},

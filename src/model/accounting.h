@@ -21,8 +21,8 @@ double flops_per_token(const ModelConfig& model, int64_t seq_length);
 inline constexpr const char* kFlopsFormulaName = "LM formula of Megatron-DeepSpeed";
 inline constexpr const char* kFlopsFormula = "F = 6 [L (2had + 2hkd + 3hf + 2ads) + Vh]";
 
-// Optimizer state: bytes a parameter element, as the optimizer takes them (master weights and two
-// moments; a model in fp32 is its own master).
+// Optimizer state: bytes a parameter element, as the optimizer takes them: two moments, and in bf16
+// the half of the fp32 master weight that the weight itself does not hold.
 int64_t optimizer_bytes_per_element(DType dtype);
 
 // How much memory a run needs, class by class. Arenas are made of exactly these numbers.

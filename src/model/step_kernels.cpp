@@ -122,12 +122,11 @@ class Costs {
     set(kClearGradients, "clear gradients", kEnds, 0, 4 * elements_);
   }
 
-  // bf16: gradient read, master and moments read and written, weight written; fp32 is its own
-  // master.
+  // Gradient read; moments and master weight read and written, which in bf16 is the weight and its
+  // other half.
   void add_optimizer() {
     set(StepKernel::kGradNorm, "gradient norm", kOptimizer, 2 * elements_, 4 * elements_);
-    set(StepKernel::kAdamW, "AdamW", kOptimizer, 14 * elements_,
-        (width_ == 2 ? 30 : 28) * elements_);
+    set(StepKernel::kAdamW, "AdamW", kOptimizer, 14 * elements_, 28 * elements_);
   }
 
   const DecoderShape& shape_;

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "kernels/adamw.h"
-#include "kernels/elementwise.h"
 #include "kernels/grad_norm.h"
 
 namespace borealis {
@@ -12,8 +11,10 @@ namespace {
 
 int64_t state_bytes(const ParameterBuffers& parameters) {
   Arena measured = Arena::measuring();
-  const int buffers = parameters.dtype == DType::kF32 ? 2 : 3;
-  for (int i = 0; i < buffers; ++i) measured.take<float>(parameters.table->buffer_elements());
+  const int64_t elements = parameters.table->buffer_elements();
+  measured.take<float>(elements);
+  measured.take<float>(elements);
+  if (parameters.dtype == DType::kBF16) measured.take<uint16_t>(elements);
   return measured.used_bytes();
 }
 
@@ -24,10 +25,7 @@ AdamW::AdamW(const OptimizerConfig& config, const ParameterBuffers& parameters)
   const int64_t elements = parameters.table->buffer_elements();
   first_moment_ = state_.take<float>(elements);
   second_moment_ = state_.take<float>(elements);
-  if (parameters.dtype == DType::kBF16) {
-    master_ = state_.take<float>(elements);
-    convert(parameters.weights_as<bf16>(), master_, elements);
-  }
+  if (parameters.dtype == DType::kBF16) master_remainder_ = state_.take<uint16_t>(elements);
 }
 
 void AdamW::step(double learning_rate, double gradient_scale) {
@@ -45,7 +43,7 @@ void AdamW::step(double learning_rate, double gradient_scale) {
     const int64_t at = parameter.offset, size = parameter.size();
     const float* gradient = parameters_.gradients + at;
     if (parameters_.dtype == DType::kBF16) {
-      adamw_update(parameters_.weights_as<bf16>() + at, master_ + at, first_moment_ + at,
+      adamw_update(parameters_.weights_as<bf16>() + at, master_remainder_ + at, first_moment_ + at,
                    second_moment_ + at, gradient, size, step);
     } else {
       adamw_update(parameters_.weights_as<float>() + at, first_moment_ + at, second_moment_ + at,

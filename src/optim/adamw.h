@@ -1,6 +1,6 @@
 // AdamW (Loshchilov & Hutter 2019) over the flat buffers, with the reference's exemptions: tensors
 // of one dimension do not decay (contract sections 3.3, 3.5). State: first and second moment in
-// f32, and for bf16 weights an f32 master copy.
+// f32; for bf16 weights also what they lack of the f32 master weights (SplitF32 in base/dtype.h).
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@ namespace borealis {
 
 class AdamW {
  public:
-  // Takes optimizer_bytes_per_element(dtype) bytes an element; the master copy starts from the
-  // weights, which must be initialized.
+  // Takes optimizer_bytes_per_element(dtype) bytes an element; master weights start from the
+  // weights as they are at the first step.
   AdamW(const OptimizerConfig& config, const ParameterBuffers& parameters);
 
   // One update. gradient_scale multiplies the gradients on the way in (clipping).
@@ -25,9 +25,9 @@ class AdamW {
   OptimizerConfig config_;
   ParameterBuffers parameters_;
   Arena state_;
-  float* master_ = nullptr;
   float* first_moment_ = nullptr;
   float* second_moment_ = nullptr;
+  uint16_t* master_remainder_ = nullptr;  // bf16 only
   int64_t steps_ = 0;
 };
 

@@ -1,6 +1,7 @@
 // bf16, random streams, units, memory.
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -24,6 +25,24 @@ TEST(Bf16, RoundsToNearestEven) {
   EXPECT_TRUE(std::isinf(rounded(std::numeric_limits<float>::infinity())));
   EXPECT_TRUE(std::isinf(rounded(std::numeric_limits<float>::max())));
   EXPECT_TRUE(std::isnan(rounded(std::numeric_limits<float>::quiet_NaN())));
+}
+
+TEST(SplitF32, HoldsEveryBit) {
+  const RandomStream random(7, 1);
+  for (uint64_t i = 0; i < 20000; ++i) {
+    const auto bits = random.bits(i)[0];
+    const auto value = std::bit_cast<float>(bits);
+    if (std::isnan(value)) continue;
+    const SplitF32 split = SplitF32::of(value);
+    EXPECT_EQ(std::bit_cast<uint32_t>(split.whole()), bits);
+    if (split.remainder != 0x8000) {
+      EXPECT_EQ(split.rounded.bits, bf16(value).bits);
+    }
+  }
+  const SplitF32 tie = SplitF32::of(1.0f + 0x1p-8f);
+  EXPECT_EQ(static_cast<float>(tie.rounded), 1.0f + 0x1p-7f);  // away from zero
+  EXPECT_EQ(tie.whole(), 1.0f + 0x1p-8f);
+  EXPECT_EQ(SplitF32::of(-0.0f).rounded.bits, 0x8000);
 }
 
 // Known answer of Random123's philox4x32-10 for a zero counter and key.

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <fstream>
 #include <sstream>
 
@@ -25,11 +26,7 @@ AdamWStep step_at(int t) {
 
 struct State {
   explicit State(int64_t n)
-      : rounded(static_cast<size_t>(n)),
-        weight(random_values<float>(n, 1)),
-        m(static_cast<size_t>(n)),
-        v(static_cast<size_t>(n)) {}
-  std::vector<bf16> rounded;
+      : weight(random_values<float>(n, 1)), m(static_cast<size_t>(n)), v(static_cast<size_t>(n)) {}
   std::vector<float> weight, m, v;
 };
 
@@ -54,20 +51,50 @@ TEST(AdamW, AgreesWithTwin) {
   });
 }
 
-TEST(AdamW, Bf16WeightIsTheRoundedMaster) {
+// Weight and remainder go through the very updates of an f32 weight, and the weight is the bf16
+// nearest to it.
+TEST(AdamW, Bf16WeightAndRemainderAreTheMaster) {
   for_each_target([] {
     constexpr int64_t kCount = 20001;
-    State with_master(kCount), plain(kCount);
+    State whole(kCount), split(kCount);
+    std::vector<bf16> weight(kCount);
+    std::vector<uint16_t> remainder(kCount);
+    for (size_t i = 0; i < weight.size(); ++i) {
+      const SplitF32 start = SplitF32::of(whole.weight[i]);
+      weight[i] = start.rounded;
+      remainder[i] = start.remainder;
+    }
     for (int t = 1; t <= 3; ++t) {
       const auto gradient = random_values<float>(kCount, static_cast<uint64_t>(t));
-      adamw_update(with_master.rounded.data(), with_master.weight.data(), with_master.m.data(),
-                   with_master.v.data(), gradient.data(), kCount, step_at(t));
-      adamw_update(plain.weight.data(), plain.m.data(), plain.v.data(), gradient.data(), kCount,
+      adamw_update(weight.data(), remainder.data(), split.m.data(), split.v.data(), gradient.data(),
+                   kCount, step_at(t));
+      adamw_update(whole.weight.data(), whole.m.data(), whole.v.data(), gradient.data(), kCount,
                    step_at(t));
     }
-    EXPECT_TRUE(same_bits(with_master.weight, plain.weight));
-    for (size_t i = 0; i < plain.weight.size(); ++i) {
-      ASSERT_EQ(with_master.rounded[i].bits, bf16(plain.weight[i]).bits);
+    EXPECT_TRUE(same_bits(split.m, whole.m));
+    for (size_t i = 0; i < weight.size(); ++i) {
+      ASSERT_EQ((SplitF32{weight[i], remainder[i]}.whole()), whole.weight[i]) << i;
+      if (remainder[i] != 0x8000) {  // not half-way between two
+        ASSERT_EQ(weight[i].bits, bf16(whole.weight[i]).bits) << i;
+      }
+    }
+  });
+}
+
+TEST(AdamW, Bf16WeightKeepsNaNAndInfinity) {
+  for_each_target([] {
+    for (const uint32_t bits : {0x7f800000u, 0xff800000u, 0x7fffffffu, 0xffffffffu, 0x7f800001u}) {
+      const float start = std::bit_cast<float>(bits);
+      bf16 weight(start);
+      uint16_t remainder = 0;
+      float m = 0, v = 0;
+      const float gradient = std::isnan(start) ? start : 0;
+      adamw_update(&weight, &remainder, &m, &v, &gradient, 1, step_at(1));
+      const auto after = static_cast<float>(weight);
+      EXPECT_EQ(std::isnan(after), std::isnan(start));
+      if (std::isinf(start)) {
+        EXPECT_EQ(after, start);
+      }
     }
   });
 }

@@ -38,11 +38,11 @@ TEST(Planner, RefusesWithTableShortfallAndWaysOut) {
   EXPECT_FALSE(prediction.fits);
   try {
     require_fit(config, prediction, 2);
-    FAIL() << "24.7 M parameters of 18 bytes each cannot fit in 256 MiB";
+    FAIL() << "24.7 M parameters of 16 bytes each cannot fit in 256 MiB";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kMemory);
     const std::string message = error.what();
-    EXPECT_THAT(message, HasSubstr("optimizer: master weights and two moments (fp32)"));
+    EXPECT_THAT(message, HasSubstr("optimizer: two moments, lower half of fp32 weights"));
     EXPECT_THAT(message, HasSubstr("more than the 256.0 MiB that MEMORY_LIMIT allows"));
     EXPECT_THAT(message, HasSubstr("a tokenizer of 32000 entries"));
   }

@@ -37,9 +37,50 @@ HWY_BEFORE_NAMESPACE();
 namespace borealis {
 namespace HWY_NAMESPACE {
 
-// master is read and written; rounded, where not null, receives its bf16.
-void adamw_span(bf16* rounded, float* master, float* m, float* v, const float* gradient, int64_t n,
-                const adamw_detail::Constants& constants) {
+namespace {
+
+// Weights that are their own master.
+struct WholeMaster {
+  float* weight;
+
+  template <class Width>
+  HWY_INLINE F32Vec load_at(F32 d, int64_t i, Width width) const {
+    return load(d, weight + i, width);
+  }
+  template <class Width>
+  HWY_INLINE void store_at(F32 d, F32Vec v, int64_t i, Width width) const {
+    store(d, v, weight + i, width);
+  }
+};
+
+// SplitF32 by vectors.
+struct SplitMaster {
+  bf16* weight;
+  uint16_t* remainder;
+
+  template <class Width>
+  HWY_INLINE F32Vec load_at(F32 d, int64_t i, Width width) const {
+    const U32 du32;
+    const auto upper = hn::BitCast(du32, load(d, weight + i, width));
+    const auto lower = load_words(du32, remainder + i, width);
+    const auto rounded_up = hn::And(hn::ShiftLeft<1>(lower), hn::Set(du32, 0x10000u));
+    return hn::BitCast(d, hn::Sub(hn::Or(upper, lower), rounded_up));
+  }
+  template <class Width>
+  HWY_INLINE void store_at(F32, F32Vec v, int64_t i, Width width) const {
+    const U32 du32;
+    // Rounding would carry some NaNs into finite numbers.
+    const auto word = hn::IfThenElse(hn::RebindMask(du32, hn::IsNaN(v)), hn::Set(du32, 0x7fc00000u),
+                                     hn::BitCast(du32, v));
+    const auto rounded = hn::ShiftRight<16>(hn::Add(word, hn::Set(du32, 0x8000u)));
+    store_words(rounded, &weight[i].bits, width);
+    store_words(hn::And(word, hn::Set(du32, 0xffffu)), remainder + i, width);
+  }
+};
+
+template <class Master>
+HWY_INLINE void update(const Master& master, float* m, float* v, const float* gradient, int64_t n,
+                       const adamw_detail::Constants& constants) {
   const F32 d;
   const auto scale = hn::Set(d, constants.gradient_scale);
   const auto keep = hn::Set(d, constants.keep);
@@ -56,13 +97,23 @@ void adamw_span(bf16* rounded, float* master, float* m, float* v, const float* g
     const auto decayed = hn::Mul(load(d, v + i, width), beta2);
     const auto square = hn::MulAdd(hn::Mul(g, g), new_in_v, decayed);
     const auto denominator = hn::Add(hn::Div(hn::Sqrt(square), root_bias2), eps);
-    const auto kept = hn::Mul(load(d, master + i, width), keep);
+    const auto kept = hn::Mul(master.load_at(d, i, width), keep);
     const auto weight = hn::MulAdd(minus_step, hn::Div(mean, denominator), kept);
     store(d, mean, m + i, width);
     store(d, square, v + i, width);
-    store(d, weight, master + i, width);
-    if (rounded != nullptr) store(d, weight, rounded + i, width);
+    master.store_at(d, weight, i, width);
   });
+}
+
+}  // namespace
+
+void adamw_span_f32(float* weight, float* m, float* v, const float* gradient, int64_t n,
+                    const adamw_detail::Constants& constants) {
+  update(WholeMaster{weight}, m, v, gradient, n, constants);
+}
+void adamw_span_bf16(bf16* weight, uint16_t* remainder, float* m, float* v, const float* gradient,
+                     int64_t n, const adamw_detail::Constants& constants) {
+  update(SplitMaster{weight, remainder}, m, v, gradient, n, constants);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -72,7 +123,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace borealis {
 namespace {
-HWY_EXPORT(adamw_span);
+HWY_EXPORT(adamw_span_f32);
+HWY_EXPORT(adamw_span_bf16);
 
 adamw_detail::Constants constants_of(const AdamWStep& step) {
   return {.gradient_scale = step.gradient_scale,
@@ -87,19 +139,22 @@ adamw_detail::Constants constants_of(const AdamWStep& step) {
 
 }  // namespace
 
-void adamw_update(bf16* weight, float* master, float* m, float* v, const float* gradient, int64_t n,
-                  const AdamWStep& step) {
+void adamw_update(bf16* weight, uint16_t* remainder, float* m, float* v, const float* gradient,
+                  int64_t n, const AdamWStep& step) {
   const auto constants = constants_of(step);
-  const auto kernel = HWY_DYNAMIC_DISPATCH(adamw_span);
+  const auto kernel = HWY_DYNAMIC_DISPATCH(adamw_span_bf16);
   for_each_chunk(n, kElementChunk, [&](int64_t at, int64_t count) {
-    bf16* rounded = weight != nullptr ? weight + at : nullptr;
-    kernel(rounded, master + at, m + at, v + at, gradient + at, count, constants);
+    kernel(weight + at, remainder + at, m + at, v + at, gradient + at, count, constants);
   });
 }
 
 void adamw_update(float* weight, float* m, float* v, const float* gradient, int64_t n,
                   const AdamWStep& step) {
-  adamw_update(nullptr, weight, m, v, gradient, n, step);
+  const auto constants = constants_of(step);
+  const auto kernel = HWY_DYNAMIC_DISPATCH(adamw_span_f32);
+  for_each_chunk(n, kElementChunk, [&](int64_t at, int64_t count) {
+    kernel(weight + at, m + at, v + at, gradient + at, count, constants);
+  });
 }
 
 }  // namespace borealis

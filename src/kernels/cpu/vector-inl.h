@@ -61,6 +61,27 @@ HWY_INLINE void store(F32, F32Vec v, bf16* p, Full) {
   hn::StoreU(narrow(v), hn::Rebind<uint16_t, F32>(), &p->bits);
 }
 
+using Words = hn::Rebind<uint16_t, F32>;
+using U32 = hn::RebindToUnsigned<F32>;
+
+// 16-bit words as they are, in lanes of 32 bits.
+HWY_INLINE hn::Vec<U32> load_words(U32 d, const uint16_t* p, Full) {
+  return hn::PromoteTo(d, hn::LoadU(Words(), p));
+}
+HWY_INLINE void store_words(hn::Vec<U32> v, uint16_t* p, Full) {
+  hn::StoreU(hn::DemoteTo(Words(), hn::BitCast(hn::RebindToSigned<F32>(), v)), Words(), p);
+}
+HWY_INLINE hn::Vec<U32> load_words(U32 d, const uint16_t* p, Partial width) {
+  HWY_ALIGN uint16_t padded[hn::MaxLanes(F32())] = {};
+  for (size_t k = 0; k < width.count; ++k) padded[k] = p[k];
+  return load_words(d, padded, Full{});
+}
+HWY_INLINE void store_words(hn::Vec<U32> v, uint16_t* p, Partial width) {
+  HWY_ALIGN uint16_t padded[hn::MaxLanes(F32())];
+  store_words(v, padded, Full{});
+  for (size_t k = 0; k < width.count; ++k) p[k] = padded[k];
+}
+
 // Lanes beyond the count read as zero.
 template <typename T>
 HWY_INLINE F32Vec load(F32 d, const T* p, Partial width) {

@@ -18,7 +18,10 @@ constexpr int64_t kKeptLogits = int64_t{64} << 20, kKeptExponentials = int64_t{2
 constexpr int64_t kWideWeightFloats = int64_t{4} << 20;  // a widened block stays in cache
 // Native bf16: the f32 logits of a block stay in the cache between their product and their
 // exponentials; gradients are bf16 already, and wider blocks read and write dx less often.
-constexpr int64_t kNativeVocabBlock = 512, kNativeGradientBlocks = 4;
+constexpr int64_t kNativeVocabBlock = 512, kNativeGradientBlocks = 8;
+// Rows that are powers of two apart meet in the same sets of a cache, and oneDNN takes its faster
+// implementation for matrices that are not dense (linear.cpp).
+constexpr int64_t kRowPadding = 32;
 
 int64_t vocab_block(ProductMode mode, const HeadShape& shape) {
   const int64_t block = mode == ProductMode::kBF16WidenedToF32
@@ -27,9 +30,12 @@ int64_t vocab_block(ProductMode mode, const HeadShape& shape) {
   return std::min(block, shape.vocab_size);
 }
 
-// The buffers of one chunk, carved from the scratch; only what the mode needs has a size.
+// The buffers of one chunk, carved from the scratch; only what the mode needs has a size. Native
+// bf16 keeps its exponentials by gradient blocks, each [chunk][kept_ld].
 struct Workspace {
   int64_t chunk, block;
+  int64_t gradient_block;  // columns of one product with the gradients
+  int64_t logits_ld, kept_ld;
   int64_t offset = 0;
   int64_t logits, row_max, row_sum, target_logit, wide_x, wide_weight, dx, kept, block_max;
 
@@ -37,15 +43,19 @@ struct Workspace {
       : chunk(head_token_chunk(mode, shape)), block(vocab_block(mode, shape)) {
     const bool widen = mode == ProductMode::kBF16WidenedToF32;
     const bool native = mode == ProductMode::kBF16Native;
+    gradient_block = native ? std::min(kNativeGradientBlocks * block, shape.vocab_size) : block;
     // Native bf16 needs the f32 logits of one block only.
-    logits = take(chunk * (native ? block : shape.vocab_size));
+    logits_ld = native ? block + kRowPadding : shape.vocab_size;
+    kept_ld = gradient_block + kRowPadding;
+    logits = take(chunk * logits_ld);
     row_max = take(chunk);
     row_sum = take(chunk);
     target_logit = take(chunk);
     wide_x = take(widen ? chunk * shape.hidden_size : 0);
     wide_weight = take(widen ? block * shape.hidden_size : 0);
     dx = take(mode == ProductMode::kF32 ? 0 : chunk * shape.hidden_size);
-    kept = take(native ? (chunk * shape.vocab_size + 1) / 2 : 0);  // bf16
+    const int64_t gradient_blocks = (shape.vocab_size + gradient_block - 1) / gradient_block;
+    kept = take(native ? (chunk * kept_ld * gradient_blocks + 1) / 2 : 0);  // bf16
     block_max = take(native ? chunk * ((shape.vocab_size + block - 1) / block) : 0);
   }
   int64_t take(int64_t floats) {
@@ -74,11 +84,11 @@ class ChunkedHead {
     for (int64_t first = 0; first < shape_.vocab_size; first += space_.block) {
       const int64_t cols = std::min(space_.block, shape_.vocab_size - first);
       float* logits = at(space_.logits) + (native() ? 0 : first);
-      const int64_t ld = native() ? space_.block : shape_.vocab_size;
+      const int64_t ld = space_.logits_ld;
       multiply_logits(row, rows, first, cols, logits, ld);
       if (native() && backward_follows) {
-        online_softmax_update_keeping(logits, rows, cols, ld, kept(first), shape_.vocab_size,
-                                      row_max, row_sum, block_max(first));
+        online_softmax_update_keeping(logits, rows, cols, ld, kept(first), space_.kept_ld, row_max,
+                                      row_sum, block_max(first));
       } else {
         online_softmax_update(logits, rows, cols, ld, row_max, row_sum);
       }
@@ -97,9 +107,8 @@ class ChunkedHead {
   void backward(int64_t row, int64_t rows, float scale, T* dx, float* dweight) {
     const int64_t D = shape_.hidden_size;
     float* wide_dx = wide_gradient(dx + row * D);
-    const int64_t block = native() ? kNativeGradientBlocks * space_.block : space_.block;
-    for (int64_t first = 0; first < shape_.vocab_size; first += block) {
-      const int64_t cols = std::min(block, shape_.vocab_size - first);
+    for (int64_t first = 0; first < shape_.vocab_size; first += space_.gradient_block) {
+      const int64_t cols = std::min(space_.gradient_block, shape_.vocab_size - first);
       const int32_t* targets = in_.targets + row;
       if (native()) {
         gradient_from_kept(row, rows, first, cols, scale);
@@ -136,7 +145,7 @@ class ChunkedHead {
   void gradient_from_kept(int64_t row, int64_t rows, int64_t begin, int64_t columns, float scale) {
     for (int64_t first = begin; first < begin + columns; first += space_.block) {
       cross_entropy_gradient_from_kept(
-          kept(first), rows, std::min(space_.block, begin + columns - first), shape_.vocab_size,
+          kept(first), rows, std::min(space_.block, begin + columns - first), space_.kept_ld,
           block_max(first), at(space_.row_max), at(space_.row_sum), at(space_.target_logit),
           in_.targets + row, first, scale);
     }
@@ -147,7 +156,11 @@ class ChunkedHead {
 
   bool widened() const { return engine_.mode() == ProductMode::kBF16WidenedToF32; }
   bool native() const { return engine_.mode() == ProductMode::kBF16Native; }
-  bf16* kept(int64_t first) const { return reinterpret_cast<bf16*>(at(space_.kept)) + first; }
+  bf16* kept(int64_t first) const {
+    const int64_t block = first / space_.gradient_block;
+    return reinterpret_cast<bf16*>(at(space_.kept)) + block * space_.chunk * space_.kept_ld +
+           first % space_.gradient_block;
+  }
   float* block_max(int64_t first) const {
     return at(space_.block_max) + first / space_.block * space_.chunk;
   }
@@ -182,8 +195,9 @@ class ChunkedHead {
       engine_.product(cols, D, rows, gradient, V, kYes, at(space_.wide_x), D, kNo, dweight, D,
                       true);
     } else {
-      engine_.product(rows, D, cols, kept(first), V, kNo, weight, D, kNo, dx, D, add);
-      engine_.product(cols, D, rows, kept(first), V, kYes, x, D, kNo, dweight, D, true);
+      const int64_t ld = space_.kept_ld;
+      engine_.product(rows, D, cols, kept(first), ld, kNo, weight, D, kNo, dx, D, add);
+      engine_.product(cols, D, rows, kept(first), ld, kYes, x, D, kNo, dweight, D, true);
     }
   }
 
