@@ -24,7 +24,8 @@ struct AdamWStep {
 };
 
 // All buffers [n]; none may overlap. The f32 master weight is weight and remainder together, as
-// SplitF32 (base/dtype.h) cuts it: 4 bytes for both copies instead of 6. A NaN becomes the quiet one.
+// SplitF32 (base/dtype.h) cuts it: 4 bytes for both copies instead of 6. A NaN becomes the quiet
+// one.
 void adamw_update(bf16* weight, uint16_t* remainder, float* m, float* v, const float* gradient,
                   int64_t n, const AdamWStep& step);
 void adamw_update(float* weight, float* m, float* v, const float* gradient, int64_t n,

@@ -21,12 +21,16 @@ using namespace bf16_tile;  // NOLINT: the vocabulary of this file
 using ForwardJob = AttentionForwardJob<bf16>;
 using BackwardJob = AttentionBackwardJob<bf16>;
 
-constexpr int64_t kForwardKeys = 256;      // keys per step of the online softmax
+constexpr int64_t kScoreKeys = 64;         // keys whose scores are made at a time: they stay in L1
+constexpr int64_t kForwardKeys = 512;      // keys per product with the values
 constexpr int64_t kBackwardKeys = 128;     // keys whose dK and dV are in cache
 constexpr int64_t kBackwardQueries = 256;  // queries per product that sums over queries
 constexpr int64_t kQueryPanels = kBackwardQueries / kPanel;
 constexpr double kLog2E = 1.4426950408889634;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+// Exponents are relative to the largest score of a query so far; while it grows by less than this
+// (in powers of two), earlier sums are left as they are: no format is near its end at 2^8.
+constexpr float kSlack = 8.0f;
 
 // Sizes that follow from an AttentionShape.
 struct Sizes {
@@ -61,14 +65,14 @@ int64_t packed_floats(const AttentionShape& shape) {
 
 int64_t forward_floats(const AttentionShape& shape) {
   const Sizes s(shape);
-  return kPanel * (s.width / 2 + s.columns + kForwardKeys + kForwardKeys / 2) + 3 * kPanel;
+  return kPanel * (s.width / 2 + s.columns + kScoreKeys + kForwardKeys / 2) + 4 * kPanel;
 }
 
 int64_t backward_floats(const AttentionShape& shape) {
   const Sizes s(shape);
   const int64_t packed_queries = 2 * (s.width / 2 + s.panels / 2) * s.queries;
   const int64_t packed_keys = kBackwardKeys * (s.width + s.panels / 2);
-  const int64_t tiles = kBackwardKeys * 2 * (s.columns + kPanel);
+  const int64_t tiles = kBackwardKeys * 2 * s.columns + kScoreKeys * 2 * kPanel;
   const int64_t words = 3 * kBackwardKeys * kBackwardQueries / 2;
   return packed_queries + packed_keys + tiles + words + s.queries * (s.columns + 2);
 }
@@ -116,66 +120,134 @@ void pack(const ForwardJob& job, int64_t b, int64_t kv_head, int64_t block, floa
                    values + first / 2 * kPanel);
 }
 
-// One step of the online softmax over `keys` keys from k0 on: scores [keys][64] become words of
-// probabilities [keys / 2][64]; `largest` and `sum` are updated, `rescale` is what earlier sums
-// must be times.
+// What the online softmax knows of one panel of queries.
+struct SoftmaxState {
+  float* reference;  // [64] exponents are relative to these; a largest score so far, or nearly
+  float* sum;        // [64] of the exponentials
+  float* largest;    // [64] of the scores at hand
+  float* rescale;    // [64] what earlier sums must be times when the reference grows
+};
+
+// Keys [begin, end) of a score tile that all lanes see; those before and behind need masks.
+struct SeenByAll {
+  int64_t begin, end;
+
+  template <bool kDocuments>
+  SeenByAll(const QueryLanes<kDocuments>& lanes, int64_t k0, int64_t keys)
+      : begin(0), end(std::clamp<int64_t>(lanes.query + 1 - k0, 0, keys) / 2 * 2) {
+    if constexpr (kDocuments) {
+      begin = std::clamp<int64_t>((lanes.first_key_of_last - k0 + 1) / 2 * 2, 0, end);
+    }
+  }
+};
+
+// Largest exponents of scores [keys][64] from key k0 on. True if a reference must grow to them.
 template <bool kDocuments>
-inline void softmax_step(const Sizes& s, const SequenceDocuments& documents, int64_t q0, int64_t k0,
-                         int64_t keys, bool first, float* scores, uint32_t* words, float* largest,
-                         float* sum, float* rescale) {
+inline bool find_largest(const Sizes& s, const SequenceDocuments& documents, int64_t q0, int64_t k0,
+                         int64_t keys, const float* scores, const SoftmaxState& state) {
+  __mmask16 grows = 0;
+  for (int64_t v = 0; v < kPanel; v += kLanes) {
+    const QueryLanes<kDocuments> lanes(documents, q0 + v);
+    const SeenByAll all(lanes, k0, keys);
+    __m512 top[2] = {_mm512_set1_ps(-kInfinity), _mm512_set1_ps(-kInfinity)};
+    const auto masked = [&](int64_t from, int64_t to) {
+      for (int64_t k = from; k < to; ++k) {
+        top[0] = _mm512_mask_max_ps(top[0], lanes.see(k0 + k), top[0],
+                                    _mm512_loadu_ps(scores + k * kPanel + v));
+      }
+    };
+    masked(0, all.begin);
+    for (int64_t k = all.begin; k < all.end; k += 2) {
+      const float* row = scores + k * kPanel + v;
+      top[0] = _mm512_max_ps(top[0], _mm512_loadu_ps(row));
+      top[1] = _mm512_max_ps(top[1], _mm512_loadu_ps(row + kPanel));
+    }
+    masked(all.end, keys);
+    const __m512 largest = _mm512_mul_ps(_mm512_max_ps(top[0], top[1]), _mm512_set1_ps(s.scale));
+    _mm512_storeu_ps(state.largest + v, largest);
+    const __m512 limit =
+        _mm512_add_ps(_mm512_loadu_ps(state.reference + v), _mm512_set1_ps(kSlack));
+    grows |= _mm512_cmp_ps_mask(largest, limit, _CMP_GT_OQ);
+  }
+  return grows != 0;
+}
+
+// Moves every reference to the largest exponent so far; sums and `rescale` follow.
+inline void grow_references(const SoftmaxState& state) {
+  for (int64_t v = 0; v < kPanel; v += kLanes) {
+    const __m512 before = _mm512_loadu_ps(state.reference + v);
+    const __m512 after = _mm512_max_ps(before, _mm512_loadu_ps(state.largest + v));
+    // No key seen yet on either side: the difference of two infinities is not a number.
+    const __mmask16 seen = _mm512_cmp_ps_mask(after, _mm512_set1_ps(-kInfinity), _CMP_NEQ_OQ);
+    const __m512 factor = _mm512_maskz_mov_ps(seen, exp2_bf16(_mm512_sub_ps(before, after)));
+    _mm512_storeu_ps(state.reference + v, after);
+    _mm512_storeu_ps(state.rescale + v, factor);
+    _mm512_storeu_ps(state.sum + v, _mm512_mul_ps(_mm512_loadu_ps(state.sum + v), factor));
+  }
+}
+
+// Scores [keys][64] become words of probabilities [keys / 2][64], which are added to the sums.
+template <bool kDocuments>
+inline void exponentiate(const Sizes& s, const SequenceDocuments& documents, int64_t q0, int64_t k0,
+                         int64_t keys, const float* scores, const SoftmaxState& state,
+                         uint32_t* words) {
   const __m512 scale = _mm512_set1_ps(s.scale);
   for (int64_t v = 0; v < kPanel; v += kLanes) {
     const QueryLanes<kDocuments> lanes(documents, q0 + v);
-    __m512 top = _mm512_set1_ps(-kInfinity);
-    // Keys [begin, seen_by_all) are seen by all lanes.
-    const int64_t seen_by_all = std::clamp<int64_t>(lanes.query + 1 - k0, 0, keys) / 2 * 2;
-    const int64_t begin =
-        kDocuments ? std::clamp<int64_t>((lanes.first_key_of_last - k0 + 1) / 2 * 2, 0, seen_by_all)
-                   : 0;
-    const auto masked_maximum = [&](int64_t from, int64_t to) {
-      for (int64_t k = from; k < to; ++k) {
-        top = _mm512_mask_max_ps(top, lanes.see(k0 + k), top,
-                                 _mm512_loadu_ps(scores + k * kPanel + v));
-      }
-    };
-    if constexpr (kDocuments) masked_maximum(0, begin);
-    for (int64_t k = begin; k < seen_by_all; ++k) {
-      top = _mm512_max_ps(top, _mm512_loadu_ps(scores + k * kPanel + v));
-    }
-    masked_maximum(seen_by_all, keys);
-    const __m512 before = first ? _mm512_set1_ps(-kInfinity) : _mm512_loadu_ps(largest + v);
-    top = _mm512_max_ps(_mm512_mul_ps(top, scale), before);
-    const __m512 factor = first ? _mm512_setzero_ps() : exp2_bf16(_mm512_sub_ps(before, top));
+    const SeenByAll all(lanes, k0, keys);
+    const __m512 reference = _mm512_loadu_ps(state.reference + v);
     __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();
-    const auto masked_steps = [&](int64_t from, int64_t to) {
-      for (int64_t k = from; k < to; k += 2) {
-        const float* row = scores + k * kPanel + v;
-        const __m512 p0 = _mm512_maskz_mov_ps(
-            lanes.see(k0 + k), exp2_bf16(_mm512_fmsub_ps(_mm512_loadu_ps(row), scale, top)));
-        const __m512 p1 = _mm512_maskz_mov_ps(
-            lanes.see(k0 + k + 1),
-            exp2_bf16(_mm512_fmsub_ps(_mm512_loadu_ps(row + kPanel), scale, top)));
-        even = _mm512_add_ps(even, p0);
-        odd = _mm512_add_ps(odd, p1);
-        _mm512_storeu_si512(words + k / 2 * kPanel + v, round_to_words(p0, p1));
-      }
+    const auto probability = [&](int64_t k) {
+      const __m512 score = _mm512_loadu_ps(scores + k * kPanel + v);
+      return exp2_bf16(_mm512_fmsub_ps(score, scale, reference));
     };
-    if constexpr (kDocuments) masked_steps(0, begin);
-    for (int64_t k = begin; k < seen_by_all; k += 2) {
-      const float* row = scores + k * kPanel + v;
-      const __m512 p0 = exp2_bf16(_mm512_fmsub_ps(_mm512_loadu_ps(row), scale, top));
-      const __m512 p1 = exp2_bf16(_mm512_fmsub_ps(_mm512_loadu_ps(row + kPanel), scale, top));
+    const auto put = [&](int64_t k, __m512 p0, __m512 p1) {
       even = _mm512_add_ps(even, p0);
       odd = _mm512_add_ps(odd, p1);
       _mm512_storeu_si512(words + k / 2 * kPanel + v, round_to_words(p0, p1));
-    }
-    masked_steps(seen_by_all, keys);
-    const __m512 old_sum = first ? _mm512_setzero_ps() : _mm512_loadu_ps(sum + v);
-    _mm512_storeu_ps(sum + v, _mm512_fmadd_ps(old_sum, factor, _mm512_add_ps(even, odd)));
-    _mm512_storeu_ps(largest + v, top);
-    _mm512_storeu_ps(rescale + v, factor);
+    };
+    const auto masked = [&](int64_t from, int64_t to) {
+      for (int64_t k = from; k < to; k += 2) {
+        put(k, _mm512_maskz_mov_ps(lanes.see(k0 + k), probability(k)),
+            _mm512_maskz_mov_ps(lanes.see(k0 + k + 1), probability(k + 1)));
+      }
+    };
+    masked(0, all.begin);
+    for (int64_t k = all.begin; k < all.end; k += 2) put(k, probability(k), probability(k + 1));
+    masked(all.end, keys);
+    const __m512 before = _mm512_loadu_ps(state.sum + v);
+    _mm512_storeu_ps(state.sum + v, _mm512_add_ps(before, _mm512_add_ps(even, odd)));
   }
 }
+
+// The output of one panel of queries, of which some products may still be to do.
+struct PanelOutput {
+  float* rows;  // [64][columns]
+  const Sizes& s;
+  const uint32_t* values;  // words of V from key 0 on
+  uint32_t* words;         // probabilities not yet multiplied, from key `pending_from` on
+  int64_t pending_from = 0, pending_to = 0;
+  bool empty = true;
+
+  uint32_t* words_at(int64_t key) { return words + (key - pending_from) / 2 * kPanel; }
+  void multiply() {
+    if (pending_from == pending_to) return;
+    tile_product(kPanel, s.columns, (pending_to - pending_from) / 2, {words, 1, kPanel},
+                 values + pending_from / 2 * kPanel, s.queries / 2, rows, s.columns, !empty);
+    pending_from = pending_to;
+    empty = false;
+  }
+  void rescale(const float* factors) {
+    if (empty) return;
+    for (int64_t q = 0; q < kPanel; ++q) {
+      const __m512 factor = _mm512_set1_ps(factors[q]);
+      float* row = rows + q * s.columns;
+      for (int64_t c = 0; c < s.columns; c += kLanes) {
+        _mm512_storeu_ps(row + c, _mm512_mul_ps(_mm512_loadu_ps(row + c), factor));
+      }
+    }
+  }
+};
 
 template <bool kDocuments>
 void forward_block(const ForwardJob& job, int64_t b, int64_t head, int64_t block,
@@ -184,43 +256,39 @@ void forward_block(const ForwardJob& job, int64_t b, int64_t head, int64_t block
   const SequenceDocuments documents(job.document_starts, job.shape, b);
   const int64_t q0 = block * kPanel, rows = std::min(kPanel, s.T - q0);
   auto* query = reinterpret_cast<uint32_t*>(scratch);  // [width / 2][64]
-  float* output = scratch + kPanel * s.width / 2;      // [64][columns]
-  float* scores = output + kPanel * s.columns;         // [keys][64]
-  auto* words = reinterpret_cast<uint32_t*>(scores + kForwardKeys * kPanel);
-  float* largest = scores + (kForwardKeys + kForwardKeys / 2) * kPanel;
-  float* sum = largest + kPanel;
-  float* rescale = sum + kPanel;
+  float* output_rows = scratch + kPanel * s.width / 2;
+  float* scores = output_rows + kPanel * s.columns;  // [kScoreKeys][64]
+  auto* words = reinterpret_cast<uint32_t*>(scores + kScoreKeys * kPanel);
+  float* states = scores + (kScoreKeys + kForwardKeys / 2) * kPanel;
+  const SoftmaxState state{states, states + kPanel, states + 2 * kPanel, states + 3 * kPanel};
   const auto* keys = reinterpret_cast<const uint32_t*>(packed);
-  const uint32_t* values = keys + s.queries * s.width / 2;
 
   pack_transposed(job.qkv + (b * s.T + q0) * s.stride + head * s.C, s.stride, rows, s.C, s.width,
                   query);
+  std::fill_n(state.reference, kPanel, -kInfinity);
+  std::fill_n(state.sum, kPanel, 0.0f);
   const int64_t end = std::min(q0 + kPanel, s.keys);
   const int64_t begin = documents.first_key(q0) / kLanes * kLanes;
-  for (int64_t k0 = begin; k0 < end; k0 += kForwardKeys) {
-    const int64_t count = std::min(kForwardKeys, end - k0);
-    const bool first = k0 == begin;
+  PanelOutput output{output_rows, s, keys + s.queries * s.width / 2, words, begin, begin};
+  for (int64_t k0 = begin; k0 < end; k0 += kScoreKeys) {
+    const int64_t count = std::min(kScoreKeys, end - k0);
     tile_product(count, kPanel, s.words, {keys + k0 * s.width / 2, s.width / 2, 1}, query, 0,
                  scores, kPanel, false);
-    softmax_step<kDocuments>(s, documents, q0, k0, count, first, scores, words, largest, sum,
-                             rescale);
-    if (!first) {
-      for (int64_t q = 0; q < kPanel; ++q) {
-        const __m512 factor = _mm512_set1_ps(rescale[q]);
-        float* row = output + q * s.columns;
-        for (int64_t c = 0; c < s.columns; c += kLanes) {
-          _mm512_storeu_ps(row + c, _mm512_mul_ps(_mm512_loadu_ps(row + c), factor));
-        }
-      }
+    if (find_largest<kDocuments>(s, documents, q0, k0, count, scores, state)) {
+      output.multiply();
+      grow_references(state);
+      output.rescale(state.rescale);
     }
-    tile_product(kPanel, s.columns, count / 2, {words, 1, kPanel}, values + k0 / 2 * kPanel,
-                 s.queries / 2, output, s.columns, !first);
+    exponentiate<kDocuments>(s, documents, q0, k0, count, scores, state, output.words_at(k0));
+    output.pending_to = k0 + count;
+    if (output.pending_to - output.pending_from == kForwardKeys) output.multiply();
   }
+  output.multiply();
   bf16* out = job.out + (b * s.T + q0) * s.H * s.C + head * s.C;
   float* lse = job.lse + (b * s.H + head) * s.T + q0;
   for (int64_t q = 0; q < rows; ++q) {
-    store_row(output + q * s.columns, s.C, 1.0f / sum[q], out + q * s.H * s.C);
-    lse[q] = largest[q] + std::log2(sum[q]);
+    store_row(output_rows + q * s.columns, s.C, 1.0f / state.sum[q], out + q * s.H * s.C);
+    lse[q] = state.reference[q] + std::log2(state.sum[q]);
   }
 }
 
@@ -237,7 +305,7 @@ struct BackwardScratch {
   bf16 *key, *value;                      // [keys of a block][width]
   uint32_t* key_words;                    // [panels / 64][keys / 2][64]
   float *dkey, *dvalue;                   // [keys][columns]
-  float *scores, *dscores;                // [keys][64]
+  float *scores, *dscores;                // [kScoreKeys][64]
   bf16 *probabilities, *score_gradients;  // [keys][kBackwardQueries]
   uint32_t* score_gradient_words;         // [query panels][keys / 2][64]
   float *dquery, *lse, *delta;            // [queries][columns], [queries], [queries]
@@ -259,8 +327,8 @@ struct BackwardScratch {
     key_words = take_words(kBackwardKeys / 2 * s.panels);
     dkey = take(kBackwardKeys * s.columns);
     dvalue = take(kBackwardKeys * s.columns);
-    scores = take(kBackwardKeys * kPanel);
-    dscores = take(kBackwardKeys * kPanel);
+    scores = take(kScoreKeys * kPanel);
+    dscores = take(kScoreKeys * kPanel);
     probabilities = take_bf16(kBackwardKeys * kBackwardQueries);
     score_gradients = take_bf16(kBackwardKeys * kBackwardQueries);
     score_gradient_words = take_words(kBackwardKeys / 2 * kBackwardQueries);
@@ -303,12 +371,13 @@ void pack_queries(const BackwardJob& job, const Sizes& s, int64_t b, int64_t hea
   }
 }
 
-// Probabilities p = 2^(score - lse) and score gradients p (dp - delta) of `rows` keys and one panel
-// of queries, as rows of bf16 and (gradients) as words of two keys.
+// Probabilities p = 2^(score - lse) and score gradients p (dp - delta) of `rows` keys from the
+// block's key `first` on and one panel of queries, as rows of bf16 and (gradients) as words of two
+// keys.
 template <bool kDocuments>
 inline void softmax_backward(const Sizes& s, const SequenceDocuments& documents,
-                             const BackwardScratch& w, int64_t query, int64_t k0, int64_t rows,
-                             int64_t panel) {
+                             const BackwardScratch& w, int64_t query, int64_t k0, int64_t first,
+                             int64_t rows, int64_t panel) {
   const __m512 scale = _mm512_set1_ps(s.scale);
   uint32_t* words = w.score_gradient_words + panel * (kBackwardKeys / 2) * kPanel;
   for (int64_t v = 0; v < kPanel; v += 2 * kLanes) {
@@ -318,13 +387,13 @@ inline void softmax_backward(const Sizes& s, const SequenceDocuments& documents,
                              _mm512_loadu_ps(w.delta + query + v + kLanes)};
     const QueryLanes<kDocuments> lanes[2] = {{documents, query + v},
                                              {documents, query + v + kLanes}};
-    for (int64_t k = 0; k < rows; k += 2) {
+    for (int64_t k = first; k < first + rows; k += 2) {
       __m512 p[2][2], ds[2][2];
 #pragma GCC unroll 2
       for (int64_t r = 0; r < 2; ++r) {
 #pragma GCC unroll 2
         for (int64_t half = 0; half < 2; ++half) {
-          const int64_t at = (k + r) * kPanel + v + half * kLanes;
+          const int64_t at = (k - first + r) * kPanel + v + half * kLanes;
           const __m512 exponent = _mm512_fmsub_ps(_mm512_loadu_ps(w.scores + at), scale, lse[half]);
           p[r][half] = _mm512_maskz_mov_ps(lanes[half].see(k0 + k + r), exp2_bf16(exponent));
           ds[r][half] = _mm512_mul_ps(p[r][half],
@@ -349,11 +418,14 @@ void backward_block(const Sizes& s, const SequenceDocuments& documents, const Ba
   for (int64_t panel = 0; panel < panels; ++panel) {
     const int64_t query = q0 + panel * kPanel;
     const int64_t rows = std::min(keys, query + kPanel - k0);  // those that any of its queries sees
-    tile_product(rows, kPanel, s.words, {words_of(w.key), s.width / 2, 1},
-                 w.query_t + query * s.width / 2, 0, w.scores, kPanel, false);
-    tile_product(rows, kPanel, s.words, {words_of(w.value), s.width / 2, 1},
-                 w.dout_t + query * s.width / 2, 0, w.dscores, kPanel, false);
-    softmax_backward<kDocuments>(s, documents, w, query, k0, rows, panel);
+    for (int64_t first = 0; first < rows; first += kScoreKeys) {
+      const int64_t count = std::min(kScoreKeys, rows - first), at = first * s.width / 2;
+      tile_product(count, kPanel, s.words, {words_of(w.key) + at, s.width / 2, 1},
+                   w.query_t + query * s.width / 2, 0, w.scores, kPanel, false);
+      tile_product(count, kPanel, s.words, {words_of(w.value) + at, s.width / 2, 1},
+                   w.dout_t + query * s.width / 2, 0, w.dscores, kPanel, false);
+      softmax_backward<kDocuments>(s, documents, w, query, k0, first, count, panel);
+    }
     const uint32_t* words = w.score_gradient_words + panel * (kBackwardKeys / 2) * kPanel;
     tile_product(kPanel, s.columns, rows / 2, {words, 1, kPanel}, w.key_words, kBackwardKeys / 2,
                  w.dquery + query * s.columns, s.columns, documents.first_key(query) < k0);
