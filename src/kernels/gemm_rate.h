@@ -14,8 +14,9 @@ struct GemmRate {
   std::string description;  // which product of which type on how many threads gave it
 };
 
-// Tries each shape's forward product (cut to a few GFLOP) several times within about `seconds`, in
-// the arithmetic that `mode` multiplies in: bf16 where it is native, else f32.
+// Tries each shape's three products (forward, both gradients; cut to some 10 GFLOP) several times
+// within about `seconds`, in the arithmetic that `mode` multiplies in: bf16 where it is native,
+// else f32.
 GemmRate measure_gemm_rate(ProductMode mode, std::span<const LinearShape> shapes, double seconds);
 
 }  // namespace borealis

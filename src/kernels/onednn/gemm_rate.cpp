@@ -4,6 +4,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 
 #include "base/memory.h"
@@ -12,7 +13,7 @@ namespace borealis {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr double kLargestProductFlops = 4e9;  // some 25 ms on two cores: long enough to time
+constexpr double kLargestProductFlops = 12e9;  // 13 to 30 ms on two cores: long enough to time
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -32,33 +33,64 @@ double product_flops(const LinearShape& s) {
          static_cast<double>(s.in_features);
 }
 
+// The operands of one layer's products. Zeros multiply as fast as any numbers: no instruction used
+// here depends on its operands.
+template <typename T>
+struct Operands {
+  LinearShape shape;
+  PageBuffer memory;
+  T *x, *weight, *y;
+  float* dweight;
+
+  explicit Operands(const LinearShape& s) : shape(s), memory(bytes(s), "the GEMM measurement") {
+    dweight = reinterpret_cast<float*>(memory.data());
+    x = reinterpret_cast<T*>(dweight + s.out_features * s.in_features);
+    weight = x + s.rows * s.in_features;
+    y = weight + s.out_features * s.in_features;
+  }
+  static size_t bytes(const LinearShape& s) {
+    const int64_t weights = s.out_features * s.in_features;
+    const int64_t activations = s.rows * (s.in_features + s.out_features);
+    return static_cast<size_t>(weights) * (sizeof(float) + sizeof(T)) +
+           static_cast<size_t>(activations) * sizeof(T);
+  }
+};
+
+constexpr int kProducts = 3;
+constexpr std::array<const char*, kProducts> kProductNames = {"y = x W'", "dx = dy W",
+                                                              "dW += dy' x"};
+
+template <typename T>
+void run_product(LinearEngine& engine, const Operands<T>& o, int product) {
+  if (product == 0) engine.forward(o.x, o.weight, o.y, o.shape);
+  if (product == 1) engine.backward_data(o.y, o.weight, o.x, o.shape);
+  if (product == 2) engine.backward_weight(o.y, o.x, o.dweight, o.shape);
+}
+
 template <typename T>
 GemmRate measure(std::span<const LinearShape> shapes, double seconds) {
   LinearEngine engine(dtype_of<T>() == DType::kF32 ? ProductMode::kF32 : ProductMode::kBF16Native,
                       nullptr);
   GemmRate best;
-  const double share = seconds / static_cast<double>(shapes.size());
+  const double share = seconds / static_cast<double>(kProducts * shapes.size());
   for (const LinearShape& whole : shapes) {
-    const LinearShape s = cut(whole);
-    const int64_t elements =
-        s.rows * s.in_features + s.out_features * s.in_features + s.rows * s.out_features;
-    const PageBuffer memory(static_cast<size_t>(elements) * sizeof(T), "the GEMM measurement");
-    // Zeros multiply as fast as any numbers: no instruction used here depends on its operands.
-    T* x = reinterpret_cast<T*>(memory.data());
-    T* weight = x + s.rows * s.in_features;
-    T* y = weight + s.out_features * s.in_features;
-    engine.forward(x, weight, y, s);  // makes the primitive and warms the caches
-    const auto start = Clock::now();
-    do {
-      const auto before = Clock::now();
-      engine.forward(x, weight, y, s);
-      const double rate = product_flops(s) / seconds_since(before);
-      if (rate > best.flops_per_s) {
-        best = {rate, fmt::format("oneDNN {} {} x {} x {}, {} threads, best of several",
-                                  dtype_name(dtype_of<T>()), s.rows, s.out_features, s.in_features,
-                                  omp_get_max_threads())};
-      }
-    } while (seconds_since(start) < share);
+    const Operands<T> operands(cut(whole));
+    const LinearShape& s = operands.shape;
+    for (int product = 0; product < kProducts; ++product) {
+      run_product(engine, operands, product);  // makes the primitive and warms the caches
+      const auto start = Clock::now();
+      do {
+        const auto before = Clock::now();
+        run_product(engine, operands, product);
+        const double rate = product_flops(s) / seconds_since(before);
+        if (rate > best.flops_per_s) {
+          best = {rate,
+                  fmt::format("oneDNN {} {}, x {} x {}, W {} x {}, {} threads, best of several",
+                              dtype_name(dtype_of<T>()), kProductNames[product], s.rows,
+                              s.in_features, s.out_features, s.in_features, omp_get_max_threads())};
+        }
+      } while (seconds_since(start) < share);
+    }
   }
   return best;
 }
