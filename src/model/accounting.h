@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "config/run_config.h"
 #include "kernels/linear.h"
 #include "model/decoder_buffers.h"
 #include "telemetry/run_summary.h"
+#include "tensor/row_gradients.h"
 
 namespace borealis {
 
@@ -24,6 +26,14 @@ inline constexpr const char* kFlopsFormula = "F = 6 [L (2had + 2hkd + 3hf + 2ads
 // Optimizer state: bytes a parameter element, as the optimizer takes them: two moments, and in bf16
 // the half of the fp32 master weight that the weight itself does not hold.
 int64_t optimizer_bytes_per_element(DType dtype);
+
+// The rows of the embedding that a step of this rank can touch, where keeping their gradients alone
+// takes less memory than the dense gradient; none where it does not, or the head is the same
+// matrix.
+std::optional<RowGradientsShape> embedding_gradient_shape(const RunConfig& config);
+// Bytes of the gradients that are dense, and of all.
+int64_t dense_gradient_bytes(const RunConfig& config);
+int64_t gradient_bytes(const RunConfig& config);
 
 // How much memory a run needs, class by class. Arenas are made of exactly these numbers.
 struct MemoryPlan {

@@ -57,7 +57,13 @@ class DecoderKernels {
   }
   void embed_backward(const int32_t* tokens, const T* dx, int64_t w) {
     const auto scope = timed(StepKernel::kEmbeddingBackward);
-    embedding_backward(tokens, dx, rows(), hidden(), gradient(w));
+    RowGradients* by_rows = parameters_.embedding_gradient;
+    if (by_rows == nullptr) {
+      embedding_backward(tokens, dx, rows(), hidden(), gradient(w));
+      return;
+    }
+    const auto slots = by_rows->slots({tokens, static_cast<size_t>(rows())});
+    embedding_backward(slots.data(), dx, rows(), hidden(), by_rows->values());
   }
 
   // y = norm(x); inv_rms may be null.
@@ -160,7 +166,7 @@ class DecoderKernels {
     return shape_.model.num_attention_heads + shape_.model.num_key_value_heads;
   }
   const T* weight(int64_t offset) const { return parameters_.weights_as<T>() + offset; }
-  float* gradient(int64_t offset) const { return parameters_.gradients + offset; }
+  float* gradient(int64_t offset) const { return parameters_.gradient_at(offset); }
   KernelScope timed(StepKernel kernel) const { return kernel_scope(profiler_, kernel); }
 
   DecoderShape shape_;

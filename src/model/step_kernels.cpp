@@ -29,10 +29,11 @@ Size size_of(const LinearShape& shape) {
 
 class Costs {
  public:
-  Costs(const DecoderShape& shape, DType dtype, int64_t elements)
+  Costs(const DecoderShape& shape, DType dtype, int64_t elements, int64_t gradient_elements)
       : shape_(shape),
         width_(static_cast<double>(dtype_bytes(dtype))),
         elements_(static_cast<double>(elements)),
+        gradient_elements_(static_cast<double>(gradient_elements)),
         kernels_(static_cast<size_t>(StepKernel::kCount)) {
     add_products();
     add_attention();
@@ -119,26 +120,30 @@ class Costs {
     set(kEmbedding, "embedding", kEnds, 0, 2 * r * width_);
     set(kEmbeddingBackward, "embedding, backward", kEnds, r, r * (width_ + 8));
     set(kClearResidual, "clear residual gradient", kEnds, 0, r * width_);
-    set(kClearGradients, "clear gradients", kEnds, 0, 4 * elements_);
+    set(kClearGradients, "clear gradients", kEnds, 0, 4 * gradient_elements_);
   }
 
   // Gradient read; moments and master weight read and written, which in bf16 is the weight and its
   // other half.
   void add_optimizer() {
-    set(StepKernel::kGradNorm, "gradient norm", kOptimizer, 2 * elements_, 4 * elements_);
-    set(StepKernel::kAdamW, "AdamW", kOptimizer, 14 * elements_, 28 * elements_);
+    set(StepKernel::kGradNorm, "gradient norm", kOptimizer, 2 * gradient_elements_,
+        4 * gradient_elements_);
+    set(StepKernel::kAdamW, "AdamW", kOptimizer, 14 * elements_,
+        24 * elements_ + 4 * gradient_elements_);
   }
 
   const DecoderShape& shape_;
   double width_;     // bytes of a weight or an activation
   double elements_;  // parameters, with the padding of the flat buffers
+  double gradient_elements_;
   std::vector<KernelInfo> kernels_;
 };
 
 }  // namespace
 
-std::vector<KernelInfo> step_kernels(const DecoderShape& shape, DType dtype, int64_t elements) {
-  return Costs(shape, dtype, elements).take();
+std::vector<KernelInfo> step_kernels(const DecoderShape& shape, DType dtype, int64_t elements,
+                                     int64_t gradient_elements) {
+  return Costs(shape, dtype, elements, gradient_elements).take();
 }
 
 int64_t most_kernel_calls(const DecoderShape& shape, int64_t grad_accum_steps) {

@@ -47,8 +47,10 @@ enum class StepKernel : int {
   kCount,
 };
 
-// In the order of StepKernel. elements: of the flat parameter buffers.
-std::vector<KernelInfo> step_kernels(const DecoderShape& shape, DType dtype, int64_t elements);
+// In the order of StepKernel. elements: of the flat parameter buffers; gradient_elements: of what
+// is kept of the gradients.
+std::vector<KernelInfo> step_kernels(const DecoderShape& shape, DType dtype, int64_t elements,
+                                     int64_t gradient_elements);
 
 // An upper bound of the calls in one step.
 int64_t most_kernel_calls(const DecoderShape& shape, int64_t grad_accum_steps);

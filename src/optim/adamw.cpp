@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/adamw.h"
 #include "kernels/grad_norm.h"
 
 namespace borealis {
@@ -40,21 +39,43 @@ void AdamW::step(double learning_rate, double gradient_scale) {
                  .gradient_scale = static_cast<float>(gradient_scale)};
   for (const Parameter& parameter : parameters_.table->entries()) {
     step.weight_decay = parameter.weight_decay ? config_.weight_decay : 0.0;
-    const int64_t at = parameter.offset, size = parameter.size();
-    const float* gradient = parameters_.gradients + at;
-    if (parameters_.dtype == DType::kBF16) {
-      adamw_update(parameters_.weights_as<bf16>() + at, master_remainder_ + at, first_moment_ + at,
-                   second_moment_ + at, gradient, size, step);
+    const bool is_first = parameter.offset == 0;
+    if (is_first && parameters_.embedding_gradient != nullptr) {
+      update_by_rows(parameter, step);
     } else {
-      adamw_update(parameters_.weights_as<float>() + at, first_moment_ + at, second_moment_ + at,
-                   gradient, size, step);
+      update_span(parameter.offset, parameter.size(), parameters_.gradient_at(parameter.offset),
+                  step);
     }
+  }
+}
+
+// Rows without a gradient decay and have moments all the same.
+void AdamW::update_by_rows(const Parameter& parameter, const AdamWStep& step) {
+  const RowGradients& gradient = *parameters_.embedding_gradient;
+  const int64_t size = gradient.shape().row_size;
+#pragma omp parallel for schedule(static)
+  for (int64_t row = 0; row < gradient.shape().table_rows; ++row) {
+    update_span(parameter.offset + row * size, size, gradient.row(row), step);
+  }
+}
+
+void AdamW::update_span(int64_t at, int64_t size, const float* gradient, const AdamWStep& step) {
+  if (parameters_.dtype == DType::kBF16) {
+    adamw_update(parameters_.weights_as<bf16>() + at, master_remainder_ + at, first_moment_ + at,
+                 second_moment_ + at, gradient, size, step);
+  } else {
+    adamw_update(parameters_.weights_as<float>() + at, first_moment_ + at, second_moment_ + at,
+                 gradient, size, step);
   }
 }
 
 double global_grad_norm(const ParameterBuffers& parameters) {
   // Gaps between parameters hold zeros, so the flat buffer is summed as a whole.
-  return std::sqrt(sum_of_squares(parameters.gradients, parameters.table->buffer_elements()));
+  double squares = sum_of_squares(parameters.gradients, parameters.gradient_elements());
+  if (const RowGradients* rows = parameters.embedding_gradient) {
+    squares += sum_of_squares(rows->values(), rows->used_rows() * rows->shape().row_size);
+  }
+  return std::sqrt(squares);
 }
 
 double clip_factor(double grad_norm, double max_norm) {

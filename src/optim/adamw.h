@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "config/run_config.h"
+#include "kernels/adamw.h"
 #include "tensor/arena.h"
 #include "tensor/parameter_buffers.h"
 
@@ -22,6 +23,10 @@ class AdamW {
   int64_t steps() const { return steps_; }
 
  private:
+  void update_by_rows(const Parameter& parameter, const AdamWStep& step);
+  // `size` elements from `at` on.
+  void update_span(int64_t at, int64_t size, const float* gradient, const AdamWStep& step);
+
   OptimizerConfig config_;
   ParameterBuffers parameters_;
   Arena state_;

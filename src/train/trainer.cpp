@@ -32,6 +32,11 @@ double loss_weight(const Batch& batch) {
                       : static_cast<double>(batch.targets.size()) / static_cast<double>(counted);
 }
 
+std::unique_ptr<RowGradients> make_embedding_gradient(const RunConfig& config) {
+  const auto shape = embedding_gradient_shape(config);
+  return shape ? std::make_unique<RowGradients>(*shape) : nullptr;
+}
+
 std::vector<NamedTensor> named_tensors(const ParameterBuffers& parameters) {
   std::vector<NamedTensor> tensors;
   for (const Parameter& parameter : parameters.table->entries()) {
@@ -53,10 +58,12 @@ Trainer::Trainer(const RunConfig& config, int threads, double gemm_flops_per_s, 
       profiler_(profiler),
       table_(make_parameter_table(config.model)),
       weights_arena_(bytes_of(table_, dtype_bytes(config.dtype)), "weights"),
-      gradients_arena_(bytes_of(table_, sizeof(float)), "gradients"),
+      embedding_gradient_(make_embedding_gradient(config)),
+      gradients_arena_(dense_gradient_bytes(config), "gradients"),
       parameters_{&table_, config.dtype,
                   weights_arena_.take<std::byte>(bytes_of(table_, dtype_bytes(config.dtype))),
-                  gradients_arena_.take<float>(table_.buffer_elements())} {
+                  nullptr, embedding_gradient_.get()} {
+  parameters_.gradients = gradients_arena_.take<float>(parameters_.gradient_elements());
   train_data_ = make_batch_source(config_, Split::kTrain, 0, layout_.data_parallel_rank);
   if (config_.limits.eval_interval > 0) {
     valid_data_ = make_batch_source(config_, Split::kValid, 0, layout_.data_parallel_rank);
@@ -127,7 +134,9 @@ StepRecord Trainer::train_step(int64_t iteration) {
 
 void Trainer::clear_gradients() {
   const KernelScope scope = kernel_scope(profiler_, StepKernel::kClearGradients);
-  fill_zero(parameters_.gradients, static_cast<size_t>(bytes_of(table_, sizeof(float))));
+  fill_zero(parameters_.gradients,
+            static_cast<size_t>(parameters_.gradient_elements()) * sizeof(float));
+  if (embedding_gradient_) embedding_gradient_->clear();
 }
 
 // Mean over the step's micro-batches of the mean over their tokens that have a target, as the

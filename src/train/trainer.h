@@ -75,6 +75,7 @@ class Trainer {
 
   ParameterTable table_;
   Arena weights_arena_;
+  std::unique_ptr<RowGradients> embedding_gradient_;  // null where it is dense
   Arena gradients_arena_;
   ParameterBuffers parameters_;
   std::unique_ptr<LanguageModel> model_;

@@ -58,8 +58,9 @@ RunConfig run_config(const ModelConfig& model) {
   return config;
 }
 
-TEST(MemoryPlan, EighteenBytesAParameterInBf16AndSixteenInFp32) {
+TEST(MemoryPlan, SixteenBytesAParameter) {
   RunConfig config = run_config(report_llama3(4));
+  config.model.tie_word_embeddings = true;
   const auto state = [&] {
     const MemoryPlan plan = plan_memory(config, 2, 0, 0);
     return plan.weights_bytes + plan.gradients_bytes + plan.optimizer_bytes;
@@ -67,9 +68,20 @@ TEST(MemoryPlan, EighteenBytesAParameterInBf16AndSixteenInFp32) {
   const int64_t elements = make_parameter_table(config.model).buffer_elements();
   EXPECT_LT(elements - parameter_count(config.model), 32 * 40);  // gaps: under a line a parameter
   config.dtype = DType::kBF16;
-  EXPECT_EQ(state(), 18 * elements);
+  EXPECT_EQ(state(), 16 * elements);  // 2 + 4 + 10
   config.dtype = DType::kF32;
-  EXPECT_EQ(state(), 16 * elements);
+  EXPECT_EQ(state(), 16 * elements);  // 4 + 4 + 8
+}
+
+TEST(MemoryPlan, AnUntiedEmbeddingHasGradientsForTheRowsOfAStepOnly) {
+  RunConfig config = run_config(report_llama3(4));  // 128 tokens a step
+  const int64_t elements = make_parameter_table(config.model).buffer_elements();
+  const int64_t embedding = int64_t{256000} * 3072, rows = int64_t{128} * 3072;
+  const int64_t bookkeeping = (256000 + 128 + 128 + 3072) * 4;
+  EXPECT_EQ(plan_memory(config, 2, 0, 0).gradients_bytes,
+            4 * (elements - embedding + rows) + bookkeeping);
+  config.batch.grad_accum_steps = 2000;  // every row is touched: the dense gradient is smaller
+  EXPECT_EQ(plan_memory(config, 2, 0, 0).gradients_bytes, 4 * elements);
 }
 
 TEST(MemoryPlan, RecomputeKeepsOneInputAStretchAndOneStretchOfActivations) {

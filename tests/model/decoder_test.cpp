@@ -63,6 +63,31 @@ TEST(Decoder, RecomputeGivesTheSameBits) {
   }
 }
 
+TEST(Decoder, RowsOfTheEmbeddingsGradientAreTheDenseOnes) {
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    const ModelConfig config = small_llama();
+    const Pass dense = run(config, dtype);
+    TrainableModel model(config, dtype, B, T);
+    initialize_parameters(model.parameters, 3);
+    RowGradients by_rows({config.vocab_size, config.hidden_size, config.vocab_size, B * T});
+    ParameterBuffers parameters = model.parameters;
+    parameters.embedding_gradient = &by_rows;
+    const auto decoder = make_language_model(model.shape, parameters);
+    PassTimes times;
+    double loss = decoder->forward_backward(random_batch(config), 0.01f, times);
+    loss += decoder->forward_backward(random_batch(config, 6), 0.01f, times);
+    EXPECT_EQ(loss, dense.loss);
+    const int64_t first = parameters.first_dense();
+    for (int64_t i = 0; i < first; ++i) {
+      EXPECT_EQ(by_rows.row(i / config.hidden_size)[i % config.hidden_size],
+                dense.gradients[static_cast<size_t>(i)]);
+    }
+    for (int64_t i = 0; i < parameters.gradient_elements(); ++i) {
+      EXPECT_EQ(parameters.gradients[i], dense.gradients[static_cast<size_t>(first + i)]);
+    }
+  }
+}
+
 TEST(Decoder, TwoRunsGiveTheSameBits) {
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
     const Pass first = run(small_llama(), dtype), second = run(small_llama(), dtype);

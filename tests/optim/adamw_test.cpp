@@ -54,6 +54,39 @@ TEST(AdamW, FollowsItsFormulaOverSteps) {
   }
 }
 
+// Two steps of an embedding of which each touches two rows, against the dense gradient of the same
+// values.
+TEST(AdamW, UpdatesAnEmbeddingByRowsAsIfItsGradientWereDense) {
+  constexpr int64_t kRows = 6, kSize = 20;
+  ParameterTable table;
+  table.add({"embedding", {kRows, kSize}, 0, /*weight_decay=*/true, 0.02, std::nullopt});
+  table.add({"norm", {5}, 0, /*weight_decay=*/false, 0, std::nullopt});
+  const auto elements = static_cast<size_t>(table.buffer_elements());
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    std::vector<float> dense_weights(elements, 1.0f), weights = dense_weights;
+    std::vector<float> dense(elements, 0.0f), norms(elements, 0.0f);
+    RowGradients by_rows({kRows, kSize, 4, 2});
+    AdamW expected({}, {&table, dtype, dense_weights.data(), dense.data()});
+    const ParameterBuffers parameters{&table, dtype, weights.data(), norms.data(), &by_rows};
+    AdamW optimizer({}, parameters);
+    for (const auto& ids : {std::vector<int32_t>{4, 1}, std::vector<int32_t>{1, 0}}) {
+      std::fill(dense.begin(), dense.end(), 0.0f);
+      by_rows.clear();
+      by_rows.slots(ids);
+      for (int64_t i = 0; i < 2 * kSize; ++i) {
+        const float g = 0.01f * static_cast<float>(i - 7);
+        by_rows.values()[i] = g;
+        dense[static_cast<size_t>(ids[static_cast<size_t>(i / kSize)] * kSize + i % kSize)] = g;
+      }
+      EXPECT_DOUBLE_EQ(global_grad_norm(parameters),
+                       global_grad_norm({&table, dtype, dense_weights.data(), dense.data()}));
+      expected.step(0.1, 0.5);
+      optimizer.step(0.1, 0.5);
+      EXPECT_EQ(weights, dense_weights);
+    }
+  }
+}
+
 TEST(GradNorm, CountsEveryParameterOnce) {
   Fixture f;
   f.gradients[3] = 3.0f;

@@ -71,7 +71,7 @@ TEST_F(TrainerTest, ProfileCountsTheCallsOfAStep) {
   config_.recompute = {.enabled = true, .layers_per_checkpoint = 1};
   const DecoderShape shape = decoder_shape(config_, 2);
   const int64_t elements = make_parameter_table(config_.model).buffer_elements();
-  Profiler profiler(step_kernels(shape, config_.dtype, elements), {2, 4},
+  Profiler profiler(step_kernels(shape, config_.dtype, elements, elements), {2, 4},
                     most_kernel_calls(shape, config_.batch.grad_accum_steps));
   const Result profiled = run(&profiler), plain = run();
   for (size_t i = 0; i < plain.steps.size(); ++i) {
