@@ -26,7 +26,8 @@ struct LinearShape {
   int64_t in_features = 0;   // K
 };
 
-// Floats of scratch that the products of this shape need.
+// Floats of scratch that the products of this shape need: blocks widened to f32, or the f32 sums of
+// bf16 results.
 int64_t linear_scratch_floats(ProductMode mode, const LinearShape& shape);
 
 // Holds oneDNN's primitives, made once per shape. Not for concurrent use: each call runs on all

@@ -69,8 +69,15 @@ void run_product(LinearEngine& engine, const Operands<T>& o, int product) {
 
 template <typename T>
 GemmRate measure(std::span<const LinearShape> shapes, double seconds) {
-  LinearEngine engine(dtype_of<T>() == DType::kF32 ? ProductMode::kF32 : ProductMode::kBF16Native,
-                      nullptr);
+  const ProductMode mode =
+      dtype_of<T>() == DType::kF32 ? ProductMode::kF32 : ProductMode::kBF16Native;
+  int64_t scratch_floats = 0;
+  for (const LinearShape& whole : shapes) {
+    scratch_floats = std::max(scratch_floats, linear_scratch_floats(mode, cut(whole)));
+  }
+  const PageBuffer scratch(static_cast<size_t>(scratch_floats) * sizeof(float),
+                           "the GEMM measurement");
+  LinearEngine engine(mode, reinterpret_cast<float*>(scratch.data()));
   GemmRate best;
   const double share = seconds / static_cast<double>(kProducts * shapes.size());
   for (const LinearShape& whole : shapes) {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <dnnl.hpp>
 #include <map>
-#include <tuple>
+#include <unordered_map>
 
 #include "base/check.h"
 #include "kernels/cpu_isa.h"
@@ -39,8 +39,14 @@ Halves better_halves(int64_t m, int64_t n, int64_t k, bool a_transposed) {
   return n % 32 == 0 ? Halves::kColumns : Halves::kNone;
 }
 
-// "gemm:jit" holds the f32 sums of a bf16 result until they are rounded: rows by blocks bound them.
-constexpr int64_t kRoundedRows = 2048;
+// "gemm:jit" holds the f32 sums of a bf16 result, as far apart as its rows, until they are rounded:
+// blocks of rows bound them.
+constexpr int64_t kMostRoundedRows = 2048, kLeastRoundedRows = 256;
+constexpr int64_t kRoundedFloats = int64_t{16} << 20;
+
+int64_t rounded_rows(int64_t m, int64_t ldc) {
+  return std::min(m, std::clamp(kRoundedFloats / ldc, kLeastRoundedRows, kMostRoundedRows));
+}
 
 template <typename T>
 dnnl::memory::data_type onednn_type() {
@@ -67,49 +73,102 @@ std::string_view product_mode_name(ProductMode mode) {
   return "";
 }
 
+namespace {
+
+// c [m, n] (+)= op(a) op(b), by leading dimensions and types.
+struct ProductKey {
+  int64_t m, n, k, lda, ldb, ldc;
+  bool ta, tb, accumulate;
+  dnnl::memory::data_type in, out;
+
+  auto operator<=>(const ProductKey&) const = default;
+};
+
+dnnl::matmul::primitive_desc describe(const ProductKey& key, const dnnl::engine& engine) {
+  using dnnl::memory;
+  const auto matrix = [](int64_t rows, int64_t cols, int64_t ld, bool transposed,
+                         memory::data_type type) {
+    return memory::desc({rows, cols}, type, transposed ? memory::dims{1, ld} : memory::dims{ld, 1});
+  };
+  const memory::desc a = matrix(key.m, key.k, key.lda, key.ta, key.in);
+  const memory::desc b = matrix(key.k, key.n, key.ldb, key.tb, key.in);
+  const memory::desc c = matrix(key.m, key.n, key.ldc, false, key.out);
+  dnnl::primitive_attr attributes;
+  if (key.accumulate) {
+    dnnl::post_ops sum;
+    sum.append_sum(1.0f);
+    attributes.set_post_ops(sum);
+  }
+  // The sums behind a bf16 result lie in memory of ours, which is planned; f32 results need none.
+  if (key.out == memory::data_type::bf16) {
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  }
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine, a, b, c, attributes};
+#else
+  return {dnnl::matmul::desc(a, b, c), attributes, engine};
+#endif
+}
+
+// What oneDNN needs beside the operands of a bf16 result y [m, n] of dense matrices.
+int64_t scratchpad_floats(int64_t m, int64_t n, int64_t k, bool tb) {
+  constexpr auto kType = dnnl::memory::data_type::bf16;
+  const bool halves = better_halves(m, n, k, false) == Halves::kColumns;
+  const ProductKey key{halves ? rounded_rows(m, n) : m,
+                       halves ? n / 2 : n,
+                       k,
+                       k,
+                       tb ? k : n,
+                       n,
+                       false,
+                       tb,
+                       false,
+                       kType,
+                       kType};
+  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return static_cast<int64_t>(describe(key, engine).scratchpad_desc().get_size() + 3) / 4;
+}
+
+}  // namespace
+
 int64_t linear_scratch_floats(ProductMode mode, const LinearShape& shape) {
-  if (mode != ProductMode::kBF16WidenedToF32) return 0;
-  const int64_t tokens = token_block(shape.rows);
-  const int64_t outputs = out_block(shape);
-  return tokens * shape.in_features + outputs * shape.in_features + tokens * outputs;
+  const auto [M, N, K] = shape;
+  switch (mode) {
+    case ProductMode::kF32:
+      return 0;
+    case ProductMode::kBF16Native:
+      return std::max(scratchpad_floats(M, N, K, true), scratchpad_floats(M, K, N, false));
+    case ProductMode::kBF16WidenedToF32:
+      return token_block(M) * K + out_block(shape) * K + token_block(M) * out_block(shape);
+  }
+  return 0;
 }
 
 // One matmul primitive per (shape, strides, types); creating one costs tens of microseconds.
 struct LinearEngine::Primitives {
-  using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool, bool, bool,
-                         dnnl::memory::data_type, dnnl::memory::data_type>;
-
   struct Product {
-    dnnl::memory a, b, c;
+    std::unordered_map<int, dnnl::memory> operands;
     dnnl::matmul primitive;
   };
 
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
-  std::map<Key, Product> cache;
+  std::map<ProductKey, Product> cache;
 
-  Product& get(const Key& key) {
+  Product& get(const ProductKey& key) {
     const auto found = cache.find(key);
     if (found != cache.end()) return found->second;
-    const auto [m, n, k, lda, ldb, ldc, ta, tb, accumulate, in, out] = key;
-    const dnnl::memory::desc a({m, k}, in,
-                               ta ? dnnl::memory::dims{1, lda} : dnnl::memory::dims{lda, 1});
-    const dnnl::memory::desc b({k, n}, in,
-                               tb ? dnnl::memory::dims{1, ldb} : dnnl::memory::dims{ldb, 1});
-    const dnnl::memory::desc c({m, n}, out, dnnl::memory::dims{ldc, 1});
-    dnnl::primitive_attr attributes;
-    if (accumulate) {
-      dnnl::post_ops sum;
-      sum.append_sum(1.0f);
-      attributes.set_post_ops(sum);
+    const auto descriptor = describe(key, engine);
+    const auto operand = [this](const dnnl::memory::desc& desc) {
+      return dnnl::memory(desc, engine, nullptr);
+    };
+    Product product{{{DNNL_ARG_SRC, operand(descriptor.src_desc())},
+                     {DNNL_ARG_WEIGHTS, operand(descriptor.weights_desc())},
+                     {DNNL_ARG_DST, operand(descriptor.dst_desc())}},
+                    dnnl::matmul(descriptor)};
+    if (key.out == dnnl::memory::data_type::bf16) {
+      product.operands.emplace(DNNL_ARG_SCRATCHPAD, operand(descriptor.scratchpad_desc()));
     }
-#if DNNL_VERSION_MAJOR >= 3
-    const dnnl::matmul::primitive_desc descriptor(engine, a, b, c, attributes);
-#else
-    const dnnl::matmul::primitive_desc descriptor(dnnl::matmul::desc(a, b, c), attributes, engine);
-#endif
-    Product product{dnnl::memory(a, engine, nullptr), dnnl::memory(b, engine, nullptr),
-                    dnnl::memory(c, engine, nullptr), dnnl::matmul(descriptor)};
     return cache.emplace(key, std::move(product)).first->second;
   }
 };
@@ -135,7 +194,7 @@ void LinearEngine::product(int64_t m, int64_t n, int64_t k, const TIn* a, int64_
   if (halves == Halves::kColumns) {
     const int64_t half = n / 2;
     const TIn* right = tb == Transpose::kYes ? b + half * ldb : b + half;
-    const int64_t step = std::is_same_v<TOut, bf16> ? kRoundedRows : m;
+    const int64_t step = std::is_same_v<TOut, bf16> ? rounded_rows(m, ldc) : m;
     for (int64_t row = 0; row < m; row += step) {
       const int64_t rows = std::min(step, m - row);
       const TIn* part = ta == Transpose::kYes ? a + row : a + row * lda;
@@ -148,12 +207,13 @@ void LinearEngine::product(int64_t m, int64_t n, int64_t k, const TIn* a, int64_
   auto& product =
       primitives_->get({m, n, k, lda, ldb, ldc, ta == Transpose::kYes, tb == Transpose::kYes,
                         accumulate, onednn_type<TIn>(), onednn_type<TOut>()});
-  product.a.set_data_handle(const_cast<TIn*>(a));
-  product.b.set_data_handle(const_cast<TIn*>(b));
-  product.c.set_data_handle(c);
-  product.primitive.execute(
-      primitives_->stream,
-      {{DNNL_ARG_SRC, product.a}, {DNNL_ARG_WEIGHTS, product.b}, {DNNL_ARG_DST, product.c}});
+  product.operands.at(DNNL_ARG_SRC).set_data_handle(const_cast<TIn*>(a));
+  product.operands.at(DNNL_ARG_WEIGHTS).set_data_handle(const_cast<TIn*>(b));
+  product.operands.at(DNNL_ARG_DST).set_data_handle(c);
+  if constexpr (std::is_same_v<TOut, bf16>) {
+    product.operands.at(DNNL_ARG_SCRATCHPAD).set_data_handle(scratch_);
+  }
+  product.primitive.execute(primitives_->stream, product.operands);
   primitives_->stream.wait();
 }
 
