@@ -6,13 +6,23 @@
 #include "tokenizer/utf8.h"
 
 namespace borealis {
+namespace {
 
-Tokenizer::Tokenizer(std::unique_ptr<const TokenizerEngine> engine) : engine_(std::move(engine)) {}
+std::filesystem::path json_file(const std::filesystem::path& path) {
+  return std::filesystem::is_directory(path) ? path / "tokenizer.json" : path;
+}
+
+}  // namespace
+
+Tokenizer::Tokenizer(std::unique_ptr<const TokenizerEngine> engine, TokenizerOrigin origin)
+    : engine_(std::move(engine)), origin_(std::move(origin)) {}
 
 Tokenizer::Tokenizer(TokenizerDefinition definition)
     : engine_(std::make_unique<BpeEngine>(std::move(definition))) {}
 
-Tokenizer::Tokenizer(const std::filesystem::path& path) : Tokenizer(read_tokenizer(path)) {}
+Tokenizer::Tokenizer(const std::filesystem::path& path)
+    : Tokenizer(std::make_unique<BpeEngine>(read_tokenizer(path)),
+                {.kind = "tokenizer.json", .files = {json_file(path)}}) {}
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
   std::vector<int32_t> ids;

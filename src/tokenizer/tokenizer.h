@@ -20,14 +20,21 @@
 
 namespace borealis {
 
+// Where a tokenizer comes from.
+struct TokenizerOrigin {
+  std::string kind;                          // "tokenizer.json"; empty: made in memory
+  std::vector<std::filesystem::path> files;  // that define its ids, in a fixed order
+};
+
 class Tokenizer {
  public:
   // A tokenizer.json or a folder that has one. Throws Error(kFile), or Error(kData) that names what
   // is damaged or not supported.
   explicit Tokenizer(const std::filesystem::path& path);
   explicit Tokenizer(TokenizerDefinition definition);
-  explicit Tokenizer(std::unique_ptr<const TokenizerEngine> engine);
+  Tokenizer(std::unique_ptr<const TokenizerEngine> engine, TokenizerOrigin origin);
 
+  const TokenizerOrigin& origin() const { return origin_; }
   int64_t vocab_size() const { return engine_->vocab_size(); }  // highest id + 1
   // The id that ends a document. Of a tokenizer.json: eos_token of tokenizer_config.json, else the
   // added token <|endoftext|>, <|end_of_text|>, </s> or <eos>.
@@ -35,11 +42,14 @@ class Tokenizer {
   // Of a piece as spelled in the file.
   std::optional<int32_t> token_id(std::string_view piece) const { return engine_->token_id(piece); }
   bool is_special(int32_t id) const { return engine_->is_special(id); }
+  // What encode_document() puts around a text.
+  std::span<const int32_t> document_prefix() const { return engine_->document_prefix(); }
+  std::span<const int32_t> document_suffix() const { return engine_->document_suffix(); }
 
   // Added tokens in the text ("<|endoftext|>") become their ids. Thread-safe; to encode many texts
   // keep a TokenEncoder a thread.
   std::vector<int32_t> encode(std::string_view text) const;
-  // The same between what the tokenizer puts around a text (<|begin_of_text|>, say).
+  // The same between document_prefix() and document_suffix() (<|begin_of_text|>, say).
   std::vector<int32_t> encode_document(std::string_view text) const;
   // What the ids stand for; bytes that are no UTF-8 become U+FFFD. Ids without a piece (the padding
   // of a model's vocabulary) stand for nothing.
@@ -49,6 +59,7 @@ class Tokenizer {
   friend class TokenEncoder;
   friend class StreamDecoder;
   std::unique_ptr<const TokenizerEngine> engine_;
+  TokenizerOrigin origin_;
 };
 
 // Encodes texts for one thread. The tokenizer must outlive it.
