@@ -1,0 +1,48 @@
+#include "config/tokenizer_types.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <vector>
+
+namespace borealis {
+namespace {
+
+struct TypeName {
+  TokenizerType type;
+  std::string_view name;
+};
+
+constexpr std::array kTypeNames = {
+    TypeName{TokenizerType::kHuggingFace, "HFTokenizer"},
+    TypeName{TokenizerType::kGpt2, "GPT2BPETokenizer"},
+    TypeName{TokenizerType::kGptSentencePiece, "GPTSentencePieceTokenizer"},
+    TypeName{TokenizerType::kSentencePiece, "SentencePieceTokenizer"},
+    TypeName{TokenizerType::kLlama2, "Llama2Tokenizer"},
+    TypeName{TokenizerType::kNull, "NullTokenizer"},
+};
+
+}  // namespace
+
+std::optional<TokenizerType> parse_tokenizer_type(std::string_view name) {
+  for (const TypeName& known : kTypeNames) {
+    if (known.name == name) return known.type;
+  }
+  if (name.starts_with("gpt") || name.starts_with("GPT")) return TokenizerType::kGpt2;
+  return std::nullopt;
+}
+
+std::string_view tokenizer_type_name(TokenizerType type) {
+  for (const TypeName& known : kTypeNames) {
+    if (known.type == type) return known.name;
+  }
+  return "";
+}
+
+std::string supported_tokenizer_types() {
+  std::vector<std::string_view> names;
+  for (const TypeName& known : kTypeNames) names.push_back(known.name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+}  // namespace borealis
