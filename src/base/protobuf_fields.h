@@ -1,5 +1,5 @@
-// The wire format of Protocol Buffers (protobuf.dev, "Encoding"), as far as it takes to look at a few
-// fields of a message without its generated code.
+// The wire format of Protocol Buffers (protobuf.dev, "Encoding"), as far as it takes to look at a
+// few fields of a message without its generated code.
 #pragma once
 
 #include <cstdint>

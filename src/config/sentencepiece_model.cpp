@@ -37,7 +37,8 @@ class Reader {
   explicit Reader(std::filesystem::path file) : file_(std::move(file)) {}
 
   SentencePieceFacts read(std::string_view bytes) {
-    facts_ = {.pieces = {}, .algorithm = kAlgorithms[0], .bos = "<s>", .eos = "</s>", .pad = "<pad>"};
+    facts_ = {
+        .pieces = {}, .algorithm = kAlgorithms[0], .bos = "<s>", .eos = "</s>", .pad = "<pad>"};
     require(for_each_protobuf_field(bytes, [this](const ProtobufField& field) { put(field); }));
     require(!facts_.pieces.empty() && has_trainer_);
     for (std::string* name : {&facts_.bos, &facts_.eos, &facts_.pad}) {
@@ -49,8 +50,9 @@ class Reader {
  private:
   void require(bool right) const {
     if (right) return;
-    throw Error(ErrorKind::kData, fmt::format("{} is not a SentencePiece model", file_.string()),
-                "give the tokenizer.model that belongs to the tokenizer; fetch it again if it is cut");
+    throw Error(
+        ErrorKind::kData, fmt::format("{} is not a SentencePiece model", file_.string()),
+        "give the tokenizer.model that belongs to the tokenizer; fetch it again if it is cut");
   }
 
   void put(const ProtobufField& field) {

@@ -20,8 +20,8 @@ struct SentencePieceFacts {
 // Throws Error(kFile), or Error(kData) for a file that is no SentencePiece model.
 SentencePieceFacts read_sentencepiece_facts(const std::filesystem::path& file);
 
-// The tokens that Megatron's SentencePieceTokenizer looks for in a text: those that are no pieces of
-// the model have ids after the last piece, in this order.
+// The tokens that Megatron's SentencePieceTokenizer looks for in a text: those that are no pieces
+// of the model have ids after the last piece, in this order.
 struct SentencePieceToken {
   std::string text;
   int32_t id = 0;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <filesystem>
 #include <vector>
 
 namespace borealis {
@@ -43,6 +44,26 @@ std::string supported_tokenizer_types() {
   std::vector<std::string_view> names;
   for (const TypeName& known : kTypeNames) names.push_back(known.name);
   return fmt::format("{}", fmt::join(names, ", "));
+}
+
+TokenizerFormat TokenizerSource::format() const {
+  if (type == TokenizerType::kNull) return TokenizerFormat::kNumbers;
+  if (!merges.empty()) return TokenizerFormat::kGpt2;
+  const bool is_model = std::filesystem::path(path).extension() == ".model";
+  return type != TokenizerType::kHuggingFace || is_model ? TokenizerFormat::kSentencePiece
+                                                         : TokenizerFormat::kJson;
+}
+
+std::optional<TokenizerSource> tokenizer_source(const DataConfig& config) {
+  const auto type = parse_tokenizer_type(config.tokenizer_type);
+  if (!type) return std::nullopt;
+  if (*type == TokenizerType::kNull) {
+    if (config.tokenizer_numbers == 0) return std::nullopt;
+    return TokenizerSource{.type = *type, .size = config.tokenizer_numbers};
+  }
+  if (config.tokenizer_path.empty()) return std::nullopt;
+  return TokenizerSource{
+      .type = *type, .path = config.tokenizer_path, .merges = config.tokenizer_merges_path};
 }
 
 }  // namespace borealis

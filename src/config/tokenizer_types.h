@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "config/run_config.h"
+
 namespace borealis {
 
 enum class TokenizerType {
@@ -24,13 +26,22 @@ std::optional<TokenizerType> parse_tokenizer_type(std::string_view name);
 std::string_view tokenizer_type_name(TokenizerType type);
 std::string supported_tokenizer_types();  // "HFTokenizer, GPT2BPETokenizer, ..."
 
+enum class TokenizerFormat { kJson, kSentencePiece, kGpt2, kNumbers };
+
 struct TokenizerSource {
   TokenizerType type = TokenizerType::kHuggingFace;
   std::string path = {};    // tokenizer.json, the .model or vocab.json; empty for numbers
   std::string merges = {};  // merges.txt of a vocab.json
-  int64_t size = 0;    // of NullTokenizer: ids below it are text, it itself ends a document
+  int64_t size = 0;         // of NullTokenizer: ids below it are text, it itself ends a document
 
+  TokenizerFormat format() const;  // of the files
   bool operator==(const TokenizerSource&) const = default;
 };
+
+// NullTokenizer's sizes are below this: ids are 32-bit numbers.
+constexpr int64_t kLargestNullVocabulary = int64_t{1} << 31;
+
+// What a run opens; none where its tokenizer was not found.
+std::optional<TokenizerSource> tokenizer_source(const DataConfig& config);
 
 }  // namespace borealis

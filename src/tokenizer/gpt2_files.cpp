@@ -67,9 +67,8 @@ TokenizerDefinition read_gpt2_files(const fs::path& vocab, const fs::path& merge
   file["model"]["vocab"] = read_vocabulary(vocab);
   file["model"]["merges"] = read_merges(merges);
   if (find_end_of_text) {
-    file["added_tokens"] = {{{"id", file["model"]["vocab"][kEndOfText]},
-                             {"content", kEndOfText},
-                             {"special", true}}};
+    file["added_tokens"] = {
+        {{"id", file["model"]["vocab"][kEndOfText]}, {"content", kEndOfText}, {"special", true}}};
   }
   TokenizerDefinition definition = parse_tokenizer_json(
       file.dump(), fmt::format("{} with {}", vocab.string(), merges.filename().string()));

@@ -1,4 +1,5 @@
-// GPT-2's tokenizer in two files: vocab.json, pieces to ids, and merges.txt, a merge a line by rank.
+// GPT-2's tokenizer in two files: vocab.json, pieces to ids, and merges.txt, a merge a line by
+// rank.
 #pragma once
 
 #include <filesystem>

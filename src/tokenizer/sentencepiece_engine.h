@@ -1,6 +1,6 @@
 // A SentencePiece model (unigram or BPE), encoded by its own library. Decoding gives the library's
-// text, piece by piece: the first space of a text may belong to the tokenizer, and bytes of a run of
-// byte pieces that are no UTF-8 become one U+FFFD each.
+// text, piece by piece: the first space of a text may belong to the tokenizer, and bytes of a run
+// of byte pieces that are no UTF-8 become one U+FFFD each.
 #pragma once
 
 #include <sentencepiece_processor.h>

@@ -88,8 +88,7 @@ TEST(ModelFolder, SavesWhatLoadersExpectAndReadsItBack) {
 TEST(ModelFolder, ReplacesAnEarlierModelAndItsShards) {
   const TemporaryFolder folder;
   const fs::path model = folder.path() / "m";
-  save_model(model, tiny_model(), Weights(1).tensors(),
-             {.tokenizer_path = "", .max_shard_bytes = 64});
+  save_model(model, tiny_model(), Weights(1).tensors(), {.max_shard_bytes = 64});
   EXPECT_TRUE(fs::exists(model / "model.safetensors.index.json"));
   EXPECT_EQ(first_norm_value(model), 2);
   save_model(model.string() + "/", tiny_model(), Weights(5).tensors(), {});
@@ -151,7 +150,8 @@ TEST(ModelFolder, ShipsTheTokenizer) {
   write(source, R"({"added_tokens":[{"id":0,"content":"<|endoftext|>"},{"id":3,"content":"<pad>"},)"
                 R"({"id":9,"content":"[STOP]"}],"model":{"vocab":{"a":1}}})");
   const fs::path model = folder.path() / "m";
-  save_model(model, tiny_model(), Weights(1).tensors(), {.tokenizer_path = source.string()});
+  save_model(model, tiny_model(), Weights(1).tensors(),
+             {.tokenizer = TokenizerSource{.path = source.string()}});
   EXPECT_EQ(read_text_file(model / "tokenizer.json"), read_text_file(source));
   EXPECT_THAT(read_text_file(model / "tokenizer_config.json"),
               testing::HasSubstr(R"("eos_token": "<|endoftext|>")"));
@@ -160,7 +160,8 @@ TEST(ModelFolder, ShipsTheTokenizer) {
 
   const std::string config = R"({"eos_token":{"content":"[STOP]"},"bos_token":null})";
   write(folder.path() / "tokenizer_config.json", config);
-  save_model(model, tiny_model(), Weights(1).tensors(), {.tokenizer_path = source.string()});
+  save_model(model, tiny_model(), Weights(1).tensors(),
+             {.tokenizer = TokenizerSource{.path = source.string()}});
   EXPECT_EQ(read_text_file(model / "tokenizer_config.json"), config);
   EXPECT_EQ(load_special_tokens(model).eos, std::vector<int64_t>{9});
   EXPECT_FALSE(load_special_tokens(model).bos.has_value());
@@ -171,7 +172,8 @@ TEST(ModelFolder, ABrokenTokenizerLeavesTheEarlierModel) {
   const fs::path model = folder.path() / "m";
   save_model(model, tiny_model(), Weights(1).tensors(), {});
   write(folder.path() / "tokenizer.json", "{");
-  const SaveOptions options{.tokenizer_path = (folder.path() / "tokenizer.json").string()};
+  const SaveOptions options{
+      .tokenizer = TokenizerSource{.path = (folder.path() / "tokenizer.json").string()}};
   EXPECT_ERROR(save_model(model, tiny_model(), Weights(2).tensors(), options), ErrorKind::kData,
                "tokenizer.json: is not a JSON object");
   EXPECT_EQ(first_norm_value(model), 2);

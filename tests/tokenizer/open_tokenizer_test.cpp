@@ -47,7 +47,8 @@ TEST_F(OpenTokenizerTest, NamesWhatIsWrongInGpt2sFiles) {
   const auto refuse = [&](const char* what) {
     EXPECT_ERROR(open_tokenizer(source), ErrorKind::kData, what);
   };
-  for (const char* text : {"a b\nab\n", "a b\na  b\n", "a b\n a b\n", "a b\nab \n", "a b\na b c\n"}) {
+  for (const char* text :
+       {"a b\nab\n", "a b\na  b\n", "a b\n a b\n", "a b\nab \n", "a b\na b c\n"}) {
     write("merges.txt", text);
     refuse("merges.txt:2: not two pieces and a space");
   }
@@ -90,9 +91,8 @@ TEST_F(OpenTokenizerTest, TellsTheKindsApart) {
   EXPECT_EQ(gpt2.kind, "vocab.json and merges.txt");
   EXPECT_EQ(gpt2.sha256, sha256_hex({source.path, source.merges}));
   write("tokenizer.json", small_tokenizer({}).dump());
-  EXPECT_EQ(
-      open_tokenizer({.path = (folder_.path() / "tokenizer.json").string()}).origin().kind,
-      "tokenizer.json");
+  EXPECT_EQ(open_tokenizer({.path = (folder_.path() / "tokenizer.json").string()}).origin().kind,
+            "tokenizer.json");
 }
 
 }  // namespace

@@ -63,8 +63,9 @@ TEST_F(SentencePieceTest, EncodesAndDecodesAsTheLibraryDoes) {
       std::vector<int> ids;
       for (auto count = random() % 12; count > 0; --count) {
         const bool byte = !bytes.empty() && random() % 2 == 0;
-        ids.push_back(static_cast<int>(byte ? bytes[random() % bytes.size()]
-                                            : random() % (round % 2 == 0 ? 12 : library.GetPieceSize())));
+        ids.push_back(
+            static_cast<int>(byte ? bytes[random() % bytes.size()]
+                                  : random() % (round % 2 == 0 ? 12 : library.GetPieceSize())));
       }
       ASSERT_EQ(tokenizer.decode(ids), library.DecodeIds(ids)) << testing::PrintToString(ids);
     }
@@ -141,8 +142,9 @@ TEST_F(SentencePieceTest, PutsAroundADocumentWhatTheTypeSays) {
   EXPECT_EQ(llama2.decode(std::vector<int32_t>{1, bare[0]}, false), "<s>the");
 
   EXPECT_EQ(open(TokenizerType::kHuggingFace).encode_document("the cat"), between({1}, {}));
-  EXPECT_EQ(open_with(R"({"add_bos_token": false, "add_eos_token": true})").encode_document("the cat"),
-            between({}, {2}));
+  EXPECT_EQ(
+      open_with(R"({"add_bos_token": false, "add_eos_token": true})").encode_document("the cat"),
+      between({}, {2}));
   const Tokenizer other = open_with(R"({"eos_token": {"content": "<s>"}, "bos_token": "</s>"})");
   EXPECT_EQ(other.encode_document("the cat"), between({2}, {}));
   EXPECT_EQ(other.end_of_text(), 1);
@@ -164,7 +166,8 @@ TEST_F(SentencePieceTest, FindsMegatronsOwnTokens) {
   const Tokenizer plain = open(TokenizerType::kGptSentencePiece);
   const Tokenizer tokenizer = open(TokenizerType::kSentencePiece);
   const auto size = static_cast<int32_t>(plain.vocab_size());
-  EXPECT_EQ(tokenizer.vocab_size(), size + 5);  // <CLS> <SEP> <EOD> <MASK> <PAD>; <s>, </s> are pieces
+  EXPECT_EQ(tokenizer.vocab_size(),
+            size + 5);  // <CLS> <SEP> <EOD> <MASK> <PAD>; <s>, </s> are pieces
   EXPECT_EQ(tokenizer.end_of_text(), size + 2);
   EXPECT_EQ(tokenizer.token_id("<PAD>"), size + 4);
   EXPECT_EQ(tokenizer.token_id("<nothing>"), std::nullopt);
@@ -198,7 +201,8 @@ TEST_F(SentencePieceTest, NamesWhatIsDamagedOrContradictory) {
   const auto refuse = [&](TokenizerType type, const char* what) {
     EXPECT_ERROR(open(type), ErrorKind::kData, what);
   };
-  for (const std::string& text : {std::string(), std::string("{}"), good.substr(0, good.size() / 2)}) {
+  for (const std::string& text :
+       {std::string(), std::string("{}"), good.substr(0, good.size() / 2)}) {
     write(text);
     refuse(TokenizerType::kLlama2, "tokenizer.model is not a SentencePiece model");
   }
@@ -215,7 +219,8 @@ TEST_F(SentencePieceTest, NamesWhatIsDamagedOrContradictory) {
   };
   refuse_config("[", "tokenizer_config.json is not a JSON object");
   refuse_config(R"({"add_bos_token": "yes"})", "is not laid out as a tokenizer_config.json");
-  refuse_config(R"({"add_eos_token": true, "eos_token": "<x>"})", "wants eos around a text, \"<x>\"");
+  refuse_config(R"({"add_eos_token": true, "eos_token": "<x>"})",
+                "wants eos around a text, \"<x>\"");
   refuse_config(R"({"added_tokens_decoder": {"2": {"content": "<x>"}}})",
                 "calls the id 2 \"<x>\", the model calls it \"</s>\"");
   refuse_config(R"({"added_tokens_decoder": {"-1": {"content": "<x>"}}})", "with the id \"-1\"");
@@ -224,8 +229,7 @@ TEST_F(SentencePieceTest, NamesWhatIsDamagedOrContradictory) {
 TEST_F(SentencePieceTest, RefusesAModelThatRewritesItsText) {
   // A denormalizer with compiled rules: field 5, in it field 2.
   write(llama2_like_model() + "\x2a\x03\x12\x01x");
-  EXPECT_ERROR(open(TokenizerType::kGptSentencePiece), ErrorKind::kData,
-               "rewrites decoded text");
+  EXPECT_ERROR(open(TokenizerType::kGptSentencePiece), ErrorKind::kData, "rewrites decoded text");
 }
 
 TEST_F(SentencePieceTest, ReadsWhatTheModelSaysAboutItself) {

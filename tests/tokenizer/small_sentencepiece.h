@@ -33,7 +33,8 @@ inline std::string train_sentencepiece(TrainerOptions options) {
   for (int i = 0; i < 20; ++i) {
     for (const char* sentence :
          {"the cat sat on the mat", "a cat and a hat and the rat", "In the beginning was the word",
-          "na\u00efve caf\u00e9 \u2014 \u6771\u4eac\u90fd", "1234 5678 90", "  two  spaces   three"}) {
+          "na\u00efve caf\u00e9 \u2014 \u6771\u4eac\u90fd", "1234 5678 90",
+          "  two  spaces   three"}) {
       sentences.push_back(sentence);
     }
   }
