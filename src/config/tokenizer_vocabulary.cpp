@@ -143,7 +143,8 @@ TokenizerVocabulary of_sentencepiece(const TokenizerSource& source) {
     }
   }
   if (source.type != TokenizerType::kHuggingFace) return {size};
-  return {size, largest_configured_id(fs::path(source.path).parent_path() / "tokenizer_config.json")};
+  return {size,
+          largest_configured_id(fs::path(source.path).parent_path() / "tokenizer_config.json")};
 }
 
 }  // namespace

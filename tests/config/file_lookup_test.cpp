@@ -6,6 +6,7 @@
 #include "config/tokenizer_lookup.h"
 #include "config/tokenizer_types.h"
 #include "support/expect_error.h"
+#include "support/sentencepiece_bytes.h"
 
 namespace borealis::testing {
 namespace {
@@ -98,19 +99,6 @@ TEST(TokenizerLookup, NeverPicksOneOfSeveralSnapshots) {
   EXPECT_THAT(refusal_as_given(variables, {"--mock-data"}).text,
               HasSubstr("TOKENIZER_MODEL=m: file: "));
   EXPECT_EQ(look_up(folder.path() / "models--m/snapshots/two", cache).vocab_size, 3);
-}
-
-// A SentencePiece model with these pieces, byte by byte: field 1 a piece with its text (1) and type
-// (3), field 2 the trainer's settings, of which 3 is the algorithm (2: BPE).
-std::string sentencepiece_model(const std::vector<std::string>& pieces) {
-  std::string model;
-  for (const std::string& piece : pieces) {
-    const char type = piece == "<s>" || piece == "</s>" ? 3 : 1;
-    const std::string message =
-        std::string("\x0a") + static_cast<char>(piece.size()) + piece + "\x18" + type;
-    model += std::string("\x0a") + static_cast<char>(message.size()) + message;
-  }
-  return model + "\x12\x02\x18\x02";
 }
 
 TEST(TokenizerLookup, FindsTheFilesOfItsType) {
