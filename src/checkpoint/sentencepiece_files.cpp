@@ -48,11 +48,14 @@ void put_megatron_tokens(const SentencePieceFacts& facts, Json& config) {
   config["eos_token"] = "<EOD>";
 }
 
-std::string token_name(const Json& config, const char* key) {
-  if (!config.contains(key)) return "";
-  const Json& token = config[key];
-  if (token.is_object()) return token.value("content", "");
+// A token is named by its text or by an object that holds it as "content"; "" for anything else.
+std::string token_text(const Json& token) {
+  if (token.is_object() && token.contains("content")) return token_text(token["content"]);
   return token.is_string() ? token.get<std::string>() : "";
+}
+
+std::string token_name(const Json& config, const char* key) {
+  return config.contains(key) ? token_text(config[key]) : "";
 }
 
 std::optional<int64_t> id_of(const std::string& name, const SentencePieceFacts& facts,
@@ -62,7 +65,7 @@ std::optional<int64_t> id_of(const std::string& name, const SentencePieceFacts& 
   for (const auto& [number, token] : added.items()) {
     int64_t id = -1;
     std::from_chars(number.data(), number.data() + number.size(), id);
-    if (token.is_object() && token.value("content", "") == name && id >= 0) return id;
+    if (id >= 0 && token_text(token) == name) return id;
   }
   const auto piece = std::ranges::find(facts.pieces, name);
   if (piece == facts.pieces.end()) return std::nullopt;

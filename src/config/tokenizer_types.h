@@ -39,7 +39,7 @@ struct TokenizerSource {
 };
 
 // NullTokenizer's sizes are below this: ids are 32-bit numbers.
-constexpr int64_t kLargestNullVocabulary = int64_t{1} << 31;
+constexpr int64_t kLargestNullVocabulary = (int64_t{1} << 31) - 1;
 
 // What a run opens; none where its tokenizer was not found.
 std::optional<TokenizerSource> tokenizer_source(const DataConfig& config);
