@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # install_peers.sh [--torch]: a Python environment in build/peers with the packages that end-to-end
-# tests compare with: tokenizers, safetensors, numpy; with --torch (gigabytes) also torch and
+# tests compare with: tokenizers, sentencepiece, safetensors, numpy; with --torch (gigabytes) also torch and
 # transformers, which tests/*/make_goldens.py need. Does nothing where they are there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-packages=(tokenizers safetensors numpy)
+packages=(tokenizers sentencepiece safetensors numpy)
 if [ "${1:-}" = --torch ]; then packages+=(torch transformers); fi
 
 imports=$(IFS=,; echo "${packages[*]}")

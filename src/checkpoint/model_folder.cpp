@@ -57,15 +57,14 @@ void save_model(const fs::path& folder, const ModelConfig& model,
     CHECK(tensor.dtype == dtype, tensor.name);
     sources.push_back(source_of(tensor));
   }
-  const bool has_tokenizer = !options.tokenizer_path.empty();
   const SpecialTokens tokens =
-      has_tokenizer ? read_special_tokens(options.tokenizer_path) : SpecialTokens{};
+      options.tokenizer ? read_special_tokens(*options.tokenizer) : SpecialTokens{};
   AtomicDirectory target(folder);
   const fs::path& partial = target.partial_path();
   write_sharded_safetensors(partial, sources, options.max_shard_bytes);
   write_file_atomically(partial / "config.json", hf_config_text(model, tokens, dtype));
   write_file_atomically(partial / "generation_config.json", hf_generation_config_text(tokens));
-  if (has_tokenizer) copy_tokenizer_files(options.tokenizer_path, partial);
+  if (options.tokenizer) copy_tokenizer_files(*options.tokenizer, partial);
   target.commit();
 }
 

@@ -15,12 +15,12 @@
 #include "checkpoint/named_tensor.h"
 #include "checkpoint/safetensors_file.h"
 #include "checkpoint/safetensors_writer.h"
-#include "config/run_config.h"
+#include "config/tokenizer_types.h"
 
 namespace borealis {
 
 struct SaveOptions {
-  std::string tokenizer_path;  // tokenizer.json to ship with the model; empty: none
+  std::optional<TokenizerSource> tokenizer = {};  // to ship with the model
   int64_t max_shard_bytes = kMaxShardBytes;
 };
 

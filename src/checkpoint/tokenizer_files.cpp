@@ -9,11 +9,14 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "checkpoint/sentencepiece_files.h"
 
 namespace borealis {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr const char* kGpt2EndOfText = "<|endoftext|>";
 
 struct SpecialTokenNames {
   std::string bos, eos, pad;  // empty where there is none
@@ -89,9 +92,7 @@ std::string minimal_tokenizer_config(const SpecialTokenNames& names) {
   return config.dump(2) + "\n";
 }
 
-}  // namespace
-
-SpecialTokens read_special_tokens(const std::filesystem::path& tokenizer_json) {
+SpecialTokens json_special_tokens(const std::filesystem::path& tokenizer_json) {
   const std::map<std::string, int64_t> ids = read_added_tokens(tokenizer_json);
   const SpecialTokenNames names = special_token_names(tokenizer_json, ids);
   const auto id = [&](const std::string& name) -> std::optional<int64_t> {
@@ -103,8 +104,7 @@ SpecialTokens read_special_tokens(const std::filesystem::path& tokenizer_json) {
   return tokens;
 }
 
-void copy_tokenizer_files(const std::filesystem::path& tokenizer_json,
-                          const std::filesystem::path& folder) {
+void copy_json(const std::filesystem::path& tokenizer_json, const std::filesystem::path& folder) {
   copy_file_atomically(tokenizer_json, folder / "tokenizer.json");
   const std::filesystem::path config = tokenizer_json.parent_path() / "tokenizer_config.json";
   if (std::filesystem::exists(config)) {
@@ -114,6 +114,64 @@ void copy_tokenizer_files(const std::filesystem::path& tokenizer_json,
   const SpecialTokenNames names =
       special_token_names(tokenizer_json, read_added_tokens(tokenizer_json));
   write_file_atomically(folder / "tokenizer_config.json", minimal_tokenizer_config(names));
+}
+
+void write_config(const Json& config, const std::filesystem::path& folder) {
+  write_file_atomically(folder / "tokenizer_config.json", config.dump(2) + "\n");
+}
+
+SpecialTokens gpt2_special_tokens(const std::filesystem::path& vocab) {
+  const Json pieces = parse_json_object(vocab, nullptr);
+  const auto end = pieces.find(kGpt2EndOfText);
+  if (end == pieces.end() || !end->is_number_unsigned()) {
+    reject(vocab, fmt::format("has no id for {}", kGpt2EndOfText));
+  }
+  return {.bos = {}, .eos = {end->get<int64_t>()}, .pad = {}};
+}
+
+void copy_gpt2(const TokenizerSource& source, const std::filesystem::path& folder) {
+  copy_file_atomically(source.path, folder / "vocab.json");
+  copy_file_atomically(source.merges, folder / "merges.txt");
+  write_config({{"tokenizer_class", "GPT2Tokenizer"},
+                {"add_prefix_space", false},
+                {"clean_up_tokenization_spaces", false},
+                {"bos_token", kGpt2EndOfText},
+                {"eos_token", kGpt2EndOfText},
+                {"unk_token", kGpt2EndOfText}},
+               folder);
+}
+
+}  // namespace
+
+SpecialTokens read_special_tokens(const TokenizerSource& source) {
+  switch (source.format()) {
+    case TokenizerFormat::kNumbers:
+      return {.bos = {}, .eos = {source.size}, .pad = {}};
+    case TokenizerFormat::kGpt2:
+      return gpt2_special_tokens(source.path);
+    case TokenizerFormat::kSentencePiece:
+      return sentencepiece_special_tokens(source);
+    case TokenizerFormat::kJson:
+      break;
+  }
+  return json_special_tokens(source.path);
+}
+
+void copy_tokenizer_files(const TokenizerSource& source, const std::filesystem::path& folder) {
+  switch (source.format()) {
+    case TokenizerFormat::kNumbers:  // nothing of Hugging Face's; find_tokenizer() reads it
+      return write_config(
+          {{"tokenizer_class", tokenizer_type_name(source.type)}, {"vocab_size", source.size}},
+          folder);
+    case TokenizerFormat::kGpt2:
+      return copy_gpt2(source, folder);
+    case TokenizerFormat::kSentencePiece:
+      copy_file_atomically(source.path, folder / "tokenizer.model");
+      return write_config(sentencepiece_config(source), folder);
+    case TokenizerFormat::kJson:
+      break;
+  }
+  copy_json(source.path, folder);
 }
 
 }  // namespace borealis

@@ -1,21 +1,23 @@
-// The tokenizer that travels with a model: tokenizer.json and tokenizer_config.json, without which
-// an exported model cannot be tried.
+// The tokenizer that travels with a model, without which an exported model cannot be tried: its
+// files under the names that Hugging Face reads, and a tokenizer_config.json.
 #pragma once
 
 #include <filesystem>
 
 #include "checkpoint/hf_config.h"
+#include "config/tokenizer_types.h"
 
 namespace borealis {
 
-// Ids of the bos, eos and pad tokens: as tokenizer_config.json beside `tokenizer_json` names them,
-// else by the names that vocabularies commonly give them; only tokens listed in added_tokens count.
-// Throws Error(kFile) or Error(kData).
-SpecialTokens read_special_tokens(const std::filesystem::path& tokenizer_json);
+// Ids of the bos, eos and pad tokens. Of a tokenizer.json: as tokenizer_config.json beside it names
+// them, else by the names that vocabularies commonly give them; only tokens listed in added_tokens
+// count. Of the other types: those that the type means. Throws Error(kFile) or Error(kData).
+SpecialTokens read_special_tokens(const TokenizerSource& source);
 
-// Copies tokenizer.json, and tokenizer_config.json from beside it or else one that names the
-// special tokens, into `folder`.
-void copy_tokenizer_files(const std::filesystem::path& tokenizer_json,
-                          const std::filesystem::path& folder);
+// Copies tokenizer.json, tokenizer.model, or vocab.json and merges.txt into `folder`, and
+// tokenizer_config.json from beside it, or else one that names the special tokens. Where the type
+// and not that file decides what stands around a document, the copy says so: opened by its files
+// alone, the folder is the tokenizer that the model was trained with.
+void copy_tokenizer_files(const TokenizerSource& source, const std::filesystem::path& folder);
 
 }  // namespace borealis

@@ -14,7 +14,7 @@
 #include "cli/run_setup.h"
 #include "data/batch_loader.h"
 #include "data/split_bounds.h"
-#include "tokenizer/tokenizer.h"
+#include "tokenizer/open_tokenizer.h"
 
 namespace borealis {
 namespace {
@@ -45,14 +45,14 @@ class BatchPrinter {
  public:
   explicit BatchPrinter(const DataRunOptions& options) {
     if (options.token_format != "text") return;
-    const std::string& path = options.config.data.tokenizer_path;
-    if (path.empty()) {
+    const auto source = tokenizer_source(options.config.data);
+    if (!source) {
       throw Error(ErrorKind::kConfig,
                   fmt::format("--tokens text: the tokenizer {} was not found",
                               options.config.data.tokenizer_model),
                   "name it by TOKENIZER_MODEL, or use --tokens ids");
     }
-    tokenizer_ = std::make_unique<Tokenizer>(std::filesystem::path(path));
+    tokenizer_ = std::make_unique<Tokenizer>(open_tokenizer(*source));
   }
 
   void start(const std::string& split, int64_t step, int64_t rank) {

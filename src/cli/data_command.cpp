@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/parse_arguments.h"
 #include "cli/text_input_options.h"
+#include "cli/tokenizer_options.h"
 #include "cli/work_progress.h"
 #include "data/tokenize_documents.h"
 
@@ -17,14 +18,14 @@ namespace {
 
 struct TokenizeOptions {
   TextInputOptions input;
-  std::string tokenizer;
+  TokenizerOptions tokenizer;
   std::string output_prefix;
   bool append_end = true;
 };
 
 void add_options(CLI::App& app, TokenizeOptions& options) {
   options.input.add_to(app);
-  app.add_option("--tokenizer", options.tokenizer, "a tokenizer.json or its folder")->required();
+  options.tokenizer.add_to(app, "its file, its folder, or a name in the Hugging Face cache");
   app.add_option("--output-prefix", options.output_prefix, "writes <prefix>.bin and <prefix>.idx")
       ->required();
   app.add_flag("--append-eod,!--no-append-eod", options.append_end,
@@ -60,7 +61,7 @@ int tokenize(const TokenizeOptions& options) {
   log_open(options.input.json ? LogStream::kStderr : LogStream::kStdout, "INFO");
   const auto start = std::chrono::steady_clock::now();
   const DocumentFiles files = options.input.open();
-  const Tokenizer tokenizer(std::filesystem::path(options.tokenizer));
+  const Tokenizer tokenizer = options.tokenizer.open();
   TokenizedCorpus corpus;
   {
     WorkProgress progress("tokenizing");

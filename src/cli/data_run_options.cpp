@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "config/run_config_loader.h"
+#include "config/tokenizer_types.h"
 
 namespace borealis {
 namespace {
@@ -110,6 +111,19 @@ void apply_own(const std::map<std::string, std::string>& own, DataRunOptions& op
   }
 }
 
+bool names_numbers(const Environment& environment, const std::vector<std::string>& arguments) {
+  const std::string_view type = tokenizer_type_name(TokenizerType::kNull);
+  bool found = environment("TOKENIZER_TYPE").value_or("") == type;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i] == "--tokenizer-type" && i + 1 < arguments.size()) {
+      found = arguments[i + 1] == type;
+    } else if (arguments[i].starts_with("--tokenizer-type=")) {
+      found = arguments[i].substr(arguments[i].find('=') + 1) == type;
+    }
+  }
+  return found;
+}
+
 void print_help(const DataRunCommand& command) {
   fmt::print(
       "{0}\n\nusage: borealis data {1} [options of train] [options]\n\n{2}"
@@ -141,12 +155,15 @@ std::optional<DataRunOptions> read_data_run_options(const std::vector<std::strin
   const bool knows_vocabulary = std::ranges::any_of(parts.of_run, [](const std::string& argument) {
     return argument == "--vocab-size" || argument.starts_with("--vocab-size=");
   });
-  if (!knows_vocabulary) {
+  // Numbers as text need theirs, and load_run_config says so.
+  const bool needs_vocabulary = names_numbers(world.environment, parts.of_run);
+  if (!knows_vocabulary && !needs_vocabulary) {
     parts.of_run.push_back("--vocab-size");
     parts.of_run.push_back("128");
   }
   options.config = load_run_config(world.environment, parts.of_run, load);
-  if (!knows_vocabulary) options.config.model.vocab_size = std::numeric_limits<int32_t>::max();
+  if (!knows_vocabulary && !needs_vocabulary)
+    options.config.model.vocab_size = std::numeric_limits<int32_t>::max();
   log_open(LogStream::kStderr, options.config.log_level);
   return options;
 }

@@ -10,10 +10,10 @@
 #include "checkpoint/run_checkpoints.h"
 #include "cli/command.h"
 #include "cli/parse_arguments.h"
+#include "cli/tokenizer_options.h"
 #include "model/generator.h"
 #include "model/parameter_layout.h"
 #include "tensor/arena.h"
-#include "tokenizer/tokenizer.h"
 
 namespace borealis {
 namespace {
@@ -49,11 +49,12 @@ struct LoadedModel {
 
 int run_generate_command(const std::vector<std::string>& arguments) {
   CLI::App app("Continue a prompt with a trained model.", "borealis generate");
-  std::string model_path, prompt, dtype_name = "bf16", tokenizer_path;
+  std::string model_path, prompt, dtype_name = "bf16";
+  TokenizerOptions tokenizer_options;
   SamplingOptions options;
   app.add_option("--model", model_path, "a checkpoint folder, or a run's checkpoints")->required();
   app.add_option("--prompt", prompt, "text to continue")->required();
-  app.add_option("--tokenizer", tokenizer_path, "tokenizer.json [the checkpoint's own]");
+  tokenizer_options.add_to(app, "file, folder or cached name [the checkpoint's own]");
   app.add_option("--max-new-tokens", options.max_new_tokens, "length of the continuation")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
@@ -76,8 +77,8 @@ int run_generate_command(const std::vector<std::string>& arguments) {
 
   const std::filesystem::path folder = find_model_folder(model_path);
   const LoadedModel model(folder, dtype_name == "fp32" ? DType::kF32 : DType::kBF16);
-  const Tokenizer tokenizer(tokenizer_path.empty() ? folder / "tokenizer.json"
-                                                   : std::filesystem::path(tokenizer_path));
+  const Tokenizer tokenizer =
+      tokenizer_options.names_one() ? tokenizer_options.open() : open_tokenizer_of(folder.string());
   const std::vector<int32_t> ids = tokenizer.encode_document(prompt);
   if (ids.empty())
     throw Error(ErrorKind::kUsage, "--prompt is empty", "give some text to continue");

@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "model/generator.h"
-#include "tokenizer/tokenizer.h"
+#include "tokenizer/open_tokenizer.h"
 
 namespace borealis {
 namespace {
@@ -18,12 +18,14 @@ constexpr int64_t kLargestSampledModel = 500'000'000;
 }  // namespace
 
 std::optional<SampleText> sample_text(const RunConfig& config, const ParameterBuffers& parameters) {
-  if (config.data.mock_data || config.data.tokenizer_path.empty() ||
+  const auto source = tokenizer_source(config.data);
+  // To numbers a prompt of words means nothing.
+  if (config.data.mock_data || !source || source->format() == TokenizerFormat::kNumbers ||
       parameters.table->parameter_count() > kLargestSampledModel) {
     return std::nullopt;
   }
   try {
-    const Tokenizer tokenizer(config.data.tokenizer_path);
+    const Tokenizer tokenizer = open_tokenizer(*source);
     const std::vector<int32_t> prompt = tokenizer.encode_document(kPrompt);
     const auto fits = [&](int32_t id) { return id < config.model.vocab_size; };
     if (prompt.empty() || !std::all_of(prompt.begin(), prompt.end(), fits)) return std::nullopt;

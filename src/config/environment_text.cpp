@@ -112,8 +112,9 @@ it anew after a change of the table: `BOREALIS_UPDATE_GOLDEN=1 build/tests/test_
 constexpr std::string_view kHubCache = R"(
 ## Where a tokenizer is looked for
 
-`TOKENIZER_MODEL` is a file, a folder that holds a `tokenizer.json`, or a name in the local Hugging
-Face cache, whose root is the first of `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `$HF_HOME/hub`,
+`TOKENIZER_MODEL` is a file, a folder that holds the files of the `TOKENIZER_TYPE`
+([tokenizer-types.md](tokenizer-types.md)), or a name in the local Hugging Face cache, whose root is
+the first of `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `$HF_HOME/hub`,
 `$XDG_CACHE_HOME/huggingface/hub` and `~/.cache/huggingface/hub`. Nothing is downloaded. Where a
 well-known tokenizer is absent, its vocabulary size is used with a warning: enough to train on data
 that is already tokenized.

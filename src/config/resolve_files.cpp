@@ -1,11 +1,14 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "base/error.h"
 #include "config/data_list_lookup.h"
 #include "config/derive.h"
 #include "config/tokenizer_lookup.h"
+#include "config/tokenizer_types.h"
 
 namespace borealis {
 namespace {
@@ -21,15 +24,31 @@ std::string places(const std::vector<std::string>& tried) {
   return fmt::format("{}", fmt::join(tried, ", "));
 }
 
-void report_missing(const Settings& settings, const TokenizerLookup& found, Problems& problems) {
-  const std::string_view remedy =
-      settings.given("TOKENIZER_MODEL")
-          ? "name a tokenizer.json or a folder with one, or give --vocab-size"
+// What a user would look at to see which tokenizer was meant.
+std::string spelled_tokenizer(const Settings& settings, const TokenizerRequest& request) {
+  if (request.type != TokenizerType::kGpt2) return settings.spelled("TOKENIZER_MODEL");
+  for (const char* key : {"--vocab-file", "--merge-file", "DATA_PARENT", "TOKENIZER_MODEL"}) {
+    if (settings.given(key)) return settings.spelled(key);
+  }
+  return settings.spelled("TOKENIZER_TYPE");
+}
+
+std::string files_of(TokenizerType type) {
+  if (type == TokenizerType::kHuggingFace) return "a tokenizer.json or a folder with one";
+  if (type == TokenizerType::kGpt2) return "a folder with vocab.json and merges.txt";
+  return "a tokenizer.model or a folder with one";
+}
+
+void report_missing(const Settings& settings, const TokenizerRequest& request,
+                    const TokenizerLookup& found, Problems& problems) {
+  const std::string remedy =
+      settings.given("TOKENIZER_MODEL") || request.type != TokenizerType::kHuggingFace
+          ? fmt::format("name {}, or give --vocab-size", files_of(request.type))
           : "`bash train_alcf.sh` prepares the default corpus with its tokenizer; or name a "
             "tokenizer.json, or give --vocab-size";
   problems.settings.push_back(
       fmt::format("{} was not found (tried {}) and its vocabulary size is not known; {}",
-                  settings.spelled("TOKENIZER_MODEL"), places(found.tried), remedy));
+                  spelled_tokenizer(settings, request), places(found.tried), remedy));
 }
 
 // Tokens that the model could not take, if the data holds them.
@@ -38,28 +57,80 @@ void warn_of_large_ids(const TokenizerLookup& found, int64_t largest, RunConfig&
   run.warnings.push_back(fmt::format(
       "the tokenizer {} has token ids up to {}, the model's vocabulary is {}; data that "
       "holds larger ids needs --vocab-size {}",
-      found.path, largest, run.model.vocab_size, largest + 1));
+      found.source->path, largest, run.model.vocab_size, largest + 1));
 }
 
-void warn_of_absence(const TokenizerLookup& found, RunConfig& run) {
+void warn_of_absence(const TokenizerRequest& request, const TokenizerLookup& found,
+                     RunConfig& run) {
   run.warnings.push_back(fmt::format(
       "the tokenizer {} was not found (tried {}); a vocabulary of {} is taken as known. Tokenized "
       "data needs no more, text cannot be read or written",
-      run.data.tokenizer_model, places(found.tried), run.data.tokenizer_vocab_size));
+      request.model, places(found.tried), run.data.tokenizer_vocab_size));
+}
+
+// None where the settings name no tokenizer, which is a problem then.
+std::optional<TokenizerRequest> request_of(const Settings& settings, const RunConfig& run,
+                                           Problems& problems) {
+  const auto type = parse_tokenizer_type(run.data.tokenizer_type);
+  if (!type) {
+    problems.settings.push_back(fmt::format("{}: not supported; use one of {}",
+                                            settings.spelled("TOKENIZER_TYPE"),
+                                            supported_tokenizer_types()));
+    return std::nullopt;
+  }
+  TokenizerRequest request{.type = *type,
+                           .model = run.data.tokenizer_model,
+                           .vocab_file = settings.text("--vocab-file"),
+                           .merge_file = settings.text("--merge-file"),
+                           .data_parent = settings.text("DATA_PARENT")};
+  if (*type == TokenizerType::kGpt2 && !settings.given("TOKENIZER_MODEL")) request.model = "gpt2";
+  for (const char* flag : {"--vocab-file", "--merge-file"}) {
+    if (!settings.given(flag) || *type == TokenizerType::kGpt2) continue;
+    problems.settings.push_back(
+        fmt::format("{} is only for TOKENIZER_TYPE=GPT2BPETokenizer", settings.spelled(flag)));
+    return std::nullopt;
+  }
+  if (*type != TokenizerType::kNull) return request;
+  request.size = settings.integer("--vocab-size").value_or(0);
+  if (request.size > 0) return request;
+  problems.settings.push_back(
+      fmt::format("{} needs --vocab-size N: ids below N are text, N ends a document",
+                  settings.spelled("TOKENIZER_TYPE")));
+  return std::nullopt;
 }
 
 // An unreadable file is a problem; the rest of the validation goes on without it.
-TokenizerLookup look_up(const Settings& settings, const Environment& environment,
-                        const RunConfig& run, Problems& problems) {
+std::optional<TokenizerLookup> look_up(const Settings& settings, const TokenizerRequest& request,
+                                       const Environment& environment, Problems& problems) {
   try {
-    return find_tokenizer(run.data.tokenizer_model, settings.text("BOREALIS_HOME"), environment);
+    return find_tokenizer(request, settings.text("BOREALIS_HOME"), environment);
   } catch (const Error& error) {
     problems.settings.push_back(
-        fmt::format("{}: {}", settings.spelled("TOKENIZER_MODEL"), error.what()));
-    TokenizerLookup nothing;
-    nothing.vocab_size = kVocabMultiple;
-    return nothing;
+        fmt::format("{}: {}", spelled_tokenizer(settings, request), error.what()));
+    return std::nullopt;
   }
+}
+
+// Entries of the vocabulary by what is strongest: a number that the user gives, the model's own,
+// the tokenizer's. A text of numbers has one more, which ends documents.
+std::optional<int64_t> vocabulary_entries(const Settings& settings, const ModelPreset& preset,
+                                          const TokenizerRequest& request,
+                                          const TokenizerLookup& found, bool reads_data) {
+  if (request.type == TokenizerType::kNull) return request.size + 1;
+  if (const auto given = settings.integer("--vocab-size")) return given;
+  if (preset.vocab_size > 0) return preset.vocab_size;
+  if (found.vocab_size) return found.vocab_size;
+  const bool default_one =
+      request.type == TokenizerType::kHuggingFace && !settings.given("TOKENIZER_MODEL");
+  if (!default_one || reads_data || preset.assumed_vocab_size == 0) return std::nullopt;
+  return preset.assumed_vocab_size;
+}
+
+void keep_source(const TokenizerSource& source, RunConfig& run) {
+  run.data.tokenizer_type = tokenizer_type_name(source.type);
+  run.data.tokenizer_path = source.path;
+  run.data.tokenizer_merges_path = source.merges;
+  run.data.tokenizer_numbers = source.size;
 }
 
 }  // namespace
@@ -67,26 +138,27 @@ TokenizerLookup look_up(const Settings& settings, const Environment& environment
 void resolve_tokenizer(const Settings& settings, const ModelPreset& preset,
                        const Environment& environment, bool needs_data, RunConfig& run,
                        Problems& problems) {
-  const TokenizerLookup found = look_up(settings, environment, run, problems);
-  const bool named = settings.given("TOKENIZER_MODEL");
+  run.model.vocab_size = kVocabMultiple;  // while a problem keeps it from being known
+  const auto request = request_of(settings, run, problems);
+  if (!request) return;
+  const auto found = look_up(settings, *request, environment, problems);
+  if (!found) return;
+  const bool named =
+      settings.given("TOKENIZER_MODEL") || request->type != TokenizerType::kHuggingFace;
   const bool reads_data = needs_data && !run.data.mock_data;
-  std::optional<int64_t> entries = settings.integer("--vocab-size");
-  if (!entries && preset.vocab_size > 0) entries = preset.vocab_size;
-  if (!entries) entries = found.vocab_size;
-  if (!entries && !named && !reads_data && preset.assumed_vocab_size > 0) {
-    entries = preset.assumed_vocab_size;
-  }
+  const auto entries = vocabulary_entries(settings, preset, *request, *found, reads_data);
   if (!entries) {
-    report_missing(settings, found, problems);
+    run.model.vocab_size = 0;
+    report_missing(settings, *request, *found, problems);
     return;
   }
-  run.data.tokenizer_path = found.path;
+  if (found->source) keep_source(*found->source, run);
   run.data.tokenizer_vocab_size = *entries;
   run.model.vocab_size = padded_vocab_size(*entries, run.parallel.tensor_parallel_size);
-  if (!found.path.empty()) {
-    warn_of_large_ids(found, std::max(*found.vocab_size - 1, found.largest_added_id), run);
+  if (found->source) {
+    warn_of_large_ids(*found, std::max(*found->vocab_size - 1, found->largest_added_id), run);
   } else if (named || (reads_data && !settings.given("--vocab-size"))) {
-    warn_of_absence(found, run);
+    warn_of_absence(*request, *found, run);
   }
 }
 

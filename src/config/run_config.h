@@ -92,10 +92,12 @@ struct OptimizerConfig {
 
 struct DataConfig {
   std::string data_file_list;  // the list found for DATA_FILE_LIST; empty with mock_data or if none
-  std::string tokenizer_type;  // "HFTokenizer"
-  std::string tokenizer_model;  // as given: directory, file or Hugging Face repo id
-  std::string tokenizer_path;   // the tokenizer.json it resolved to; empty if absent
-  bool mock_data = false;       // random tokens from the seed
+  std::string tokenizer_type;  // "HFTokenizer", ... (tokenizer_types.h)
+  std::string tokenizer_model;        // as given: directory, file or Hugging Face repo id
+  std::string tokenizer_path;         // tokenizer.json, .model or vocab.json; empty if absent
+  std::string tokenizer_merges_path;  // merges.txt of a vocab.json
+  int64_t tokenizer_numbers = 0;      // NullTokenizer's: ids below it are text; else 0
+  bool mock_data = false;             // random tokens from the seed
   std::string split = "990,10,0";
   bool shuffle_sample_in_corpus = true;  // the contract's script passes it
   bool blend_sample_in_corpus = false;

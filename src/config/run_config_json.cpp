@@ -77,6 +77,8 @@ json data_json(const DataConfig& data) {
           {"tokenizer_type", data.tokenizer_type},
           {"tokenizer_model", data.tokenizer_model},
           {"tokenizer_path", data.tokenizer_path},
+          {"tokenizer_merges_path", data.tokenizer_merges_path},
+          {"tokenizer_numbers", data.tokenizer_numbers},
           {"mock_data", data.mock_data},
           {"split", data.split},
           {"shuffle_sample_in_corpus", data.shuffle_sample_in_corpus},

@@ -1,4 +1,4 @@
-// Finds the tokenizer that TOKENIZER_MODEL means, and how large its vocabulary is. Nothing is
+// Finds the files of the tokenizer that a user names, and how large its vocabulary is. Nothing is
 // downloaded.
 #pragma once
 
@@ -8,22 +8,35 @@
 #include <vector>
 
 #include "config/run_config_loader.h"
+#include "config/tokenizer_types.h"
 
 namespace borealis {
 
+struct TokenizerRequest {
+  TokenizerType type = TokenizerType::kHuggingFace;
+  std::string model = {};  // a file, a folder, or a name in the Hugging Face cache
+  // Of GPT-2's: its two files, or a folder with them (DATA_PARENT).
+  std::string vocab_file = {};
+  std::string merge_file = {};
+  std::string data_parent = {};
+  int64_t size = 0;  // of NullTokenizer, > 0
+};
+
 struct TokenizerLookup {
-  std::string path;  // the tokenizer.json; empty where it was not found
-  // Entries of the base model's vocabulary; tokens added to it afterwards do not count. Where the
-  // file was not found: known from the name, or none.
+  std::optional<TokenizerSource> source;  // none: it was not found
+  // Entries of the base vocabulary; tokens added to it afterwards do not count. Where no file was
+  // found: known from the name, or none.
   std::optional<int64_t> vocab_size;
   int64_t largest_added_id = -1;   // among the added tokens; may lie beyond vocab_size
   std::vector<std::string> tried;  // every place that was looked at
 };
 
-// `model` is a file, a folder that holds a tokenizer.json, or a name in the Hugging Face cache, in
-// this order; relative paths are tried from the working directory, then from `home` (may be empty).
-// Throws Error(kData) where a file is found that is no tokenizer.json.
-TokenizerLookup find_tokenizer(const std::string& model, const std::string& home,
+// Relative paths are tried from the working directory, then from `home` (may be empty); then the
+// name is looked for in the Hugging Face cache. In a folder the type's own files count: for
+// HFTokenizer tokenizer.json, else tokenizer.model, else vocab.json with merges.txt. Throws
+// Error(kData) where a file is found that is not what its name promises, and Error(kFile) where
+// the cache has several snapshots and nothing chooses one.
+TokenizerLookup find_tokenizer(const TokenizerRequest& request, const std::string& home,
                                const Environment& environment);
 
 // Vocabulary sizes of well-known tokenizers by repository name, in any spelling of case.

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "config/derive.h"
+#include "config/tokenizer_types.h"
 
 namespace borealis {
 namespace {
@@ -84,7 +85,7 @@ void validate_documents(const Settings& settings, const RunConfig& run, Problems
                                             run.model.vocab_size));
   }
   if (data.eod_token || !data.looks_at_documents() || !model_known) return;
-  if (!data.tokenizer_path.empty()) return;  // which will be asked
+  if (tokenizer_source(data)) return;  // the tokenizer will be asked
   for (const std::string_view flag :
        {"--eod-mask-loss", "--reset-position-ids", "--reset-attention-mask"}) {
     if (!settings.is_on(flag)) continue;

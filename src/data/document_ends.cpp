@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "kernels/cross_entropy.h"
-#include "tokenizer/tokenizer.h"
+#include "tokenizer/open_tokenizer.h"
 
 namespace borealis {
 namespace {
@@ -14,15 +14,15 @@ namespace {
 int32_t end_token(const DataConfig& config) {
   if (config.eod_token) return static_cast<int32_t>(*config.eod_token);
   constexpr const char* kRemedy = "give its id with --eod-token-id";
-  if (config.tokenizer_path.empty()) {
+  const auto source = tokenizer_source(config);
+  if (!source) {
     throw Error(ErrorKind::kConfig,
                 "the end-of-document token is not known: there is no tokenizer to ask", kRemedy);
   }
-  const std::optional<int32_t> token = Tokenizer(config.tokenizer_path).end_of_text();
+  const std::optional<int32_t> token = open_tokenizer(*source).end_of_text();
   if (!token) {
     throw Error(ErrorKind::kConfig,
-                fmt::format("{} names no token that ends a document", config.tokenizer_path),
-                kRemedy);
+                fmt::format("{} names no token that ends a document", source->path), kRemedy);
   }
   return *token;
 }

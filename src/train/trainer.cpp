@@ -245,8 +245,7 @@ void Trainer::validate_at_end(const TrainerEvents& events, int64_t iteration) {
 
 std::string Trainer::save(int64_t iteration) {
   return save_checkpoint(config_.output.checkpoint_dir, iteration, config_.model,
-                         named_tensors(parameters_),
-                         {.tokenizer_path = config_.data.tokenizer_path})
+                         named_tensors(parameters_), {.tokenizer = tokenizer_source(config_.data)})
       .string();
 }
 

@@ -6,11 +6,13 @@
 
 #include <fstream>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/file.h"
 #include "checkpoint/run_checkpoints.h"
 #include "support/expect_error.h"
+#include "support/sentencepiece_bytes.h"
 #include "support/temporary_folder.h"
 
 namespace borealis {
@@ -88,8 +90,7 @@ TEST(ModelFolder, SavesWhatLoadersExpectAndReadsItBack) {
 TEST(ModelFolder, ReplacesAnEarlierModelAndItsShards) {
   const TemporaryFolder folder;
   const fs::path model = folder.path() / "m";
-  save_model(model, tiny_model(), Weights(1).tensors(),
-             {.tokenizer_path = "", .max_shard_bytes = 64});
+  save_model(model, tiny_model(), Weights(1).tensors(), {.max_shard_bytes = 64});
   EXPECT_TRUE(fs::exists(model / "model.safetensors.index.json"));
   EXPECT_EQ(first_norm_value(model), 2);
   save_model(model.string() + "/", tiny_model(), Weights(5).tensors(), {});
@@ -151,7 +152,8 @@ TEST(ModelFolder, ShipsTheTokenizer) {
   write(source, R"({"added_tokens":[{"id":0,"content":"<|endoftext|>"},{"id":3,"content":"<pad>"},)"
                 R"({"id":9,"content":"[STOP]"}],"model":{"vocab":{"a":1}}})");
   const fs::path model = folder.path() / "m";
-  save_model(model, tiny_model(), Weights(1).tensors(), {.tokenizer_path = source.string()});
+  save_model(model, tiny_model(), Weights(1).tensors(),
+             {.tokenizer = TokenizerSource{.path = source.string()}});
   EXPECT_EQ(read_text_file(model / "tokenizer.json"), read_text_file(source));
   EXPECT_THAT(read_text_file(model / "tokenizer_config.json"),
               testing::HasSubstr(R"("eos_token": "<|endoftext|>")"));
@@ -160,10 +162,63 @@ TEST(ModelFolder, ShipsTheTokenizer) {
 
   const std::string config = R"({"eos_token":{"content":"[STOP]"},"bos_token":null})";
   write(folder.path() / "tokenizer_config.json", config);
-  save_model(model, tiny_model(), Weights(1).tensors(), {.tokenizer_path = source.string()});
+  save_model(model, tiny_model(), Weights(1).tensors(),
+             {.tokenizer = TokenizerSource{.path = source.string()}});
   EXPECT_EQ(read_text_file(model / "tokenizer_config.json"), config);
   EXPECT_EQ(load_special_tokens(model).eos, std::vector<int64_t>{9});
   EXPECT_FALSE(load_special_tokens(model).bos.has_value());
+}
+
+TEST(ModelFolder, ShipsASentencePieceModel) {
+  const TemporaryFolder folder;
+  const fs::path source = folder.path() / "some.model";
+  write(source, sentencepiece_model({"<unk>", "<s>", "</s>", "a"}));
+  const fs::path model = folder.path() / "m";
+  const auto save = [&](TokenizerType type) {
+    save_model(model, tiny_model(), Weights(1).tensors(),
+               {.tokenizer = TokenizerSource{.type = type, .path = source.string()}});
+    EXPECT_EQ(read_text_file(model / "tokenizer.model"), read_text_file(source));
+    return nlohmann::json::parse(read_text_file(model / "tokenizer_config.json"));
+  };
+  EXPECT_EQ(save(TokenizerType::kLlama2)["add_bos_token"], true);
+  EXPECT_EQ(load_special_tokens(model).bos, 1);
+  EXPECT_EQ(load_special_tokens(model).eos, std::vector<int64_t>{2});
+  EXPECT_EQ(save(TokenizerType::kHuggingFace)["add_bos_token"], true);
+
+  // What Hugging Face's class would do does not count where the type decides.
+  const std::string config = R"({"add_bos_token": true, "add_eos_token": true, "eos_token": "a"})";
+  write(folder.path() / "tokenizer_config.json", config);
+  const nlohmann::json plain = save(TokenizerType::kGptSentencePiece);
+  EXPECT_EQ(plain["add_bos_token"], false);
+  EXPECT_EQ(plain["add_eos_token"], false);
+  EXPECT_EQ(plain["eos_token"], "</s>");
+  const nlohmann::json megatron = save(TokenizerType::kSentencePiece);
+  EXPECT_EQ(megatron["eos_token"], "<EOD>");
+  EXPECT_EQ(megatron["added_tokens_decoder"]["6"]["content"], "<EOD>");
+  EXPECT_EQ(load_special_tokens(model).eos, std::vector<int64_t>{6});
+  EXPECT_EQ(save(TokenizerType::kHuggingFace), nlohmann::json::parse(config));
+  EXPECT_EQ(load_special_tokens(model).eos, std::vector<int64_t>{3});
+}
+
+TEST(ModelFolder, ShipsGpt2sFilesAndNumbers) {
+  const TemporaryFolder folder;
+  const fs::path model = folder.path() / "m";
+  write(folder.path() / "gpt2-vocab.json", R"({"a": 0, "<|endoftext|>": 1})");
+  write(folder.path() / "gpt2-merges.txt", "#version: 0.2\n");
+  save_model(
+      model, tiny_model(), Weights(1).tensors(),
+      {.tokenizer = TokenizerSource{.type = TokenizerType::kGpt2,
+                                    .path = (folder.path() / "gpt2-vocab.json").string(),
+                                    .merges = (folder.path() / "gpt2-merges.txt").string()}});
+  EXPECT_TRUE(fs::exists(model / "vocab.json"));
+  EXPECT_TRUE(fs::exists(model / "merges.txt"));
+  EXPECT_EQ(load_special_tokens(model).eos, std::vector<int64_t>{1});
+  save_model(model, tiny_model(), Weights(1).tensors(),
+             {.tokenizer = TokenizerSource{.type = TokenizerType::kNull, .size = 7}});
+  EXPECT_FALSE(fs::exists(model / "vocab.json"));
+  EXPECT_EQ(nlohmann::json::parse(read_text_file(model / "tokenizer_config.json"))["vocab_size"],
+            7);
+  EXPECT_EQ(load_special_tokens(model).eos, std::vector<int64_t>{7});
 }
 
 TEST(ModelFolder, ABrokenTokenizerLeavesTheEarlierModel) {
@@ -171,7 +226,8 @@ TEST(ModelFolder, ABrokenTokenizerLeavesTheEarlierModel) {
   const fs::path model = folder.path() / "m";
   save_model(model, tiny_model(), Weights(1).tensors(), {});
   write(folder.path() / "tokenizer.json", "{");
-  const SaveOptions options{.tokenizer_path = (folder.path() / "tokenizer.json").string()};
+  const SaveOptions options{
+      .tokenizer = TokenizerSource{.path = (folder.path() / "tokenizer.json").string()}};
   EXPECT_ERROR(save_model(model, tiny_model(), Weights(2).tensors(), options), ErrorKind::kData,
                "tokenizer.json: is not a JSON object");
   EXPECT_EQ(first_norm_value(model), 2);

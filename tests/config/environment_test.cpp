@@ -170,7 +170,8 @@ TEST(ContractTable, NothingIsAcceptedAndIgnored) {
       "--split",       "TRAIN_SPLIT",    "VAL_SPLIT",
       "TEST_SPLIT",    "DATA_FILE_LIST", "HOSTFILE",
       "PBS_NODEFILE",  "WB_PROJECT",     "WANDB_PROJECT",
-      "NO_FLASH_ATTN", "NO_TENSORBOARD", "BOREALIS_HOME"};
+      "NO_FLASH_ATTN", "NO_TENSORBOARD", "BOREALIS_HOME",
+      "DATA_PARENT",   "--vocab-file",   "--merge-file"};
   for (const OptionGroup& group : option_groups()) {
     for (const OptionRow& row : group.rows) {
       EXPECT_TRUE(row.store != nullptr || !row.not_yet.empty() || read_by_key.contains(row.key()))

@@ -4,6 +4,9 @@
 #include "config/data_list_lookup.h"
 #include "config/support.h"
 #include "config/tokenizer_lookup.h"
+#include "config/tokenizer_types.h"
+#include "support/expect_error.h"
+#include "support/sentencepiece_bytes.h"
 
 namespace borealis::testing {
 namespace {
@@ -21,15 +24,18 @@ constexpr const char* kTokenizer = R"({"version":"1.0","added_tokens":[
 
 TokenizerLookup look_up(const std::string& model, const Variables& variables = {},
                         const std::string& home = "") {
-  return find_tokenizer(model, home, environment_of(variables));
+  return find_tokenizer({.model = model}, home, environment_of(variables));
 }
+
+// The file that was found; "" if none was.
+std::string path_of(const TokenizerLookup& found) { return found.source ? found.source->path : ""; }
 
 TEST(TokenizerLookup, TakesAFileOrItsFolder) {
   const WorkingFolder folder;
   folder.write("tok/tokenizer.json", kTokenizer);
   for (const char* name : {"tok/tokenizer.json", "tok", "tok/"}) {
     const TokenizerLookup found = look_up(name);
-    EXPECT_TRUE(fs::equivalent(found.path, "tok/tokenizer.json")) << name;
+    EXPECT_TRUE(fs::equivalent(path_of(found), "tok/tokenizer.json")) << name;
     EXPECT_EQ(found.vocab_size, 3);
     EXPECT_EQ(found.largest_added_id, 300);
   }
@@ -39,7 +45,7 @@ TEST(TokenizerLookup, FallsBackToTheRepositoryFolder) {
   const WorkingFolder folder;
   folder.write("home/data/tokenizer.json", kTokenizer);
   const std::string home = (folder.path() / "home").string();
-  EXPECT_EQ(look_up("data/tokenizer.json", {}, home).path, home + "/data/tokenizer.json");
+  EXPECT_EQ(path_of(look_up("data/tokenizer.json", {}, home)), home + "/data/tokenizer.json");
   const RunConfig run = load_as_given(
       {{"BOREALIS_HOME", home}, {"TOKENIZER_MODEL", "data/tokenizer.json"}}, {"--mock-data"});
   EXPECT_EQ(run.model.vocab_size, 128);
@@ -60,13 +66,14 @@ TEST(TokenizerLookup, ReadsTheHubCache) {
   folder.write("hub/models--some--model/snapshots/other/tokenizer.json", "{}");
   const std::string root = folder.path().string();
   const std::string expected = root + "/hub/models--some--model/snapshots/abc123/tokenizer.json";
-  EXPECT_EQ(look_up("some/model", {{"HF_HUB_CACHE", root + "/hub"}}).path, expected);
-  EXPECT_EQ(look_up("some/model", {{"HUGGINGFACE_HUB_CACHE", root + "/hub"}}).path, expected);
-  EXPECT_EQ(look_up("some/model", {{"HF_HOME", root}}).path, expected);
-  EXPECT_EQ(look_up("some/model", {{"HF_HOME", "~"}, {"HOME", root}}).path, expected);
-  EXPECT_EQ(look_up("some/model", {{"HF_HUB_CACHE", "${BASE}/hub"}, {"BASE", root}}).path,
+  EXPECT_EQ(path_of(look_up("some/model", {{"HF_HUB_CACHE", root + "/hub"}})), expected);
+  EXPECT_EQ(path_of(look_up("some/model", {{"HUGGINGFACE_HUB_CACHE", root + "/hub"}})), expected);
+  EXPECT_EQ(path_of(look_up("some/model", {{"HF_HOME", root}})), expected);
+  EXPECT_EQ(path_of(look_up("some/model", {{"HF_HOME", "~"}, {"HOME", root}})), expected);
+  EXPECT_EQ(path_of(look_up("some/model", {{"HF_HUB_CACHE", "${BASE}/hub"}, {"BASE", root}})),
             expected);
-  EXPECT_EQ(look_up("some/model", {{"HF_HUB_CACHE", "/nonexistent"}, {"HF_HOME", root}}).path, "")
+  EXPECT_EQ(path_of(look_up("some/model", {{"HF_HUB_CACHE", "/nonexistent"}, {"HF_HOME", root}})),
+            "")
       << "the first variable that is set names the only root";
 }
 
@@ -74,10 +81,10 @@ TEST(TokenizerLookup, ReadsTheDefaultHubCacheOfAUser) {
   const WorkingFolder folder;
   const std::string root = folder.path().string();
   folder.write(".cache/huggingface/hub/models--m/snapshots/only/tokenizer.json", kTokenizer);
-  EXPECT_EQ(look_up("m", {{"HOME", root}}).path,
+  EXPECT_EQ(path_of(look_up("m", {{"HOME", root}})),
             root + "/.cache/huggingface/hub/models--m/snapshots/only/tokenizer.json");
   folder.write("xdg/huggingface/hub/models--m/snapshots/one/tokenizer.json", kTokenizer);
-  EXPECT_EQ(look_up("m", {{"XDG_CACHE_HOME", root + "/xdg"}, {"HOME", root}}).path,
+  EXPECT_EQ(path_of(look_up("m", {{"XDG_CACHE_HOME", root + "/xdg"}, {"HOME", root}})),
             root + "/xdg/huggingface/hub/models--m/snapshots/one/tokenizer.json");
 }
 
@@ -85,10 +92,93 @@ TEST(TokenizerLookup, NeverPicksOneOfSeveralSnapshots) {
   const WorkingFolder folder;
   folder.write("models--m/snapshots/one/tokenizer.json", kTokenizer);
   folder.write("models--m/snapshots/two/tokenizer.json", kTokenizer);
-  const TokenizerLookup found = look_up("m", {{"HF_HUB_CACHE", folder.path().string()}});
-  EXPECT_EQ(found.path, "");
-  EXPECT_EQ(found.vocab_size, std::nullopt);
-  EXPECT_TRUE(holds(found.tried, "snapshots/two (one of several"));
+  const Variables cache = {{"HF_HUB_CACHE", folder.path().string()}};
+  EXPECT_ERROR(look_up("m", cache), ErrorKind::kFile,
+               "models--m has the snapshots one, two and no refs/main to choose one");
+  const Variables variables = {{"HF_HUB_CACHE", folder.path().string()}, {"TOKENIZER_MODEL", "m"}};
+  EXPECT_THAT(refusal_as_given(variables, {"--mock-data"}).text,
+              HasSubstr("TOKENIZER_MODEL=m: file: "));
+  EXPECT_EQ(look_up(folder.path() / "models--m/snapshots/two", cache).vocab_size, 3);
+}
+
+TEST(TokenizerLookup, FindsTheFilesOfItsType) {
+  const WorkingFolder folder;
+  folder.write("all/tokenizer.json", kTokenizer);
+  folder.write("all/tokenizer.model", sentencepiece_model({"<unk>", "<s>", "</s>", "a", "b"}));
+  folder.write("all/vocab.json", R"({"a": 0, "b": 1, "<|endoftext|>": 2, "ab": 3})");
+  folder.write("all/merges.txt", "a b");
+  folder.write("spm/tokenizer.model", sentencepiece_model({"<unk>", "<s>", "</s>", "a", "b"}));
+  folder.write("spm/tokenizer_config.json", R"({"added_tokens_decoder": {"40": {}}})");
+  folder.write("gpt2/gpt2-vocab.json", R"({"a": 0, "<|endoftext|>": 1})");
+  folder.write("gpt2/gpt2-merges.txt", "");
+  const auto find = [](TokenizerType type, const std::string& model) {
+    return find_tokenizer({.type = type, .model = model}, "", environment_of({}));
+  };
+  using enum TokenizerType;
+  EXPECT_EQ(path_of(find(kHuggingFace, "all")), "all/tokenizer.json");
+  EXPECT_EQ(path_of(find(kGpt2, "all")), "all/vocab.json");
+  EXPECT_EQ(find(kGpt2, "all").vocab_size, 4);
+  EXPECT_EQ(path_of(find(kLlama2, "all")), "all/tokenizer.model");
+  EXPECT_EQ(path_of(find(kHuggingFace, "spm")), "spm/tokenizer.model");
+  EXPECT_EQ(find(kHuggingFace, "spm").vocab_size, 5);
+  EXPECT_EQ(find(kHuggingFace, "spm").largest_added_id, 40);
+  EXPECT_EQ(find(kGptSentencePiece, "spm/tokenizer.model").vocab_size, 5);
+  EXPECT_EQ(find(kSentencePiece, "spm").vocab_size, 10) << "<CLS> <SEP> <EOD> <MASK> <PAD> more";
+  const TokenizerLookup gpt2 = find(kGpt2, "gpt2");
+  EXPECT_EQ(gpt2.source->merges, "gpt2/gpt2-merges.txt");
+  EXPECT_EQ(gpt2.vocab_size, 2);
+  EXPECT_EQ(find(kHuggingFace, "gpt2").source->format(), TokenizerFormat::kGpt2);
+  EXPECT_EQ(find(kLlama2, "gpt2").source, std::nullopt);
+  EXPECT_THAT(find(kLlama2, "gpt2").tried, ElementsAre("gpt2/tokenizer.model"));
+  EXPECT_ERROR(find(kGpt2, "all/vocab.json"), ErrorKind::kConfig, "needs two files");
+  EXPECT_ERROR(find(kLlama2, "all/tokenizer.json"), ErrorKind::kData,
+               "is not a SentencePiece model");
+}
+
+TEST(TokenizerLookup, FindsAModelInTheHubCache) {
+  const WorkingFolder folder;
+  folder.write("models--google--gemma-7b/refs/main", "c");
+  folder.write("models--google--gemma-7b/snapshots/c/tokenizer.model",
+               sentencepiece_model({"<unk>", "<s>", "</s>"}));
+  EXPECT_EQ(look_up("google/gemma-7B", {{"HF_HUB_CACHE", folder.path().string()}}).vocab_size, 3);
+}
+
+TEST(TokenizerLookup, ReadsGpt2FromTheDataFolder) {
+  const WorkingFolder folder;
+  folder.write("data/gpt2-vocab.json", R"({"a": 0, "<|endoftext|>": 1})");
+  folder.write("data/gpt2-merges.txt", "");
+  for (const char* type : {"gpt2", "GPT", "GPT2BPETokenizer"}) {
+    const RunConfig run =
+        load_as_given({{"TOKENIZER_TYPE", type}, {"DATA_PARENT", "data"}}, {"--mock-data"});
+    EXPECT_EQ(run.data.tokenizer_path, "data/gpt2-vocab.json");
+    EXPECT_EQ(run.data.tokenizer_merges_path, "data/gpt2-merges.txt");
+    EXPECT_EQ(run.data.tokenizer_type, "GPT2BPETokenizer");
+    EXPECT_EQ(run.data.tokenizer_vocab_size, 2);
+  }
+  const RunConfig run = load_as_given({{"TOKENIZER_TYPE", "gpt2"}},
+                                      {"--mock-data", "--vocab-file", "data/gpt2-vocab.json",
+                                       "--merge-file", "data/gpt2-merges.txt"});
+  EXPECT_EQ(run.data.tokenizer_path, "data/gpt2-vocab.json");
+  EXPECT_THAT(refusal_as_given({{"TOKENIZER_TYPE", "gpt2"}},
+                               {"--mock-data", "--vocab-file", "data/gpt2-vocab.json"})
+                  .text,
+              HasSubstr("only one is given"));
+}
+
+TEST(TokenizerLookup, SizesAVocabularyOfNumbers) {
+  const WorkingFolder folder;
+  const RunConfig run =
+      load_as_given({{"TOKENIZER_TYPE", "NullTokenizer"}}, {"--mock-data", "--vocab-size", "786"});
+  EXPECT_EQ(run.data.tokenizer_vocab_size, 787);
+  EXPECT_EQ(run.model.vocab_size, 896);
+  EXPECT_EQ(tokenizer_source(run.data)->size, 786);
+  EXPECT_THAT(refusal_as_given({{"TOKENIZER_TYPE", "NullTokenizer"}}, {"--mock-data"}).text,
+              HasSubstr("TOKENIZER_TYPE=NullTokenizer needs --vocab-size N"));
+  folder.write("model/tokenizer_config.json",
+               R"({"tokenizer_class": "NullTokenizer", "vocab_size": 786})");
+  EXPECT_EQ(look_up("model").source->size, 786);
+  folder.write("model/tokenizer_config.json", R"({"tokenizer_class": "NullTokenizer"})");
+  EXPECT_ERROR(look_up("model"), ErrorKind::kData, "has no vocab_size");
 }
 
 // The script's default is spelled with a capital B, the repository is not.
@@ -97,7 +187,7 @@ TEST(TokenizerLookup, KnowsGemmaInAnySpelling) {
   for (const char* name : {"google/gemma-7b", "google/gemma-7B", "Google/Gemma-7B"}) {
     EXPECT_EQ(known_vocab_size(name), 256000) << name;
     const TokenizerLookup absent = look_up(name);
-    EXPECT_EQ(absent.path, "");
+    EXPECT_EQ(path_of(absent), "");
     EXPECT_EQ(absent.vocab_size, 256000);
   }
   folder.write("models--google--gemma-7b/refs/main", "c");

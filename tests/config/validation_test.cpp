@@ -44,8 +44,11 @@ TEST(NotAvailable, IsRefusedByName) {
       {{{"WANDB_MODE", "offline"}}, {}, "WANDB_MODE=offline: Weights & Biases runs are not"},
       {{{"WB_PROJECT", "p"}}, {}, "WB_PROJECT=p: Weights & Biases runs are not available yet"},
       {{{"WANDB_PROJECT", "p"}}, {}, "WANDB_PROJECT=p: Weights & Biases runs are not available"},
-      {{{"TOKENIZER_TYPE", "Llama2Tokenizer"}}, {}, "TOKENIZER_TYPE=Llama2Tokenizer: only Hugging"},
-      {{{"TOKENIZER_TYPE", "GPT2BPETokenizer"}}, {}, "TOKENIZER_TYPE=GPT2BPETokenizer: only"},
+      {{{"TOKENIZER_TYPE", "BertWordPieceCase"}},
+       {},
+       "TOKENIZER_TYPE=BertWordPieceCase: not supported; use one of HFTokenizer, GPT2BPETokenizer, "
+       "GPTSentencePieceTokenizer, SentencePieceTokenizer, Llama2Tokenizer, NullTokenizer"},
+      {{}, {"--vocab-file", "v.json"}, "--vocab-file v.json is only for TOKENIZER_TYPE=GPT2BPE"},
   };
   for (const Case& one : cases) {
     const Refusal refused = refusal(one.variables, one.arguments);

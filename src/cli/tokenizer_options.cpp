@@ -1,0 +1,76 @@
+#include "cli/tokenizer_options.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "config/run_config_loader.h"
+#include "config/tokenizer_lookup.h"
+#include "tokenizer/open_tokenizer.h"
+
+namespace borealis {
+namespace {
+
+Tokenizer find_and_open(const TokenizerRequest& request, const std::string& shown) {
+  const Environment environment = process_environment();
+  const TokenizerLookup found =
+      find_tokenizer(request, environment("BOREALIS_HOME").value_or(""), environment);
+  if (!found.source) {
+    throw Error(ErrorKind::kFile,
+                fmt::format("no {} was found as {} (tried {})", tokenizer_type_name(request.type),
+                            shown, fmt::join(found.tried, ", ")),
+                "give its file, its folder, or a name in the Hugging Face cache; `borealis "
+                "tokenizer train` makes one");
+  }
+  return open_tokenizer(*found.source);
+}
+
+}  // namespace
+
+void TokenizerOptions::add_to(CLI::App& app, const std::string& help) {
+  app.add_option("--tokenizer", model, help);
+  app.add_option("--tokenizer-type", type, "a TOKENIZER_TYPE: " + supported_tokenizer_types())
+      ->capture_default_str();
+  app.add_option("--vocab-file", vocab_file, "GPT2BPETokenizer's vocab.json");
+  app.add_option("--merge-file", merge_file, "GPT2BPETokenizer's merges.txt");
+  app.add_option("--vocab-size", vocab_size, "NullTokenizer's: ids below it are text")
+      ->check(CLI::Range(int64_t{1}, kLargestNullVocabulary - 1));
+}
+
+bool TokenizerOptions::names_one() const {
+  return !model.empty() || !vocab_file.empty() || !merge_file.empty() || vocab_size > 0;
+}
+
+Tokenizer TokenizerOptions::open() const {
+  const auto known = parse_tokenizer_type(type);
+  if (!known) {
+    throw Error(ErrorKind::kUsage, fmt::format("--tokenizer-type {}: not supported", type),
+                "use one of " + supported_tokenizer_types());
+  }
+  const bool two_files = !vocab_file.empty() || !merge_file.empty();
+  if (two_files && *known != TokenizerType::kGpt2) {
+    throw Error(ErrorKind::kUsage, fmt::format("--vocab-file and --merge-file are not {}'s", type),
+                "give --tokenizer-type GPT2BPETokenizer");
+  }
+  if ((vocab_size > 0) != (*known == TokenizerType::kNull)) {
+    throw Error(ErrorKind::kUsage,
+                vocab_size > 0 ? fmt::format("--vocab-size is not for {}", type)
+                               : "NullTokenizer needs --vocab-size",
+                "--vocab-size N goes with NullTokenizer: ids below N are text, N ends a document");
+  }
+  if (!names_one()) {
+    throw Error(ErrorKind::kUsage, "--tokenizer is required",
+                "give a tokenizer's file, its folder, or a name in the Hugging Face cache");
+  }
+  return find_and_open({.type = *known,
+                        .model = model,
+                        .vocab_file = vocab_file,
+                        .merge_file = merge_file,
+                        .size = vocab_size},
+                       two_files ? vocab_file + " and " + merge_file : model);
+}
+
+Tokenizer open_tokenizer_of(const std::string& folder) {
+  return find_and_open({.model = folder}, folder);
+}
+
+}  // namespace borealis

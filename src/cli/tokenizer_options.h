@@ -1,0 +1,29 @@
+// The options that name a tokenizer on the command line of `data tokenize` and `generate`.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "tokenizer/tokenizer.h"
+
+namespace borealis {
+
+struct TokenizerOptions {
+  std::string model;  // --tokenizer
+  std::string type = "HFTokenizer";
+  std::string vocab_file;
+  std::string merge_file;
+  int64_t vocab_size = 0;  // of NullTokenizer
+
+  // `help` says what --tokenizer is by default, if it has one.
+  void add_to(CLI::App& app, const std::string& help);
+  bool names_one() const;
+  // Looks it up as `train` does TOKENIZER_MODEL. Throws Error(kUsage) if nothing is named,
+  // Error(kFile) listing where it was looked for, and as open_tokenizer().
+  Tokenizer open() const;
+};
+
+// The tokenizer of a checkpoint's folder, by its files. Throws as above.
+Tokenizer open_tokenizer_of(const std::string& folder);
+
+}  // namespace borealis
