@@ -85,6 +85,18 @@ void exchange_directories(const std::filesystem::path& fresh, const std::filesys
 
 }  // namespace
 
+FileStamp file_stamp(const std::filesystem::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) throw file_error("examine", path, errno);
+  if (S_ISDIR(status.st_mode)) throw file_error("read", path, EISDIR);
+  if (!S_ISREG(status.st_mode)) {
+    throw Error(ErrorKind::kFile, fmt::format("{} is not a regular file", path.string()),
+                "save what it holds in a file first");
+  }
+  return {static_cast<int64_t>(status.st_size),
+          static_cast<int64_t>(status.st_mtim.tv_sec) * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
 std::string read_text_file(const std::filesystem::path& path) {
   const Descriptor file(path, O_RDONLY, "open");
   std::string text;
@@ -151,44 +163,66 @@ void MappedFile::will_need(size_t first_byte, size_t byte_count) const {
   ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_WILLNEED);
 }
 
-AtomicFile::AtomicFile(const std::filesystem::path& path)
-    : path_(path), partial_path_(fmt::format("{}.partial.{}", path.string(), ::getpid())) {
-  descriptor_ = ::open(partial_path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) throw file_error("create", partial_path_, errno);
+AppendFile::AppendFile(const std::filesystem::path& path, uint64_t keep_bytes)
+    : path_(path), size_(keep_bytes) {
+  const Descriptor file(path, O_WRONLY | O_CREAT, "create");
+  if (regular_file_size(file.get(), path) < keep_bytes) {
+    throw Error(ErrorKind::kFile, fmt::format("{} is shorter than the {} bytes that were written",
+                                              path.string(), keep_bytes));
+  }
+  if (::ftruncate(file.get(), static_cast<off_t>(keep_bytes)) != 0) {
+    throw file_error("truncate", path, errno);
+  }
+  descriptor_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  if (descriptor_ < 0) throw file_error("open", path, errno);
   buffer_.reserve(kWriteBufferBytes);
 }
 
-AtomicFile::~AtomicFile() {
-  if (descriptor_ < 0) return;
-  ::close(descriptor_);
-  ::unlink(partial_path_.c_str());
+AppendFile::~AppendFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-void AtomicFile::write(std::span<const std::byte> bytes) {
+void AppendFile::write(std::span<const std::byte> bytes) {
   write(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
 }
 
-void AtomicFile::write(std::string_view text) {
-  written_ += text.size();
-  if (buffer_.size() + text.size() > kWriteBufferBytes) flush_buffer();
+void AppendFile::write(std::string_view text) {
+  size_ += text.size();
+  if (buffer_.size() + text.size() > kWriteBufferBytes) flush();
   if (text.size() >= kWriteBufferBytes) {
-    write_all(descriptor_, text.data(), text.size(), partial_path_);
+    write_all(descriptor_, text.data(), text.size(), path_);
   } else {
     buffer_.append(text);
   }
 }
 
-void AtomicFile::flush_buffer() {
-  write_all(descriptor_, buffer_.data(), buffer_.size(), partial_path_);
+void AppendFile::flush() {
+  write_all(descriptor_, buffer_.data(), buffer_.size(), path_);
   buffer_.clear();
 }
 
-void AtomicFile::commit() {
-  flush_buffer();
-  if (::fsync(descriptor_) != 0) throw file_error("flush", partial_path_, errno);
-  if (::rename(partial_path_.c_str(), path_.c_str()) != 0) throw file_error("write", path_, errno);
+void AppendFile::sync() {
+  flush();
+  if (::fsync(descriptor_) != 0) throw file_error("flush", path_, errno);
+}
+
+void AppendFile::rename_to(const std::filesystem::path& path) {
+  sync();
+  if (::rename(path_.c_str(), path.c_str()) != 0) throw file_error("write", path, errno);
   ::close(std::exchange(descriptor_, -1));
-  flush_directory(parent_of(path_));
+  flush_directory(parent_of(path));
+}
+
+AtomicFile::AtomicFile(const std::filesystem::path& path)
+    : path_(path), file_(fmt::format("{}.partial.{}", path.string(), ::getpid()), 0) {}
+
+AtomicFile::~AtomicFile() {
+  if (!committed_) ::unlink(file_.path().c_str());
+}
+
+void AtomicFile::commit() {
+  file_.rename_to(path_);
+  committed_ = true;
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view text) {

@@ -16,6 +16,13 @@ void create_directories(const std::filesystem::path& path);
 // Appends and flushes to the kernel; for logs that grow line by line.
 void append_text_file(const std::filesystem::path& path, std::string_view text);
 
+struct FileStamp {
+  int64_t bytes = 0;
+  int64_t modified_ns = 0;  // since 1970
+};
+// Size and time of the last change. Throws Error(kFile) for what is missing or no regular file.
+FileStamp file_stamp(const std::filesystem::path& path);
+
 // A file mapped read-only for the life of the object. An empty file maps to an empty span.
 class MappedFile {
  public:
@@ -40,6 +47,33 @@ class MappedFile {
   size_t size_ = 0;
 };
 
+// A file that grows, and that a later process can go on with from any size that sync() once put on
+// the disk.
+class AppendFile {
+ public:
+  // Creates the file, or keeps the first `keep_bytes` of an existing one. Throws Error(kFile), also
+  // if there are fewer.
+  AppendFile(const std::filesystem::path& path, uint64_t keep_bytes);
+  ~AppendFile();  // what was not flushed is lost
+  AppendFile(const AppendFile&) = delete;
+  AppendFile& operator=(const AppendFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  uint64_t size() const { return size_; }  // what is in the buffer counts
+  void flush();                            // to the kernel
+  void sync();                             // to the disk
+  // Syncs and gives the file its final name, on the disk too. The last call.
+  void rename_to(const std::filesystem::path& path);
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  std::string buffer_;
+  uint64_t size_ = 0;
+  int descriptor_ = -1;
+};
+
 // Writes to "<path>.partial.<pid>", and on commit() flushes it to the disk and renames it to
 // `path`, so that a reader sees the old file or the whole new one, never a part. Without commit()
 // (an exception, say) the destructor removes the partial file.
@@ -50,19 +84,16 @@ class AtomicFile {
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
-  void write(std::span<const std::byte> bytes);
-  void write(std::string_view text);
-  uint64_t written_bytes() const { return written_; }
+  void write(std::span<const std::byte> bytes) { file_.write(bytes); }
+  void write(std::string_view text) { file_.write(text); }
+  uint64_t written_bytes() const { return file_.size(); }
+  AppendFile& content() { return file_; }
   void commit();
 
  private:
-  void flush_buffer();
-
   std::filesystem::path path_;
-  std::filesystem::path partial_path_;
-  std::string buffer_;
-  uint64_t written_ = 0;
-  int descriptor_ = -1;
+  AppendFile file_;
+  bool committed_ = false;
 };
 
 // One AtomicFile, written and committed.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 
 namespace borealis {
 
@@ -12,10 +13,13 @@ class FolderLock {
   // Throws Error(kFile) if the folder cannot be opened.
   explicit FolderLock(const std::filesystem::path& folder);
   ~FolderLock();
+  // The same without waiting: nullptr if another process holds it.
+  static std::unique_ptr<FolderLock> try_hold(const std::filesystem::path& folder);
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
 
  private:
+  FolderLock() = default;
   int descriptor_ = -1;
 };
 

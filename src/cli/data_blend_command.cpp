@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
+#include "base/log.h"
 #include "base/units.h"
 #include "cli/command.h"
 #include "cli/data_run_options.h"
 #include "data/blend_description.h"
+#include "data/data_record_check.h"
 #include "data/split_bounds.h"
 
 namespace borealis {
@@ -105,11 +108,21 @@ void print_split(const RunConfig& config, const SplitYield& split) {
   }
 }
 
+// Looking is allowed; training will refuse.
+void warn_of_other_tokenizers(const RunConfig& config) {
+  try {
+    check_data_records(config);
+  } catch (const Error& error) {
+    log_warning(error.what());
+  }
+}
+
 }  // namespace
 
 int run_data_blend_command(const std::vector<std::string>& arguments) {
   const auto options = read_data_run_options(arguments, kCommand);
   if (!options) return 0;
+  warn_of_other_tokenizers(options->config);
   std::vector<SplitYield> splits = describe_blend(options->config);
   if (!options->splits.empty()) {
     std::erase_if(splits, [&](const SplitYield& s) { return s.split != options->splits.front(); });

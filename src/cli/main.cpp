@@ -17,7 +17,8 @@ constexpr std::array kCommands = {
     Command{"plan", "parameters, FLOPs per token and memory of a configuration, without running it",
             run_plan_command},
     Command{"report", "write report.md and report.html for a finished run", run_report_command},
-    Command{"data", "tokenize text into Megatron .bin/.idx files", run_data_command},
+    Command{"data", "tokenize text; inspect, merge and verify Megatron data; see what a run reads",
+            run_data_command},
     Command{"tokenizer", "train a byte-level BPE tokenizer", run_tokenizer_command},
     Command{"generate", "continue a prompt with a trained model", run_generate_command},
 };

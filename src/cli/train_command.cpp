@@ -15,6 +15,7 @@
 #include "config/run_config_json.h"
 #include "config/run_config_loader.h"
 #include "data/batch_loader.h"
+#include "data/data_record_check.h"
 #include "data/document_ends.h"
 #include "kernels/cpu_isa.h"
 #include "kernels/gemm_rate.h"
@@ -233,6 +234,7 @@ void log_outcome(const RunSummary& summary) {
 
 int train(const RunConfig& config) {
   const int threads = prepare_machine(config);
+  check_data_records(config);
   const DataDescription data = describe_data(config);
   const Prediction prediction =
       predict(config, threads, data_memory_bytes(config, data), resident_bytes());

@@ -25,15 +25,22 @@ WorkProgress::~WorkProgress() {
   if (drawn_) fmt::print(stderr, "\r\x1b[K");
 }
 
-void WorkProgress::update(int64_t done, int64_t total) {
+void WorkProgress::update(int64_t done, int64_t total, int64_t worked_bytes) {
   const auto now = Clock::now();
+  if (first_done_ < 0) first_done_ = done;
   const double since = std::chrono::duration<double>(now - last_).count();
-  if (since < (terminal_ ? kRedrawSeconds : kLogSeconds) || total <= 0 || done <= 0) return;
+  if (since < (terminal_ ? kRedrawSeconds : kLogSeconds) || total <= 0 || done <= first_done_) {
+    return;
+  }
   last_ = now;
-  const double share = static_cast<double>(done) / static_cast<double>(total);
   const double elapsed = std::chrono::duration<double>(now - start_).count();
-  const std::string text = fmt::format("{}: {:.0f} %, {} left", what_, 100 * share,
-                                       format_duration(elapsed * (1 - share) / share));
+  std::string text = fmt::format("{}: {:.0f} %", what_,
+                                 100 * static_cast<double>(done) / static_cast<double>(total));
+  if (worked_bytes > 0) {
+    text += fmt::format(", {:.1f} MB/s", static_cast<double>(worked_bytes) * 1e-6 / elapsed);
+  }
+  text += fmt::format(", {} left", format_duration(elapsed * static_cast<double>(total - done) /
+                                                   static_cast<double>(done - first_done_)));
   if (!terminal_) {
     log_info(text);
     return;

@@ -15,7 +15,9 @@ class WorkProgress {
   WorkProgress(const WorkProgress&) = delete;
   WorkProgress& operator=(const WorkProgress&) = delete;
 
-  void update(int64_t done, int64_t total);
+  // `done` of `total` may start at any number: what came before the first call is not this run's.
+  // With `worked_bytes`, those of this run, the line tells their rate in MB/s (10^6 bytes).
+  void update(int64_t done, int64_t total, int64_t worked_bytes = 0);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -24,6 +26,7 @@ class WorkProgress {
   bool drawn_ = false;
   Clock::time_point start_;
   Clock::time_point last_;
+  int64_t first_done_ = -1;
 };
 
 }  // namespace borealis

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <string_view>
 
 #include "base/error.h"
@@ -46,6 +47,21 @@ bool convert_tokens(const std::byte* source, int64_t count, int64_t vocab_size, 
   return good;
 }
 
+template <typename T>
+IndexedDataset::IdRange id_range_of(std::span<const std::byte> bytes) {
+  T lowest = std::numeric_limits<T>::max();
+  T highest = std::numeric_limits<T>::min();
+  const size_t count = bytes.size() / sizeof(T);
+  for (size_t i = 0; i < count; ++i) {
+    T value;
+    std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof value);
+    lowest = std::min(lowest, value);
+    highest = std::max(highest, value);
+  }
+  if (count == 0) return {};
+  return {static_cast<int64_t>(lowest), static_cast<int64_t>(highest)};
+}
+
 }  // namespace
 
 int64_t token_type_bytes(TokenType type) {
@@ -73,41 +89,47 @@ TokenType token_type_for_vocabulary(int64_t vocab_size) {
   return vocab_size < 65500 ? TokenType::kU16 : TokenType::kI32;
 }
 
-IndexedDataset::IndexedDataset(const std::filesystem::path& prefix)
+IndexedDataset::IndexedDataset(const std::filesystem::path& prefix, ExtraTokens extra)
     : prefix_(prefix.string()),
       index_(open_part(prefix_ + ".idx")),
       tokens_(open_part(prefix_ + ".bin")) {
   parse_header();
-  check_lengths_and_offsets();
+  check_lengths_and_offsets(extra);
   check_document_index();
 }
 
-void IndexedDataset::refuse_index(const std::string& problem) const {
-  throw Error(ErrorKind::kData, fmt::format("{}.idx {}", prefix_, problem),
-              "the file is damaged or not a Megatron index; write the data set again");
+void IndexedDataset::refuse_index(DatasetFault fault, const std::string& problem) const {
+  throw DatasetError(fault, fmt::format("{}.idx {}", prefix_, problem),
+                     "the file is damaged or not a Megatron index; write the data set again");
 }
 
 void IndexedDataset::parse_header() {
   const auto bytes = index_.bytes();
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (text.starts_with(kOldMagic.substr(0, 6))) {
-    refuse_index("has the older TNTIDX format, which is not supported (only MMIDIDX is)");
+    refuse_index(DatasetFault::kOldFormat,
+                 "has the older TNTIDX format, which is not supported (only MMIDIDX is)");
   }
   if (!text.empty() && !kMagic.starts_with(text.substr(0, kMagic.size()))) {
-    refuse_index("does not start with the magic bytes MMIDIDX");
+    refuse_index(DatasetFault::kBadMagic, "does not start with the magic bytes MMIDIDX");
   }
   if (bytes.size() < kHeaderBytes) {
-    refuse_index(fmt::format("is truncated: {} bytes, but the header alone has {}", bytes.size(),
+    refuse_index(DatasetFault::kTruncatedHeader,
+                 fmt::format("is truncated: {} bytes, but the header alone has {}", bytes.size(),
                              kHeaderBytes));
   }
   const auto version = load<uint64_t>(bytes, 9);
-  if (version != 1) refuse_index(fmt::format("has version {}; only version 1 is known", version));
+  if (version != 1)
+    refuse_index(DatasetFault::kUnknownVersion,
+                 fmt::format("has version {}; only version 1 is known", version));
   const auto code = load<uint8_t>(bytes, 17);
   if (code == 6 || code == 7) {
-    refuse_index(fmt::format("has dtype code {}: floating point numbers are no token ids", code));
+    refuse_index(DatasetFault::kUnknownType,
+                 fmt::format("has dtype code {}: floating point numbers are no token ids", code));
   }
   if (code < 1 || code > 8) {
-    refuse_index(fmt::format("has the unknown dtype code {}; 1 to 5 and 8 are known", code));
+    refuse_index(DatasetFault::kUnknownType,
+                 fmt::format("has the unknown dtype code {}; 1 to 5 and 8 are known", code));
   }
   type_ = static_cast<TokenType>(code);
 
@@ -117,16 +139,20 @@ void IndexedDataset::parse_header() {
   const bool absurd = sequences > bytes.size() || entries > bytes.size();
   const uint64_t expected = kHeaderBytes + 12 * sequences + 8 * entries;
   if (absurd || bytes.size() < expected) {
-    refuse_index(fmt::format(
-        "is truncated: {} bytes do not hold the {} sequences and {} document entries that its "
-        "header announces",
-        bytes.size(), sequences, entries));
+    refuse_index(
+        DatasetFault::kTruncatedIndex,
+        fmt::format(
+            "is truncated: {} bytes do not hold the {} sequences and {} document entries that its "
+            "header announces",
+            bytes.size(), sequences, entries));
   }
   if (bytes.size() == expected + sequences && sequences > 0) {
-    refuse_index("has a mode for every sequence (a multimodal data set), which is not supported");
+    refuse_index(DatasetFault::kMultimodalIndex,
+                 "has a mode for every sequence (a multimodal data set), which is not supported");
   }
   if (bytes.size() > expected) {
     refuse_index(
+        DatasetFault::kTrailingIndexBytes,
         fmt::format("is {} bytes long, but its header announces {}", bytes.size(), expected));
   }
   const std::byte* data = bytes.data() + kHeaderBytes;
@@ -136,7 +162,7 @@ void IndexedDataset::parse_header() {
   documents_ = PackedArray<int64_t>(data + 12 * count, static_cast<int64_t>(entries));
 }
 
-void IndexedDataset::check_lengths_and_offsets() {
+void IndexedDataset::check_lengths_and_offsets(ExtraTokens extra) {
   const int64_t item = token_type_bytes(type_);
   const auto size = static_cast<int64_t>(tokens_.bytes().size());
   int64_t end = 0;  // of all sequences so far, in bytes
@@ -145,26 +171,28 @@ void IndexedDataset::check_lengths_and_offsets() {
     const int64_t length = lengths_[i];
     const int64_t offset = offsets_[i];
     if (length < 0)
-      refuse_index(fmt::format("gives sequence {} the negative length {}", i, length));
+      refuse_index(DatasetFault::kNegativeLength,
+                   fmt::format("gives sequence {} the negative length {}", i, length));
     if (offset < previous) {
-      refuse_index(
-          fmt::format("has offsets that do not ascend: sequence {} starts at byte {}, {} "
-                      "at byte {}",
-                      i, offset, i == 0 ? "the first" : "the one before it", previous));
+      refuse_index(DatasetFault::kDescendingOffsets,
+                   fmt::format("has offsets that do not ascend: sequence {} starts at byte {}, {} "
+                               "at byte {}",
+                               i, offset, i == 0 ? "the first" : "the one before it", previous));
     }
     if (offset > size || length * item > size - offset) {
-      throw Error(ErrorKind::kData,
-                  fmt::format("{0}.bin is too short: it has {1} bytes, but by {0}.idx sequence {2} "
-                              "ends at byte {3}",
-                              prefix_, size, i,
-                              static_cast<double>(offset) + static_cast<double>(length * item)),
-                  "one of the two files is truncated or from another data set; write them again");
+      throw DatasetError(
+          DatasetFault::kShortTokens,
+          fmt::format("{0}.bin is too short: it has {1} bytes, but by {0}.idx sequence {2} "
+                      "ends at byte {3}",
+                      prefix_, size, i,
+                      static_cast<double>(offset) + static_cast<double>(length * item)),
+          "one of the two files is truncated or from another data set; write them again");
     }
     token_count_ += length;
     previous = offset;
     end = std::max(end, offset + length * item);
   }
-  if (size > end) {
+  if (size > end && extra == ExtraTokens::kWarn) {
     log_warning(
         fmt::format("{0}.bin is {1} bytes longer than {0}.idx says (the reference's "
                     "--append-eod does that); the rest is not used",
@@ -173,18 +201,22 @@ void IndexedDataset::check_lengths_and_offsets() {
 }
 
 void IndexedDataset::check_document_index() const {
-  if (documents_.size() == 0) refuse_index("has an empty document index");
+  if (documents_.size() == 0)
+    refuse_index(DatasetFault::kEmptyDocumentIndex, "has an empty document index");
   if (documents_[0] != 0) {
-    refuse_index(fmt::format("has a document index that starts with {}, not 0", documents_[0]));
+    refuse_index(DatasetFault::kDocumentIndexStart,
+                 fmt::format("has a document index that starts with {}, not 0", documents_[0]));
   }
   for (int64_t i = 1; i < documents_.size(); ++i) {
     if (documents_[i] < documents_[i - 1]) {
-      refuse_index(fmt::format("has a document index that descends at entry {}", i));
+      refuse_index(DatasetFault::kDocumentIndexOrder,
+                   fmt::format("has a document index that descends at entry {}", i));
     }
   }
   const int64_t last = documents_[documents_.size() - 1];
   if (last != sequence_count()) {
-    refuse_index(fmt::format("has a document index that ends with {}, but there are {} sequences",
+    refuse_index(DatasetFault::kDocumentIndexEnd,
+                 fmt::format("has a document index that ends with {}, but there are {} sequences",
                              last, sequence_count()));
   }
 }
@@ -229,6 +261,30 @@ void IndexedDataset::read(int64_t sequence, int64_t first, int64_t count, int64_
   if (!good) refuse_token(sequence, first, count, vocab_size);
 }
 
+std::span<const std::byte> IndexedDataset::bytes_of(int64_t sequence) const {
+  return tokens_.bytes().subspan(static_cast<size_t>(offsets_[sequence]),
+                                 static_cast<size_t>(lengths_[sequence] * token_type_bytes(type_)));
+}
+
+IndexedDataset::IdRange IndexedDataset::id_range(int64_t sequence) const {
+  const auto bytes = bytes_of(sequence);
+  switch (type_) {
+    case TokenType::kU8:
+      return id_range_of<uint8_t>(bytes);
+    case TokenType::kI8:
+      return id_range_of<int8_t>(bytes);
+    case TokenType::kI16:
+      return id_range_of<int16_t>(bytes);
+    case TokenType::kU16:
+      return id_range_of<uint16_t>(bytes);
+    case TokenType::kI32:
+      return id_range_of<int32_t>(bytes);
+    case TokenType::kI64:
+      return id_range_of<int64_t>(bytes);
+  }
+  CHECK(false, "unknown token type");
+}
+
 void IndexedDataset::will_need(int64_t sequence, int64_t first, int64_t count) const {
   const int64_t item = token_type_bytes(type_);
   tokens_.will_need(static_cast<size_t>(offsets_[sequence] + first * item),
@@ -259,11 +315,12 @@ void IndexedDataset::refuse_token(int64_t sequence, int64_t first, int64_t count
   for (int64_t position = first; position < first + count; ++position) {
     const int64_t id = token_at(sequence, position);
     if (id >= 0 && id < vocab_size) continue;
-    throw Error(ErrorKind::kData,
-                fmt::format("{}.bin: document {} has the token id {} at position {}, but the "
-                            "model's vocabulary ends at {}",
-                            prefix_, document_of_sequence(sequence), id, position, vocab_size - 1),
-                "train with the tokenizer that made the data, or raise --vocab-size");
+    throw DatasetError(
+        DatasetFault::kForeignToken,
+        fmt::format("{}.bin: document {} has the token id {} at position {}, but the "
+                    "model's vocabulary ends at {}",
+                    prefix_, document_of_sequence(sequence), id, position, vocab_size - 1),
+        "train with the tokenizer that made the data, or raise --vocab-size");
   }
   CHECK(false, "refuse_token found no bad id");
 }

@@ -7,9 +7,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 
 #include "base/file.h"
+#include "data/dataset_fault.h"
 #include "data/packed_array.h"
 
 namespace borealis {
@@ -24,10 +26,12 @@ TokenType token_type_for_vocabulary(int64_t vocab_size);
 
 class IndexedDataset {
  public:
-  // Opens and checks both files. Throws Error(kFile) if one is missing or unreadable, Error(kData)
+  enum class ExtraTokens { kWarn, kAccept };
+  // Opens and checks both files. Throws Error(kFile) if one is missing or unreadable, DatasetError
   // naming what is wrong with the content. A .bin longer than the index says is used with a
   // warning: the reference's own tool writes such files with --append-eod.
-  explicit IndexedDataset(const std::filesystem::path& prefix);
+  explicit IndexedDataset(const std::filesystem::path& prefix,
+                          ExtraTokens extra = ExtraTokens::kWarn);
 
   const std::string& prefix() const { return prefix_; }
   TokenType token_type() const { return type_; }
@@ -35,13 +39,25 @@ class IndexedDataset {
   int64_t document_count() const { return documents_.size() - 1; }
   int64_t token_count() const { return token_count_; }
   int64_t index_file_bytes() const { return static_cast<int64_t>(index_.bytes().size()); }
+  int64_t token_file_bytes() const { return static_cast<int64_t>(tokens_.bytes().size()); }
   PackedArray<int32_t> lengths() const { return lengths_; }
+  PackedArray<int64_t> offsets() const { return offsets_; }  // in bytes
+  // [documents + 1]: the first sequence of each, and the number of sequences.
+  PackedArray<int64_t> document_index() const { return documents_; }
+  std::span<const std::byte> bytes_of(int64_t sequence) const;
 
   int64_t document_of_sequence(int64_t sequence) const;
 
-  // out[0..count) = tokens [first, first+count) of a sequence. Throws Error(kData) naming the file,
+  // out[0..count) = tokens [first, first+count) of a sequence. Throws DatasetError naming the file,
   // the document and the id if one is not in [0, vocab_size).
   void read(int64_t sequence, int64_t first, int64_t count, int64_t vocab_size, int32_t* out) const;
+
+  // Lowest and highest id of a sequence; {0, -1} of an empty one.
+  struct IdRange {
+    int64_t lowest = 0;
+    int64_t highest = -1;
+  };
+  IdRange id_range(int64_t sequence) const;
 
   // Hints for the kernel about the tokens; reading works without.
   void expect_random_reads() const { tokens_.advise(MappedFile::Access::kRandom); }
@@ -50,9 +66,9 @@ class IndexedDataset {
 
  private:
   void parse_header();
-  void check_lengths_and_offsets();
+  void check_lengths_and_offsets(ExtraTokens extra);
   void check_document_index() const;
-  [[noreturn]] void refuse_index(const std::string& problem) const;
+  [[noreturn]] void refuse_index(DatasetFault fault, const std::string& problem) const;
   [[noreturn]] void refuse_token(int64_t sequence, int64_t first, int64_t count,
                                  int64_t vocab_size) const;
   int64_t token_at(int64_t sequence, int64_t position) const;

@@ -196,12 +196,11 @@ class Trainer {
 WordCounts count_words(const DocumentFiles& files, int threads, const ProgressFunction& progress) {
   const WordSplitter splitter(kGpt2WordPattern);
   std::vector<WordCounts> own_counts(static_cast<size_t>(threads));
-  int64_t done = 0;
-  const auto count_slice = [&](int64_t slice) {
+  const auto count_chunk = [&](const DocumentChunk& chunk) {
     WordCounts& counts = own_counts[static_cast<size_t>(omp_get_thread_num())];
     WordSplitter::Matcher matcher;
     std::string key;  // a buffer: most words are known already
-    files.read_slice(slice, [&](std::string_view text) {
+    chunk.for_each_document([&](std::string_view text, int64_t) {
       std::string repaired;
       if (!is_valid_utf8(text)) text = repaired = replace_invalid_utf8(text);
       splitter.split(text, matcher, [&](std::string_view word) {
@@ -211,9 +210,10 @@ WordCounts count_words(const DocumentFiles& files, int threads, const ProgressFu
     });
     return true;
   };
-  for_slices_in_order(files.slice_count(), threads, count_slice, [&](int64_t slice, bool) {
-    done += files.slice_bytes(slice);
-    if (progress) progress(done, files.total_bytes());
+  DocumentReader reader(files);
+  for_chunks_in_order(reader, threads, count_chunk, [&](const DocumentChunk& chunk, bool) {
+    if (progress) progress(chunk.stored_end(), files.total_bytes());
+    return true;
   });
   WordCounts total = std::move(own_counts.front());
   for (size_t i = 1; i < own_counts.size(); ++i) {

@@ -5,11 +5,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <string>
 
 #include "base/error.h"
+#include "base/folder_lock.h"
 
 namespace borealis {
 namespace {
@@ -78,6 +80,44 @@ TEST_F(FileTest, AFailedWriteLeavesTheOldFile) {
   EXPECT_THAT(message, ::testing::HasSubstr("cannot write"));
   EXPECT_EQ(read_text_file(folder_ / "a"), "old");
   EXPECT_EQ(files(), 1);
+}
+
+TEST_F(FileTest, AnAppendedFileGoesOnFromWhatWasSynced) {
+  {
+    AppendFile file(folder_ / "a", 0);
+    file.write("kept");
+    file.sync();
+    file.write(" and lost");
+    file.flush();
+  }
+  EXPECT_EQ(read_text_file(folder_ / "a"), "kept and lost");
+  AppendFile file(folder_ / "a", 4);
+  EXPECT_EQ(file.size(), 4u);
+  file.write("!");
+  EXPECT_EQ(file.size(), 5u);
+  file.rename_to(folder_ / "b");
+  EXPECT_EQ(read_text_file(folder_ / "b"), "kept!");
+  EXPECT_EQ(files(), 1);
+  EXPECT_THAT(message_of([&] { AppendFile(folder_ / "b", 6); }),
+              ::testing::HasSubstr("b is shorter than the 6 bytes"));
+}
+
+TEST_F(FileTest, AStampTellsSizeAndChange) {
+  write_file_atomically(folder_ / "a", "123");
+  const FileStamp before = file_stamp(folder_ / "a");
+  EXPECT_EQ(before.bytes, 3);
+  EXPECT_GT(before.modified_ns, int64_t{1'700'000'000} * 1'000'000'000);
+  fs::last_write_time(folder_ / "a", fs::last_write_time(folder_ / "a") + std::chrono::seconds(2));
+  EXPECT_EQ(file_stamp(folder_ / "a").modified_ns - before.modified_ns, 2'000'000'000);
+  EXPECT_THAT(message_of([&] { file_stamp(folder_); }), ::testing::HasSubstr("Is a directory"));
+  EXPECT_THAT(message_of([&] { file_stamp("/dev/null"); }),
+              ::testing::HasSubstr("/dev/null is not a regular file"));
+}
+
+TEST_F(FileTest, AFolderIsHeldByOne) {
+  const auto first = FolderLock::try_hold(folder_);
+  ASSERT_TRUE(first);
+  EXPECT_FALSE(FolderLock::try_hold(folder_));
 }
 
 TEST_F(FileTest, ErrorsNameThePathAndTheCause) {

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "data/data_test_support.h"
+#include "data/raw_index.h"
 
 namespace borealis {
 namespace {
@@ -11,34 +12,6 @@ namespace {
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-// An .idx byte by byte, so that a test can damage any field of it.
-struct RawIndex {
-  std::string magic = std::string("MMIDIDX\0\0", 9);
-  uint64_t version = 1;
-  uint8_t dtype = 8;
-  std::vector<int32_t> lengths = {3, 0, 4};
-  std::vector<int64_t> offsets = {0, 6, 6};
-  std::vector<int64_t> documents = {0, 1, 2, 3};
-  std::optional<uint64_t> announced_sequences;
-  std::optional<uint64_t> announced_documents;
-  std::string tail;
-
-  std::string bytes() const {
-    std::string out = magic;
-    const auto put = [&out](const auto& value) {
-      out.append(reinterpret_cast<const char*>(&value), sizeof value);
-    };
-    put(version);
-    put(dtype);
-    put(announced_sequences.value_or(lengths.size()));
-    put(announced_documents.value_or(documents.size()));
-    for (const auto value : lengths) put(value);
-    for (const auto value : offsets) put(value);
-    for (const auto value : documents) put(value);
-    return out + tail;
-  }
-};
 
 class IndexedDatasetTest : public testing::Test {
  protected:
@@ -263,6 +236,70 @@ TEST_F(IndexedDatasetTest, AnAbandonedWriterLeavesNothing) {
     writer.add_document(std::vector<int32_t>{1, 2});
   }
   EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));
+}
+
+TEST_F(IndexedDatasetTest, AWriterGoesOnFromItsSpool) {
+  const DatasetSpool empty{.folder = folder_.path()};
+  {
+    IndexedDatasetWriter writer(prefix_, TokenType::kU16, empty);
+    writer.add_document(std::vector<int32_t>{1, 2, 3});
+    writer.sync();
+    writer.add_document(std::vector<int32_t>{9, 9, 9, 9});  // is lost with the process
+    writer.sync();
+  }
+  EXPECT_FALSE(std::filesystem::exists(prefix_ + ".bin"));
+  IndexedDatasetWriter writer(prefix_, TokenType::kU16,
+                              {.folder = folder_.path(), .documents = 1, .tokens = 3});
+  writer.add_document(std::vector<int32_t>{});
+  writer.add_document(std::vector<int32_t>{4, 5, 6, 65000});
+  writer.commit("record\n");
+  EXPECT_EQ(read_text_file(prefix_ + ".idx"), RawIndex().bytes());
+  EXPECT_EQ(read_text_file(prefix_ + ".bin"), std::string("\1\0\2\0\3\0\4\0\5\0\6\0\xe8\xfd", 14));
+  EXPECT_EQ(read_text_file(prefix_ + ".meta.json"), "record\n");
+  EXPECT_ERROR(IndexedDatasetWriter(prefix_, TokenType::kU16,
+                                    {.folder = folder_.path(), .documents = 9, .tokens = 9}),
+               ErrorKind::kFile, HasSubstr("is shorter than the 18 bytes"));
+}
+
+TEST_F(IndexedDatasetTest, AnInterruptedCommitIsMadeUpFor) {
+  const DatasetSpool spool{.folder = folder_.path(), .documents = 3, .tokens = 7};
+  const auto spool_up = [&] {
+    IndexedDatasetWriter writer(prefix_, TokenType::kU16, {.folder = folder_.path()});
+    writer.add_document(std::vector<int32_t>{1, 2, 3});
+    writer.add_document(std::vector<int32_t>{});
+    writer.add_document(std::vector<int32_t>{4, 5, 6, 65000});
+    writer.sync();
+  };
+  spool_up();  // killed before the tokens got their name
+  auto writer = IndexedDatasetWriter::resume_commit(prefix_, TokenType::kU16, spool, "");
+  ASSERT_TRUE(writer);
+  writer->commit();
+  EXPECT_EQ(read_text_file(prefix_ + ".idx"), RawIndex().bytes());
+  // Killed after that, before the index did.
+  std::filesystem::remove(prefix_ + ".idx");
+  EXPECT_FALSE(IndexedDatasetWriter::resume_commit(prefix_, TokenType::kU16, spool, "record\n"));
+  EXPECT_EQ(read_text_file(prefix_ + ".idx"), RawIndex().bytes());
+  EXPECT_EQ(read_text_file(prefix_ + ".meta.json"), "record\n");
+}
+
+TEST_F(IndexedDatasetTest, NewTokensTakeAnOldRecordAway) {
+  write_file_atomically(prefix_ + ".meta.json", "of other tokens");
+  write_dataset(prefix_, {2});
+  EXPECT_FALSE(std::filesystem::exists(prefix_ + ".meta.json"));
+}
+
+TEST_F(IndexedDatasetTest, KnowsTheRangeOfIds) {
+  write_dataset(prefix_, {4, 0, 3}, 60000);
+  const IndexedDataset dataset(prefix_);
+  EXPECT_EQ(dataset.id_range(2).lowest, 60004);
+  EXPECT_EQ(dataset.id_range(2).highest, 60006);
+  EXPECT_EQ(dataset.id_range(1).highest, -1);
+  RawIndex index;
+  index.dtype = 5;
+  index.offsets = {0, 24, 24};
+  write(index.bytes(), packed<int64_t>({1, -2, 3, 4, 5, int64_t{1} << 40, 7}));
+  EXPECT_EQ(IndexedDataset(prefix_).id_range(0).lowest, -2);
+  EXPECT_EQ(IndexedDataset(prefix_).id_range(2).highest, int64_t{1} << 40);
 }
 
 TEST_F(IndexedDatasetTest, WriterMakesTheFolder) {

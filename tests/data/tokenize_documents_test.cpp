@@ -1,21 +1,53 @@
 #include "data/tokenize_documents.h"
 
+#include <algorithm>
+
+#include "data/data_file_list.h"
+#include "data/data_record.h"
 #include "data/data_test_support.h"
 #include "tokenizer/bpe_trainer.h"
 
 namespace borealis {
 namespace {
 
+using testing::ElementsAre;
 using testing::ElementsAreArray;
 using testing::HasSubstr;
 
 class TokenizeDocumentsTest : public testing::Test {
  protected:
+  TokenizeDocumentsTest() {
+    options_.output_prefix = folder_ / "out";
+    options_.corpus = "label";
+  }
   TokenizedCorpus tokenize(const Tokenizer& tokenizer, bool append_end, int threads = 2) {
+    TokenizeOptions options = options_;
+    options.append_end = append_end;
+    options.threads = threads;
     const DocumentFiles files({input_}, TextFormat::kAuto, "text");
-    return tokenize_documents(
-        files, tokenizer,
-        {.output_prefix = folder_ / "out", .append_end = append_end, .threads = threads}, nullptr);
+    return tokenize_documents(files, tokenizer, options,
+                              {.progress = nullptr, .should_stop = stop_});
+  }
+  // Stops after so many chunks.
+  void stop_after(int chunks) {
+    stop_ = [chunks, seen = 0]() mutable { return ++seen >= chunks; };
+  }
+  std::string bytes(const std::string& name) { return read_text_file(folder_ / name); }
+  std::vector<std::string> names() {
+    std::vector<std::string> found;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
+      found.push_back(entry.path().filename());
+    }
+    std::ranges::sort(found);
+    return found;
+  }
+  void write_lines(int count) {
+    std::string lines;
+    for (int i = 0; i < count; ++i) {
+      lines += "{\"text\": \"" +
+               (i % 50 == 9 ? "" : "document " + std::to_string(i) + " of the the") + "\"}\n";
+    }
+    write_file_atomically(input_, lines);
   }
   std::vector<int32_t> document(int64_t number) {
     const IndexedDataset data(folder_ / "out");
@@ -25,6 +57,8 @@ class TokenizeDocumentsTest : public testing::Test {
   }
   TemporaryFolder folder_;
   std::filesystem::path input_ = folder_ / "in.jsonl";
+  TokenizeOptions options_;
+  std::function<bool()> stop_;
   Tokenizer tokenizer_{train_bpe({{" the", 5}, {"the", 3}}, {.vocab_size = 262}, nullptr)};
 };
 
@@ -68,9 +102,142 @@ TEST_F(TokenizeDocumentsTest, LeavesNothingBehindOnError) {
       train_bpe({{"a", 1}}, {.vocab_size = 256, .special_tokens = {}}, nullptr));
   EXPECT_ERROR(tokenize(endless, true), ErrorKind::kConfig, HasSubstr("--no-append-eod"));
   EXPECT_EQ(tokenize(endless, false).documents, 1);
-  std::filesystem::remove(folder_ / "out.bin");
-  std::filesystem::remove(folder_ / "out.idx");
-  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_.path()), {}), 1);
+  EXPECT_THAT(names(), ElementsAre("in.jsonl", "out.bin", "out.idx", "out.meta.json"));
+}
+
+TEST_F(TokenizeDocumentsTest, AnEndTokenOfTheTokenizersOwnIsNotDoubled) {
+  TokenizerDefinition definition = train_bpe({{"a", 1}}, {.vocab_size = 257}, nullptr);
+  definition.suffix_ids = {0};
+  write_file_atomically(input_, "{\"text\": \"aa\"}\n");
+  const Tokenizer tokenizer(definition);
+  ASSERT_EQ(tokenizer.end_of_text(), 0);
+  tokenize(tokenizer, true);
+  EXPECT_EQ(document(0).size(), 3u);
+  EXPECT_EQ(document(0).back(), 0);
+}
+
+TEST_F(TokenizeDocumentsTest, RecordsTokenizerAndSources) {
+  write_lines(100);
+  tokenize(tokenizer_, true);
+  const DataRecord record = read_data_record(folder_ / "out").value();
+  EXPECT_EQ(record.tokenizer, tokenizer_identity(tokenizer_));
+  EXPECT_TRUE(record.end_token_appended);
+  EXPECT_EQ(record.documents, 98);
+  EXPECT_EQ(record.tokens, IndexedDataset(folder_ / "out").token_count());
+  ASSERT_EQ(record.sources.size(), 1u);
+  EXPECT_EQ(record.sources[0].path, input_);
+  EXPECT_EQ(record.sources[0].file_bytes, static_cast<int64_t>(read_text_file(input_).size()));
+  EXPECT_EQ(record.sources[0].from_byte, 0);
+  EXPECT_EQ(record.sources[0].to_byte, std::nullopt);
+}
+
+TEST_F(TokenizeDocumentsTest, ShardsHoldTheDocumentsInOrder) {
+  write_lines(60000);
+  const TokenizedCorpus whole = tokenize(tokenizer_, true);
+  const std::string tokens = bytes("out.bin");
+  options_.shard_tokens = whole.tokens / 3;
+  options_.output_prefix = folder_ / "part";
+  const TokenizedCorpus corpus = tokenize(tokenizer_, true);
+  EXPECT_EQ(corpus.tokens, whole.tokens);
+  EXPECT_EQ(corpus.documents, whole.documents);
+  EXPECT_EQ(corpus.empty_documents, 1200);
+  ASSERT_EQ(corpus.prefixes.size(), 4u);  // documents do not fill the first three to the brim
+  EXPECT_EQ(bytes("part-00000.bin") + bytes("part-00001.bin") + bytes("part-00002.bin") +
+                bytes("part-00003.bin"),
+            tokens);
+  const auto entries = read_data_file_list(corpus.list.value());
+  ASSERT_EQ(entries.size(), 4u);
+  std::optional<int64_t> last_byte = 0;
+  for (size_t i = 0; i < 4; ++i) {
+    const IndexedDataset shard(entries[i].prefix);
+    EXPECT_EQ(entries[i].weight, static_cast<double>(shard.token_count()));
+    EXPECT_EQ(entries[i].corpus, "label");
+    EXPECT_LE(shard.token_count(), options_.shard_tokens);
+    const DataRecord record = read_data_record(entries[i].prefix).value();
+    EXPECT_EQ(record.sources.at(0).from_byte, last_byte);
+    last_byte = record.sources[0].to_byte;
+  }
+  EXPECT_EQ(last_byte, std::nullopt);
+  options_.shard_tokens = 1;  // every document is longer
+  write_lines(3);
+  EXPECT_EQ(tokenize(tokenizer_, true).prefixes.size(), 3u);
+}
+
+TEST_F(TokenizeDocumentsTest, AStoppedRunGoesOn) {
+  write_lines(120000);
+  for (const int64_t shard_tokens : {int64_t{0}, int64_t{150000}}) {
+    options_.shard_tokens = shard_tokens;
+    options_.output_prefix = folder_ / "whole";
+    stop_ = nullptr;
+    const TokenizedCorpus whole = tokenize(tokenizer_, true);
+    options_.output_prefix = folder_ / "out";
+    int runs = 0;
+    TokenizedCorpus corpus;
+    do {
+      stop_after(2);
+      corpus = tokenize(tokenizer_, true, 1 + runs % 3);
+      ++runs;
+    } while (!corpus.complete && runs < 100);
+    EXPECT_GT(runs, 2);
+    EXPECT_EQ(corpus.documents, whole.documents);
+    EXPECT_EQ(corpus.empty_documents, whole.empty_documents);
+    EXPECT_EQ(corpus.text_bytes, whole.text_bytes);
+    ASSERT_EQ(corpus.prefixes.size(), whole.prefixes.size());
+    for (size_t i = 0; i < whole.prefixes.size(); ++i) {
+      for (const char* suffix : {".bin", ".idx", ".meta.json"}) {
+        EXPECT_EQ(read_text_file(corpus.prefixes[i].string() + suffix),
+                  read_text_file(whole.prefixes[i].string() + suffix))
+            << corpus.prefixes[i] << suffix;
+      }
+    }
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "out.tokenizing"));
+  }
+}
+
+TEST_F(TokenizeDocumentsTest, AnUnfinishedRunOfAnotherRequestIsNamed) {
+  write_lines(60000);
+  stop_after(1);
+  EXPECT_FALSE(tokenize(tokenizer_, true).complete);
+  stop_ = nullptr;
+  const auto expect_refusal = [&](bool append_end, const std::string& text) {
+    EXPECT_ERROR(tokenize(tokenizer_, append_end), ErrorKind::kConfig,
+                 testing::AllOf(HasSubstr("out.tokenizing holds an unfinished run"),
+                                HasSubstr(text), HasSubstr("--start-over")));
+  };
+  expect_refusal(false, "append_eod was true, now it is false");
+  options_.shard_tokens = 1000;
+  expect_refusal(true, "shard_tokens was 0, now it is 1000");
+  options_.shard_tokens = 0;
+  const Tokenizer other(train_bpe({{"a", 1}}, {.vocab_size = 258}, nullptr));
+  EXPECT_ERROR(tokenize(other, true), ErrorKind::kConfig, HasSubstr("tokenizer was"));
+  write_lines(60001);
+  expect_refusal(true, "in.jsonl has changed");
+  options_.start_over = true;
+  const TokenizedCorpus corpus = tokenize(tokenizer_, true);
+  EXPECT_EQ(corpus.earlier_text_bytes, 0);
+  EXPECT_EQ(corpus.documents + corpus.empty_documents, 60001);
+}
+
+TEST_F(TokenizeDocumentsTest, ADamagedJournalIsNamed) {
+  write_lines(60000);
+  stop_after(1);
+  tokenize(tokenizer_, true);
+  stop_ = nullptr;
+  for (const char* damage : {"", "{}", "{\"position\": [0]", "[1, 2]"}) {
+    write_file_atomically(folder_ / "out.tokenizing/progress.json", damage);
+    EXPECT_ERROR(tokenize(tokenizer_, true), ErrorKind::kData,
+                 HasSubstr("out.tokenizing/progress.json is damaged"));
+  }
+}
+
+TEST_F(TokenizeDocumentsTest, RefusesWhatADataListCannotHold) {
+  write_lines(3);
+  options_.shard_tokens = 10;
+  options_.corpus = "two words";
+  EXPECT_ERROR(tokenize(tokenizer_, true), ErrorKind::kConfig, HasSubstr("--corpus"));
+  options_.corpus = "label";
+  options_.output_prefix = folder_ / "my.bin.data";
+  EXPECT_ERROR(tokenize(tokenizer_, true), ErrorKind::kConfig, HasSubstr("my.bin.data"));
 }
 
 }  // namespace

@@ -146,7 +146,6 @@ TEST_F(CountWordsTest, CountsOverFilesAndThreads) {
     lines += "{\"text\": \"the cat\", \"n\": " + std::to_string(i) + "}\n";
   write_file_atomically(folder_ / "b.jsonl", lines);
   const DocumentFiles files({folder_ / "a.txt", folder_ / "b.jsonl"}, TextFormat::kAuto, "text");
-  EXPECT_GT(files.slice_count(), 2);
   int64_t last = 0;
   const WordCounts words = count_words(files, 3, [&](int64_t done, int64_t total) {
     EXPECT_GT(done, last);

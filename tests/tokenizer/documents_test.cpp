@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "support/compress.h"
 
 namespace borealis {
 namespace {
@@ -25,8 +26,10 @@ class DocumentFilesTest : public testing::Test {
   }
   static std::vector<std::string> read(const DocumentFiles& files) {
     std::vector<std::string> documents;
-    for (int64_t slice = 0; slice < files.slice_count(); ++slice) {
-      files.read_slice(slice, [&](std::string_view text) { documents.emplace_back(text); });
+    DocumentReader reader(files);
+    while (const auto chunk = reader.next()) {
+      chunk->for_each_document(
+          [&](std::string_view text, int64_t) { documents.emplace_back(text); });
     }
     return documents;
   }
@@ -61,20 +64,100 @@ TEST_F(DocumentFilesTest, ALineOfJsonIsADocument) {
   EXPECT_THAT(read("a.ndjson", "{\"body\": \"b\"}\n", TextFormat::kAuto, "body"), ElementsAre("b"));
 }
 
-TEST_F(DocumentFilesTest, SlicesHoldEveryLineOnce) {
-  std::string lines;
-  std::vector<std::string> expected;
+// Lines from much shorter than a chunk to some that are longer than three of them.
+std::vector<std::string> mixed_texts() {
+  std::vector<std::string> texts;
   for (int i = 0; i < 500; ++i) {
-    // From lines much shorter than a slice to some that are longer than three of them.
     const size_t length =
         i % 100 == 7 ? (3 << 20) + static_cast<size_t>(i) : static_cast<size_t>(i) * 31;
-    expected.push_back(std::to_string(i) + std::string(length, 'x'));
-    lines += "{\"text\": \"" + expected.back() + "\"}\n";
+    texts.push_back(std::to_string(i) + std::string(length, 'x'));
   }
+  return texts;
+}
+
+std::string json_lines(const std::vector<std::string>& texts) {
+  std::string lines;
+  for (const std::string& text : texts) lines += "{\"text\": \"" + text + "\"}\n";
+  return lines;
+}
+
+TEST_F(DocumentFilesTest, ChunksHoldEveryLineOnce) {
+  const std::vector<std::string> expected = mixed_texts();
+  const std::string lines = json_lines(expected);
   const DocumentFiles files({write("a.jsonl", lines)}, TextFormat::kAuto, "text");
-  EXPECT_GT(files.slice_count(), 10);
   EXPECT_EQ(files.total_bytes(), static_cast<int64_t>(lines.size()));
   EXPECT_EQ(read(files), expected);
+  int64_t chunks = 0;
+  DocumentReader reader(files);
+  while (const auto chunk = reader.next()) {
+    ++chunks;
+    EXPECT_EQ(chunk->stored_end(), chunk->end().offset);
+  }
+  EXPECT_GT(chunks, 5);
+}
+
+TEST_F(DocumentFilesTest, CompressedFilesReadLikePlainOnes) {
+  const std::vector<std::string> expected = mixed_texts();
+  const std::string lines = json_lines(expected);
+  const std::string without_end = lines.substr(0, lines.size() - 1);
+  for (const std::string& text : {lines, without_end, lines + "\n\n"}) {
+    EXPECT_EQ(read("a.jsonl.gz", gzip_bytes(text)), expected);
+    EXPECT_EQ(read("a.jsonl.zst", zstd_bytes(text)), expected);
+    // By what is in it, not by the name.
+    EXPECT_EQ(read("a.jsonl", zstd_bytes(text)), expected);
+  }
+  EXPECT_THAT(read("a.txt.gz", gzip_bytes("one\ntwo\n")), ElementsAre("one\ntwo\n"));
+  EXPECT_THAT(read("a.gz", gzip_bytes("")), ElementsAre());
+}
+
+TEST_F(DocumentFilesTest, ReadsOnFromTheEndOfAnyDocument) {
+  const std::vector<std::string> texts = mixed_texts();
+  const std::string lines = json_lines(texts);
+  const DocumentFiles files({write("a.jsonl", lines), write("b.jsonl.gz", gzip_bytes(lines)),
+                             write("c.txt", "plain"), write("d.txt.zst", zstd_bytes("packed"))},
+                            TextFormat::kAuto, "text");
+  std::vector<std::string> all = read(files);
+  ASSERT_EQ(all.size(), 1002u);
+  std::vector<TextPosition> ends;
+  DocumentReader reader(files);
+  while (const auto chunk = reader.next()) {
+    chunk->for_each_document([&](std::string_view, int64_t end) {
+      ends.push_back({chunk->end().file, end});
+    });
+  }
+  ASSERT_EQ(ends.size(), all.size());
+  EXPECT_TRUE(std::ranges::is_sorted(ends));
+  for (const size_t document : {0, 7, 8, 250, 499, 500, 507, 998, 999, 1000, 1001}) {
+    DocumentReader rest(files, ends[document]);
+    size_t next = document + 1;
+    while (const auto chunk = rest.next()) {
+      chunk->for_each_document([&](std::string_view text, int64_t end) {
+        ASSERT_LT(next, all.size());
+        EXPECT_EQ(text, all[next]);
+        EXPECT_EQ((TextPosition{chunk->end().file, end}), ends[next]);
+        ++next;
+      });
+    }
+    EXPECT_EQ(next, all.size());
+  }
+}
+
+TEST_F(DocumentFilesTest, RefusesADocumentThatIsTooLarge) {
+  constexpr int64_t kLimit = 2 << 20;
+  const std::string large(3 << 20, 'x');
+  const std::string lines = json_lines({"a", large, "b"});
+  const auto refusal_of = [&](const std::string& name, const std::string& text) {
+    try {
+      read(DocumentFiles({write(name, text)}, TextFormat::kAuto, "text", kLimit));
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_THAT(refusal_of("a.txt", large), HasSubstr("a.txt has more than the 2.0 MiB"));
+  EXPECT_THAT(refusal_of("a.txt.gz", gzip_bytes(large)), HasSubstr("a.txt.gz has more than"));
+  EXPECT_THAT(refusal_of("a.jsonl", lines), HasSubstr("a.jsonl has a line of more than 2.0 MiB"));
+  EXPECT_THAT(refusal_of("a.jsonl.zst", zstd_bytes(lines)), HasSubstr("a.jsonl.zst has a line"));
 }
 
 TEST_F(DocumentFilesTest, NamesFileAndLineOfAnError) {
@@ -89,45 +172,105 @@ TEST_F(DocumentFilesTest, NamesFileAndLineOfAnError) {
   EXPECT_THAT(refusal("bad.jsonl", "{\"text\": \"\xff\"}\n"), HasSubstr("bad.jsonl:1: not JSON:"));
 }
 
+TEST_F(DocumentFilesTest, NamesTheLineInACompressedFile) {
+  const std::string start = json_lines(mixed_texts());
+  EXPECT_THAT(refusal("bad.jsonl.gz", gzip_bytes(start + "\n[1]\n")),
+              HasSubstr("bad.jsonl.gz:502: not a JSON object"));
+  const std::string packed = gzip_bytes(start);
+  EXPECT_THAT(refusal("cut.jsonl.gz", packed.substr(0, packed.size() / 2)),
+              HasSubstr("cut.jsonl.gz is truncated"));
+}
+
 TEST_F(DocumentFilesTest, RefusesWhatIsNoTextFile) {
-  EXPECT_THAT(refusal("a.jsonl.gz", "\x1f\x8b\x08"), HasSubstr("is compressed with gzip"));
+  EXPECT_THAT(refusal("a.jsonl.gz", "{\"text\": 1}"), HasSubstr("does not start as a gzip file"));
+  EXPECT_THAT(refusal("a.jsonl.zst", ""), HasSubstr("does not start as a zstd file"));
   EXPECT_THROW(DocumentFiles({folder_}, TextFormat::kAuto, "text"), Error);
   EXPECT_THROW(DocumentFiles({folder_ / "none"}, TextFormat::kAuto, "text"), Error);
+  EXPECT_THROW(DocumentFiles({"/dev/null"}, TextFormat::kAuto, "text"), Error);
 }
 
-TEST(ForSlicesInOrder, ConsumesInOrder) {
-  std::vector<int64_t> order;
-  for_slices_in_order(
-      200, 4, [](int64_t slice) { return slice * slice; },
-      [&](int64_t slice, int64_t square) {
-        EXPECT_EQ(square, slice * slice);
-        order.push_back(slice);
-      });
-  EXPECT_EQ(order.size(), 200u);
-  EXPECT_TRUE(std::ranges::is_sorted(order));
+class ForChunksInOrder : public DocumentFilesTest {
+ protected:
+  // A chunk a file, whose text is its number.
+  DocumentFiles numbered(int count) {
+    std::vector<std::filesystem::path> paths;
+    for (int i = 0; i < count; ++i) {
+      paths.push_back(write(std::to_string(i) + ".txt", std::to_string(i)));
+    }
+    return {paths, TextFormat::kText, "text"};
+  }
+  static int number_of(const DocumentChunk& chunk) {
+    int number = -1;
+    chunk.for_each_document(
+        [&](std::string_view text, int64_t) { number = std::stoi(std::string(text)); });
+    return number;
+  }
+};
+
+TEST_F(ForChunksInOrder, ConsumesInOrder) {
+  const DocumentFiles files = numbered(200);
+  DocumentReader reader(files);
+  int next = 0;
+  for_chunks_in_order(reader, 4, number_of, [&](const DocumentChunk& chunk, int number) {
+    EXPECT_EQ(number, next);
+    EXPECT_EQ(chunk.end().file, next++);
+    return true;
+  });
+  EXPECT_EQ(next, 200);
 }
 
-TEST(ForSlicesInOrder, ThrowsTheFirstFailure) {
-  std::atomic<int> consumed = 0;
-  const auto fail_from = [](int64_t first) {
-    return [first](int64_t slice) {
-      if (slice >= first) throw std::runtime_error(std::to_string(slice));
-      return true;
+TEST_F(ForChunksInOrder, StopsWhenAsked) {
+  const DocumentFiles files = numbered(100);
+  DocumentReader reader(files);
+  int consumed = 0;
+  for_chunks_in_order(reader, 4, number_of,
+                      [&](const DocumentChunk&, int) { return ++consumed < 30; });
+  EXPECT_EQ(consumed, 30);
+}
+
+TEST_F(ForChunksInOrder, ThrowsTheFirstFailure) {
+  const DocumentFiles files = numbered(100);
+  const auto fail_from = [](int first) {
+    return [first](const DocumentChunk& chunk) {
+      const int number = number_of(chunk);
+      if (number >= first) throw std::runtime_error(std::to_string(number));
+      return number;
     };
   };
+  int consumed = 0;
+  DocumentReader reader(files);
   try {
-    for_slices_in_order(300, 4, fail_from(17), [&](int64_t, bool) { ++consumed; });
+    for_chunks_in_order(reader, 4, fail_from(17), [&](const DocumentChunk&, int) {
+      ++consumed;
+      return true;
+    });
     FAIL();
   } catch (const std::runtime_error& error) {
     EXPECT_STREQ(error.what(), "17");
   }
   EXPECT_EQ(consumed, 17);
-  EXPECT_THROW(for_slices_in_order(
-                   10, 2, [](int64_t) { return true; },
-                   [](int64_t slice, bool) {
-                     if (slice == 3) throw std::runtime_error("consume");
-                   }),
+  DocumentReader again(files);
+  EXPECT_THROW(for_chunks_in_order(again, 2, number_of,
+                                   [](const DocumentChunk&, int number) -> bool {
+                                     if (number == 3) throw std::runtime_error("consume");
+                                     return true;
+                                   }),
                std::runtime_error);
+}
+
+TEST_F(ForChunksInOrder, TellsADamagedFileAfterWhatCameBefore) {
+  const DocumentFiles files(
+      {write("a.txt", "0"), write("b.txt.gz", gzip_bytes("1").substr(0, 12)), write("c.txt", "2")},
+      TextFormat::kText, "text");
+  DocumentReader reader(files);
+  int consumed = 0;
+  EXPECT_THROW(for_chunks_in_order(reader, 3, number_of,
+                                   [&](const DocumentChunk&, int) {
+                                     ++consumed;
+                                     return true;
+                                   }),
+               Error);
+  EXPECT_EQ(consumed, 1);
 }
 
 }  // namespace

@@ -1,0 +1,103 @@
+#include "data/data_record_check.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+#include <string>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "config/tokenizer_types.h"
+#include "data/data_file_list.h"
+#include "data/data_record.h"
+#include "tokenizer/open_tokenizer.h"
+
+namespace borealis {
+namespace {
+
+[[noreturn]] void refuse(const std::filesystem::path& prefix, const std::string& data_side,
+                         const std::string& run_side, const std::string& remedy) {
+  throw Error(ErrorKind::kConfig,
+              fmt::format("{}.bin was made with {}, but this run has {}", prefix.string(),
+                          data_side, run_side),
+              remedy);
+}
+
+class RunSide {
+ public:
+  explicit RunSide(const RunConfig& config) : config_(config) {}
+
+  void check(const std::filesystem::path& prefix, const DataRecord& record) {
+    const std::string made_with = fmt::format("the tokenizer {} ({})", record.tokenizer_path,
+                                              describe_tokenizer(record.tokenizer));
+    if (const TokenizerIdentity* own = tokenizer()) {
+      if (*own != record.tokenizer) {
+        refuse(prefix, made_with,
+               fmt::format("the tokenizer {} ({})", config_.data.tokenizer_path,
+                           describe_tokenizer(*own)),
+               "set TOKENIZER_MODEL to the one that made the data, or tokenize the text again");
+      }
+    }
+    if (record.tokenizer.vocab_size > config_.model.vocab_size) {
+      refuse(prefix, made_with, fmt::format("a vocabulary of {} entries", config_.model.vocab_size),
+             "set TOKENIZER_MODEL to the one that made the data, or raise --vocab-size");
+    }
+    check_end_token(prefix, record);
+  }
+
+ private:
+  // Loaded when the first record asks for it: a list without records needs none.
+  const TokenizerIdentity* tokenizer() {
+    const auto source = tokenizer_source(config_.data);
+    if (!source) return nullptr;
+    if (!identity_) identity_ = tokenizer_identity(open_tokenizer(*source));
+    return &*identity_;
+  }
+
+  // Only what looks for ends of documents depends on the token.
+  void check_end_token(const std::filesystem::path& prefix, const DataRecord& record) const {
+    if (!config_.data.looks_at_documents()) return;
+    if (!record.end_token_appended) {
+      log_warning(
+          fmt::format("the documents of {}.bin were not ended with an end token: only those "
+                      "in the text itself are seen as ends of documents",
+                      prefix.string()));
+      return;
+    }
+    if (config_.data.eod_token && record.tokenizer.end_token != config_.data.eod_token) {
+      refuse(prefix, fmt::format("the end token {}", record.tokenizer.end_token.value_or(-1)),
+             fmt::format("the end token {}", *config_.data.eod_token),
+             "give the end token of the data with --eod-token-id");
+    }
+  }
+
+  const RunConfig& config_;
+  std::optional<TokenizerIdentity> identity_;
+};
+
+}  // namespace
+
+void check_data_records(const RunConfig& config) {
+  if (config.data.mock_data || config.data.data_file_list.empty()) return;
+  RunSide run(config);
+  int64_t files = 0;
+  int64_t unknown = 0;
+  std::string first_unknown;
+  for (const DataFileEntry& entry : read_data_file_list(config.data.data_file_list)) {
+    if (entry.weight == 0) continue;
+    ++files;
+    if (const auto record = read_data_record(entry.prefix)) {
+      run.check(entry.prefix, *record);
+    } else if (unknown++ == 0) {
+      first_unknown = data_record_path(entry.prefix).string();
+    }
+  }
+  if (unknown == 0) return;
+  log_warning(fmt::format(
+      "{} of {} data file{} {} no record of the tokenizer that made {} ({} is missing): it cannot "
+      "be checked against this run's",
+      unknown, files, files == 1 ? "" : "s", unknown == 1 ? "has" : "have",
+      unknown == 1 ? "it" : "them", first_unknown));
+}
+
+}  // namespace borealis
