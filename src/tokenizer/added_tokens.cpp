@@ -1,6 +1,7 @@
 #include "tokenizer/added_tokens.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "tokenizer/utf8.h"
@@ -9,30 +10,22 @@
 namespace borealis {
 namespace {
 
-// Letters, marks, digits and connectors, which is the regular expressions' \w but for a few
-// characters such as circled letters.
+// \w of the regular expressions of Rust, in which the tokenizers library is written.
 bool is_word_character(uint32_t code_point) {
-  static const WordSplitter kWord("[\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}]{2}");
-  std::string twice;
-  append_utf8(twice, code_point);
-  append_utf8(twice, code_point);
+  static const WordSplitter kWord("[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]",
+                                  SplitBehavior::kIsolated);
+  std::string character;
+  append_utf8(character, code_point);
   WordSplitter::Matcher matcher;
-  // A match takes both characters as one word; otherwise the whole text is one gap.
   bool matches = false;
-  kWord.split(twice + "!", matcher, [&](std::string_view word) { matches |= word == twice; });
+  kWord.for_each_segment(character, matcher,
+                         [&](std::string_view, bool is_match) { matches |= is_match; });
   return matches;
 }
 
-bool stands_alone(std::string_view input, size_t begin, size_t end) {
-  const bool word_before = begin > 0 && is_word_character(last_code_point(input.substr(0, begin)));
-  const bool word_after =
-      end < input.size() && is_word_character(first_utf8_sequence(input.substr(end)).code_point);
-  return !word_before && !word_after;
-}
-
-size_t skip_space_left(std::string_view input, size_t begin, size_t limit) {
-  while (begin > limit) {
-    const uint32_t previous = last_code_point(input.substr(limit, begin - limit));
+size_t skip_space_left(std::string_view input, size_t begin) {
+  while (begin > 0) {
+    const uint32_t previous = last_code_point(input.substr(0, begin));
     if (!is_white_space(previous)) break;
     std::string encoded;
     append_utf8(encoded, previous);
@@ -43,8 +36,8 @@ size_t skip_space_left(std::string_view input, size_t begin, size_t limit) {
 
 size_t skip_space_right(std::string_view input, size_t end) {
   while (end < input.size()) {
-    const Utf8Sequence next = first_utf8_sequence(input.substr(end));
-    if (!is_white_space(next.code_point)) break;
+    const CodePoint next = code_point_at(input, end);
+    if (!is_white_space(next.value)) break;
     end += next.length;
   }
   return end;
@@ -53,37 +46,57 @@ size_t skip_space_right(std::string_view input, size_t end) {
 }  // namespace
 
 AddedTokenFinder::AddedTokenFinder(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
-  std::ranges::stable_sort(tokens_, std::greater(),
-                           [](const AddedToken& token) { return token.content.size(); });
+  std::erase_if(tokens_, [](const AddedToken& token) { return token.content.empty(); });
   for (size_t i = 0; i < tokens_.size(); ++i) {
-    by_first_byte_[static_cast<uint8_t>(tokens_[i].content[0])].push_back(static_cast<uint32_t>(i));
+    size_t node = 0;
+    for (const char byte : tokens_[i].content) {
+      const auto& next = nodes_[node].next;
+      const auto known = std::ranges::find(next, byte, &std::pair<char, uint32_t>::first);
+      if (known != next.end()) {
+        node = known->second;
+      } else {
+        nodes_[node].next.emplace_back(byte, static_cast<uint32_t>(nodes_.size()));
+        node = nodes_.size();
+        nodes_.emplace_back();
+      }
+    }
+    if (nodes_[node].token < 0) nodes_[node].token = static_cast<int32_t>(i);
+    starts_token_[static_cast<uint8_t>(tokens_[i].content[0])] = true;
   }
 }
 
 const AddedToken* AddedTokenFinder::longest_at(std::string_view rest) const {
-  for (const uint32_t index : by_first_byte_[static_cast<uint8_t>(rest[0])]) {
-    if (rest.starts_with(tokens_[index].content)) return &tokens_[index];
+  const AddedToken* longest = nullptr;
+  const Node* node = &nodes_[0];
+  for (const char byte : rest) {
+    const auto next = std::ranges::find(node->next, byte, &std::pair<char, uint32_t>::first);
+    if (next == node->next.end()) break;
+    node = &nodes_[next->second];
+    if (node->token >= 0) longest = &tokens_[static_cast<size_t>(node->token)];
   }
-  return nullptr;
+  return longest;
 }
 
-AddedTokenFinder::Found AddedTokenFinder::find(std::string_view input, size_t from) const {
+AddedTokenFinder::Match AddedTokenFinder::find(std::string_view input, size_t from) const {
   if (tokens_.empty()) return {};
-  for (size_t begin = from; begin < input.size();) {
+  for (size_t begin = from; begin < input.size(); ++begin) {
+    if (!starts_token_[static_cast<uint8_t>(input[begin])]) continue;
     const AddedToken* token = longest_at(input.substr(begin));
-    if (token == nullptr) {
-      ++begin;
-      continue;
-    }
-    const size_t end = begin + token->content.size();
-    if (token->single_word && !stands_alone(input, begin, end)) {
-      begin = end;  // no other token may start inside it
-      continue;
-    }
-    return {token, token->lstrip ? skip_space_left(input, begin, from) : begin,
-            token->rstrip ? skip_space_right(input, end) : end};
+    if (token != nullptr) return {token, begin, begin + token->content.size()};
   }
   return {};
+}
+
+bool AddedTokenFinder::stands_alone(std::string_view input, const Match& match) {
+  const std::string_view before = input.substr(0, match.begin);
+  return (before.empty() || !is_word_character(last_code_point(before))) &&
+         (match.end == input.size() || !is_word_character(code_point_at(input, match.end).value));
+}
+
+std::pair<size_t, size_t> AddedTokenFinder::with_white_space(std::string_view input,
+                                                             const Match& match, size_t done) {
+  return {match.token->lstrip ? std::max(done, skip_space_left(input, match.begin)) : match.begin,
+          match.token->rstrip ? skip_space_right(input, match.end) : match.end};
 }
 
 }  // namespace borealis

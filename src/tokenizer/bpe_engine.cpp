@@ -1,18 +1,17 @@
 #include "tokenizer/bpe_engine.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <functional>
-#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
-#include "tokenizer/byte_level.h"
-#include "tokenizer/utf8.h"
+#include "base/error.h"
+#include "tokenizer/piece_decoder.h"
+#include "tokenizer/word_cache.h"
 
 namespace borealis {
 namespace {
-
-constexpr size_t kLongestCachedWord = 64;
-constexpr size_t kCachedWords = 1 << 17;
 
 std::vector<AddedToken> select_tokens(const std::vector<AddedToken>& tokens, bool normalized) {
   std::vector<AddedToken> selected;
@@ -27,60 +26,75 @@ std::vector<AddedToken> select_tokens(const std::vector<AddedToken>& tokens, boo
 // Remembers the ids of words it has seen.
 class BpeEngine::Encoder final : public TextEncoder {
  public:
-  explicit Encoder(const BpeEngine& engine) : engine_(engine), matchers_(engine.steps_.size()) {}
+  explicit Encoder(const BpeEngine& engine) : engine_(engine), steps_(engine.steps_.size()) {}
   void encode(std::string_view text, std::vector<int32_t>& ids) override;
 
  private:
-  struct WordHash {
-    using is_transparent = void;
-    size_t operator()(std::string_view word) const { return std::hash<std::string_view>()(word); }
+  struct StepState {  // one a step: steps nest
+    WordSplitter::Matcher matcher;
+    std::string text;
   };
-  struct IdRange {
-    uint32_t begin = 0;
-    uint32_t end = 0;
-  };
-  void encode_text(std::string_view text, size_t step, std::vector<int32_t>& ids);
+  // `at_start`: the text begins where that of encode() does.
+  void encode_text(std::string_view text, bool at_start, size_t step, std::vector<int32_t>& ids);
+  std::string_view prepared(const WordStep& step, std::string_view text, bool at_start,
+                            std::string& buffer) const;
   void encode_word(std::string_view word, std::vector<int32_t>& ids);
+  void encode_part(std::string_view part, std::vector<int32_t>& ids);
 
   const BpeEngine& engine_;
-  std::vector<WordSplitter::Matcher> matchers_;  // one a step: steps nest
+  std::vector<StepState> steps_;
+  Normalizer::Buffers normalizer_buffers_;
   BpeModel::Scratch scratch_;
-  std::unordered_map<std::string, IdRange, WordHash, std::equal_to<>> words_;
-  std::vector<int32_t> word_ids_;  // the ranges of words_ point here
+  std::vector<int32_t> new_ids_;
+  WordCache words_;
 };
 
 class BpeEngine::Decoder final : public TextDecoder {
  public:
   Decoder(const BpeEngine& engine, bool skip_special)
-      : engine_(engine), skip_special_(skip_special) {}
-  std::string add(int32_t id) override;
-  std::string finish() override { return replace_invalid_utf8(std::exchange(pending_, "")); }
+      : engine_(engine), skip_special_(skip_special), decoder_(engine.definition_.decoder) {}
+  std::string add(int32_t id) override {
+    const std::string_view name = engine_.decoded_name(id);
+    if (name.empty() || (skip_special_ && engine_.skipped_[static_cast<size_t>(id)])) return "";
+    return decoder_.add(name);
+  }
+  std::string finish() override { return decoder_.finish(); }
 
  private:
   const BpeEngine& engine_;
   bool skip_special_;
-  std::string pending_;
+  PieceDecoder decoder_;
 };
 
 BpeEngine::BpeEngine(TokenizerDefinition definition)
     : definition_(std::move(definition)),
+      special_(definition_.pieces.size(), false),
       model_(definition_),
+      normalizer_(definition_.normalizer),
       raw_tokens_(select_tokens(definition_.added_tokens, false)),
-      normalized_tokens_(select_tokens(definition_.added_tokens, true)) {
-  special_.resize(definition_.pieces.size(), false);
-  for (const std::string& piece : definition_.pieces) {
-    bytes_.push_back(from_byte_level(piece).value_or(piece));
-  }
+      normalized_tokens_(normalized_tokens()) {
   for (const AddedToken& token : definition_.added_tokens) {
-    bytes_[static_cast<size_t>(token.id)] = token.content;
-    special_[static_cast<size_t>(token.id)] = token.special;
+    if (token.special) special_[static_cast<size_t>(token.id)] = true;
   }
+  find_decoded_names();
   for (const WordStep& step : definition_.steps) {
-    Step& own = steps_.emplace_back();
-    own.add_prefix_space = step.add_prefix_space;
-    if (!step.pattern.empty()) own.splitter.emplace(step.pattern, step.drop_gaps);
+    const bool prepends = step.prefix_scheme != WordStep::Prefix::kNever;
+    if (step.pattern.empty() && step.space.empty() && !prepends) continue;  // ByteLevel's, often
+    Step& own = steps_.emplace_back(Step{step, std::nullopt});
+    if (step.pattern.empty()) continue;
+    own.splitter.emplace(step.pattern, step.behavior, step.invert, step.literal);
   }
   end_of_text_id_ = find_end_of_text();
+}
+
+// They are searched in normalized text, so they are normalized themselves.
+std::vector<AddedToken> BpeEngine::normalized_tokens() const {
+  std::vector<AddedToken> tokens = select_tokens(definition_.added_tokens, true);
+  Normalizer::Buffers buffers;
+  for (AddedToken& token : tokens) {
+    token.content = std::string(normalizer_.apply(token.content, buffers));
+  }
+  return tokens;
 }
 
 std::optional<int32_t> BpeEngine::token_id(std::string_view piece) const {
@@ -103,9 +117,24 @@ bool BpeEngine::is_special(int32_t id) const {
   return id >= 0 && id < vocab_size() && special_[static_cast<size_t>(id)];
 }
 
-std::string_view BpeEngine::token_bytes(int32_t id) const {
+// As in the tokenizers library: added tokens that are searched in normalized text are decoded from
+// it, and then only names of special tokens are skipped.
+void BpeEngine::find_decoded_names() {
+  std::unordered_set<std::string_view> special_names;
+  for (const AddedToken& token : definition_.added_tokens) {
+    if (token.special) special_names.insert(token.content);
+  }
+  skipped_ = special_;
+  for (const AddedToken& token : normalized_tokens()) {
+    skipped_[static_cast<size_t>(token.id)] = special_names.contains(token.content);
+    decoded_names_[token.id] = token.content;
+  }
+}
+
+std::string_view BpeEngine::decoded_name(int32_t id) const {
   if (id < 0 || id >= vocab_size()) return {};
-  return bytes_[static_cast<size_t>(id)];
+  const auto own = decoded_names_.find(id);
+  return own == decoded_names_.end() ? definition_.pieces[static_cast<size_t>(id)] : own->second;
 }
 
 std::unique_ptr<TextEncoder> BpeEngine::make_encoder() const {
@@ -118,61 +147,94 @@ std::unique_ptr<TextDecoder> BpeEngine::make_decoder(bool skip_special) const {
 
 void BpeEngine::Encoder::encode(std::string_view text, std::vector<int32_t>& ids) {
   const auto put_id = [&ids](int32_t id) { ids.push_back(id); };
-  const auto put_text = [&](std::string_view part) { encode_text(part, 0, ids); };
   engine_.raw_tokens_.split(
       text,
-      [&](std::string_view part) { engine_.normalized_tokens_.split(part, put_text, put_id); },
+      [&](std::string_view raw) {
+        const bool at_start = raw.data() == text.data();
+        const std::string_view part = engine_.normalizer_.apply(raw, normalizer_buffers_);
+        engine_.normalized_tokens_.split(
+            part,
+            [&](std::string_view piece) {
+              encode_text(piece, at_start && piece.data() == part.data(), 0, ids);
+            },
+            put_id);
+      },
       put_id);
 }
 
-void BpeEngine::Encoder::encode_text(std::string_view text, size_t step,
+// The text as the step cuts it, in `buffer` if it differs.
+std::string_view BpeEngine::Encoder::prepared(const WordStep& step, std::string_view text,
+                                              bool at_start, std::string& buffer) const {
+  const bool may_prepend = step.prefix_scheme == WordStep::Prefix::kAlways ||
+                           (step.prefix_scheme == WordStep::Prefix::kFirst && at_start);
+  // A space that becomes the prefix is one already.
+  const bool has_prefix = text.starts_with(step.prefix) ||
+                          (!step.space.empty() && step.space == step.prefix && text[0] == ' ');
+  const bool prepend = may_prepend && !has_prefix;
+  if (!prepend && step.space.empty()) return text;
+  buffer.clear();
+  if (prepend) buffer += step.prefix;
+  if (step.space.empty()) return buffer += text;
+  for (const char c : text) {
+    if (c == ' ') {
+      buffer += step.space;
+    } else {
+      buffer += c;
+    }
+  }
+  return buffer;
+}
+
+void BpeEngine::Encoder::encode_text(std::string_view text, bool at_start, size_t step,
                                      std::vector<int32_t>& ids) {
-  if (step == engine_.steps_.size()) {
+  if (step == steps_.size()) {
     encode_word(text, ids);
     return;
   }
   const Step& here = engine_.steps_[step];
-  std::string with_space;
-  if (here.add_prefix_space && !text.starts_with(' ')) {
-    with_space = " ";
-    text = with_space += text;
-  }
+  text = prepared(here.definition, text, at_start, steps_[step].text);
   if (!here.splitter) {
-    encode_text(text, step + 1, ids);
+    encode_text(text, at_start, step + 1, ids);
     return;
   }
-  here.splitter->split(text, matchers_[step],
-                       [&](std::string_view word) { encode_text(word, step + 1, ids); });
+  here.splitter->split(text, steps_[step].matcher, [&](std::string_view word) {
+    encode_text(word, at_start && word.data() == text.data(), step + 1, ids);
+  });
 }
 
 void BpeEngine::Encoder::encode_word(std::string_view word, std::vector<int32_t>& ids) {
-  if (word.size() > kLongestCachedWord) {
-    engine_.model_.encode_word(word, scratch_, ids);
-    return;
-  }
-  auto known = words_.find(word);
-  if (known == words_.end()) {
-    if (words_.size() == kCachedWords) {
-      words_.clear();
-      word_ids_.clear();
+  if (word.size() > WordCache::kLongestWord) {
+    if (const int32_t whole = engine_.model_.whole_word(word); whole != PieceTable::kNone) {
+      ids.push_back(whole);
+      return;
     }
-    const auto begin = static_cast<uint32_t>(word_ids_.size());
-    engine_.model_.encode_word(word, scratch_, word_ids_);
-    const auto end = static_cast<uint32_t>(word_ids_.size());
-    known = words_.emplace(std::string(word), IdRange{begin, end}).first;
   }
-  const auto [begin, end] = known->second;
-  ids.insert(ids.end(), word_ids_.begin() + begin, word_ids_.begin() + end);
+  engine_.model_.for_each_part(word, [&](std::string_view part) { encode_part(part, ids); });
 }
 
-std::string BpeEngine::Decoder::add(int32_t id) {
-  if (skip_special_ && engine_.is_special(id)) return "";
-  pending_ += engine_.token_bytes(id);
-  const size_t tail = incomplete_utf8_tail(pending_);
-  std::string text =
-      replace_invalid_utf8(std::string_view(pending_).substr(0, pending_.size() - tail));
-  pending_.erase(0, pending_.size() - tail);
-  return text;
+void BpeEngine::Encoder::encode_part(std::string_view part, std::vector<int32_t>& ids) {
+  if (part.size() > BpeModel::kLongestWord) {
+    throw Error(ErrorKind::kData,
+                fmt::format("a text has a word of {} bytes; at most {} can be encoded", part.size(),
+                            BpeModel::kLongestWord),
+                "cut the text into smaller documents");
+  }
+  if (part.size() > WordCache::kLongestWord) {
+    engine_.model_.encode_word(part, scratch_, ids);
+    return;
+  }
+  if (const auto known = words_.find(part)) {
+    ids.insert(ids.end(), known->begin(), known->end());
+    return;
+  }
+  new_ids_.clear();
+  if (const int32_t whole = engine_.model_.whole_word(part); whole != PieceTable::kNone) {
+    new_ids_.push_back(whole);
+  } else {
+    engine_.model_.encode_word(part, scratch_, new_ids_);
+  }
+  words_.insert(part, new_ids_);
+  ids.insert(ids.end(), new_ids_.begin(), new_ids_.end());
 }
 
 }  // namespace borealis

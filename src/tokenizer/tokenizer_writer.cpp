@@ -3,7 +3,7 @@
 
 #include "base/check.h"
 #include "tokenizer/tokenizer_definition.h"
-#include "tokenizer/word_splitter.h"
+#include "tokenizer/word_scanner.h"
 
 namespace borealis {
 namespace {
@@ -36,7 +36,7 @@ std::string tokenizer_json(const TokenizerDefinition& definition) {
                      definition.pieces[static_cast<size_t>(merge.right)]);
   }
   const ordered_json byte_level = {{"type", "ByteLevel"},
-                                   {"add_prefix_space", definition.steps[0].add_prefix_space},
+                                   {"add_prefix_space", !definition.steps[0].prefix.empty()},
                                    {"trim_offsets", true},
                                    {"use_regex", true}};
   const ordered_json model = {{"type", "BPE"},
@@ -68,7 +68,7 @@ std::string tokenizer_config_json(const TokenizerDefinition& definition) {
     entry.erase("id");
     decoder[std::to_string(token.id)] = std::move(entry);
   }
-  ordered_json file = {{"add_prefix_space", definition.steps.front().add_prefix_space},
+  ordered_json file = {{"add_prefix_space", !definition.steps.front().prefix.empty()},
                        {"added_tokens_decoder", std::move(decoder)},
                        {"clean_up_tokenization_spaces", false},
                        {"tokenizer_class", "PreTrainedTokenizerFast"}};

@@ -1,5 +1,7 @@
 #include "tokenizer/utf8.h"
 
+#include <simdjson.h>
+
 #include <algorithm>
 
 #include "base/check.h"
@@ -61,14 +63,10 @@ Utf8Sequence first_utf8_sequence(std::string_view text) {
   return {Utf8Sequence::Status::kValid, static_cast<size_t>(lead.continuations) + 1, code_point};
 }
 
+bool is_ascii(std::string_view text) { return ascii_prefix(text) == text.size(); }
+
 bool is_valid_utf8(std::string_view text) {
-  for (;;) {
-    text.remove_prefix(ascii_prefix(text));
-    if (text.empty()) return true;
-    const Utf8Sequence sequence = first_utf8_sequence(text);
-    if (sequence.status != Utf8Sequence::Status::kValid) return false;
-    text.remove_prefix(sequence.length);
-  }
+  return simdjson::validate_utf8(text.data(), text.size());
 }
 
 std::string replace_invalid_utf8(std::string_view text) {

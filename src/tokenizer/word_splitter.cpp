@@ -12,9 +12,6 @@
 
 namespace borealis {
 
-const char* const kGpt2WordPattern =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-
 namespace {
 
 constexpr const char* kWhiteSpace = R"(\t-\r\x{85}\p{Z})";
@@ -124,8 +121,20 @@ struct WordSplitter::Code {
   pcre2_code* code = nullptr;
 };
 
-WordSplitter::WordSplitter(const std::string& pattern, bool drop_gaps)
-    : code_(std::make_unique<Code>(pattern)), drop_gaps_(drop_gaps) {}
+WordSplitter::WordSplitter(const std::string& pattern, SplitBehavior behavior, bool invert,
+                           bool literal)
+    : behavior_(behavior), invert_(invert) {
+  CHECK(!pattern.empty());
+  if (literal) {
+    literal_ = pattern;
+    return;
+  }
+  // The known expressions match everywhere.
+  const bool words_are_matches =
+      behavior == SplitBehavior::kIsolated || (behavior == SplitBehavior::kRemoved && invert);
+  if (words_are_matches) scanner_ = WordScanner::for_pattern(pattern);
+  code_ = std::make_unique<Code>(pattern);
+}
 WordSplitter::~WordSplitter() = default;
 WordSplitter::WordSplitter(WordSplitter&&) noexcept = default;
 WordSplitter& WordSplitter::operator=(WordSplitter&&) noexcept = default;
@@ -156,12 +165,20 @@ WordSplitter::Matcher::~Matcher() = default;
 WordSplitter::Matcher::Matcher(Matcher&&) noexcept = default;
 WordSplitter::Matcher& WordSplitter::Matcher::operator=(Matcher&&) noexcept = default;
 
-WordSplitter::Match WordSplitter::find(std::string_view text, size_t from, Matcher& matcher) const {
+std::optional<WordSplitter::Match> WordSplitter::find(std::string_view text, size_t from,
+                                                      Matcher& matcher) const {
+  if (literal_.empty()) return find_expression(text, from, matcher);
+  const size_t begin = text.find(literal_, from);
+  if (begin == std::string_view::npos) return std::nullopt;
+  return Match{begin, begin + literal_.size()};
+}
+
+std::optional<WordSplitter::Match> WordSplitter::find_expression(std::string_view text, size_t from,
+                                                                 Matcher& matcher) const {
   Matcher::State& state = *matcher.state_;
-  const int count =
-      pcre2_match(code_->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
-                  PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, state.data, state.context);
-  if (count == PCRE2_ERROR_NOMATCH) return {};
+  const int count = pcre2_match(code_->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+                                from, PCRE2_NO_UTF_CHECK, state.data, state.context);
+  if (count == PCRE2_ERROR_NOMATCH) return std::nullopt;
   if (count < 0) {
     throw Error(ErrorKind::kData,
                 fmt::format("the tokenizer's expression gave up on a text of {} bytes: {}",
@@ -169,7 +186,7 @@ WordSplitter::Match WordSplitter::find(std::string_view text, size_t from, Match
                 "cut the text into smaller documents");
   }
   const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(state.data);
-  return {ends[0], ends[1]};
+  return Match{ends[0], ends[1]};
 }
 
 }  // namespace borealis

@@ -34,13 +34,19 @@ TEST(BpeModel, MergesTheLeftmostOfEquals) {
   EXPECT_THAT(encode_word(model, "aaaa"), ElementsAre(256, 256));
 }
 
-TEST(BpeModel, TakesWholeWordsIfMergesAreIgnored) {
+TEST(BpeModel, KnowsWholeWordsIfMergesAreIgnored) {
   json file = small_tokenizer({{"a", "b"}, {"c", "d"}});
   file["model"]["vocab"]["abcd"] = 258;
-  EXPECT_THAT(encode_word(model_of(file), "abcd"), ElementsAre(256, 257));
+  EXPECT_EQ(model_of(file).whole_word("abcd"), PieceTable::kNone);
+  EXPECT_THAT(make_tokenizer(file).encode("abcd"), ElementsAre(256, 257));
   file["model"]["ignore_merges"] = true;
-  EXPECT_THAT(encode_word(model_of(file), "abcd"), ElementsAre(258));
-  EXPECT_THAT(encode_word(model_of(file), "abcdx"), ElementsAre(256, 257, 'x'));
+  EXPECT_EQ(model_of(file).whole_word("abcd"), 258);
+  EXPECT_EQ(model_of(file).whole_word("abc"), PieceTable::kNone);
+  EXPECT_THAT(make_tokenizer(file).encode("abcd.abcdx"), ElementsAre(258, '.', 256, 257, 'x'));
+  // A word too long for the memory of words is looked up as well.
+  const std::string word(100, 'q');
+  file["model"]["vocab"][word] = 259;
+  EXPECT_THAT(make_tokenizer(file).encode(word), ElementsAre(259));
 }
 
 TEST(BpeModel, DropsOrMarksBytesWithoutAPiece) {

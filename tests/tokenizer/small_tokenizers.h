@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "tokenizer/bpe_model.h"
 #include "tokenizer/byte_level.h"
 #include "tokenizer/tokenizer.h"
 

@@ -14,8 +14,9 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 std::vector<std::string> words(const std::string& pattern, const std::string& text,
-                               bool drop_gaps = false) {
-  const WordSplitter splitter(pattern, drop_gaps);
+                               SplitBehavior behavior = SplitBehavior::kIsolated,
+                               bool invert = false, bool literal = false) {
+  const WordSplitter splitter(pattern, behavior, invert, literal);
   WordSplitter::Matcher matcher;
   std::vector<std::string> out;
   splitter.split(text, matcher, [&](std::string_view word) { out.emplace_back(word); });
@@ -39,17 +40,51 @@ TEST(WordSplitter, KnowsUnicode) {
   EXPECT_THAT(words("(?i:'s|k)", "'\u017f\u212a-"), ElementsAre("'\u017f", "\u212a", "-"));
 }
 
-TEST(WordSplitter, KeepsOrDropsGaps) {
+TEST(WordSplitter, PutsMatchesWhereTheBehaviorSays) {
+  const auto split = [](SplitBehavior behavior, bool invert) {
+    return words(" ", " ab  c", behavior, invert, /*literal=*/true);
+  };
+  using enum SplitBehavior;
+  for (const bool invert : {false, true}) {
+    EXPECT_THAT(split(kIsolated, invert), ElementsAre(" ", "ab", " ", " ", "c"));
+    EXPECT_THAT(split(kContiguous, invert), ElementsAre(" ", "ab", "  ", "c"));
+  }
+  EXPECT_THAT(split(kRemoved, false), ElementsAre("ab", "c"));
+  EXPECT_THAT(split(kRemoved, true), ElementsAre(" ", " ", " "));
+  EXPECT_THAT(split(kMergedWithPrevious, false), ElementsAre(" ", "ab ", " ", "c"));
+  EXPECT_THAT(split(kMergedWithPrevious, true), ElementsAre(" ab", " ", " c"));
+  EXPECT_THAT(split(kMergedWithNext, false), ElementsAre(" ab", " ", " c"));
+  EXPECT_THAT(split(kMergedWithNext, true), ElementsAre(" ", "ab ", " ", "c"));
+}
+
+TEST(WordSplitter, CutsAtEmptyMatches) {
   EXPECT_THAT(words("b+", "aabbcbd"), ElementsAre("aa", "bb", "c", "b", "d"));
-  EXPECT_THAT(words("b+", "aabbcbd", true), ElementsAre("bb", "b"));
-  EXPECT_THAT(words("x*", "axxb"), ElementsAre("a", "xx", "b"));  // empty matches split nothing
   EXPECT_THAT(words("q", "none"), ElementsAre("none"));
+  EXPECT_THAT(words("(?=[A-Z])", "aBc\u00e9DD"), ElementsAre("a", "Bc\u00e9", "D", "D"));
+  EXPECT_THAT(words("x*", "axxb\u00e9"), ElementsAre("a", "xx", "b", "\u00e9"));
+}
+
+TEST(WordSplitter, TakesAFixedTextAsItIs) {
+  using enum SplitBehavior;
+  EXPECT_THAT(words("a.", "xa.aab", kIsolated, false, true), ElementsAre("x", "a.", "aab"));
+  EXPECT_THAT(words("a.", "xa.aab", kIsolated, false, false), ElementsAre("x", "a.", "aa", "b"));
 }
 
 TEST(WordSplitter, ManagesLongTexts) {
   EXPECT_EQ(words(kGpt2WordPattern, std::string(3 << 20, 'a')).size(), 1u);
   EXPECT_EQ(words(kGpt2WordPattern, std::string(3 << 20, ' ') + "x").size(), 2u);
   EXPECT_EQ(words("\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+", std::string(3 << 20, ' ')).size(), 1u);
+}
+
+TEST(WordSplitter, GivesUpOnEndlessBacktracking) {
+  try {
+    words("(a|a|b)*c", std::string(100, 'a') + "dc");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("expression gave up on a text of 102 bytes"));
+  }
+  EXPECT_THROW(WordSplitter(std::string(2000, '(') + std::string(2000, ')')), Error);
+  EXPECT_THROW(WordSplitter("(((a{1,999}){1,999}){1,999}){1,999}"), Error);
 }
 
 TEST(WordSplitter, TranslatesUnicodeEscapes) {

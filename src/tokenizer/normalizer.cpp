@@ -1,0 +1,121 @@
+#include "tokenizer/normalizer.h"
+
+#include <fmt/format.h>
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+
+#include "base/error.h"
+#include "tokenizer/utf8.h"
+
+namespace borealis {
+namespace {
+
+using Kind = NormalizerStep::Kind;
+
+void replace_all(std::string_view text, std::string_view pattern, std::string_view content,
+                 std::string& out) {
+  size_t done = 0;
+  for (size_t found = text.find(pattern); found != std::string_view::npos;
+       found = text.find(pattern, done)) {
+    out += text.substr(done, found - done);
+    out += content;
+    done = found + pattern.size();
+  }
+  out += text.substr(done);
+}
+
+// Spaces stand every few bytes: no search for each of them.
+void replace_byte(std::string_view text, char pattern, std::string_view content, std::string& out) {
+  const auto count = static_cast<size_t>(std::ranges::count(text, pattern));
+  out.resize(text.size() + count * content.size() - count);
+  char* to = out.data();
+  for (const char c : text) {
+    if (c == pattern) {
+      to = std::ranges::copy(content, to).out;
+    } else {
+      *to++ = c;
+    }
+  }
+}
+
+// No character below has a composition, a decomposition or a combining class.
+bool is_normal_already(std::string_view text, Kind form) {
+  if (is_ascii(text)) return true;
+  if (form != Kind::kNfc) return false;
+  // Lead bytes below 0xCC are those of U+0000 to U+02FF.
+  return std::ranges::all_of(text, [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0xcc;
+  });
+}
+
+void normal_form(std::string_view text, Kind form, std::string& out) {
+  const bool compose = form == Kind::kNfc || form == Kind::kNfkc;
+  const bool compatible = form == Kind::kNfkc || form == Kind::kNfkd;
+  const auto options = static_cast<utf8proc_option_t>(
+      UTF8PROC_STABLE | (compose ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) |
+      (compatible ? UTF8PROC_COMPAT : 0));
+  utf8proc_uint8_t* result = nullptr;
+  const auto size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                                 static_cast<utf8proc_ssize_t>(text.size()), &result, options);
+  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(result, &std::free);
+  if (size < 0) {
+    throw Error(ErrorKind::kData,
+                fmt::format("a text of {} bytes cannot be normalized: {}", text.size(),
+                            utf8proc_errmsg(size)),
+                "cut the text into smaller documents");
+  }
+  out.assign(reinterpret_cast<const char*>(result), static_cast<size_t>(size));
+}
+
+}  // namespace
+
+Normalizer::Normalizer(const std::vector<NormalizerStep>& steps) {
+  for (const NormalizerStep& step : steps) {
+    Step& own = steps_.emplace_back(Step{step, std::nullopt});
+    if (step.kind == Kind::kReplaceRegex) own.expression.emplace(step.pattern);
+  }
+}
+
+std::string_view Normalizer::apply(std::string_view text, Buffers& buffers) const {
+  for (const Step& step : steps_) {
+    const NormalizerStep& what = step.definition;
+    std::string& out = buffers.next;
+    out.clear();
+    switch (what.kind) {
+      case Kind::kReplace:
+        if (what.pattern.size() == 1) {
+          replace_byte(text, what.pattern[0], what.content, out);
+        } else {
+          replace_all(text, what.pattern, what.content, out);
+        }
+        break;
+      case Kind::kReplaceRegex:
+        step.expression->for_each_segment(text, buffers.matcher,
+                                          [&](std::string_view segment, bool is_match) {
+                                            out += is_match ? what.content : segment;
+                                          });
+        break;
+      case Kind::kPrepend:
+        if (text.empty()) continue;
+        out += what.content;
+        out += text;
+        break;
+      case Kind::kNfc:
+      case Kind::kNfd:
+      case Kind::kNfkc:
+      case Kind::kNfkd:
+        if (is_normal_already(text, what.kind)) continue;
+        normal_form(text, what.kind, out);
+        break;
+    }
+    buffers.text.swap(out);
+    text = buffers.text;
+  }
+  return text;
+}
+
+}  // namespace borealis
