@@ -68,7 +68,9 @@ int verify(const VerifyArguments& arguments) {
   omp_set_num_threads(arguments.threads > 0 ? arguments.threads : usable_cores());
   std::optional<int64_t> vocab_size = arguments.vocab_size;
   if (!arguments.tokenizer.empty()) {
-    vocab_size = TokenizerOptions{.model = arguments.tokenizer}.open().vocab_size();
+    TokenizerOptions tokenizer;
+    tokenizer.model = arguments.tokenizer;
+    vocab_size = tokenizer.open().vocab_size();
   }
   const auto prefixes = dataset_prefixes(arguments.prefixes);
   nlohmann::ordered_json pairs = nlohmann::ordered_json::array();

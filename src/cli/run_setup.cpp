@@ -1,9 +1,6 @@
 #include "cli/run_setup.h"
 
-#include <malloc.h>
 #include <omp.h>
-
-#include <limits>
 
 #include "base/process.h"
 #include "data/batch_loader.h"
@@ -12,13 +9,6 @@
 namespace borealis {
 
 int prepare_machine(const RunConfig& config) {
-  // oneDNN's products allocate packing buffers anew in every call. Mapped one by one their pages
-  // would be had, cleared and given back in every call, which took a fifth of the time of a large
-  // vocabulary's head; in per-thread heaps they would fragment and grow by tens of MiB. One heap
-  // that gives nothing back holds the largest of them once, which the memory plan counts.
-  mallopt(M_ARENA_MAX, 1);
-  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most that glibc takes
-  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
   limit_cpu_isa(config.machine.cpu_isa);
   const int threads =
       config.machine.threads > 0 ? static_cast<int>(config.machine.threads) : usable_cores();
