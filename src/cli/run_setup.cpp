@@ -9,14 +9,13 @@
 
 namespace borealis {
 
-int prepare_machine(const RunConfig& config) {
+int prepare_machine(const MachineConfig& machine) {
   // oneDNN's products allocate packing buffers anew in every call. With glibc's sliding threshold
   // these end up in per-thread heaps that fragment and grow by tens of MiB; mapped one by one they
   // go back at once, and the process stays within its memory plan.
   mallopt(M_MMAP_THRESHOLD, 128 * 1024);
-  limit_cpu_isa(config.machine.cpu_isa);
-  const int threads =
-      config.machine.threads > 0 ? static_cast<int>(config.machine.threads) : usable_cores();
+  limit_cpu_isa(machine.cpu_isa);
+  const int threads = machine.threads > 0 ? static_cast<int>(machine.threads) : usable_cores();
   omp_set_num_threads(threads);
   omp_set_dynamic(0);
   return threads;

@@ -232,7 +232,7 @@ void log_outcome(const RunSummary& summary) {
 }
 
 int train(const RunConfig& config) {
-  const int threads = prepare_machine(config);
+  const int threads = prepare_machine(config.machine);
   const DataDescription data = describe_data(config);
   const Prediction prediction =
       predict(config, threads, data_memory_bytes(config, data), resident_bytes());

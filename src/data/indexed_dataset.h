@@ -38,6 +38,7 @@ class IndexedDataset {
   PackedArray<int32_t> lengths() const { return lengths_; }
 
   int64_t document_of_sequence(int64_t sequence) const;
+  int64_t first_sequence(int64_t document) const { return documents_[document]; }
 
   // out[0..count) = tokens [first, first+count) of a sequence. Throws Error(kData) naming the file,
   // the document and the id if one is not in [0, vocab_size).
@@ -47,6 +48,7 @@ class IndexedDataset {
   void expect_random_reads() const { tokens_.advise(MappedFile::Access::kRandom); }
   void expect_reads_in_order() const { tokens_.advise(MappedFile::Access::kInOrder); }
   void will_need(int64_t sequence, int64_t first, int64_t count) const;
+  void forget(int64_t sequence, int64_t first, int64_t count) const;  // read, in order
 
  private:
   void parse_header();
