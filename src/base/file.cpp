@@ -163,6 +163,13 @@ void MappedFile::will_need(size_t first_byte, size_t byte_count) const {
   ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_WILLNEED);
 }
 
+void MappedFile::forget(size_t first_byte, size_t byte_count) const {
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const size_t begin = std::min(first_byte, size_) / page * page;
+  const size_t end = std::min(first_byte + byte_count, size_) / page * page;  // the rest comes next
+  if (begin < end) ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
+}
+
 AppendFile::AppendFile(const std::filesystem::path& path, uint64_t keep_bytes)
     : path_(path), size_(keep_bytes) {
   const Descriptor file(path, O_WRONLY | O_CREAT, "create");

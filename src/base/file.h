@@ -40,6 +40,9 @@ class MappedFile {
   enum class Access { kInOrder, kRandom };
   void advise(Access access) const;                            // how all of it will be read
   void will_need(size_t first_byte, size_t byte_count) const;  // starts to read these from the disk
+  // These were read, and so were those before: the process gives their pages up. Reading them again
+  // works.
+  void forget(size_t first_byte, size_t byte_count) const;
 
  private:
   std::filesystem::path path_;

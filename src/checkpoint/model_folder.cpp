@@ -82,7 +82,9 @@ SpecialTokens load_special_tokens(const fs::path& folder) {
 ModelWeights::ModelWeights(const fs::path& folder) : folder_(folder) {
   if (fs::exists(folder / kWeightsFile)) {
     files_.push_back(std::make_unique<SafetensorsFile>(folder / kWeightsFile));
-    for (const TensorView& tensor : files_.back()->tensors()) tensors_[tensor.name] = &tensor;
+    for (const TensorView& tensor : files_.back()->tensors()) {
+      tensors_[tensor.name] = {files_.back().get(), &tensor};
+    }
   } else if (fs::exists(folder / kIndexFile)) {
     open_shards(folder / kIndexFile);
   } else {
@@ -98,41 +100,59 @@ void ModelWeights::open_shards(const fs::path& index_path) {
       reject(index_path, fmt::format("lists {}, which is not there", file));
     }
     files_.push_back(std::make_unique<SafetensorsFile>(folder_ / file));
-    for (const std::string& name : names) tensors_[name] = &files_.back()->at(name);
+    const SafetensorsFile* shard = files_.back().get();
+    for (const std::string& name : names) tensors_[name] = {shard, &shard->at(name)};
   }
 }
 
 const TensorView* ModelWeights::find(std::string_view name) const {
   const auto found = tensors_.find(std::string(name));
-  return found == tensors_.end() ? nullptr : found->second;
+  return found == tensors_.end() ? nullptr : found->second.tensor;
 }
 
 std::vector<std::string> ModelWeights::names() const {
   std::vector<std::string> names;
-  for (const auto& [name, tensor] : tensors_) names.push_back(name);
+  for (const auto& [name, place] : tensors_) names.push_back(name);
   std::ranges::sort(names);
   return names;
 }
 
-const TensorView& ModelWeights::require(std::string_view name,
-                                        std::span<const int64_t> shape) const {
-  const TensorView* tensor = find(name);
-  if (tensor == nullptr) reject(folder_, fmt::format("has no tensor {}", name));
-  if (!std::ranges::equal(tensor->shape, shape)) {
+ModelWeights::Place ModelWeights::require(std::string_view name,
+                                          std::span<const int64_t> shape) const {
+  const auto found = tensors_.find(std::string(name));
+  if (found == tensors_.end()) reject(folder_, fmt::format("has no tensor {}", name));
+  const TensorView& tensor = *found->second.tensor;
+  if (!std::ranges::equal(tensor.shape, shape)) {
     reject(folder_, fmt::format("has tensor {} of shape [{}] where config.json asks for [{}]", name,
-                                fmt::join(tensor->shape, ", "), fmt::join(shape, ", ")));
+                                fmt::join(tensor.shape, ", "), fmt::join(shape, ", ")));
   }
-  return *tensor;
+  return found->second;
+}
+
+// The pages of a part are given up once it is copied, or a model would be in memory twice.
+template <typename T>
+void ModelWeights::read_in_parts(const Place& place, std::span<T> out) const {
+  CHECK(static_cast<int64_t>(out.size()) == place.tensor->element_count(), place.tensor->name);
+  constexpr size_t kPartElements = size_t{1} << 20;
+  const std::span<const std::byte> bytes = place.tensor->bytes;
+  const size_t width = stored_dtype_bytes(place.tensor->dtype);
+  for (size_t first = 0; first < out.size(); first += kPartElements) {
+    const size_t count = std::min(kPartElements, out.size() - first);
+    TensorView part{place.tensor->name, place.tensor->dtype, {static_cast<int64_t>(count)}, {}};
+    part.bytes = bytes.subspan(first * width, count * width);
+    copy_tensor(part, out.subspan(first, count));
+    place.file->forget(part.bytes);
+  }
 }
 
 void ModelWeights::read(std::string_view name, std::span<const int64_t> shape,
                         std::span<float> out) const {
-  copy_tensor(require(name, shape), out);
+  read_in_parts(require(name, shape), out);
 }
 
 void ModelWeights::read(std::string_view name, std::span<const int64_t> shape,
                         std::span<bf16> out) const {
-  copy_tensor(require(name, shape), out);
+  read_in_parts(require(name, shape), out);
 }
 
 }  // namespace borealis

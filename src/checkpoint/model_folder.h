@@ -47,17 +47,24 @@ class ModelWeights {
   const TensorView* find(std::string_view name) const;  // nullptr where absent
   std::vector<std::string> names() const;               // sorted
   // Copies a tensor of this shape into `out`, converting from F32, F16 or BF16. Error(kData) names
-  // the tensor that is missing, or is of another shape or of a dtype that is no weight.
+  // the tensor that is missing, or is of another shape or of a dtype that is no weight. Of the file
+  // no more than a few MiB are resident at a time.
   void read(std::string_view name, std::span<const int64_t> shape, std::span<float> out) const;
   void read(std::string_view name, std::span<const int64_t> shape, std::span<bf16> out) const;
 
  private:
+  struct Place {
+    const SafetensorsFile* file = nullptr;
+    const TensorView* tensor = nullptr;
+  };
   void open_shards(const std::filesystem::path& index_path);
-  const TensorView& require(std::string_view name, std::span<const int64_t> shape) const;
+  Place require(std::string_view name, std::span<const int64_t> shape) const;
+  template <typename T>
+  void read_in_parts(const Place& place, std::span<T> out) const;
 
   std::filesystem::path folder_;
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
-  std::unordered_map<std::string, const TensorView*> tensors_;
+  std::unordered_map<std::string, Place> tensors_;
 };
 
 }  // namespace borealis

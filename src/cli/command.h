@@ -28,5 +28,6 @@ int run_data_blend_command(const std::vector<std::string>& arguments);
 int run_data_batches_command(const std::vector<std::string>& arguments);
 int run_tokenizer_command(const std::vector<std::string>& arguments);
 int run_generate_command(const std::vector<std::string>& arguments);
+int run_eval_command(const std::vector<std::string>& arguments);
 
 }  // namespace borealis

@@ -128,7 +128,7 @@ int print_batches(const DataRunOptions& options) {
 int run_data_batches_command(const std::vector<std::string>& arguments) {
   const auto options = read_data_run_options(arguments, kCommand);
   if (!options) return 0;
-  prepare_machine(options->config);
+  prepare_machine(options->config.machine);
   return print_batches(*options);
 }
 

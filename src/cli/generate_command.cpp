@@ -6,47 +6,14 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/process.h"
-#include "checkpoint/model_folder.h"
 #include "checkpoint/run_checkpoints.h"
 #include "cli/command.h"
+#include "cli/loaded_model.h"
 #include "cli/parse_arguments.h"
 #include "cli/tokenizer_options.h"
 #include "model/generator.h"
-#include "model/parameter_layout.h"
-#include "tensor/arena.h"
 
 namespace borealis {
-namespace {
-
-// Weights of a checkpoint folder in memory.
-struct LoadedModel {
-  ModelConfig config;
-  ParameterTable table;
-  Arena arena;
-  ParameterBuffers parameters;
-
-  LoadedModel(const std::filesystem::path& folder, DType dtype)
-      : config(load_model_config(folder)),
-        table(make_parameter_table(config)),
-        arena(table.buffer_elements() * static_cast<int64_t>(dtype_bytes(dtype)), "weights"),
-        parameters{&table, dtype,
-                   arena.take<std::byte>(table.buffer_elements() *
-                                         static_cast<int64_t>(dtype_bytes(dtype))),
-                   nullptr} {
-    const ModelWeights weights(folder);
-    for (const Parameter& p : table.entries()) {
-      const auto size = static_cast<size_t>(p.size());
-      if (dtype == DType::kF32) {
-        weights.read(p.name, p.shape, std::span(parameters.weights_as<float>() + p.offset, size));
-      } else {
-        weights.read(p.name, p.shape, std::span(parameters.weights_as<bf16>() + p.offset, size));
-      }
-    }
-  }
-};
-
-}  // namespace
-
 int run_generate_command(const std::vector<std::string>& arguments) {
   CLI::App app("Continue a prompt with a trained model.", "borealis generate");
   std::string model_path, prompt, dtype_name = "bf16";

@@ -21,6 +21,8 @@ constexpr std::array kCommands = {
             run_data_command},
     Command{"tokenizer", "train a byte-level BPE tokenizer", run_tokenizer_command},
     Command{"generate", "continue a prompt with a trained model", run_generate_command},
+    Command{"eval", "loss, perplexity and bits per byte of a trained model on a text",
+            run_eval_command},
 };
 
 void print_usage(std::FILE* stream) {

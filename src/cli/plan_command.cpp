@@ -22,7 +22,7 @@ int run_plan_command(const std::vector<std::string>& arguments) {
     return 0;
   }
   log_open(LogStream::kStderr, config.log_level);
-  const int threads = prepare_machine(config);
+  const int threads = prepare_machine(config.machine);
   const Prediction prediction =
       predict(config, threads, planned_data_bytes(config), resident_bytes());
   if (config.output.json) {

@@ -8,10 +8,9 @@
 
 namespace borealis {
 
-int prepare_machine(const RunConfig& config) {
-  limit_cpu_isa(config.machine.cpu_isa);
-  const int threads =
-      config.machine.threads > 0 ? static_cast<int>(config.machine.threads) : usable_cores();
+int prepare_machine(const MachineConfig& machine) {
+  limit_cpu_isa(machine.cpu_isa);
+  const int threads = machine.threads > 0 ? static_cast<int>(machine.threads) : usable_cores();
   omp_set_num_threads(threads);
   omp_set_dynamic(0);
   return threads;

@@ -1,4 +1,4 @@
-// What the commands that take a RunConfig do first.
+// What the commands that compute do first.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 namespace borealis {
 
 // Limits the instruction set if asked to and sets the number of OpenMP threads, which it returns.
-int prepare_machine(const RunConfig& config);
+int prepare_machine(const MachineConfig& machine);
 
 // Bytes of the sample index and the batches; of the batches alone where the data list is absent.
 int64_t planned_data_bytes(const RunConfig& config);

@@ -18,12 +18,20 @@ void TextInputOptions::add_to(CLI::App& app) {
          "stands for the files that match it, sorted")
       ->required()
       ->type_name("FILE");
+  add_format_to(app);
+  add_run_to(app);
+}
+
+void TextInputOptions::add_format_to(CLI::App& app) {
   app.add_option("--format", format,
                  "text: a file is a document; jsonl: a line is one; auto: .jsonl, .ndjson and "
                  ".json (and those with .gz or .zst behind) are JSON Lines")
       ->check(CLI::IsMember({"auto", "text", "jsonl"}))
       ->capture_default_str();
   app.add_option("--json-key", json_key, "key of the text in a JSON line")->capture_default_str();
+}
+
+void TextInputOptions::add_run_to(CLI::App& app) {
   app.add_option("--threads", threads, "threads; 0: every core that this process may use")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();

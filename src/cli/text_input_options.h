@@ -1,4 +1,4 @@
-// The options that `data tokenize` and `tokenizer train` have in common: where the text comes from.
+// The options of the commands that read text: where it comes from.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -16,7 +16,9 @@ struct TextInputOptions {
   int threads = 0;
   bool json = false;
 
-  void add_to(CLI::App& app);
+  void add_to(CLI::App& app);         // all of them, with --input for the files
+  void add_format_to(CLI::App& app);  // what the files hold
+  void add_run_to(CLI::App& app);     // threads, json
   DocumentFiles open() const;
   int thread_count() const;  // 0 means every core that this process may use
 };

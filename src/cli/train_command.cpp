@@ -233,7 +233,7 @@ void log_outcome(const RunSummary& summary) {
 }
 
 int train(const RunConfig& config) {
-  const int threads = prepare_machine(config);
+  const int threads = prepare_machine(config.machine);
   check_data_records(config);
   const DataDescription data = describe_data(config);
   const Prediction prediction =

@@ -291,6 +291,12 @@ void IndexedDataset::will_need(int64_t sequence, int64_t first, int64_t count) c
                     static_cast<size_t>(count * item));
 }
 
+void IndexedDataset::forget(int64_t sequence, int64_t first, int64_t count) const {
+  const int64_t item = token_type_bytes(type_);
+  tokens_.forget(static_cast<size_t>(offsets_[sequence] + first * item),
+                 static_cast<size_t>(count * item));
+}
+
 int64_t IndexedDataset::token_at(int64_t sequence, int64_t position) const {
   const size_t place = static_cast<size_t>(offsets_[sequence] + position * token_type_bytes(type_));
   switch (type_) {

@@ -47,6 +47,7 @@ class IndexedDataset {
   std::span<const std::byte> bytes_of(int64_t sequence) const;
 
   int64_t document_of_sequence(int64_t sequence) const;
+  int64_t first_sequence(int64_t document) const { return documents_[document]; }
 
   // out[0..count) = tokens [first, first+count) of a sequence. Throws DatasetError naming the file,
   // the document and the id if one is not in [0, vocab_size).
@@ -63,6 +64,7 @@ class IndexedDataset {
   void expect_random_reads() const { tokens_.advise(MappedFile::Access::kRandom); }
   void expect_reads_in_order() const { tokens_.advise(MappedFile::Access::kInOrder); }
   void will_need(int64_t sequence, int64_t first, int64_t count) const;
+  void forget(int64_t sequence, int64_t first, int64_t count) const;  // read, in order
 
  private:
   void parse_header();

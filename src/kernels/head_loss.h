@@ -19,8 +19,11 @@ struct HeadShape {
 // Tokens whose logits (in native bf16, their exponentials) are held at a time: 1024, fewer where
 // the vocabulary is large.
 int64_t head_token_chunk(ProductMode mode, const HeadShape& shape);
-// Floats of scratch: the logits of a chunk, its gradient, and what the product mode needs.
+// Floats of scratch for forward and backward together: the logits of a chunk, its gradient, and
+// what the product mode needs.
 int64_t head_scratch_floats(ProductMode mode, const HeadShape& shape);
+// For head_loss_forward and head_logits alone, which hold a block of the vocabulary at a time.
+int64_t head_forward_scratch_floats(ProductMode mode, const HeadShape& shape);
 
 template <typename T>
 struct HeadOperands {

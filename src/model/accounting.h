@@ -44,17 +44,22 @@ struct MemoryPlan {
   int64_t working_bytes = 0;
   int64_t scratch_bytes = 0;
   int64_t tables_bytes = 0;     // RoPE
-  int64_t data_bytes = 0;       // sample index and batches
+  int64_t data_bytes = 0;       // sample index and batches; of a forward pass, tokens and batch
   int64_t profile_bytes = 0;    // events of --profile
   int64_t libraries_bytes = 0;  // what oneDNN packs, and the stacks of its threads
   int64_t program_bytes = 0;    // resident before anything was allocated
+  bool forward_only = false;    // the classes are named accordingly
 
   int64_t total_bytes() const;
-  std::vector<MemoryClass> classes(DType dtype) const;  // with names, largest purpose first
+  // With names, largest purpose first; those without a byte left out.
+  std::vector<MemoryClass> classes(DType dtype) const;
 };
 
 DecoderShape decoder_shape(const RunConfig& config, int threads);
 MemoryPlan plan_memory(const RunConfig& config, int threads, int64_t data_bytes,
                        int64_t program_bytes);
+// Of a model that only looks at texts: weights, and the buffers of a forward pass of `shape`.
+MemoryPlan plan_forward_memory(const DecoderShape& shape, DType dtype, int64_t data_bytes,
+                               int64_t program_bytes);
 
 }  // namespace borealis

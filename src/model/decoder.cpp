@@ -26,6 +26,7 @@ class Decoder : public LanguageModel {
                  profiler) {}
 
   double forward_backward(const Batch& batch, float loss_scale, PassTimes& times) override {
+    CHECK(!shape_.forward_only);
     DecoderBuffers<T>& b = buffers_;
     {
       const TimedScope timed(times.forward_ms);
@@ -77,7 +78,7 @@ class Decoder : public LanguageModel {
     kernels_.look_at_documents(batch);
     kernels_.embed(batch.tokens.data(), embedding_, slot(0).x);
     for (int64_t layer = 0; layer < layers(); ++layer) {
-      if (shape_.recompute.enabled && layer % shape_.slots() == 0) {
+      if (shape_.checkpoints() > 0 && layer % shape_.slots() == 0) {
         kernels_.copy(slot(layer).x, checkpoint(layer));
       }
       forward_layer(layer, layer + 1 < layers() ? slot(layer + 1).x : buffers_.x_final);

@@ -27,7 +27,8 @@ class LanguageModel {
  public:
   virtual ~LanguageModel() = default;
   // Sum over the batch's tokens that have a target of the cross entropy. Adds the gradients of
-  // loss_scale * (that sum) to the parameters' gradients.
+  // loss_scale * (that sum) to the parameters' gradients. Not of a model whose shape is
+  // forward_only.
   virtual double forward_backward(const Batch& batch, float loss_scale, PassTimes& times) = 0;
   virtual double forward(const Batch& batch) = 0;
   // logits [B T, V] f32 of the batch, for tests and scoring.

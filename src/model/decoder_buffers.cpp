@@ -7,12 +7,13 @@
 namespace borealis {
 
 int64_t DecoderShape::slots() const {
+  if (forward_only) return 1;
   if (!recompute.enabled) return model.num_hidden_layers;
   return std::min(recompute.layers_per_checkpoint, model.num_hidden_layers);
 }
 
 int64_t DecoderShape::checkpoints() const {
-  if (!recompute.enabled) return 0;
+  if (forward_only || !recompute.enabled) return 0;
   return (model.num_hidden_layers + slots() - 1) / slots();
 }
 
@@ -38,11 +39,13 @@ LinearShape DecoderShape::down() const {
 
 int64_t DecoderShape::scratch_floats() const {
   const auto attention_floats = [this]<typename T>(T) {
-    return std::max(attention_forward_scratch_floats<T>(attention(), threads),
-                    attention_backward_scratch_floats<T>(attention(), threads));
+    const int64_t forward = attention_forward_scratch_floats<T>(attention(), threads);
+    if (forward_only) return forward;
+    return std::max(forward, attention_backward_scratch_floats<T>(attention(), threads));
   };
   return std::max({mode == ProductMode::kF32 ? attention_floats(float()) : attention_floats(bf16()),
-                   head_scratch_floats(mode, head()), linear_scratch_floats(mode, qkv()),
+                   forward_only ? 0 : head_scratch_floats(mode, head()),
+                   head_forward_scratch_floats(mode, head()), linear_scratch_floats(mode, qkv()),
                    linear_scratch_floats(mode, attention_output()),
                    linear_scratch_floats(mode, gate_up()), linear_scratch_floats(mode, down())});
 }
@@ -72,9 +75,11 @@ DecoderBuffers<T>::DecoderBuffers(const DecoderShape& shape, DecoderArenas& aren
   normed = arenas.working.take<T>(R * D);
   branch = arenas.working.take<T>(R * D);
   wide = arenas.working.take<T>(R * std::max(F, model.query_size()));
-  dx = arenas.working.take<T>(R * D);
-  dqkv = arenas.working.take<T>(R * qkv_size);
-  norm_scratch = arenas.working.take<float>(rms_norm_backward_scratch_floats(D));
+  if (!shape.forward_only) {
+    dx = arenas.working.take<T>(R * D);
+    dqkv = arenas.working.take<T>(R * qkv_size);
+    norm_scratch = arenas.working.take<float>(rms_norm_backward_scratch_floats(D));
+  }
   scratch = arenas.scratch.take<float>(shape.scratch_floats());
 }
 

@@ -23,9 +23,10 @@ struct DecoderShape {
   RecomputeConfig recompute;
   ProductMode mode = ProductMode::kF32;
   int threads = 1;
+  bool forward_only = false;  // no backward pass will follow: one layer's activations, no gradients
 
   int64_t rows() const { return micro_batch_size * seq_length; }
-  // Layers whose activations exist at a time: all, or those of one checkpoint.
+  // Layers whose activations exist at a time: all, those of one checkpoint, or one.
   int64_t slots() const;
   int64_t checkpoints() const;  // kept inputs of recomputed stretches; 0 without recompute
   AttentionShape attention() const;
@@ -69,8 +70,9 @@ struct DecoderBuffers {
   T* normed = nullptr;  // [R, D] output of the norm in use
   T* branch = nullptr;  // [R, D] what a branch adds, or the gradient of its input
   T* wide = nullptr;    // [R, max(F, H C)] SwiGLU output, its gradient, or that of attention
-  T* dx = nullptr;      // [R, D] gradient of the residual stream
-  T* dqkv = nullptr;    // [R, (H + 2K) C]
+  // Of a backward pass only:
+  T* dx = nullptr;    // [R, D] gradient of the residual stream
+  T* dqkv = nullptr;  // [R, (H + 2K) C]
   float* norm_scratch = nullptr;
   float* scratch = nullptr;
 

@@ -87,7 +87,7 @@ class DecodingState : public StateBase {
   size_t scratch_floats() const {
     const int64_t D = model_.hidden_size, Q = model_.query_size();
     return static_cast<size_t>(
-        std::max({head_scratch_floats(mode(), head_),
+        std::max({head_forward_scratch_floats(mode(), head_),
                   linear_scratch_floats(mode(), row(Q + 2 * model_.key_value_size(), D)),
                   linear_scratch_floats(mode(), row(D, Q)),
                   linear_scratch_floats(mode(), row(2 * model_.intermediate_size, D)),

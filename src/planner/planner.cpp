@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
 
@@ -57,6 +58,17 @@ Prediction predict(const RunConfig& config, int threads, int64_t data_bytes,
   return prediction;
 }
 
+Prediction predict_forward(const DecoderShape& shape, DType dtype, int64_t data_bytes,
+                           int64_t program_bytes, std::optional<int64_t> memory_limit_bytes) {
+  Prediction prediction;
+  prediction.parameters = parameter_count(shape.model);
+  prediction.flops_per_token = flops_per_token(shape.model, shape.seq_length) / 3;
+  prediction.memory = plan_forward_memory(shape, dtype, data_bytes, program_bytes);
+  prediction.limit = memory_limit(memory_limit_bytes);
+  prediction.fits = fits_within(prediction.memory.total_bytes(), prediction.limit);
+  return prediction;
+}
+
 std::string memory_table(const Prediction& prediction, DType dtype) {
   std::string table;
   const auto row = [&](const std::string& name, int64_t bytes) {
@@ -108,23 +120,59 @@ std::vector<std::string> ways_to_fit(const RunConfig& config, const Prediction& 
   return ways;
 }
 
-void require_fit(const RunConfig& config, const Prediction& prediction, int threads) {
-  if (prediction.fits) return;
+namespace {
+
+[[noreturn]] void refuse(const std::string& name, const Prediction& prediction, DType dtype,
+                         const std::vector<std::string>& ways) {
   const int64_t total = prediction.memory.total_bytes();
   std::string problem = fmt::format(
-      "{} needs {}, {} more than the {} that {} allows (2 % of which are kept free)\n{}",
-      config.model.name, format_bytes(total),
+      "{} needs {}, {} more than the {} that {} allows (2 % of which are kept free)\n{}", name,
+      format_bytes(total),
       format_bytes(total - static_cast<int64_t>((1 - kReserve) *
                                                 static_cast<double>(prediction.limit.bytes))),
       format_bytes(prediction.limit.bytes), prediction.limit.source,
-      memory_table(prediction, config.dtype));
-  const std::vector<std::string> ways = ways_to_fit(config, prediction, threads);
+      memory_table(prediction, dtype));
   problem += ways.empty()
                  ? "  no single setting makes it fit: choose a smaller model, or a machine "
                    "with more memory"
                  : "  any one of these makes it fit:";
   for (const std::string& way : ways) problem += "\n    " + way;
   throw Error(ErrorKind::kMemory, problem);
+}
+
+}  // namespace
+
+void require_fit(const RunConfig& config, const Prediction& prediction, int threads) {
+  if (prediction.fits) return;
+  refuse(config.model.name, prediction, config.dtype, ways_to_fit(config, prediction, threads));
+}
+
+void require_forward_fit(const DecoderShape& shape, DType dtype, const Prediction& prediction) {
+  if (prediction.fits) return;
+  std::vector<std::string> ways;
+  const auto try_setting = [&](const std::string& setting, const DecoderShape& changed,
+                               DType stored) {
+    const int64_t bytes = plan_forward_memory(changed, stored, prediction.memory.data_bytes,
+                                              prediction.memory.program_bytes)
+                              .total_bytes();
+    if (fits_within(bytes, prediction.limit)) {
+      ways.push_back(fmt::format("{} ({})", setting, format_bytes(bytes)));
+    }
+  };
+  constexpr int64_t kShortSequence = 512;
+  DecoderShape changed = shape;
+  changed.micro_batch_size = 1;
+  if (shape.micro_batch_size > 1) try_setting("--batch-size 1", changed, dtype);
+  changed.seq_length = std::min(shape.seq_length, kShortSequence);
+  if (shape.seq_length > kShortSequence) {
+    try_setting(fmt::format("--batch-size 1 --seq-length {}", kShortSequence), changed, dtype);
+  }
+  if (dtype == DType::kF32) {
+    changed = shape;
+    changed.mode = product_mode(DType::kBF16);
+    try_setting("--dtype bf16", changed, DType::kBF16);
+  }
+  refuse(shape.model.name, prediction, dtype, ways);
 }
 
 std::string prediction_json(const RunConfig& config, const Prediction& prediction) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,11 @@ struct Prediction {
 // data_bytes: sample index and batches; program_bytes: what is resident already.
 Prediction predict(const RunConfig& config, int threads, int64_t data_bytes, int64_t program_bytes);
 
+// The same for texts that a model only looks at (`shape.forward_only`); data_bytes: their tokens
+// and a batch.
+Prediction predict_forward(const DecoderShape& shape, DType dtype, int64_t data_bytes,
+                           int64_t program_bytes, std::optional<int64_t> memory_limit_bytes);
+
 // The plan as an aligned table, one class a line, with its total and the limit.
 std::string memory_table(const Prediction& prediction, DType dtype);
 
@@ -31,6 +37,7 @@ std::vector<std::string> ways_to_fit(const RunConfig& config, const Prediction& 
 
 // Throws Error(kMemory) with the table, the shortfall and the ways to fit, unless the run fits.
 void require_fit(const RunConfig& config, const Prediction& prediction, int threads);
+void require_forward_fit(const DecoderShape& shape, DType dtype, const Prediction& prediction);
 
 // The document of `plan --json`.
 std::string prediction_json(const RunConfig& config, const Prediction& prediction);

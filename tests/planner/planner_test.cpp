@@ -67,6 +67,48 @@ TEST(Planner, EachWayOutReallyFits) {
   EXPECT_TRUE(predict(recomputed, 2, 0, 0).fits);
 }
 
+DecoderShape looking_shape(int64_t batch_size, int64_t seq_length) {
+  DecoderShape shape{.model = small_llama(6), .recompute = {}};
+  shape.micro_batch_size = batch_size;
+  shape.seq_length = seq_length;
+  shape.threads = 2;
+  shape.forward_only = true;
+  return shape;
+}
+
+TEST(Planner, AForwardPassHasNeitherGradientsNorOptimizer) {
+  const DecoderShape shape = looking_shape(1, 64);
+  const Prediction prediction = predict_forward(shape, DType::kF32, 100, 1000, std::nullopt);
+  EXPECT_TRUE(prediction.fits);
+  EXPECT_NO_THROW(require_forward_fit(shape, DType::kF32, prediction));
+  std::vector<std::string> names;
+  for (const MemoryClass& entry : prediction.memory.classes(DType::kF32)) {
+    names.push_back(entry.name);
+  }
+  EXPECT_THAT(names, ::testing::ElementsAre(
+                         "weights (fp32)", "activations of one layer", "working set of one layer",
+                         "scratch of products, attention and logits", "position tables",
+                         "tokens of the text and batch", "buffers inside libraries",
+                         "program and shared libraries"));
+  EXPECT_DOUBLE_EQ(3 * prediction.flops_per_token, flops_per_token(shape.model, 64));
+}
+
+TEST(Planner, AForwardPassThatDoesNotFitIsRefusedWithWaysOut) {
+  const DecoderShape shape = looking_shape(16, 2048);
+  const int64_t needed = plan_forward_memory(shape, DType::kF32, 0, 0).total_bytes();
+  const Prediction prediction = predict_forward(shape, DType::kF32, 0, 0, needed / 2);
+  EXPECT_FALSE(prediction.fits);
+  try {
+    require_forward_fit(shape, DType::kF32, prediction);
+    FAIL() << "half of what is needed cannot be enough";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kMemory);
+    EXPECT_THAT(error.what(), HasSubstr("activations of one layer"));
+    EXPECT_THAT(error.what(), HasSubstr("--batch-size 1 ("));
+    EXPECT_THAT(error.what(), HasSubstr("--batch-size 1 --seq-length 512 ("));
+  }
+}
+
 TEST(Planner, JsonHasTheNamesThatScriptsRelyOn) {
   const RunConfig config = run_config(report_llama3(14), 8192);
   const auto document = nlohmann::json::parse(prediction_json(config, predict(config, 2, 0, 0)));

@@ -35,17 +35,20 @@ int64_t vocab_block(ProductMode mode, const HeadShape& shape) {
 struct Workspace {
   int64_t chunk, block;
   int64_t gradient_block;  // columns of one product with the gradients
+  bool keeps_logits;       // of the whole vocabulary
   int64_t logits_ld, kept_ld;
   int64_t offset = 0;
   int64_t logits, row_max, row_sum, target_logit, wide_x, wide_weight, dx, kept, block_max;
 
-  Workspace(ProductMode mode, const HeadShape& shape)
-      : chunk(head_token_chunk(mode, shape)), block(vocab_block(mode, shape)) {
+  Workspace(ProductMode mode, const HeadShape& shape, bool backward_follows)
+      : chunk(backward_follows ? head_token_chunk(mode, shape) : std::min(shape.rows, kTokenChunk)),
+        block(vocab_block(mode, shape)) {
     const bool widen = mode == ProductMode::kBF16WidenedToF32;
-    const bool native = mode == ProductMode::kBF16Native;
+    const bool native = mode == ProductMode::kBF16Native && backward_follows;
     gradient_block = native ? std::min(kNativeGradientBlocks * block, shape.vocab_size) : block;
-    // Native bf16 needs the f32 logits of one block only.
-    logits_ld = native ? block + kRowPadding : shape.vocab_size;
+    // Native bf16, and a forward pass alone, need the f32 logits of one block only.
+    keeps_logits = backward_follows && !native;
+    logits_ld = keeps_logits ? shape.vocab_size : block + kRowPadding;
     kept_ld = gradient_block + kRowPadding;
     logits = take(chunk * logits_ld);
     row_max = take(chunk);
@@ -53,7 +56,7 @@ struct Workspace {
     target_logit = take(chunk);
     wide_x = take(widen ? chunk * shape.hidden_size : 0);
     wide_weight = take(widen ? block * shape.hidden_size : 0);
-    dx = take(mode == ProductMode::kF32 ? 0 : chunk * shape.hidden_size);
+    dx = take(mode == ProductMode::kF32 || !backward_follows ? 0 : chunk * shape.hidden_size);
     const int64_t gradient_blocks = (shape.vocab_size + gradient_block - 1) / gradient_block;
     kept = take(native ? (chunk * kept_ld * gradient_blocks + 1) / 2 : 0);  // bf16
     block_max = take(native ? chunk * ((shape.vocab_size + block - 1) / block) : 0);
@@ -69,12 +72,20 @@ template <typename T>
 class ChunkedHead {
  public:
   ChunkedHead(LinearEngine& engine, const HeadShape& shape, const HeadOperands<T>& in,
-              float* scratch)
-      : engine_(engine), shape_(shape), in_(in), scratch_(scratch), space_(engine.mode(), shape) {}
+              float* scratch, bool backward_follows)
+      : engine_(engine),
+        shape_(shape),
+        in_(in),
+        scratch_(scratch),
+        backward_follows_(backward_follows),
+        space_(engine.mode(), shape, backward_follows) {}
 
-  // Fills logits (or, for a backward pass in native bf16, what is kept of them) and the softmax
-  // statistics of rows [row, row + rows); returns their summed loss.
-  double forward(int64_t row, int64_t rows, bool backward_follows) {
+  int64_t chunk() const { return space_.chunk; }
+  int64_t block() const { return space_.block; }
+
+  // Fills the softmax statistics of rows [row, row + rows) and what a backward pass needs of their
+  // logits; returns their summed loss.
+  double forward(int64_t row, int64_t rows) {
     float* row_max = at(space_.row_max);
     float* row_sum = at(space_.row_sum);
     float* target_logit = at(space_.target_logit);
@@ -83,10 +94,10 @@ class ChunkedHead {
     widen_x(row, rows);
     for (int64_t first = 0; first < shape_.vocab_size; first += space_.block) {
       const int64_t cols = std::min(space_.block, shape_.vocab_size - first);
-      float* logits = at(space_.logits) + (native() ? 0 : first);
+      float* logits = at(space_.logits) + (space_.keeps_logits ? first : 0);
       const int64_t ld = space_.logits_ld;
       multiply_logits(row, rows, first, cols, logits, ld);
-      if (native() && backward_follows) {
+      if (native() && backward_follows_) {
         online_softmax_update_keeping(logits, rows, cols, ld, kept(first), space_.kept_ld, row_max,
                                       row_sum, block_max(first));
       } else {
@@ -205,6 +216,7 @@ class ChunkedHead {
   HeadShape shape_;
   HeadOperands<T> in_;
   float* scratch_;
+  bool backward_follows_;
   Workspace space_;
 };
 
@@ -217,17 +229,20 @@ int64_t head_token_chunk(ProductMode mode, const HeadShape& shape) {
 }
 
 int64_t head_scratch_floats(ProductMode mode, const HeadShape& shape) {
-  return Workspace(mode, shape).offset;
+  return Workspace(mode, shape, true).offset;
+}
+
+int64_t head_forward_scratch_floats(ProductMode mode, const HeadShape& shape) {
+  return Workspace(mode, shape, false).offset;
 }
 
 template <typename T>
 double head_loss_forward(LinearEngine& engine, const HeadShape& shape, const HeadOperands<T>& in,
                          float* scratch) {
-  ChunkedHead<T> head(engine, shape, in, scratch);
-  const int64_t chunk = head_token_chunk(engine.mode(), shape);
+  ChunkedHead<T> head(engine, shape, in, scratch, false);
   double loss = 0;
-  for (int64_t row = 0; row < shape.rows; row += chunk) {
-    loss += head.forward(row, std::min(chunk, shape.rows - row), false);
+  for (int64_t row = 0; row < shape.rows; row += head.chunk()) {
+    loss += head.forward(row, std::min(head.chunk(), shape.rows - row));
   }
   return loss;
 }
@@ -236,12 +251,11 @@ template <typename T>
 double head_loss_forward_backward(LinearEngine& engine, const HeadShape& shape,
                                   const HeadOperands<T>& in, float scale, T* dx, float* dweight,
                                   float* scratch) {
-  ChunkedHead<T> head(engine, shape, in, scratch);
-  const int64_t chunk = head_token_chunk(engine.mode(), shape);
+  ChunkedHead<T> head(engine, shape, in, scratch, true);
   double loss = 0;
-  for (int64_t row = 0; row < shape.rows; row += chunk) {
-    const int64_t rows = std::min(chunk, shape.rows - row);
-    loss += head.forward(row, rows, true);
+  for (int64_t row = 0; row < shape.rows; row += head.chunk()) {
+    const int64_t rows = std::min(head.chunk(), shape.rows - row);
+    loss += head.forward(row, rows);
     head.backward(row, rows, scale, dx, dweight);
   }
   return loss;
@@ -250,14 +264,12 @@ double head_loss_forward_backward(LinearEngine& engine, const HeadShape& shape,
 template <typename T>
 void head_logits(LinearEngine& engine, const HeadShape& shape, const T* x, const T* weight,
                  float* logits, float* scratch) {
-  ChunkedHead<T> head(engine, shape, {x, weight, nullptr}, scratch);
-  const Workspace space(engine.mode(), shape);
-  const int64_t chunk = head_token_chunk(engine.mode(), shape);
-  for (int64_t row = 0; row < shape.rows; row += chunk) {
-    const int64_t rows = std::min(chunk, shape.rows - row);
+  ChunkedHead<T> head(engine, shape, {x, weight, nullptr}, scratch, false);
+  for (int64_t row = 0; row < shape.rows; row += head.chunk()) {
+    const int64_t rows = std::min(head.chunk(), shape.rows - row);
     head.widen_x(row, rows);
-    for (int64_t first = 0; first < shape.vocab_size; first += space.block) {
-      const int64_t cols = std::min(space.block, shape.vocab_size - first);
+    for (int64_t first = 0; first < shape.vocab_size; first += head.block()) {
+      const int64_t cols = std::min(head.block(), shape.vocab_size - first);
       head.multiply_logits(row, rows, first, cols, logits + row * shape.vocab_size + first,
                            shape.vocab_size);
     }

@@ -1,0 +1,38 @@
+#include "cli/loaded_model.h"
+
+#include <span>
+
+#include "checkpoint/model_folder.h"
+#include "model/parameter_layout.h"
+
+namespace borealis {
+namespace {
+
+int64_t weights_bytes(const ParameterTable& table, DType dtype) {
+  return table.buffer_elements() * static_cast<int64_t>(dtype_bytes(dtype));
+}
+
+template <typename T>
+void read_weights(const ModelWeights& weights, const ParameterBuffers& parameters) {
+  for (const Parameter& p : parameters.table->entries()) {
+    weights.read(p.name, p.shape,
+                 std::span(parameters.weights_as<T>() + p.offset, static_cast<size_t>(p.size())));
+  }
+}
+
+}  // namespace
+
+LoadedModel::LoadedModel(const std::filesystem::path& folder, DType dtype)
+    : config(load_model_config(folder)),
+      table(make_parameter_table(config)),
+      arena(weights_bytes(table, dtype), "weights"),
+      parameters{&table, dtype, arena.take<std::byte>(weights_bytes(table, dtype)), nullptr} {
+  const ModelWeights weights(folder);
+  if (dtype == DType::kF32) {
+    read_weights<float>(weights, parameters);
+  } else {
+    read_weights<bf16>(weights, parameters);
+  }
+}
+
+}  // namespace borealis

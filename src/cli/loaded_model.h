@@ -1,0 +1,25 @@
+// The weights of a model folder in memory, without gradients.
+#pragma once
+
+#include <filesystem>
+
+#include "config/run_config.h"
+#include "tensor/arena.h"
+#include "tensor/parameter_buffers.h"
+
+namespace borealis {
+
+struct LoadedModel {
+  ModelConfig config;
+  ParameterTable table;
+  Arena arena;
+  ParameterBuffers parameters;
+
+  // Converts what is stored to `dtype`. Throws Error(kFile), Error(kData) naming what is wrong with
+  // the folder.
+  LoadedModel(const std::filesystem::path& folder, DType dtype);
+  LoadedModel(const LoadedModel&) = delete;
+  LoadedModel& operator=(const LoadedModel&) = delete;
+};
+
+}  // namespace borealis
