@@ -35,7 +35,9 @@ TEST(TextWindows, EveryTokenBehindTheFirstCountsOnce) {
       next = w.first + w.inputs + 1;
       ASSERT_GT(next, w.counts_from) << "a window that counts nothing";
       // What the first prediction that counts sees.
-      if (w.first > 0) ASSERT_GE(w.counts_from - w.first, seq_length - stride + 1);
+      if (w.first > 0) {
+        ASSERT_GE(w.counts_from - w.first, seq_length - stride + 1);
+      }
     }
     ASSERT_EQ(next, std::max<int64_t>(length, 1));
   }
@@ -57,7 +59,7 @@ TEST(TextWindows, ShareARowWithPositionsAndAttentionOfTheirOwn) {
   ASSERT_TRUE(batch.add({0, 0, 3, 2}, documents));  // counts 12 and 13
   ASSERT_TRUE(batch.add({1, 0, 2, 1}, documents));
   ASSERT_TRUE(batch.add({2, 0, 3, 1}, documents));  // does not fit behind the others
-  EXPECT_FALSE(batch.add({0, 0, 4 - 0, 1}, ListedDocuments({{1, 2, 3, 4, 5}})));
+  EXPECT_FALSE(batch.add({0, 0, 4, 1}, ListedDocuments({{1, 2, 3, 4, 5}})));
   EXPECT_EQ(batch.counted(), 7);
   const int32_t no = kNoTarget;
   EXPECT_THAT(batch.batch().tokens, ElementsAre(10, 11, 12, 20, 21, 0, 30, 31, 32, 0, 0, 0));

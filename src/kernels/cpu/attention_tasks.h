@@ -1,6 +1,6 @@
 // What the attention driver (attention.cpp) runs on its threads: one block of queries of one head
 // forward, one whole head backward. Two implementations: f32 arithmetic on any CPU
-// (attention_f32.cpp, Highway) and bf16 dot products (attention_bf16.cpp, AVX512-BF16).
+// (attention_f32.cpp, Highway) and bf16 dot products (attention_bf16_tasks.h, AVX512-BF16).
 //   B, T, H, K, C, G = H/K as in kernels/attention.h; group = one key/value head of one sequence.
 #pragma once
 

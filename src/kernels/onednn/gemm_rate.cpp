@@ -33,26 +33,27 @@ double product_flops(const LinearShape& s) {
          static_cast<double>(s.in_features);
 }
 
-// The operands of one layer's products. Zeros multiply as fast as any numbers: no instruction used
-// here depends on its operands.
+// The operands of one layer's products: zeros, which multiply as fast as any numbers, for no
+// instruction used here depends on its operands. Their products are zeros again.
 template <typename T>
 struct Operands {
   LinearShape shape;
-  PageBuffer memory;
+  float *scratch, *dweight;
   T *x, *weight, *y;
-  float* dweight;
 
-  explicit Operands(const LinearShape& s) : shape(s), memory(bytes(s), "the GEMM measurement") {
-    dweight = reinterpret_cast<float*>(memory.data());
+  // memory: bytes() of zeros.
+  Operands(ProductMode mode, const LinearShape& s, std::byte* memory) : shape(s) {
+    scratch = reinterpret_cast<float*>(memory);
+    dweight = scratch + linear_scratch_floats(mode, s);
     x = reinterpret_cast<T*>(dweight + s.out_features * s.in_features);
     weight = x + s.rows * s.in_features;
     y = weight + s.out_features * s.in_features;
   }
-  static size_t bytes(const LinearShape& s) {
+  static size_t bytes(ProductMode mode, const LinearShape& s) {
     const int64_t weights = s.out_features * s.in_features;
     const int64_t activations = s.rows * (s.in_features + s.out_features);
-    return static_cast<size_t>(weights) * (sizeof(float) + sizeof(T)) +
-           static_cast<size_t>(activations) * sizeof(T);
+    return static_cast<size_t>(weights + linear_scratch_floats(mode, s)) * sizeof(float) +
+           static_cast<size_t>(weights + activations) * sizeof(T);
   }
 };
 
@@ -71,18 +72,19 @@ template <typename T>
 GemmRate measure(std::span<const LinearShape> shapes, double seconds) {
   const ProductMode mode =
       dtype_of<T>() == DType::kF32 ? ProductMode::kF32 : ProductMode::kBF16Native;
-  int64_t scratch_floats = 0;
+  // One memory for all of them: where page faults are dear, another one a shape takes longer than
+  // the measurement.
+  size_t most_bytes = 0;
   for (const LinearShape& whole : shapes) {
-    scratch_floats = std::max(scratch_floats, linear_scratch_floats(mode, cut(whole)));
+    most_bytes = std::max(most_bytes, Operands<T>::bytes(mode, cut(whole)));
   }
-  const PageBuffer scratch(static_cast<size_t>(scratch_floats) * sizeof(float),
-                           "the GEMM measurement");
-  LinearEngine engine(mode, reinterpret_cast<float*>(scratch.data()));
+  const PageBuffer memory(most_bytes, "the GEMM measurement");
   GemmRate best;
   const double share = seconds / static_cast<double>(kProducts * shapes.size());
   for (const LinearShape& whole : shapes) {
-    const Operands<T> operands(cut(whole));
+    const Operands<T> operands(mode, cut(whole), memory.data());
     const LinearShape& s = operands.shape;
+    LinearEngine engine(mode, operands.scratch);
     for (int product = 0; product < kProducts; ++product) {
       run_product(engine, operands, product);  // makes the primitive and warms the caches
       const auto start = Clock::now();

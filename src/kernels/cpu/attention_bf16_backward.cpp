@@ -1,0 +1,236 @@
+#if defined(__x86_64__)
+#include "kernels/cpu/attention_bf16-inl.h"
+
+BOREALIS_BEGIN_AVX512_BF16
+namespace borealis::attention_bf16 {
+namespace {
+
+constexpr int64_t kBackwardQueries = 256;  // queries per product that sums over queries
+
+// What one backward task keeps in its scratch.
+struct BackwardScratch {
+  uint32_t *query_t, *dout_t;             // transposed panels [queries / 64][width / 2][64]
+  uint32_t *query_words, *dout_words;     // interleaved panels [panels / 64][queries / 2][64]
+  bf16 *key, *value;                      // [keys of a block][width]
+  uint32_t* key_words;                    // [panels / 64][keys / 2][64]
+  float *dkey, *dvalue;                   // [keys][columns]
+  float *scores, *dscores;                // [kScoreKeys][64]
+  bf16 *probabilities, *score_gradients;  // [keys][kBackwardQueries]
+  uint32_t* score_gradient_words;         // [query panels][keys / 2][64]
+  float *dquery, *lse, *delta;            // [queries][columns], [queries], [queries]
+
+  BackwardScratch(const Sizes& s, float* next) {
+    const auto take = [&next](int64_t floats) {
+      float* part = next;
+      next += floats;
+      return part;
+    };
+    const auto take_words = [&take](int64_t n) { return reinterpret_cast<uint32_t*>(take(n)); };
+    const auto take_bf16 = [&take](int64_t n) { return reinterpret_cast<bf16*>(take(n / 2)); };
+    query_t = take_words(s.queries * s.width / 2);
+    dout_t = take_words(s.queries * s.width / 2);
+    query_words = take_words(s.queries / 2 * s.panels);
+    dout_words = take_words(s.queries / 2 * s.panels);
+    key = take_bf16(kBackwardKeys * s.width);
+    value = take_bf16(kBackwardKeys * s.width);
+    key_words = take_words(kBackwardKeys / 2 * s.panels);
+    dkey = take(kBackwardKeys * s.columns);
+    dvalue = take(kBackwardKeys * s.columns);
+    scores = take(kScoreKeys * kPanel);
+    dscores = take(kScoreKeys * kPanel);
+    probabilities = take_bf16(kBackwardKeys * kBackwardQueries);
+    score_gradients = take_bf16(kBackwardKeys * kBackwardQueries);
+    score_gradient_words = take_words(kBackwardKeys / 2 * kBackwardQueries);
+    dquery = take(s.queries * s.columns);
+    lse = take(s.queries);
+    delta = take(s.queries);
+  }
+};
+
+// sum of a * b over C
+inline float dot(const bf16* a, const bf16* b, int64_t C) {
+  __m512 sum = _mm512_setzero_ps();
+  for (int64_t c = 0; c < C; c += 32) {
+    sum = _mm512_dpbf16_ps(sum, (__m512bh)load_row(a, c, C), (__m512bh)load_row(b, c, C));
+  }
+  return _mm512_reduce_add_ps(sum);
+}
+
+// Everything of the queries that all key blocks read.
+void pack_queries(const BackwardJob& job, const Sizes& s, int64_t b, int64_t head,
+                  const BackwardScratch& w) {
+  const bf16* query = job.qkv + b * s.T * s.stride + head * s.C;
+  const int64_t out_stride = s.H * s.C, at = b * s.T * out_stride + head * s.C;
+  for (int64_t q = 0; q < s.queries; q += kPanel) {
+    const int64_t rows = std::min(kPanel, s.T - q);
+    const bf16 *q_rows = query + q * s.stride, *dout_rows = job.dout + at + q * out_stride;
+    pack_transposed(q_rows, s.stride, rows, s.C, s.width, w.query_t + q * s.width / 2);
+    pack_transposed(dout_rows, out_stride, rows, s.C, s.width, w.dout_t + q * s.width / 2);
+    pack_interleaved(q_rows, s.stride, rows, s.C, kPanel, s.width, s.queries / 2,
+                     w.query_words + q / 2 * kPanel);
+    pack_interleaved(dout_rows, out_stride, rows, s.C, kPanel, s.width, s.queries / 2,
+                     w.dout_words + q / 2 * kPanel);
+  }
+  const float* lse = job.lse + (b * s.H + head) * s.T;
+  for (int64_t q = 0; q < s.queries; ++q) {
+    // Queries beyond the end have probability zero everywhere.
+    w.lse[q] = q < s.T ? lse[q] : kInfinity;
+    w.delta[q] =
+        q < s.T ? dot(job.out + at + q * out_stride, job.dout + at + q * out_stride, s.C) : 0.0f;
+  }
+}
+
+// Probabilities p = 2^(score - lse) and score gradients p (dp - delta) of `rows` keys from the
+// block's key `first` on and one panel of queries, as rows of bf16 and (gradients) as words of two
+// keys.
+template <bool kDocuments>
+inline void softmax_backward(const Sizes& s, const SequenceDocuments& documents,
+                             const BackwardScratch& w, int64_t query, int64_t k0, int64_t first,
+                             int64_t rows, int64_t panel) {
+  const __m512 scale = _mm512_set1_ps(s.scale);
+  uint32_t* words = w.score_gradient_words + panel * (kBackwardKeys / 2) * kPanel;
+  for (int64_t v = 0; v < kPanel; v += 2 * kLanes) {
+    const __m512 lse[2] = {_mm512_loadu_ps(w.lse + query + v),
+                           _mm512_loadu_ps(w.lse + query + v + kLanes)};
+    const __m512 delta[2] = {_mm512_loadu_ps(w.delta + query + v),
+                             _mm512_loadu_ps(w.delta + query + v + kLanes)};
+    const QueryLanes<kDocuments> lanes[2] = {{documents, query + v},
+                                             {documents, query + v + kLanes}};
+    for (int64_t k = first; k < first + rows; k += 2) {
+      __m512 p[2][2], ds[2][2];
+#pragma GCC unroll 2
+      for (int64_t r = 0; r < 2; ++r) {
+#pragma GCC unroll 2
+        for (int64_t half = 0; half < 2; ++half) {
+          const int64_t at = (k - first + r) * kPanel + v + half * kLanes;
+          const __m512 exponent = _mm512_fmsub_ps(_mm512_loadu_ps(w.scores + at), scale, lse[half]);
+          p[r][half] = _mm512_maskz_mov_ps(lanes[half].see(k0 + k + r), exp2_bf16(exponent));
+          ds[r][half] = _mm512_mul_ps(p[r][half],
+                                      _mm512_sub_ps(_mm512_loadu_ps(w.dscores + at), delta[half]));
+        }
+        const int64_t row = (k + r) * kBackwardQueries + panel * kPanel + v;
+        _mm512_storeu_si512(w.probabilities + row, round_side_by_side(p[r][0], p[r][1]));
+        _mm512_storeu_si512(w.score_gradients + row, round_side_by_side(ds[r][0], ds[r][1]));
+      }
+      _mm512_storeu_si512(words + k / 2 * kPanel + v, round_to_words(ds[0][0], ds[1][0]));
+      _mm512_storeu_si512(words + k / 2 * kPanel + v + kLanes, round_to_words(ds[0][1], ds[1][1]));
+    }
+  }
+}
+
+// One block of keys against up to kBackwardQueries queries of [q0, queries_end).
+template <bool kDocuments>
+void backward_block(const Sizes& s, const SequenceDocuments& documents, const BackwardScratch& w,
+                    int64_t k0, int64_t keys, int64_t q0, int64_t queries_end) {
+  const int64_t panels = (std::min(kBackwardQueries, queries_end - q0) + kPanel - 1) / kPanel;
+  const auto words_of = [](const bf16* p) { return reinterpret_cast<const uint32_t*>(p); };
+  for (int64_t panel = 0; panel < panels; ++panel) {
+    const int64_t query = q0 + panel * kPanel;
+    const int64_t rows = std::min(keys, query + kPanel - k0);  // those that any of its queries sees
+    for (int64_t first = 0; first < rows; first += kScoreKeys) {
+      const int64_t count = std::min(kScoreKeys, rows - first), at = first * s.width / 2;
+      tile_product(count, kPanel, s.words, {words_of(w.key) + at, s.width / 2, 1},
+                   w.query_t + query * s.width / 2, 0, w.scores, kPanel, false);
+      tile_product(count, kPanel, s.words, {words_of(w.value) + at, s.width / 2, 1},
+                   w.dout_t + query * s.width / 2, 0, w.dscores, kPanel, false);
+      softmax_backward<kDocuments>(s, documents, w, query, k0, first, count, panel);
+    }
+    const uint32_t* words = w.score_gradient_words + panel * (kBackwardKeys / 2) * kPanel;
+    tile_product(kPanel, s.columns, rows / 2, {words, 1, kPanel}, w.key_words, kBackwardKeys / 2,
+                 w.dquery + query * s.columns, s.columns, documents.first_key(query) < k0);
+  }
+  // Sums over queries; near the diagonal, rows of 64 keys begin at the first panel that sees them.
+  const bool diagonal = q0 < k0 + keys;
+  const int64_t step = diagonal ? kPanel : keys;
+  for (int64_t key = 0; key < keys; key += step) {
+    const int64_t rows = std::min(step, keys - key);
+    const int64_t skipped = std::max<int64_t>(k0 + key - q0, 0) / kPanel * kPanel;
+    const int64_t count = panels * kPanel - skipped;
+    if (count <= 0) continue;
+    const int64_t a = (key * kBackwardQueries + skipped) / 2, pair = (q0 + skipped) / 2;
+    tile_product(
+        rows, s.columns, count / 2, {words_of(w.probabilities) + a, kBackwardQueries / 2, 1},
+        w.dout_words + pair * kPanel, s.queries / 2, w.dvalue + key * s.columns, s.columns, true);
+    tile_product(
+        rows, s.columns, count / 2, {words_of(w.score_gradients) + a, kBackwardQueries / 2, 1},
+        w.query_words + pair * kPanel, s.queries / 2, w.dkey + key * s.columns, s.columns, true);
+  }
+}
+
+// Adds this head's dK and dV of one key block to those of the heads before it in the group; the
+// last head stores them.
+void hand_over(const BackwardJob& job, const Sizes& s, int64_t b, int64_t kv_head, int64_t k0,
+               const KeyGradientTurns& turns, const BackwardScratch& w) {
+  const int64_t keys = std::min(kBackwardKeys, s.T - k0), ld = key_gradient_width(s.C);
+  const float factors[] = {static_cast<float>(s.scale / kLog2E), 1.0f};
+  float* tiles[] = {w.dkey, w.dvalue};
+  turns.begin(k0 / kBackwardKeys);
+  for (int64_t which = 0; which < 2; ++which) {
+    bf16* dst = job.dqkv + (b * s.T + k0) * s.stride +
+                (s.H + which * job.shape.num_key_value_heads + kv_head) * s.C;
+    for (int64_t r = 0; r < keys; ++r) {
+      float* row = tiles[which] + r * s.columns;
+      float* sums = turns.sums + (which * s.T + k0 + r) * ld;
+      if (!turns.first() || !turns.last()) {
+        for (int64_t c = 0; c < s.columns; c += kLanes) {
+          __m512 sum = _mm512_loadu_ps(row + c);
+          if (!turns.first()) sum = _mm512_add_ps(_mm512_loadu_ps(sums + c), sum);
+          _mm512_storeu_ps((turns.last() ? row : sums) + c, sum);
+        }
+      }
+      if (turns.last()) store_row(row, s.C, factors[which], dst + r * s.stride);
+    }
+  }
+  turns.end(k0 / kBackwardKeys);
+}
+
+template <bool kDocuments>
+void backward_head(const BackwardJob& job, int64_t b, int64_t head, const KeyGradientTurns& turns,
+                   float* scratch) {
+  const Sizes s(job.shape);
+  const BackwardScratch w(s, scratch);
+  const SequenceDocuments documents(job.document_starts, job.shape, b);
+  const int64_t kv_head = head / job.shape.group_size();
+  pack_queries(job, s, b, head, w);
+  for (int64_t k0 = 0; k0 < s.T; k0 += kBackwardKeys) {
+    const int64_t keys = std::min(kBackwardKeys, s.keys - k0), rows = std::min(keys, s.T - k0);
+    const bf16* key = job.qkv + (b * s.T + k0) * s.stride + (s.H + kv_head) * s.C;
+    const bf16* value = key + job.shape.num_key_value_heads * s.C;
+    pack_rows(key, s.stride, rows, s.C, keys, s.width, w.key);
+    pack_rows(value, s.stride, rows, s.C, keys, s.width, w.value);
+    pack_interleaved(key, s.stride, rows, s.C, keys, s.width, kBackwardKeys / 2, w.key_words);
+    std::fill_n(w.dkey, keys * s.columns, 0.0f);
+    std::fill_n(w.dvalue, keys * s.columns, 0.0f);
+    const int64_t queries_end = documents.queries_end(k0 + keys);
+    for (int64_t q0 = k0; q0 < queries_end; q0 += kBackwardQueries) {
+      backward_block<kDocuments>(s, documents, w, k0, keys, q0, queries_end);
+    }
+    hand_over(job, s, b, kv_head, k0, turns, w);
+  }
+  bf16* dquery = job.dqkv + b * s.T * s.stride + head * s.C;
+  for (int64_t q = 0; q < s.T; ++q) {
+    store_row(w.dquery + q * s.columns, s.C, static_cast<float>(s.scale / kLog2E),
+              dquery + q * s.stride);
+  }
+}
+
+}  // namespace
+
+int64_t backward_floats(const AttentionShape& shape) {
+  const Sizes s(shape);
+  const int64_t packed_queries = 2 * (s.width / 2 + s.panels / 2) * s.queries;
+  const int64_t packed_keys = kBackwardKeys * (s.width + s.panels / 2);
+  const int64_t tiles = kBackwardKeys * 2 * s.columns + kScoreKeys * 2 * kPanel;
+  const int64_t words = 3 * kBackwardKeys * kBackwardQueries / 2;
+  return packed_queries + packed_keys + tiles + words + s.queries * (s.columns + 2);
+}
+
+void backward_task(const BackwardJob& job, int64_t b, int64_t head, const KeyGradientTurns& turns,
+                   float* scratch) {
+  const auto backward = job.document_starts == nullptr ? backward_head<false> : backward_head<true>;
+  backward(job, b, head, turns, scratch);
+}
+
+}  // namespace borealis::attention_bf16
+BOREALIS_END_AVX512_BF16
+#endif

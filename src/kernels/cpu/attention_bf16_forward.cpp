@@ -1,0 +1,218 @@
+#if defined(__x86_64__)
+#include "kernels/cpu/attention_bf16-inl.h"
+
+BOREALIS_BEGIN_AVX512_BF16
+namespace borealis::attention_bf16 {
+namespace {
+
+constexpr int64_t kForwardKeys = 512;  // keys per product with the values
+// Exponents are relative to the largest score of a query so far; while it grows by less than this
+// (in powers of two), earlier sums are left as they are: no format is near its end at 2^8.
+constexpr float kSlack = 8.0f;
+
+// What the online softmax knows of one panel of queries.
+struct SoftmaxState {
+  float* reference;  // [64] exponents are relative to these; a largest score so far, or nearly
+  float* sum;        // [64] of the exponentials
+  float* largest;    // [64] of the scores at hand
+  float* rescale;    // [64] what earlier sums must be times when the reference grows
+};
+
+// Keys [begin, end) of a score tile that all lanes see; those before and behind need masks.
+struct SeenByAll {
+  int64_t begin, end;
+
+  template <bool kDocuments>
+  SeenByAll(const QueryLanes<kDocuments>& lanes, int64_t k0, int64_t keys)
+      : begin(0), end(std::clamp<int64_t>(lanes.query + 1 - k0, 0, keys) / 2 * 2) {
+    if constexpr (kDocuments) {
+      begin = std::clamp<int64_t>((lanes.first_key_of_last - k0 + 1) / 2 * 2, 0, end);
+    }
+  }
+};
+
+// Largest exponents of scores [keys][64] from key k0 on. True if a reference must grow to them.
+template <bool kDocuments>
+inline bool find_largest(const Sizes& s, const SequenceDocuments& documents, int64_t q0, int64_t k0,
+                         int64_t keys, const float* scores, const SoftmaxState& state) {
+  __mmask16 grows = 0;
+  for (int64_t v = 0; v < kPanel; v += kLanes) {
+    const QueryLanes<kDocuments> lanes(documents, q0 + v);
+    const SeenByAll all(lanes, k0, keys);
+    __m512 top[2] = {_mm512_set1_ps(-kInfinity), _mm512_set1_ps(-kInfinity)};
+    const auto masked = [&](int64_t from, int64_t to) {
+      for (int64_t k = from; k < to; ++k) {
+        top[0] = _mm512_mask_max_ps(top[0], lanes.see(k0 + k), top[0],
+                                    _mm512_loadu_ps(scores + k * kPanel + v));
+      }
+    };
+    masked(0, all.begin);
+    for (int64_t k = all.begin; k < all.end; k += 2) {
+      const float* row = scores + k * kPanel + v;
+      top[0] = _mm512_max_ps(top[0], _mm512_loadu_ps(row));
+      top[1] = _mm512_max_ps(top[1], _mm512_loadu_ps(row + kPanel));
+    }
+    masked(all.end, keys);
+    const __m512 largest = _mm512_mul_ps(_mm512_max_ps(top[0], top[1]), _mm512_set1_ps(s.scale));
+    _mm512_storeu_ps(state.largest + v, largest);
+    const __m512 limit =
+        _mm512_add_ps(_mm512_loadu_ps(state.reference + v), _mm512_set1_ps(kSlack));
+    grows |= _mm512_cmp_ps_mask(largest, limit, _CMP_GT_OQ);
+  }
+  return grows != 0;
+}
+
+// Moves every reference to the largest exponent so far; sums and `rescale` follow.
+inline void grow_references(const SoftmaxState& state) {
+  for (int64_t v = 0; v < kPanel; v += kLanes) {
+    const __m512 before = _mm512_loadu_ps(state.reference + v);
+    const __m512 after = _mm512_max_ps(before, _mm512_loadu_ps(state.largest + v));
+    // No key seen yet on either side: the difference of two infinities is not a number.
+    const __mmask16 seen = _mm512_cmp_ps_mask(after, _mm512_set1_ps(-kInfinity), _CMP_NEQ_OQ);
+    const __m512 factor = _mm512_maskz_mov_ps(seen, exp2_bf16(_mm512_sub_ps(before, after)));
+    _mm512_storeu_ps(state.reference + v, after);
+    _mm512_storeu_ps(state.rescale + v, factor);
+    _mm512_storeu_ps(state.sum + v, _mm512_mul_ps(_mm512_loadu_ps(state.sum + v), factor));
+  }
+}
+
+// Scores [keys][64] become words of probabilities [keys / 2][64], which are added to the sums.
+template <bool kDocuments>
+inline void exponentiate(const Sizes& s, const SequenceDocuments& documents, int64_t q0, int64_t k0,
+                         int64_t keys, const float* scores, const SoftmaxState& state,
+                         uint32_t* words) {
+  const __m512 scale = _mm512_set1_ps(s.scale);
+  for (int64_t v = 0; v < kPanel; v += kLanes) {
+    const QueryLanes<kDocuments> lanes(documents, q0 + v);
+    const SeenByAll all(lanes, k0, keys);
+    const __m512 reference = _mm512_loadu_ps(state.reference + v);
+    __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();
+    const auto probability = [&](int64_t k) {
+      const __m512 score = _mm512_loadu_ps(scores + k * kPanel + v);
+      return exp2_bf16(_mm512_fmsub_ps(score, scale, reference));
+    };
+    const auto put = [&](int64_t k, __m512 p0, __m512 p1) {
+      even = _mm512_add_ps(even, p0);
+      odd = _mm512_add_ps(odd, p1);
+      _mm512_storeu_si512(words + k / 2 * kPanel + v, round_to_words(p0, p1));
+    };
+    const auto masked = [&](int64_t from, int64_t to) {
+      for (int64_t k = from; k < to; k += 2) {
+        put(k, _mm512_maskz_mov_ps(lanes.see(k0 + k), probability(k)),
+            _mm512_maskz_mov_ps(lanes.see(k0 + k + 1), probability(k + 1)));
+      }
+    };
+    masked(0, all.begin);
+    for (int64_t k = all.begin; k < all.end; k += 2) put(k, probability(k), probability(k + 1));
+    masked(all.end, keys);
+    const __m512 before = _mm512_loadu_ps(state.sum + v);
+    _mm512_storeu_ps(state.sum + v, _mm512_add_ps(before, _mm512_add_ps(even, odd)));
+  }
+}
+
+// The output of one panel of queries, of which some products may still be to do.
+struct PanelOutput {
+  float* rows;  // [64][columns]
+  const Sizes& s;
+  const uint32_t* values;  // words of V from key 0 on
+  uint32_t* words;         // probabilities not yet multiplied, from key `pending_from` on
+  int64_t pending_from = 0, pending_to = 0;
+  bool empty = true;
+
+  uint32_t* words_at(int64_t key) { return words + (key - pending_from) / 2 * kPanel; }
+  void multiply() {
+    if (pending_from == pending_to) return;
+    tile_product(kPanel, s.columns, (pending_to - pending_from) / 2, {words, 1, kPanel},
+                 values + pending_from / 2 * kPanel, s.queries / 2, rows, s.columns, !empty);
+    pending_from = pending_to;
+    empty = false;
+  }
+  void rescale(const float* factors) {
+    if (empty) return;
+    for (int64_t q = 0; q < kPanel; ++q) {
+      const __m512 factor = _mm512_set1_ps(factors[q]);
+      float* row = rows + q * s.columns;
+      for (int64_t c = 0; c < s.columns; c += kLanes) {
+        _mm512_storeu_ps(row + c, _mm512_mul_ps(_mm512_loadu_ps(row + c), factor));
+      }
+    }
+  }
+};
+
+template <bool kDocuments>
+void forward_block(const ForwardJob& job, int64_t b, int64_t head, int64_t block,
+                   const float* packed, float* scratch) {
+  const Sizes s(job.shape);
+  const SequenceDocuments documents(job.document_starts, job.shape, b);
+  const int64_t q0 = block * kPanel, rows = std::min(kPanel, s.T - q0);
+  auto* query = reinterpret_cast<uint32_t*>(scratch);  // [width / 2][64]
+  float* output_rows = scratch + kPanel * s.width / 2;
+  float* scores = output_rows + kPanel * s.columns;  // [kScoreKeys][64]
+  auto* words = reinterpret_cast<uint32_t*>(scores + kScoreKeys * kPanel);
+  float* states = scores + (kScoreKeys + kForwardKeys / 2) * kPanel;
+  const SoftmaxState state{states, states + kPanel, states + 2 * kPanel, states + 3 * kPanel};
+  const auto* keys = reinterpret_cast<const uint32_t*>(packed);
+
+  pack_transposed(job.qkv + (b * s.T + q0) * s.stride + head * s.C, s.stride, rows, s.C, s.width,
+                  query);
+  std::fill_n(state.reference, kPanel, -kInfinity);
+  std::fill_n(state.sum, kPanel, 0.0f);
+  const int64_t end = std::min(q0 + kPanel, s.keys);
+  const int64_t begin = documents.first_key(q0) / kLanes * kLanes;
+  PanelOutput output{output_rows, s, keys + s.queries * s.width / 2, words, begin, begin};
+  for (int64_t k0 = begin; k0 < end; k0 += kScoreKeys) {
+    const int64_t count = std::min(kScoreKeys, end - k0);
+    tile_product(count, kPanel, s.words, {keys + k0 * s.width / 2, s.width / 2, 1}, query, 0,
+                 scores, kPanel, false);
+    if (find_largest<kDocuments>(s, documents, q0, k0, count, scores, state)) {
+      output.multiply();
+      grow_references(state);
+      output.rescale(state.rescale);
+    }
+    exponentiate<kDocuments>(s, documents, q0, k0, count, scores, state, output.words_at(k0));
+    output.pending_to = k0 + count;
+    if (output.pending_to - output.pending_from == kForwardKeys) output.multiply();
+  }
+  output.multiply();
+  bf16* out = job.out + (b * s.T + q0) * s.H * s.C + head * s.C;
+  float* lse = job.lse + (b * s.H + head) * s.T + q0;
+  for (int64_t q = 0; q < rows; ++q) {
+    store_row(output_rows + q * s.columns, s.C, 1.0f / state.sum[q], out + q * s.H * s.C);
+    lse[q] = state.reference[q] + std::log2(state.sum[q]);
+  }
+}
+
+}  // namespace
+
+// Packed group: K [queries][width] bf16, then V's panels, [queries / 2][64] words each.
+int64_t packed_floats(const AttentionShape& shape) {
+  const Sizes s(shape);
+  return s.queries * s.width / 2 + s.queries / 2 * s.panels;
+}
+
+int64_t forward_floats(const AttentionShape& shape) {
+  const Sizes s(shape);
+  return kPanel * (s.width / 2 + s.columns + kScoreKeys + kForwardKeys / 2) + 4 * kPanel;
+}
+
+void pack(const ForwardJob& job, int64_t b, int64_t kv_head, int64_t block, float* packed) {
+  const Sizes s(job.shape);
+  const int64_t first = block * kPanel, rows = std::min(kPanel, s.T - first);
+  const bf16* key = job.qkv + (b * s.T + first) * s.stride + (s.H + kv_head) * s.C;
+  const bf16* value = key + job.shape.num_key_value_heads * s.C;
+  pack_rows(key, s.stride, rows, s.C, kPanel, s.width,
+            reinterpret_cast<bf16*>(packed) + first * s.width);
+  auto* values = reinterpret_cast<uint32_t*>(packed + s.queries * s.width / 2);
+  pack_interleaved(value, s.stride, rows, s.C, kPanel, s.width, s.queries / 2,
+                   values + first / 2 * kPanel);
+}
+
+void forward_task(const ForwardJob& job, int64_t b, int64_t head, int64_t block,
+                  const float* packed, float* scratch) {
+  const auto forward = job.document_starts == nullptr ? forward_block<false> : forward_block<true>;
+  forward(job, b, head, block, packed, scratch);
+}
+
+}  // namespace borealis::attention_bf16
+BOREALIS_END_AVX512_BF16
+#endif
