@@ -70,6 +70,7 @@ class DataRecordCheckTest : public testing::Test {
     for (const char* name : {"a", "b"}) write_dataset(folder_ / name, {5});
     write_file_atomically(folder_ / "list.txt", "1 a books\n1 b books\n0 none books\n");
     config_ = small_run(folder_ / "list.txt");
+    config_.data.tokenizer_type = "HFTokenizer";
     config_.data.tokenizer_path = (folder_ / "mine/tokenizer.json").string();
   }
   void write_tokenizer(const std::string& name, int64_t size) {

@@ -196,10 +196,12 @@ class Tools:
         self.shards = result["pairs"]
 
     def test_kill_and_restart(self):
-        self.large = self.write("large.jsonl", self.lines * 4)
+        self.large = self.write("large.jsonl", self.lines * 12)
         for options in ([], ["--shard-tokens", "150000"]):
             expected = {}
+            started = time.monotonic()
             self.tokenize(self.large, "killed", *options)
+            usual_s = time.monotonic() - started
             for path in self.folder.glob("killed*"):
                 expected[path.name] = path.read_bytes()
                 path.unlink()
@@ -209,7 +211,7 @@ class Tools:
             while True:
                 process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
                 try:
-                    process.wait(generator.uniform(0.02, 0.25) * (1 + kills / 20))
+                    process.wait(generator.uniform(0.1, 0.6) * usual_s * (1 + kills / 20))
                     assert process.returncode == 0, process.stdout.read()
                     break
                 except subprocess.TimeoutExpired:

@@ -120,8 +120,8 @@ TEST_F(TextEvaluationTest, BitsPerByteAreOfTheTextThatIsPredicted) {
   EXPECT_EQ(result.bytes, 4 * 30);
   EXPECT_DOUBLE_EQ(*result.bits_per_byte(), result.loss_sum / std::numbers::ln2 / 120);
   EXPECT_DOUBLE_EQ(result.perplexity(), std::exp(result.loss_sum / 30));
-  // A uniform guess over 128 tokens is 7 bits a token.
-  EXPECT_NEAR(*result.bits_per_byte(), 7.0 / 4, 0.05);
+  // A uniform guess over 128 tokens is 7 bits a token; an untrained model is near that.
+  EXPECT_NEAR(*result.bits_per_byte(), 7.0 / 4, 0.1);
   EXPECT_EQ(evaluate(ListedDocuments(documents), options).bits_per_byte(), std::nullopt);
   EXPECT_EQ(evaluate(ListedDocuments(documents, 0), options).bits_per_byte(), std::nullopt);
 }

@@ -48,7 +48,11 @@ struct Workspace {
     gradient_block = native ? std::min(kNativeGradientBlocks * block, shape.vocab_size) : block;
     // Native bf16, and a forward pass alone, need the f32 logits of one block only.
     keeps_logits = backward_follows && !native;
-    logits_ld = keeps_logits ? shape.vocab_size : block + kRowPadding;
+    // A block alone is padded as well, so that a forward pass has the bits of a training step.
+    const int64_t padded = block + kRowPadding;
+    logits_ld = keeps_logits                       ? shape.vocab_size
+                : mode == ProductMode::kBF16Native ? padded
+                                                   : std::min(padded, shape.vocab_size);
     kept_ld = gradient_block + kRowPadding;
     logits = take(chunk * logits_ld);
     row_max = take(chunk);
