@@ -194,7 +194,6 @@ Prediction require_memory(const DecoderShape& shape, DType dtype, const TokenDoc
   const Prediction prediction =
       predict_forward(shape, dtype, tokens + batch, resident_bytes() - tokens, memory_limit_bytes);
   require_forward_fit(shape, dtype, prediction);
-  log_info(fmt::format("memory plan\n{}", memory_table(prediction, dtype)));
   return prediction;
 }
 

@@ -18,8 +18,8 @@ Tokenizer find_and_open(const TokenizerRequest& request, const std::string& show
     throw Error(ErrorKind::kFile,
                 fmt::format("no {} was found as {} (tried {})", tokenizer_type_name(request.type),
                             shown, fmt::join(found.tried, ", ")),
-                "give its file, its folder, or a name in the Hugging Face cache; `borealis "
-                "tokenizer train` makes one");
+                "give --tokenizer its file, its folder, or a name in the Hugging Face cache; "
+                "`borealis tokenizer train` makes one");
   }
   return open_tokenizer(*found.source);
 }

@@ -171,8 +171,53 @@ def tool_cases(folder):
     expect("report of nothing", run(["report", folder], folder=folder), FILE, "summary.json")
 
 
+def evaluation_cases(folder):
+    """A model with a tokenizer of 270 entries, one without any, and what `eval` says of texts that fit neither."""
+    (folder / "good.txt").write_text("the cat sat on the mat. " * 20)
+    (folder / "empty.txt").write_text("")
+    (folder / "bad.jsonl").write_text('{"text": "good"}\n{"text": 5}\n')
+    tokenizer = ["tokenizer", "train", "--input", folder / "good.txt", "--vocab-size"]
+    expect("a tokenizer", run([*tokenizer, "270", "--output", folder / "tok"], folder=folder), 0)
+    expect("data", run(["data", "tokenize", "--input", folder / "good.txt", "--tokenizer", folder / "tok", "--output-prefix",
+                        folder / "set"], folder=folder), 0)
+    (folder / "list.txt").write_text(f"1.0 {folder}/set corpus\n")
+    expect("a model", run(["train", *SMALL, "--data-file-list", folder / "list.txt", "--tokenizer-model", folder / "tok", "--split",
+                           "1,0,0", "--run-dir", folder / "run", "--save", folder / "ckpt"], {}, folder), 0)
+    expect("a small model", run(["train", *SMALL, *MOCK, "--run-dir", folder / "run2", "--save", folder / "bare"], {}, folder), 0)
+
+    def evaluate(name, code, *words, model="ckpt", arguments=("--text", folder / "good.txt")):
+        expect(name, run(["eval", "--model", folder / model, *arguments], {}, folder), code, *words)
+
+    evaluate("eval of a text", 0)
+    evaluate("eval of a data set without a tokenizer", DATA, "token id", "vocabulary ends at 127", model="bare",
+             arguments=["--data", folder / "set"])
+    evaluate("eval without a text", USAGE, "--text", arguments=[])
+    evaluate("eval of text and data", USAGE, arguments=["--text", folder / "good.txt", "--data", folder / "set"])
+    evaluate("eval without a tokenizer", FILE, "tokenizer.json", "--tokenizer", model="bare")
+    evaluate("eval with a tokenizer that is not there", FILE, "nowhere",
+             arguments=["--text", folder / "good.txt", "--tokenizer", folder / "nowhere"])
+    evaluate("eval with the tokenizer of another model", DATA, "token id", "vocabulary ends at 127", model="bare",
+             arguments=["--text", folder / "good.txt", "--tokenizer", folder / "tok"])
+    evaluate("eval of an empty text", DATA, "no token", arguments=["--text", folder / "empty.txt"])
+    evaluate("eval of a text that is not there", FILE, "none.txt", arguments=["--text", folder / "none.txt"])
+    evaluate("eval of a broken line", DATA, "bad.jsonl:2", arguments=["--text", folder / "bad.jsonl"])
+    good = ("--text", folder / "good.txt")
+    evaluate("eval beyond the positions", CONFIG, "--seq-length 257 is beyond the 256 positions", arguments=[*good, "--seq-length", 257])
+    evaluate("eval with gaps", CONFIG, "--stride 17", arguments=[*good, "--seq-length", 16, "--stride", 17])
+    evaluate("eval of no token", USAGE, "--max-tokens", arguments=[*good, "--max-tokens", 0])
+    evaluate("eval that does not fit", MEMORY, "8.0 MiB", arguments=[*good, "--memory-limit", "8M"])
+    evaluate("eval with a limit that is none", CONFIG, "lots", arguments=[*good, "--memory-limit", "lots"])
+    evaluate("eval of no model", FILE, model="tok")
+    os.truncate(folder / "set.bin", 20)
+    evaluate("eval of a truncated data set", DATA, "set.bin", arguments=["--data", folder / "set"])
+    evaluate("eval of a missing data set", FILE, "nothing.idx", arguments=["--data", folder / "nothing"])
+    weights = folder / "ckpt/global_step1/model.safetensors"
+    os.truncate(weights, weights.stat().st_size - 100)
+    evaluate("eval of damaged weights", DATA, "model.safetensors")
+
+
 def main():
-    for cases in (configuration_cases, data_cases, output_cases, tool_cases):
+    for cases in (configuration_cases, data_cases, output_cases, tool_cases, evaluation_cases):
         with tempfile.TemporaryDirectory() as folder:
             cases(pathlib.Path(folder))
             left = [str(p) for p in pathlib.Path(folder).rglob("*.partial.*")]
