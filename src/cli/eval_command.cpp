@@ -14,6 +14,7 @@
 #include "checkpoint/model_folder.h"
 #include "checkpoint/run_checkpoints.h"
 #include "cli/command.h"
+#include "cli/dataset_prefix.h"
 #include "cli/loaded_model.h"
 #include "cli/parse_arguments.h"
 #include "cli/run_setup.h"
@@ -134,14 +135,8 @@ TokenizerChoice choose_tokenizer(const EvalOptions& options, const fs::path& fol
   }
 }
 
-std::string without_ending(const std::string& prefix) {
-  const fs::path path(prefix);
-  const bool is_file = path.extension() == ".bin" || path.extension() == ".idx";
-  return is_file ? (path.parent_path() / path.stem()).string() : prefix;
-}
-
 std::string source_name(const EvalOptions& options) {
-  if (!options.data_prefix.empty()) return without_ending(options.data_prefix);
+  if (!options.data_prefix.empty()) return dataset_prefix(options.data_prefix).string();
   return fmt::format("{}", fmt::join(options.text.files, " "));
 }
 
@@ -151,7 +146,7 @@ std::unique_ptr<TokenDocuments> open_documents(const EvalOptions& options,
   StartToken start;
   if (options.start_token && tokenizer) start.id = tokenizer->end_of_text();
   if (!options.data_prefix.empty()) {
-    return indexed_documents(without_ending(options.data_prefix), tokenizer, start);
+    return indexed_documents(dataset_prefix(options.data_prefix), tokenizer, start);
   }
   WorkProgress progress("tokenizing");
   return tokenize_texts(options.text.open(), *tokenizer,

@@ -47,7 +47,6 @@ class IndexedDataset {
   std::span<const std::byte> bytes_of(int64_t sequence) const;
 
   int64_t document_of_sequence(int64_t sequence) const;
-  int64_t first_sequence(int64_t document) const { return documents_[document]; }
 
   // out[0..count) = tokens [first, first+count) of a sequence. Throws DatasetError naming the file,
   // the document and the id if one is not in [0, vocab_size).

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/units.h"
+#include "data/document_lengths.h"
 
 namespace borealis {
 namespace {
@@ -157,10 +158,7 @@ class IndexedDocuments : public TokenDocuments {
 
   int64_t count() const override { return data_.document_count(); }
   int64_t length(int64_t document) const override {
-    int64_t tokens = 0;
-    for (int64_t s = data_.first_sequence(document); s < data_.first_sequence(document + 1); ++s) {
-      tokens += data_.lengths()[s];
-    }
+    const int64_t tokens = document_length(data_, document);
     return tokens == 0 ? 0 : tokens + (start_ ? 1 : 0);
   }
   void read(int64_t document, int64_t first, int64_t count, int32_t* out) const override {
@@ -170,7 +168,7 @@ class IndexedDocuments : public TokenDocuments {
     } else if (start_) {
       --first;
     }
-    for (int64_t s = data_.first_sequence(document); count > 0; ++s) {
+    for (int64_t s = data_.document_index()[document]; count > 0; ++s) {
       const int64_t length = data_.lengths()[s];
       const int64_t here = std::clamp<int64_t>(length - first, 0, count);
       if (here > 0) {
