@@ -31,4 +31,8 @@ void adamw_update(bf16* weight, uint16_t* remainder, float* m, float* v, const f
 void adamw_update(float* weight, float* m, float* v, const float* gradient, int64_t n,
                   const AdamWStep& step);
 
+// The same where gradient, m and v are all zero, which leaves decay: it touches the weight alone.
+void adamw_decay(bf16* weight, uint16_t* remainder, int64_t n, const AdamWStep& step);
+void adamw_decay(float* weight, int64_t n, const AdamWStep& step);
+
 }  // namespace borealis

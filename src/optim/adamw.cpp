@@ -8,6 +8,8 @@
 namespace borealis {
 namespace {
 
+constexpr int64_t kRowsOfAShare = 64;
+
 int64_t state_bytes(const ParameterBuffers& parameters) {
   Arena measured = Arena::measuring();
   const int64_t elements = parameters.table->buffer_elements();
@@ -49,13 +51,28 @@ void AdamW::step(double learning_rate, double gradient_scale) {
   }
 }
 
-// Rows without a gradient decay and have moments all the same.
+// A row without a gradient decays, and its moments fade. Of a vocabulary much larger than a batch
+// most rows have never had one: their moments are zero and need not be read.
 void AdamW::update_by_rows(const Parameter& parameter, const AdamWStep& step) {
   const RowGradients& gradient = *parameters_.embedding_gradient;
   const int64_t size = gradient.shape().row_size;
-#pragma omp parallel for schedule(static)
+  // The frequent rows may lie together: dealt in small shares, no thread gets them all.
+#pragma omp parallel for schedule(static, kRowsOfAShare)
   for (int64_t row = 0; row < gradient.shape().table_rows; ++row) {
-    update_span(parameter.offset + row * size, size, gradient.row(row), step);
+    const int64_t at = parameter.offset + row * size;
+    if (gradient.ever_had_gradient(row)) {
+      update_span(at, size, gradient.row(row), step);
+    } else {
+      decay_span(at, size, step);
+    }
+  }
+}
+
+void AdamW::decay_span(int64_t at, int64_t size, const AdamWStep& step) {
+  if (parameters_.dtype == DType::kBF16) {
+    adamw_decay(parameters_.weights_as<bf16>() + at, master_remainder_ + at, size, step);
+  } else {
+    adamw_decay(parameters_.weights_as<float>() + at, size, step);
   }
 }
 

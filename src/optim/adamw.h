@@ -24,7 +24,8 @@ class AdamW {
 
  private:
   void update_by_rows(const Parameter& parameter, const AdamWStep& step);
-  // `size` elements from `at` on.
+  // `size` elements from `at` on; decay_span where gradient and moments are zero.
+  void decay_span(int64_t at, int64_t size, const AdamWStep& step);
   void update_span(int64_t at, int64_t size, const float* gradient, const AdamWStep& step);
 
   OptimizerConfig config_;

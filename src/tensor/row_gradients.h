@@ -36,14 +36,18 @@ class RowGradients {
   // [row_size]; zeros for a row without a gradient.
   const float* row(int64_t id) const {
     const int32_t place = place_of_row_[id];
-    return place == 0 ? zeros_ : values_ + (place - 1) * shape_.row_size;
+    return place <= 0 ? zeros_ : values_ + (place - 1) * shape_.row_size;
   }
+  // Now or before the last clear(), ever. What follows a gradient by averages is still zero of a
+  // row that had none.
+  bool ever_had_gradient(int64_t id) const { return place_of_row_[id] != kNever; }
 
  private:
   RowGradientsShape shape_;
   Arena arena_;
   int64_t used_ = 0;
-  int32_t* place_of_row_ = nullptr;  // [table_rows] 1 + place in values; 0: none
+  static constexpr int32_t kNever = 0, kNotNow = -1;
+  int32_t* place_of_row_ = nullptr;  // [table_rows] 1 + place in values, or one of these
   int32_t* rows_ = nullptr;          // [most_rows] ids by place
   int32_t* slots_ = nullptr;         // [slots_at_a_time]
   float* zeros_ = nullptr;           // [row_size]

@@ -154,6 +154,36 @@ TEST(AdamW, DecaysEvenWithoutGradient) {
   for (const float value : weight) EXPECT_FLOAT_EQ(value, 2.0f * (1 - 3e-3f * 0.1f));
 }
 
+TEST(AdamW, DecayAloneHasTheBitsOfAnUpdateByZeros) {
+  for_each_target([] {
+    for (const int64_t n : {1, 7, 100, 20001}) {
+      State state(n);
+      const std::vector<float> zeros(state.weight.size());
+      std::vector<float> decayed = state.weight;
+      std::vector<bf16> weight(zeros.size()), decayed_weight;
+      std::vector<uint16_t> remainder(zeros.size()), decayed_remainder;
+      for (size_t i = 0; i < zeros.size(); ++i) {
+        const SplitF32 start = SplitF32::of(state.weight[i]);
+        weight[i] = start.rounded;
+        remainder[i] = start.remainder;
+      }
+      decayed_weight = weight;
+      decayed_remainder = remainder;
+      for (int t = 1; t <= 3; ++t) {
+        adamw_update(weight.data(), remainder.data(), state.m.data(), state.v.data(), zeros.data(),
+                     n, step_at(t));
+        adamw_update(state.weight.data(), state.m.data(), state.v.data(), zeros.data(), n,
+                     step_at(t));
+        adamw_decay(decayed.data(), n, step_at(t));
+        adamw_decay(decayed_weight.data(), decayed_remainder.data(), n, step_at(t));
+      }
+      EXPECT_TRUE(same_bits(decayed, state.weight));
+      EXPECT_TRUE(same_bits(decayed_weight, weight));
+      EXPECT_EQ(decayed_remainder, remainder);
+    }
+  });
+}
+
 TEST(AdamW, SameBitsForAnyThreads) {
   for_each_target([] {
     constexpr int64_t kCount = 50021;

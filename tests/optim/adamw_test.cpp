@@ -54,8 +54,8 @@ TEST(AdamW, FollowsItsFormulaOverSteps) {
   }
 }
 
-// Two steps of an embedding of which each touches two rows, against the dense gradient of the same
-// values.
+// Three steps of an embedding of which each touches two rows and none row 3, against the dense
+// gradient of the same values.
 TEST(AdamW, UpdatesAnEmbeddingByRowsAsIfItsGradientWereDense) {
   constexpr int64_t kRows = 6, kSize = 20;
   ParameterTable table;
@@ -69,7 +69,8 @@ TEST(AdamW, UpdatesAnEmbeddingByRowsAsIfItsGradientWereDense) {
     AdamW expected({}, {&table, dtype, dense_weights.data(), dense.data()});
     const ParameterBuffers parameters{&table, dtype, weights.data(), norms.data(), &by_rows};
     AdamW optimizer({}, parameters);
-    for (const auto& ids : {std::vector<int32_t>{4, 1}, std::vector<int32_t>{1, 0}}) {
+    for (const auto& ids :
+         {std::vector<int32_t>{4, 1}, std::vector<int32_t>{1, 0}, std::vector<int32_t>{5, 4}}) {
       std::fill(dense.begin(), dense.end(), 0.0f);
       by_rows.clear();
       by_rows.slots(ids);

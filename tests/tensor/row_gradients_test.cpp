@@ -35,6 +35,18 @@ TEST(RowGradients, ForgetsEverythingOnClear) {
   EXPECT_EQ(gradient.row(4)[0], 0);
 }
 
+TEST(RowGradients, RemembersWhichRowsEverHadOne) {
+  RowGradients gradient({.table_rows = 10, .row_size = 2, .most_rows = 2, .slots_at_a_time = 2});
+  EXPECT_FALSE(gradient.ever_had_gradient(3));
+  for (int step = 0; step < 2; ++step) {
+    slots_of(gradient, {3});
+    EXPECT_TRUE(gradient.ever_had_gradient(3));
+    gradient.clear();
+    EXPECT_TRUE(gradient.ever_had_gradient(3));
+  }
+  EXPECT_FALSE(gradient.ever_had_gradient(4));
+}
+
 TEST(RowGradientsDeathTest, RefusesMoreRowsThanPlanned) {
   RowGradients gradient({.table_rows = 10, .row_size = 2, .most_rows = 1, .slots_at_a_time = 2});
   EXPECT_DEATH(gradient.slots(Ids{1, 2}), "more rows than the step was said to touch");

@@ -105,8 +105,21 @@ HWY_INLINE void update(const Master& master, float* m, float* v, const float* gr
   });
 }
 
+template <class Master>
+HWY_INLINE void decay(const Master& master, int64_t n, float factor) {
+  const F32 d;
+  const auto keep = hn::Set(d, factor);
+  for_columns(d, n, [&](int64_t i, auto width) HWY_ATTR {
+    master.store_at(d, hn::Mul(master.load_at(d, i, width), keep), i, width);
+  });
+}
+
 }  // namespace
 
+void decay_span_f32(float* weight, int64_t n, float keep) { decay(WholeMaster{weight}, n, keep); }
+void decay_span_bf16(bf16* weight, uint16_t* remainder, int64_t n, float keep) {
+  decay(SplitMaster{weight, remainder}, n, keep);
+}
 void adamw_span_f32(float* weight, float* m, float* v, const float* gradient, int64_t n,
                     const adamw_detail::Constants& constants) {
   update(WholeMaster{weight}, m, v, gradient, n, constants);
@@ -125,6 +138,8 @@ namespace borealis {
 namespace {
 HWY_EXPORT(adamw_span_f32);
 HWY_EXPORT(adamw_span_bf16);
+HWY_EXPORT(decay_span_f32);
+HWY_EXPORT(decay_span_bf16);
 
 adamw_detail::Constants constants_of(const AdamWStep& step) {
   return {.gradient_scale = step.gradient_scale,
@@ -155,6 +170,21 @@ void adamw_update(float* weight, float* m, float* v, const float* gradient, int6
   for_each_chunk(n, kElementChunk, [&](int64_t at, int64_t count) {
     kernel(weight + at, m + at, v + at, gradient + at, count, constants);
   });
+}
+
+void adamw_decay(bf16* weight, uint16_t* remainder, int64_t n, const AdamWStep& step) {
+  const float keep = constants_of(step).keep;
+  const auto kernel = HWY_DYNAMIC_DISPATCH(decay_span_bf16);
+  for_each_chunk(n, kElementChunk, [&](int64_t at, int64_t count) {
+    kernel(weight + at, remainder + at, count, keep);
+  });
+}
+
+void adamw_decay(float* weight, int64_t n, const AdamWStep& step) {
+  const float keep = constants_of(step).keep;
+  const auto kernel = HWY_DYNAMIC_DISPATCH(decay_span_f32);
+  for_each_chunk(n, kElementChunk,
+                 [&](int64_t at, int64_t count) { kernel(weight + at, count, keep); });
 }
 
 }  // namespace borealis
