@@ -86,7 +86,7 @@ void linear(benchmark::State& state, const Workload& w, Product product) {
     if (product == Product::kBackwardData)
       engine.backward_data(y.data(), weight.data(), dx.data(), s);
     if (product == Product::kBackwardWeight) {
-      engine.backward_weight(y.data(), x.data(), dweight.data(), s);
+      engine.backward_weight(y.data(), x.data(), dweight.data(), false, s);
     }
   }
   report(state,
@@ -104,7 +104,7 @@ double head_products_s(LinearEngine& engine, const LinearShape& s, const std::ve
     const auto start = std::chrono::steady_clock::now();
     engine.forward(x.data(), weight.data(), logits.data(), s);
     engine.backward_data(logits.data(), weight.data(), dx.data(), s);
-    engine.backward_weight(logits.data(), x.data(), dweight.data(), s);
+    engine.backward_weight(logits.data(), x.data(), dweight.data(), false, s);
     best = std::min(
         best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
@@ -127,7 +127,7 @@ void head_loss(benchmark::State& state, const Workload& w) {
   const double alone_s = head_products_s(engine, products, x, weight, dx, dweight);
   for ([[maybe_unused]] auto _ : state) {
     head_loss_forward_backward(engine, s, {x.data(), weight.data(), targets.data()}, 1e-3f,
-                               dx.data(), dweight.data(), scratch.data());
+                               dx.data(), dweight.data(), false, scratch.data());
   }
   report(state,
          6.0 * static_cast<double>(s.rows) * static_cast<double>(s.vocab_size * s.hidden_size),

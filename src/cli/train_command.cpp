@@ -190,7 +190,8 @@ std::unique_ptr<Profiler> make_profiler(const RunConfig& config, int threads) {
   const DecoderShape shape = decoder_shape(config, threads);
   const int64_t elements = make_parameter_table(config.model).buffer_elements();
   return std::make_unique<Profiler>(
-      step_kernels(shape, config.dtype, elements, gradient_bytes(config) / 4),
+      step_kernels(shape, config.dtype, elements, gradient_bytes(config) / 4,
+                   config.batch.grad_accum_steps),
       profiled_steps(config), most_kernel_calls(shape, config.batch.grad_accum_steps));
 }
 

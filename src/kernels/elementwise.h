@@ -22,6 +22,10 @@ void convert_rows(const bf16* src, int64_t src_ld, float* dst, int64_t dst_ld, i
 void convert_rows(const float* src, int64_t src_ld, bf16* dst, int64_t dst_ld, int64_t rows,
                   int64_t cols);
 
+// dst[r, :] = src[r, :] * factor[r], rounded once; dense [rows, cols].
+void scale_rows(const float* src, const float* factor, bf16* dst, int64_t rows, int64_t cols);
+void scale_rows(const bf16* src, const float* factor, bf16* dst, int64_t rows, int64_t cols);
+
 void fill_zero(void* data, size_t bytes);
 
 }  // namespace borealis

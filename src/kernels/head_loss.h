@@ -1,7 +1,7 @@
 // Output projection and cross entropy in one, by chunks of tokens, so that the [tokens, V] logits
 // never exist as a whole: logits = x W^T (f32), loss = logsumexp(logits) - logits[target] (contract
 // section 2.7), and, when training, the gradients of both operands at once.
-//   R tokens, D hidden, V vocabulary; x, dx [R, D] T; W [V, D] T; dW [V, D] f32, accumulates.
+//   R tokens, D hidden, V vocabulary; x, dx [R, D] T; W [V, D] T; dW [V, D] f32.
 #pragma once
 
 #include <cstdint>
@@ -37,11 +37,12 @@ template <typename T>
 double head_loss_forward(LinearEngine& engine, const HeadShape& shape, const HeadOperands<T>& in,
                          float* scratch);
 
-// The same, and the gradients of scale * (that sum): dx is overwritten, dweight accumulated.
+// The same, and the gradients of scale * (that sum): dx is overwritten, and so is dweight unless
+// it shall accumulate.
 template <typename T>
 double head_loss_forward_backward(LinearEngine& engine, const HeadShape& shape,
                                   const HeadOperands<T>& in, float scale, T* dx, float* dweight,
-                                  float* scratch);
+                                  bool accumulate, float* scratch);
 
 // logits [R, V] f32 of a few rows, for generation and tests.
 template <typename T>

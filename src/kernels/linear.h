@@ -48,9 +48,10 @@ class LinearEngine {
   // dx [M, K] = dy [M, N] W
   template <typename T>
   void backward_data(const T* dy, const T* weight, T* dx, const LinearShape& shape);
-  // dweight [N, K] += dy^T x
+  // dweight [N, K] = dy^T x, added to what is there where it shall accumulate
   template <typename T>
-  void backward_weight(const T* dy, const T* x, float* dweight, const LinearShape& shape);
+  void backward_weight(const T* dy, const T* x, float* dweight, bool accumulate,
+                       const LinearShape& shape);
 
   // The general product underneath, for callers that block by themselves (head_loss):
   //   c [m, n] (+)= op(a) op(b), op(a) [m, k], op(b) [k, n]; a and b of type TIn, c f32 or TIn.

@@ -25,7 +25,8 @@ class Decoder : public LanguageModel {
                  make_rope_table(shape.model, shape.seq_length, parameters.dtype), buffers_,
                  profiler) {}
 
-  double forward_backward(const Batch& batch, float loss_scale, PassTimes& times) override {
+  double forward_backward(const Batch& batch, float loss_scale, bool accumulate,
+                          PassTimes& times) override {
     CHECK(!shape_.forward_only);
     DecoderBuffers<T>& b = buffers_;
     {
@@ -33,6 +34,7 @@ class Decoder : public LanguageModel {
       forward_layers(batch);
     }
     const TimedScope timed(times.backward_ms);
+    kernels_.begin_gradients(accumulate);
     const double loss =
         kernels_.head_loss_backward(b.normed, head_, batch.targets.data(), loss_scale, b.branch);
     kernels_.clear(b.dx);

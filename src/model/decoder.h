@@ -26,10 +26,11 @@ struct PassTimes {
 class LanguageModel {
  public:
   virtual ~LanguageModel() = default;
-  // Sum over the batch's tokens that have a target of the cross entropy. Adds the gradients of
-  // loss_scale * (that sum) to the parameters' gradients. Not of a model whose shape is
-  // forward_only.
-  virtual double forward_backward(const Batch& batch, float loss_scale, PassTimes& times) = 0;
+  // Sum over the batch's tokens that have a target of the cross entropy. The gradients of
+  // loss_scale * (that sum) replace the parameters' gradients or, where they shall accumulate, add
+  // to them. Not of a model whose shape is forward_only.
+  virtual double forward_backward(const Batch& batch, float loss_scale, bool accumulate,
+                                  PassTimes& times) = 0;
   virtual double forward(const Batch& batch) = 0;
   // logits [B T, V] f32 of the batch, for tests and scoring.
   virtual void logits(const Batch& batch, float* logits) = 0;

@@ -51,6 +51,22 @@ class DecoderKernels {
     document_starts_ = batch.document_starts.empty() ? nullptr : batch.document_starts.data();
   }
 
+  // Whether the backward calls to come add to the parameters' gradients or replace them. Products
+  // replace by themselves, which saves a pass over their gradients; what only adds is cleared here.
+  void begin_gradients(bool accumulate) {
+    accumulate_ = accumulate;
+    if (accumulate) return;
+    const auto scope = timed(StepKernel::kClearGradients);
+    RowGradients* by_rows = parameters_.embedding_gradient;
+    if (by_rows != nullptr) by_rows->clear();
+    for (const Parameter& parameter : parameters_.table->entries()) {
+      const bool is_norm = parameter.shape.size() == 1;
+      const bool is_dense_embedding = parameter.offset == 0 && by_rows == nullptr;
+      if (!is_norm && (!is_dense_embedding || shape_.model.tie_word_embeddings)) continue;
+      fill_zero(gradient(parameter.offset), sizeof(float) * static_cast<size_t>(parameter.size()));
+    }
+  }
+
   void embed(const int32_t* tokens, int64_t w, T* x) {
     const auto scope = timed(StepKernel::kEmbedding);
     embedding_forward(tokens, weight(w), rows(), hidden(), x);
@@ -87,10 +103,9 @@ class DecoderKernels {
     const auto scope = timed(by.forward);
     linear_.forward(x, weight(w), y, by.shape);
   }
-  // Adds to the weight's gradient.
   void project_backward_weight(const Projection& by, const T* dy, const T* x, int64_t w) {
     const auto scope = timed(by.weight_gradient);
-    linear_.backward_weight(dy, x, gradient(w), by.shape);
+    linear_.backward_weight(dy, x, gradient(w), accumulate_, by.shape);
   }
   void project_backward_input(const Projection& by, const T* dy, int64_t w, T* dx) {
     const auto scope = timed(by.input_gradient);
@@ -147,12 +162,12 @@ class DecoderKernels {
     return head_loss_forward(linear_, shape_.head(), HeadOperands<T>{x, weight(w), targets},
                              buffers_.scratch);
   }
-  // Overwrites dx, adds to the weight's gradient.
+  // Overwrites dx.
   double head_loss_backward(const T* x, int64_t w, const int32_t* targets, float scale, T* dx) {
     const auto scope = timed(StepKernel::kHeadLoss);
     return head_loss_forward_backward(linear_, shape_.head(),
                                       HeadOperands<T>{x, weight(w), targets}, scale, dx,
-                                      gradient(w), buffers_.scratch);
+                                      gradient(w), accumulate_, buffers_.scratch);
   }
   void logits(const T* x, int64_t w, float* logits) {
     head_logits(linear_, shape_.head(), x, weight(w), logits, buffers_.scratch);
@@ -175,6 +190,7 @@ class DecoderKernels {
   DecoderBuffers<T>& buffers_;
   LinearEngine linear_;
   Profiler* profiler_;
+  bool accumulate_ = false;                   // gradients of this pass have a value to be added to
   const int32_t* positions_ = nullptr;        // [B, T], or null: 0 .. T-1
   const int32_t* document_starts_ = nullptr;  // [B, T], or null: a sequence is one document
 

@@ -29,11 +29,13 @@ Size size_of(const LinearShape& shape) {
 
 class Costs {
  public:
-  Costs(const DecoderShape& shape, DType dtype, int64_t elements, int64_t gradient_elements)
+  Costs(const DecoderShape& shape, DType dtype, int64_t elements, int64_t gradient_elements,
+        int64_t grad_accum_steps)
       : shape_(shape),
         width_(static_cast<double>(dtype_bytes(dtype))),
         elements_(static_cast<double>(elements)),
         gradient_elements_(static_cast<double>(gradient_elements)),
+        micro_batches_(static_cast<double>(grad_accum_steps)),
         kernels_(static_cast<size_t>(StepKernel::kCount)) {
     add_products();
     add_attention();
@@ -52,6 +54,13 @@ class Costs {
     return rows() * static_cast<double>(count * shape_.model.head_dim);
   }
 
+  double embedding() const {
+    return static_cast<double>(shape_.model.vocab_size * shape_.model.hidden_size);
+  }
+  bool has_row_gradients() const { return gradient_elements_ < elements_; }
+  // Bytes that a product moves for an f32 element of its weight's gradient.
+  double gradient_width() const { return 8 - 4 / micro_batches_; }
+
   void set(StepKernel kernel, std::string name, const char* group, double flops, double bytes) {
     kernels_[static_cast<size_t>(kernel)] = {std::move(name), group, flops, bytes};
   }
@@ -62,7 +71,8 @@ class Costs {
     const Size s = size_of(shape);
     const double activations = s.rows * (s.in + s.out) * width_;
     set(forward, name, kProducts, s.flops(), activations + s.elements() * width_);
-    set(weight, name + ", weight gradient", kProducts, s.flops(), activations + s.elements() * 8);
+    set(weight, name + ", weight gradient", kProducts, s.flops(),
+        activations + s.elements() * gradient_width());
     set(input, name + ", input gradient", kProducts, s.flops(),
         activations + s.elements() * width_);
   }
@@ -93,7 +103,7 @@ class Costs {
     const Size s{static_cast<double>(shape_.model.hidden_size),
                  static_cast<double>(shape_.model.vocab_size), rows()};
     set(StepKernel::kHeadLoss, "head and loss, both directions", kHead, 3 * s.flops(),
-        2 * s.rows * s.in * width_ + s.elements() * (width_ + 8));
+        2 * s.rows * s.in * width_ + s.elements() * (width_ + gradient_width()));
   }
 
   void add_layer() {
@@ -120,30 +130,37 @@ class Costs {
     set(kEmbedding, "embedding", kEnds, 0, 2 * r * width_);
     set(kEmbeddingBackward, "embedding, backward", kEnds, r, r * (width_ + 8));
     set(kClearResidual, "clear residual gradient", kEnds, 0, r * width_);
-    set(kClearGradients, "clear gradients", kEnds, 0, 4 * gradient_elements_);
+    const double norms =
+        static_cast<double>((2 * shape_.model.num_hidden_layers + 1) * shape_.model.hidden_size);
+    const bool cleared = !has_row_gradients() && !shape_.model.tie_word_embeddings;
+    set(kClearGradients, "clear gradients", kEnds, 0, 4 * (norms + (cleared ? embedding() : 0)));
   }
 
   // Gradient read; moments and master weight read and written, which in bf16 is the weight and its
-  // other half.
+  // other half. Of the embedding's rows that never had a gradient only the weight decays.
   void add_optimizer() {
     set(StepKernel::kGradNorm, "gradient norm", kOptimizer, 2 * gradient_elements_,
         4 * gradient_elements_);
-    set(StepKernel::kAdamW, "AdamW", kOptimizer, 14 * elements_,
-        24 * elements_ + 4 * gradient_elements_);
+    const double rows_with_gradient =
+        std::min(micro_batches_ * residual(), embedding());  // of this step, at most
+    const double decayed = has_row_gradients() ? embedding() - rows_with_gradient : 0;
+    set(StepKernel::kAdamW, "AdamW", kOptimizer, 14 * (elements_ - decayed) + decayed,
+        24 * elements_ - 16 * decayed + 4 * gradient_elements_);
   }
 
   const DecoderShape& shape_;
   double width_;     // bytes of a weight or an activation
   double elements_;  // parameters, with the padding of the flat buffers
   double gradient_elements_;
+  double micro_batches_;  // of a step
   std::vector<KernelInfo> kernels_;
 };
 
 }  // namespace
 
 std::vector<KernelInfo> step_kernels(const DecoderShape& shape, DType dtype, int64_t elements,
-                                     int64_t gradient_elements) {
-  return Costs(shape, dtype, elements, gradient_elements).take();
+                                     int64_t gradient_elements, int64_t grad_accum_steps) {
+  return Costs(shape, dtype, elements, gradient_elements, grad_accum_steps).take();
 }
 
 int64_t most_kernel_calls(const DecoderShape& shape, int64_t grad_accum_steps) {

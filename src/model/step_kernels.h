@@ -48,9 +48,11 @@ enum class StepKernel : int {
 };
 
 // In the order of StepKernel. elements: of the flat parameter buffers; gradient_elements: of what
-// is kept of the gradients.
+// is kept of the gradients, fewer where the embedding's are kept by rows. Bytes are the least that
+// a call can move; those of weight gradients the mean over a step's micro-batches, of which the
+// first replaces and the others add.
 std::vector<KernelInfo> step_kernels(const DecoderShape& shape, DType dtype, int64_t elements,
-                                     int64_t gradient_elements);
+                                     int64_t gradient_elements, int64_t grad_accum_steps);
 
 // An upper bound of the calls in one step.
 int64_t most_kernel_calls(const DecoderShape& shape, int64_t grad_accum_steps);

@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "checkpoint/run_checkpoints.h"
 #include "data/batch_loader.h"
-#include "kernels/elementwise.h"
 #include "model/parameter_layout.h"
 #include "model/step_kernels.h"
 #include "optim/lr_schedule.h"
@@ -124,19 +123,11 @@ StepRecord Trainer::train_step(int64_t iteration) {
   record.learning_rate = learning_rate_after(iteration - 1);
   record.next_learning_rate = learning_rate_after(iteration);
   if (profiler_) profiler_->begin_step(iteration);
-  clear_gradients();
   const double loss = accumulate_gradients(record);
   update(record, loss);
   if (profiler_) profiler_->end_step();
   complete(record);
   return record;
-}
-
-void Trainer::clear_gradients() {
-  const KernelScope scope = kernel_scope(profiler_, StepKernel::kClearGradients);
-  fill_zero(parameters_.gradients,
-            static_cast<size_t>(parameters_.gradient_elements()) * sizeof(float));
-  if (embedding_gradient_) embedding_gradient_->clear();
 }
 
 // Mean over the step's micro-batches of the mean over their tokens that have a target, as the
@@ -154,8 +145,9 @@ double Trainer::accumulate_gradients(StepRecord& record) {
       train_data_->next(batch_);
     }
     const double weight = loss_weight(batch_);
-    loss_sum += weight * model_->forward_backward(
-                             batch_, static_cast<float>(weight / tokens_per_step), times);
+    loss_sum +=
+        weight * model_->forward_backward(batch_, static_cast<float>(weight / tokens_per_step),
+                                          /*accumulate=*/micro > 0, times);
   }
   record.forward_ms = times.forward_ms;
   record.backward_ms = times.backward_ms;

@@ -54,7 +54,6 @@ class Trainer {
   const ParameterBuffers& parameters() const { return parameters_; }
 
  private:
-  void clear_gradients();
   double accumulate_gradients(StepRecord& record);
   double gradient_norm() const;
   void update(StepRecord& record, double loss);

@@ -24,7 +24,7 @@ Result by_blocks(const std::vector<float>& logits, const std::vector<int32_t>& t
                  int64_t cols, int64_t block, float scale) {
   const auto rows = static_cast<int64_t>(targets.size());
   const int64_t ld = block + 3;
-  std::vector<float> max(targets.size(), kLowest), sum(targets.size(), 0.0f);
+  std::vector<float> shift(targets.size(), kLowest), sum(targets.size(), 0.0f);
   std::vector<float> target_logit(targets.size(), NAN), buffer;
   Result result{std::vector<float>(targets.size()), std::vector<float>(logits.size())};
   for (const bool backwards : {false, true}) {
@@ -36,13 +36,13 @@ Result by_blocks(const std::vector<float>& logits, const std::vector<int32_t>& t
                     &buffer[static_cast<size_t>(r * ld)]);
       }
       if (!backwards) {
-        online_softmax_update(buffer.data(), rows, width, ld, max.data(), sum.data());
+        online_softmax_update(buffer.data(), rows, width, ld, shift.data(), sum.data());
         gather_target_logits(buffer.data(), rows, width, ld, targets.data(), first,
                              target_logit.data());
         continue;
       }
-      cross_entropy_gradient(buffer.data(), rows, width, ld, max.data(), sum.data(), targets.data(),
-                             first, scale);
+      cross_entropy_gradient(buffer.data(), rows, width, ld, shift.data(), sum.data(),
+                             targets.data(), first, scale);
       for (int64_t r = 0; r < rows; ++r) {
         const auto begin = buffer.begin() + r * ld;
         std::copy_n(begin, width, &result.gradient[static_cast<size_t>(r * cols + first)]);
@@ -51,7 +51,7 @@ Result by_blocks(const std::vector<float>& logits, const std::vector<int32_t>& t
     }
   }
   for (size_t r = 0; r < targets.size(); ++r) {
-    result.loss[r] = max[r] + std::log(sum[r]) - target_logit[r];
+    result.loss[r] = shift[r] + std::log(sum[r]) - target_logit[r];
   }
   return result;
 }
@@ -83,7 +83,7 @@ TEST(CrossEntropy, AgreesWithTwinForAnyBlocks) {
   });
 }
 
-// Two roundings to bf16 of 2^-8 each, except for the target's element, which has one.
+// A rounding to bf16 of 2^-8, two where the shift of the row moved later.
 TEST(CrossEntropy, KeptExponentialsGiveTheSameGradientInBf16) {
   for_each_target([] {
     for (const int64_t cols : {1, 7, 100, 517}) {
@@ -92,32 +92,40 @@ TEST(CrossEntropy, KeptExponentialsGiveTheSameGradientInBf16) {
       const auto targets = spread_targets(kRows, cols);
       // Nearly certain of its target: p - 1 is tiny, and must be right nevertheless.
       logits[static_cast<size_t>(targets[0])] = 45.0f;
+      // A shift that moves at the last column, and one that lies far above most of the row.
+      logits[static_cast<size_t>(2 * cols - 1)] = 90.0f;
+      logits[static_cast<size_t>(2 * cols)] = 90.0f;
       std::vector<double> loss(targets.size()), gradient(logits.size());
       reference::cross_entropy(to_double(logits).data(), targets.data(), kRows, cols, 0.25,
                                loss.data(), gradient.data());
       for (const int64_t block : {cols, int64_t{33}, int64_t{8}}) {
         const int64_t blocks = (cols + block - 1) / block;
-        std::vector<float> max(kRows, kLowest), sum(kRows), target_logit(kRows);
-        std::vector<float> block_max(static_cast<size_t>(kRows * blocks));
+        std::vector<float> shift(kRows, kLowest), sum(kRows), target_logit(kRows);
+        std::vector<float> block_shift(static_cast<size_t>(kRows * blocks));
         std::vector<bf16> p(logits.size());
         for (int64_t first = 0; first < cols; first += block) {
           const int64_t width = std::min(block, cols - first);
           const float* part = logits.data() + first;
           online_softmax_update_keeping(part, kRows, width, cols, p.data() + first, cols,
-                                        max.data(), sum.data(),
-                                        block_max.data() + first / block * kRows);
+                                        shift.data(), sum.data(),
+                                        block_shift.data() + first / block * kRows);
           gather_target_logits(part, kRows, width, cols, targets.data(), first,
                                target_logit.data());
         }
         for (int64_t first = 0; first < cols; first += block) {
           cross_entropy_gradient_from_kept(p.data() + first, kRows, std::min(block, cols - first),
-                                           cols, block_max.data() + first / block * kRows,
-                                           max.data(), sum.data(), target_logit.data(),
-                                           targets.data(), first, 0.25f);
+                                           cols, block_shift.data() + first / block * kRows,
+                                           shift.data(), sum.data(), target_logit.data(),
+                                           targets.data(), first);
         }
-        expect_close(p, gradient, 0x1p-7, 1e-7);
+        std::vector<float> scaled(p.size());
+        for (size_t i = 0; i < p.size(); ++i) {
+          scaled[i] = static_cast<float>(p[i]) * 0.25f / sum[i / static_cast<size_t>(cols)];
+        }
+        expect_close(scaled, gradient, 0x1p-7, 1e-7);
         for (int64_t r = 0; r < kRows; ++r) {
-          EXPECT_NEAR(max[r] + std::log(sum[r]) - target_logit[r], loss[r], 1e-6 * loss[r] + 5e-6);
+          EXPECT_NEAR(shift[r] + std::log(sum[r]) - target_logit[r], loss[r],
+                      1e-6 * loss[r] + 5e-6);
         }
       }
     }

@@ -35,6 +35,30 @@ TYPED_TEST(Add, IsTheRoundedSumForAnyThreads) {
   });
 }
 
+template <typename T>
+class ScaleRows : public ::testing::Test {};
+TYPED_TEST_SUITE(ScaleRows, Types);
+
+TYPED_TEST(ScaleRows, IsTheRoundedProductForAnyThreads) {
+  using T = TypeParam;
+  for_each_target([] {
+    for (const int64_t cols : {1, 7, 64, 100, 9001}) {
+      constexpr int64_t kRows = 5;
+      const auto source = random_values<T>(kRows * cols, 1);
+      const std::vector<float> factor = {0.0f, 1.0f, -3.7f, 1e-9f, 2e30f};
+      std::vector<bf16> expected(source.size());
+      for (size_t i = 0; i < source.size(); ++i) {
+        expected[i] = bf16(static_cast<float>(source[i]) * factor[i / static_cast<size_t>(cols)]);
+      }
+      for_each_thread_count([&] {
+        std::vector<bf16> out(source.size());
+        scale_rows(source.data(), factor.data(), out.data(), kRows, cols);
+        EXPECT_TRUE(same_bits(out, expected)) << cols;
+      });
+    }
+  });
+}
+
 TEST(Convert, WidensEveryBf16) {
   std::vector<bf16> all(65536);
   for (size_t i = 0; i < all.size(); ++i) all[i].bits = static_cast<uint16_t>(i);

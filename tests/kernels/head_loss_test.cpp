@@ -88,18 +88,18 @@ void expect_agreement(ProductMode mode, const HeadShape& s, double dx_bound, dou
   const Naive<T> naive(s, in, 0.25);
 
   std::vector<T> dx(x.size());
-  std::vector<float> dw(w.size(), 0.0f);
+  std::vector<float> dw(w.size(), std::nanf(""));
   std::vector<float> scratch(static_cast<size_t>(head_scratch_floats(mode, s)), std::nanf(""));
   LinearEngine engine(mode, nullptr);
   const double loss =
-      head_loss_forward_backward(engine, s, in, 0.25f, dx.data(), dw.data(), scratch.data());
+      head_loss_forward_backward(engine, s, in, 0.25f, dx.data(), dw.data(), false, scratch.data());
   EXPECT_NEAR(loss, naive.loss, 1e-6 * naive.loss);
   EXPECT_EQ(head_loss_forward(engine, s, in, scratch.data()), loss);
   EXPECT_LT(relative_distance(dx, naive.dx), dx_bound);
   EXPECT_LT(relative_distance(dw, naive.dw), dw_bound);
 
   // A second call adds to the weight's gradient and overwrites that of x.
-  head_loss_forward_backward(engine, s, in, 0.25f, dx.data(), dw.data(), scratch.data());
+  head_loss_forward_backward(engine, s, in, 0.25f, dx.data(), dw.data(), true, scratch.data());
   for (float& value : dw) value *= 0.5f;
   EXPECT_LT(relative_distance(dx, naive.dx), dx_bound);
   EXPECT_LT(relative_distance(dw, naive.dw), dw_bound);

@@ -40,7 +40,9 @@ Errors errors_of(ProductMode mode, const LinearShape& s) {
   LinearEngine engine(mode, scratch.data());
   engine.forward(x.data(), w.data(), y.data(), s);
   engine.backward_data(dy.data(), w.data(), dx.data(), s);
-  engine.backward_weight(dy.data(), x.data(), dw.data(), s);
+  engine.backward_weight(dy.data(), x.data(), dw.data(), /*accumulate=*/true, s);
+  std::vector<float> replaced(before.size(), std::nanf(""));
+  engine.backward_weight(dy.data(), x.data(), replaced.data(), /*accumulate=*/false, s);
 
   Errors errors;
   const auto note = [](double& largest, double got, double expected, int64_t depth) {
@@ -60,9 +62,10 @@ Errors errors_of(ProductMode mode, const LinearShape& s) {
   }
   for (int64_t j = 0; j < N; ++j) {
     for (int64_t k = 0; k < K; ++k) {
-      double sum = at(before, j * K + k);
+      double sum = 0;
       for (int64_t i = 0; i < M; ++i) sum += at(dy, i * N + j) * at(x, i * K + k);
-      note(errors.weight, at(dw, j * K + k), sum, M);
+      note(errors.weight, at(dw, j * K + k), at(before, j * K + k) + sum, M);
+      note(errors.weight, at(replaced, j * K + k), sum, M);
     }
   }
   return errors;

@@ -41,9 +41,10 @@ Pass run(const ModelConfig& config, DType dtype, RecomputeConfig recompute = {},
   initialize_parameters(model.parameters, 3);
   PassTimes times;
   Pass pass;
-  pass.loss = model.model->forward_backward(random_batch(config), 0.01f, times);
+  model.poison_gradients();
+  pass.loss = model.model->forward_backward(random_batch(config), 0.01f, false, times);
   // A second micro-batch adds to the first one's gradients.
-  pass.loss += model.model->forward_backward(random_batch(config, 6), 0.01f, times);
+  pass.loss += model.model->forward_backward(random_batch(config, 6), 0.01f, true, times);
   pass.gradients = model.gradients;
   omp_set_num_threads(2);
   return pass;
@@ -74,8 +75,8 @@ TEST(Decoder, RowsOfTheEmbeddingsGradientAreTheDenseOnes) {
     parameters.embedding_gradient = &by_rows;
     const auto decoder = make_language_model(model.shape, parameters);
     PassTimes times;
-    double loss = decoder->forward_backward(random_batch(config), 0.01f, times);
-    loss += decoder->forward_backward(random_batch(config, 6), 0.01f, times);
+    double loss = decoder->forward_backward(random_batch(config), 0.01f, false, times);
+    loss += decoder->forward_backward(random_batch(config, 6), 0.01f, true, times);
     EXPECT_EQ(loss, dense.loss);
     const int64_t first = parameters.first_dense();
     for (int64_t i = 0; i < first; ++i) {
@@ -103,8 +104,8 @@ TEST(Decoder, MicroBatchesAccumulate) {
   PassTimes times;
   std::vector<std::vector<float>> single;
   for (const uint64_t stream : {5, 6}) {
-    model.zero_gradients();
-    model.model->forward_backward(random_batch(config, stream), 0.01f, times);
+    model.poison_gradients();
+    model.model->forward_backward(random_batch(config, stream), 0.01f, false, times);
     single.push_back(model.gradients);
   }
   const Pass both = run(config, DType::kF32);
@@ -163,7 +164,7 @@ DocumentPass run_batch(const ModelConfig& config, DType dtype, const Batch& batc
   DocumentPass pass;
   pass.logits.resize(static_cast<size_t>(batch.seq_length * config.vocab_size));
   model.model->logits(batch, pass.logits.data());
-  pass.loss = model.model->forward_backward(batch, 0.01f, times);
+  pass.loss = model.model->forward_backward(batch, 0.01f, false, times);
   EXPECT_EQ(model.model->forward(batch), pass.loss);
   pass.gradients = model.gradients;
   return pass;
@@ -235,7 +236,7 @@ TEST(Decoder, BackwardAgreesWithFiniteDifferences) {
     auto* weights = model.parameters.weights_as<float>();
     const Batch batch = random_batch(config);
     PassTimes times;
-    model.model->forward_backward(batch, 1.0f, times);
+    model.model->forward_backward(batch, 1.0f, false, times);
     const std::vector<float> start(weights, weights + model.table.buffer_elements());
     for (const Parameter& p : model.table.entries()) {
       // Along the gradient itself the derivative is its squared length, far above f32's noise.
@@ -265,7 +266,7 @@ TEST(Decoder, ForwardAgreesWithForwardBackward) {
     TrainableModel model(config, dtype, B, T, {true, 2});
     initialize_parameters(model.parameters, 3);
     PassTimes times;
-    const double trained = model.model->forward_backward(random_batch(config), 1.0f, times);
+    const double trained = model.model->forward_backward(random_batch(config), 1.0f, false, times);
     EXPECT_EQ(model.model->forward(random_batch(config)), trained);
   }
 }

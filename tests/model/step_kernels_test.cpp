@@ -24,7 +24,7 @@ DecoderShape report_shape() {
 TEST(StepKernels, ProductsAddUpToTheFormula) {
   using enum StepKernel;
   const DecoderShape shape = report_shape();
-  const std::vector<KernelInfo> kernels = step_kernels(shape, DType::kBF16, 1, 1);
+  const std::vector<KernelInfo> kernels = step_kernels(shape, DType::kBF16, 1, 1, 1);
   const double products =
       flops_of(kernels, {kQkv, kQkvWeight, kQkvInput, kAttentionOutput, kAttentionOutputWeight,
                          kAttentionOutputInput, kGateUp, kGateUpWeight, kGateUpInput, kDown,
@@ -40,7 +40,7 @@ TEST(StepKernels, ProductsAddUpToTheFormula) {
 
 TEST(StepKernels, AllHaveNamesOfTheirOwnAndMoveSomething) {
   std::set<std::string> names;
-  for (const KernelInfo& kernel : step_kernels(report_shape(), DType::kF32, 1000, 1000)) {
+  for (const KernelInfo& kernel : step_kernels(report_shape(), DType::kF32, 1000, 1000, 4)) {
     EXPECT_TRUE(names.insert(kernel.name).second) << kernel.name;
     EXPECT_FALSE(kernel.group.empty());
     EXPECT_GT(kernel.bytes, 0) << kernel.name;

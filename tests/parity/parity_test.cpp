@@ -83,13 +83,13 @@ TrainableModel load(const Golden& golden, DType dtype) {
   return model;
 }
 
-double mean_loss(TrainableModel& model, const Golden& golden, int64_t number,
-                 double micro_batches) {
+double mean_loss(TrainableModel& model, const Golden& golden, int64_t number, int micro,
+                 int micro_batches) {
   const Batch batch = golden.batch(number);
   const auto tokens = static_cast<double>(batch.loss_tokens());
   PassTimes times;
   return model.model->forward_backward(batch, static_cast<float>(1.0 / (tokens * micro_batches)),
-                                       times) /
+                                       /*accumulate=*/micro > 0, times) /
          tokens;
 }
 
@@ -137,7 +137,7 @@ TEST_P(Parity, Fp32LogitsAndLoss) {
 TEST_P(Parity, Fp32GradientOfEveryParameter) {
   const Golden golden(GetParam());
   TrainableModel model = load(golden, DType::kF32);
-  const double loss = mean_loss(model, golden, 0, 1);
+  const double loss = mean_loss(model, golden, 0, 0, 1);
   EXPECT_NEAR(loss, golden.values("loss")[0], 1e-5 * loss);
   for (const Parameter& p : model.table.entries()) {
     EXPECT_LT(gradient_difference(model, golden, p, "").relative(), 1e-5) << p.name;
@@ -150,10 +150,11 @@ void train(const Golden& golden, DType dtype, std::vector<double>& losses,
   TrainableModel model = load(golden, dtype);
   AdamW optimizer(kOptimizer, model.parameters);
   for (int step = 0; step < kSteps; ++step) {
-    model.zero_gradients();
+    model.poison_gradients();
     double loss = 0;
     for (int micro = 0; micro < kMicroBatches; ++micro) {
-      loss += mean_loss(model, golden, step * kMicroBatches + micro, kMicroBatches) / kMicroBatches;
+      loss += mean_loss(model, golden, step * kMicroBatches + micro, micro, kMicroBatches) /
+              kMicroBatches;
     }
     const double norm = global_grad_norm(model.parameters);
     optimizer.step(kLearningRate, clip_factor(norm, kOptimizer.max_grad_norm));
@@ -180,7 +181,7 @@ TEST_P(Parity, Fp32LossesOfTwentySteps) {
 TEST_P(Parity, Bf16LossAndGradients) {
   const Golden golden(GetParam());
   TrainableModel model = load(golden, DType::kBF16);
-  const double loss = mean_loss(model, golden, 0, 1);
+  const double loss = mean_loss(model, golden, 0, 0, 1);
   EXPECT_NEAR(loss, golden.values("bf16.loss")[0], 2e-3 * loss);
   for (const Parameter& p : model.table.entries()) {
     EXPECT_LT(gradient_difference(model, golden, p, "bf16.").relative(), 0.04) << p.name;

@@ -3,6 +3,8 @@
 
 #include <omp.h>
 
+#include <algorithm>
+#include <cmath>
 #include <memory>
 #include <vector>
 
@@ -31,7 +33,12 @@ struct TrainableModel {
         parameters{&table, dtype, weights.data(), gradients.data()},
         model(make_language_model(shape, parameters)) {}
 
-  void zero_gradients() { gradients.assign(gradients.size(), 0.0f); }
+  // A pass that does not accumulate must not read what it replaces.
+  void poison_gradients() {
+    for (const Parameter& parameter : table.entries()) {
+      std::fill_n(gradients.begin() + parameter.offset, parameter.size(), std::nanf(""));
+    }
+  }
 };
 
 inline Batch make_batch(const int32_t* tokens, int64_t B, int64_t T) {

@@ -71,8 +71,9 @@ TEST_F(TrainerTest, ProfileCountsTheCallsOfAStep) {
   config_.recompute = {.enabled = true, .layers_per_checkpoint = 1};
   const DecoderShape shape = decoder_shape(config_, 2);
   const int64_t elements = make_parameter_table(config_.model).buffer_elements();
-  Profiler profiler(step_kernels(shape, config_.dtype, elements, elements), {2, 4},
-                    most_kernel_calls(shape, config_.batch.grad_accum_steps));
+  Profiler profiler(
+      step_kernels(shape, config_.dtype, elements, elements, config_.batch.grad_accum_steps),
+      {2, 4}, most_kernel_calls(shape, config_.batch.grad_accum_steps));
   const Result profiled = run(&profiler), plain = run();
   for (size_t i = 0; i < plain.steps.size(); ++i) {
     EXPECT_EQ(profiled.steps[i].lm_loss, plain.steps[i].lm_loss);

@@ -15,6 +15,20 @@
 
 #include "kernels/cpu/partition.h"
 
+#ifndef BOREALIS_CROSS_ENTROPY_ONCE_
+#define BOREALIS_CROSS_ENTROPY_ONCE_
+namespace borealis {
+namespace cross_entropy_detail {
+
+struct RowSum {
+  float sum;  // of exp(logit - shift)
+  float max;  // of the logits; a NaN may be lost in it, but not in the sum
+};
+
+}  // namespace cross_entropy_detail
+}  // namespace borealis
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace borealis {
 namespace HWY_NAMESPACE {
@@ -30,27 +44,44 @@ float logits_row_max(const float* logits, int64_t cols) {
   return hn::GetLane(hn::MaxOfLanes(d, lanes));
 }
 
-float logits_row_exp_sum(const float* logits, int64_t cols, float max) {
+namespace {
+
+struct SumAndMax {
+  F32Vec sum, max;
+};
+
+// keep(i, width, e) gets each exp(logit - shift).
+template <class Keep>
+cross_entropy_detail::RowSum row_exp_sum(const float* logits, int64_t cols, float shift,
+                                         const Keep& keep) {
   const F32 d;
-  const float lowest = -std::numeric_limits<float>::infinity();
-  const auto shift = hn::Set(d, max);
-  return sum_columns(d, cols, [&](int64_t i, auto width, F32Vec sum) HWY_ATTR {
-    const auto logit = fill_padding(d, load(d, logits + i, width), width, lowest);
-    return hn::Add(sum, exp_f32(d, hn::Sub(logit, shift)));
-  });
+  const auto lowest = hn::Set(d, -std::numeric_limits<float>::infinity());
+  const auto shifts = hn::Set(d, shift);
+  const auto term = [&](int64_t i, auto width, SumAndMax so_far) HWY_ATTR {
+    const auto logit = fill_padding(d, load(d, logits + i, width), width, hn::GetLane(lowest));
+    const auto e = exp_f32(d, hn::Sub(logit, shifts));
+    keep(i, width, e);
+    return SumAndMax{hn::Add(so_far.sum, e), hn::Max(so_far.max, logit)};
+  };
+  const auto merge = [](SumAndMax a, SumAndMax b) HWY_ATTR {
+    return SumAndMax{hn::Add(a.sum, b.sum), hn::Max(a.max, b.max)};
+  };
+  const SumAndMax all = reduce_columns(d, cols, SumAndMax{hn::Zero(d), lowest}, term, merge);
+  return {hn::GetLane(hn::SumOfLanes(d, all.sum)), hn::GetLane(hn::MaxOfLanes(d, all.max))};
 }
 
-// p = exp(logits - max), rounded; returns the sum before rounding.
-float logits_row_exp_keep(const float* logits, int64_t cols, float max, bf16* p) {
+}  // namespace
+
+cross_entropy_detail::RowSum logits_row_exp_sum(const float* logits, int64_t cols, float shift) {
+  return row_exp_sum(logits, cols, shift, [](int64_t, auto, F32Vec) {});
+}
+
+// p = exp(logits - shift), rounded; the sum is that before rounding.
+cross_entropy_detail::RowSum logits_row_exp_keep(const float* logits, int64_t cols, float shift,
+                                                 bf16* p) {
   const F32 d;
-  const float lowest = -std::numeric_limits<float>::infinity();
-  const auto shift = hn::Set(d, max);
-  return sum_columns(d, cols, [&](int64_t i, auto width, F32Vec sum) HWY_ATTR {
-    const auto logit = fill_padding(d, load(d, logits + i, width), width, lowest);
-    const auto e = exp_f32(d, hn::Sub(logit, shift));
-    store(d, e, p + i, width);
-    return hn::Add(sum, e);
-  });
+  return row_exp_sum(logits, cols, shift,
+                     [&](int64_t i, auto width, F32Vec e) HWY_ATTR { store(d, e, p + i, width); });
 }
 
 void probabilities_row_scale(bf16* p, int64_t cols, float factor) {
@@ -91,59 +122,68 @@ int64_t column_of(int32_t target, int64_t first_column, int64_t cols) {
   return target >= 0 && column >= 0 && column < cols ? column : -1;
 }
 
-// One row's step: sum_of(block, shift) is the sum of exp(logit - shift).
+// One row's step: sum_of(shift) is the RowSum of the block.
 template <class SumOf>
-void online_softmax_row(const float* block, int64_t cols, float& row_max, float& row_sum,
+void online_softmax_row(const float* block, int64_t cols, float& row_shift, float& row_sum,
                         const SumOf& sum_of) {
   const float lowest = -std::numeric_limits<float>::infinity();
-  const float max = std::max(row_max, HWY_DYNAMIC_DISPATCH(logits_row_max)(block, cols));
-  // A NaN is lost in a maximum but not in the sum; all -inf leaves (or gives, from NaN) a zero max.
+  float max;
+  if (row_shift != lowest) {
+    // Nearly always the shift can stay, and the maximum costs no pass of its own.
+    const cross_entropy_detail::RowSum row = sum_of(row_shift);
+    if (!(row.max > row_shift + kShiftSlack)) {
+      row_sum += row.sum;
+      return;
+    }
+    max = row.max;
+  } else {
+    max = HWY_DYNAMIC_DISPATCH(logits_row_max)(block, cols);
+  }
+  // Nothing but -inf (or NaN) leaves no shift.
   const float shift = max == lowest ? 0.0f : max;
-  row_sum = row_sum * std::exp(row_max - shift) + sum_of(block, shift);
-  row_max = max;
+  row_sum = row_sum * std::exp(row_shift - shift) + sum_of(shift).sum;
+  row_shift = max;
 }
 
 }  // namespace
 
 void online_softmax_update(const float* logits, int64_t rows, int64_t cols, int64_t ld,
-                           float* row_max, float* row_sum) {
+                           float* row_shift, float* row_sum) {
   const auto sum_kernel = HWY_DYNAMIC_DISPATCH(logits_row_exp_sum);
   for_each_row(rows, cols, [&](int64_t row) {
-    online_softmax_row(
-        logits + row * ld, cols, row_max[row], row_sum[row],
-        [&](const float* block, float shift) { return sum_kernel(block, cols, shift); });
+    online_softmax_row(logits + row * ld, cols, row_shift[row], row_sum[row],
+                       [&](float shift) { return sum_kernel(logits + row * ld, cols, shift); });
   });
 }
 
 void online_softmax_update_keeping(const float* logits, int64_t rows, int64_t cols, int64_t ld,
-                                   bf16* p, int64_t ldp, float* row_max, float* row_sum,
-                                   float* block_max) {
+                                   bf16* p, int64_t ldp, float* row_shift, float* row_sum,
+                                   float* block_shift) {
   const auto keep_kernel = HWY_DYNAMIC_DISPATCH(logits_row_exp_keep);
   for_each_row(rows, cols, [&](int64_t row) {
-    online_softmax_row(logits + row * ld, cols, row_max[row], row_sum[row],
-                       [&](const float* block, float shift) {
-                         return keep_kernel(block, cols, shift, p + row * ldp);
-                       });
-    block_max[row] = row_max[row];
+    online_softmax_row(logits + row * ld, cols, row_shift[row], row_sum[row], [&](float shift) {
+      return keep_kernel(logits + row * ld, cols, shift, p + row * ldp);
+    });
+    block_shift[row] = row_shift[row];
   });
 }
 
 void cross_entropy_gradient_from_kept(bf16* p, int64_t rows, int64_t cols, int64_t ldp,
-                                      const float* block_max, const float* row_max,
+                                      const float* block_shift, const float* row_shift,
                                       const float* row_sum, const float* target_logit,
-                                      const int32_t* targets, int64_t first_column, float scale) {
+                                      const int32_t* targets, int64_t first_column) {
   const auto scale_kernel = HWY_DYNAMIC_DISPATCH(probabilities_row_scale);
   for_each_row(rows, cols, [&](int64_t row) {
     if (targets[row] == kNoTarget) {
       std::fill_n(p + row * ldp, cols, bf16());
       return;
     }
-    const float factor = std::exp(block_max[row] - row_max[row]) / row_sum[row];
-    scale_kernel(p + row * ldp, cols, factor * scale);
+    if (block_shift[row] != row_shift[row]) {
+      scale_kernel(p + row * ldp, cols, std::exp(block_shift[row] - row_shift[row]));
+    }
     const int64_t column = column_of(targets[row], first_column, cols);
     if (column >= 0) {
-      const float probability = std::exp(target_logit[row] - row_max[row]) / row_sum[row];
-      p[row * ldp + column] = bf16((probability - 1.0f) * scale);
+      p[row * ldp + column] = bf16(std::exp(target_logit[row] - row_shift[row]) - row_sum[row]);
     }
   });
 }
@@ -157,7 +197,7 @@ void gather_target_logits(const float* logits, int64_t rows, int64_t cols, int64
 }
 
 void cross_entropy_gradient(float* logits, int64_t rows, int64_t cols, int64_t ld,
-                            const float* row_max, const float* row_sum, const int32_t* targets,
+                            const float* row_shift, const float* row_sum, const int32_t* targets,
                             int64_t first_column, float scale) {
   const auto softmax_kernel = HWY_DYNAMIC_DISPATCH(logits_row_softmax);
   for_each_row(rows, cols, [&](int64_t row) {
@@ -166,7 +206,7 @@ void cross_entropy_gradient(float* logits, int64_t rows, int64_t cols, int64_t l
       std::fill_n(block, cols, 0.0f);
       return;
     }
-    softmax_kernel(block, cols, row_max[row], scale / row_sum[row]);
+    softmax_kernel(block, cols, row_shift[row], scale / row_sum[row]);
     const int64_t column = column_of(targets[row], first_column, cols);
     if (column >= 0) block[column] -= scale;
   });

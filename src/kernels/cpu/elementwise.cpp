@@ -34,6 +34,15 @@ void copy_as(const From* src, To* dst, int64_t n) {
   });
 }
 
+template <typename From>
+void scale_span(const From* src, float factor, bf16* dst, int64_t n) {
+  const F32 d;
+  const auto scale = hn::Set(d, factor);
+  for_columns(d, n, [&](int64_t i, auto width) HWY_ATTR {
+    store(d, hn::Mul(load(d, src + i, width), scale), dst + i, width);
+  });
+}
+
 }  // namespace
 
 void add_span_f32(const float* a, const float* b, float* out, int64_t n) {
@@ -42,6 +51,12 @@ void add_span_f32(const float* a, const float* b, float* out, int64_t n) {
 void add_span_bf16(const bf16* a, const bf16* b, bf16* out, int64_t n) { add_spans(a, b, out, n); }
 void widen_span(const bf16* src, float* dst, int64_t n) { copy_as(src, dst, n); }
 void narrow_span(const float* src, bf16* dst, int64_t n) { copy_as(src, dst, n); }
+void scale_span_f32(const float* src, float factor, bf16* dst, int64_t n) {
+  scale_span(src, factor, dst, n);
+}
+void scale_span_bf16(const bf16* src, float factor, bf16* dst, int64_t n) {
+  scale_span(src, factor, dst, n);
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace borealis
@@ -54,6 +69,8 @@ HWY_EXPORT(add_span_f32);
 HWY_EXPORT(add_span_bf16);
 HWY_EXPORT(widen_span);
 HWY_EXPORT(narrow_span);
+HWY_EXPORT(scale_span_f32);
+HWY_EXPORT(scale_span_bf16);
 
 auto add_span_of(const float*) { return HWY_DYNAMIC_DISPATCH(add_span_f32); }
 auto add_span_of(const bf16*) { return HWY_DYNAMIC_DISPATCH(add_span_bf16); }
@@ -95,6 +112,19 @@ void convert_rows(const bf16* src, int64_t src_ld, float* dst, int64_t dst_ld, i
 void convert_rows(const float* src, int64_t src_ld, bf16* dst, int64_t dst_ld, int64_t rows,
                   int64_t cols) {
   convert_matrix(src, src_ld, dst, dst_ld, rows, cols);
+}
+
+void scale_rows(const float* src, const float* factor, bf16* dst, int64_t rows, int64_t cols) {
+  const auto span_kernel = HWY_DYNAMIC_DISPATCH(scale_span_f32);
+  for_each_row(rows, cols, [&](int64_t row) {
+    span_kernel(src + row * cols, factor[row], dst + row * cols, cols);
+  });
+}
+void scale_rows(const bf16* src, const float* factor, bf16* dst, int64_t rows, int64_t cols) {
+  const auto span_kernel = HWY_DYNAMIC_DISPATCH(scale_span_bf16);
+  for_each_row(rows, cols, [&](int64_t row) {
+    span_kernel(src + row * cols, factor[row], dst + row * cols, cols);
+  });
 }
 
 void fill_zero(void* data, size_t bytes) {

@@ -118,10 +118,9 @@ HWY_INLINE void for_columns(F32 d, int64_t n, const Body& body) {
 
 // Reduces [0, n) with term(i, width, accumulator) -> accumulator, in four chains so that the
 // latency of an addition does not set the pace. The terms of padding must be neutral. `start` is
-// where each chain begins, merge(a, b) joins two.
-template <class Term, class Merge>
-HWY_INLINE F32Vec reduce_columns(F32 d, int64_t n, F32Vec start, const Term& term,
-                                 const Merge& merge) {
+// where each chain begins, merge(a, b) joins two; Sum is a vector or a few of them.
+template <class Sum, class Term, class Merge>
+HWY_INLINE Sum reduce_columns(F32 d, int64_t n, Sum start, const Term& term, const Merge& merge) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   auto a0 = start, a1 = start, a2 = start, a3 = start;
   int64_t i = 0;

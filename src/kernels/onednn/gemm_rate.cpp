@@ -59,13 +59,13 @@ struct Operands {
 
 constexpr int kProducts = 3;
 constexpr std::array<const char*, kProducts> kProductNames = {"y = x W'", "dx = dy W",
-                                                              "dW += dy' x"};
+                                                              "dW = dy' x"};
 
 template <typename T>
 void run_product(LinearEngine& engine, const Operands<T>& o, int product) {
   if (product == 0) engine.forward(o.x, o.weight, o.y, o.shape);
   if (product == 1) engine.backward_data(o.y, o.weight, o.x, o.shape);
-  if (product == 2) engine.backward_weight(o.y, o.x, o.dweight, o.shape);
+  if (product == 2) engine.backward_weight(o.y, o.x, o.dweight, false, o.shape);
 }
 
 template <typename T>

@@ -18,7 +18,7 @@ constexpr int64_t kKeptLogits = int64_t{64} << 20, kKeptExponentials = int64_t{2
 constexpr int64_t kWideWeightFloats = int64_t{4} << 20;  // a widened block stays in cache
 // Native bf16: the f32 logits of a block stay in the cache between their product and their
 // exponentials; gradients are bf16 already, and wider blocks read and write dx less often.
-constexpr int64_t kNativeVocabBlock = 512, kNativeGradientBlocks = 8;
+constexpr int64_t kNativeVocabBlock = 1024, kNativeGradientBlocks = 8;
 // Rows that are powers of two apart meet in the same sets of a cache, and oneDNN takes its faster
 // implementation for matrices that are not dense (linear.cpp).
 constexpr int64_t kRowPadding = 32;
@@ -38,7 +38,8 @@ struct Workspace {
   bool keeps_logits;       // of the whole vocabulary
   int64_t logits_ld, kept_ld;
   int64_t offset = 0;
-  int64_t logits, row_max, row_sum, target_logit, wide_x, wide_weight, dx, kept, block_max;
+  int64_t logits, row_shift, row_sum, target_logit, wide_x, wide_weight, dx;
+  int64_t kept, block_shift, row_factor, factored_x;  // native bf16
 
   Workspace(ProductMode mode, const HeadShape& shape, bool backward_follows)
       : chunk(backward_follows ? head_token_chunk(mode, shape) : std::min(shape.rows, kTokenChunk)),
@@ -55,7 +56,7 @@ struct Workspace {
                                                    : std::min(padded, shape.vocab_size);
     kept_ld = gradient_block + kRowPadding;
     logits = take(chunk * logits_ld);
-    row_max = take(chunk);
+    row_shift = take(chunk);
     row_sum = take(chunk);
     target_logit = take(chunk);
     wide_x = take(widen ? chunk * shape.hidden_size : 0);
@@ -63,7 +64,9 @@ struct Workspace {
     dx = take(mode == ProductMode::kF32 || !backward_follows ? 0 : chunk * shape.hidden_size);
     const int64_t gradient_blocks = (shape.vocab_size + gradient_block - 1) / gradient_block;
     kept = take(native ? (chunk * kept_ld * gradient_blocks + 1) / 2 : 0);  // bf16
-    block_max = take(native ? chunk * ((shape.vocab_size + block - 1) / block) : 0);
+    block_shift = take(native ? chunk * ((shape.vocab_size + block - 1) / block) : 0);
+    row_factor = take(native ? chunk : 0);
+    factored_x = take(native ? (chunk * shape.hidden_size + 1) / 2 : 0);  // bf16
   }
   int64_t take(int64_t floats) {
     const int64_t at = offset;
@@ -90,10 +93,10 @@ class ChunkedHead {
   // Fills the softmax statistics of rows [row, row + rows) and what a backward pass needs of their
   // logits; returns their summed loss.
   double forward(int64_t row, int64_t rows) {
-    float* row_max = at(space_.row_max);
+    float* row_shift = at(space_.row_shift);
     float* row_sum = at(space_.row_sum);
     float* target_logit = at(space_.target_logit);
-    std::fill_n(row_max, rows, -std::numeric_limits<float>::infinity());
+    std::fill_n(row_shift, rows, -std::numeric_limits<float>::infinity());
     std::fill_n(row_sum, rows, 0.0f);
     widen_x(row, rows);
     for (int64_t first = 0; first < shape_.vocab_size; first += space_.block) {
@@ -102,38 +105,45 @@ class ChunkedHead {
       const int64_t ld = space_.logits_ld;
       multiply_logits(row, rows, first, cols, logits, ld);
       if (native() && backward_follows_) {
-        online_softmax_update_keeping(logits, rows, cols, ld, kept(first), space_.kept_ld, row_max,
-                                      row_sum, block_max(first));
+        online_softmax_update_keeping(logits, rows, cols, ld, kept(first), space_.kept_ld,
+                                      row_shift, row_sum, block_shift(first));
       } else {
-        online_softmax_update(logits, rows, cols, ld, row_max, row_sum);
+        online_softmax_update(logits, rows, cols, ld, row_shift, row_sum);
       }
       gather_target_logits(logits, rows, cols, ld, in_.targets + row, first, target_logit);
     }
     double loss = 0;
     for (int64_t r = 0; r < rows; ++r) {
       if (in_.targets[row + r] == kNoTarget) continue;
-      loss += static_cast<double>(row_max[r]) + std::log(static_cast<double>(row_sum[r])) -
+      loss += static_cast<double>(row_shift[r]) + std::log(static_cast<double>(row_sum[r])) -
               static_cast<double>(target_logit[r]);
     }
     return loss;
   }
 
-  // After forward() of the same rows.
-  void backward(int64_t row, int64_t rows, float scale, T* dx, float* dweight) {
+  // After forward() of the same rows. accumulate: dweight has a value to be added to.
+  void backward(int64_t row, int64_t rows, float scale, T* dx, float* dweight, bool accumulate) {
     const int64_t D = shape_.hidden_size;
     float* wide_dx = wide_gradient(dx + row * D);
+    if (native()) factor_x(row, rows, scale);
     for (int64_t first = 0; first < shape_.vocab_size; first += space_.gradient_block) {
       const int64_t cols = std::min(space_.gradient_block, shape_.vocab_size - first);
       const int32_t* targets = in_.targets + row;
       if (native()) {
-        gradient_from_kept(row, rows, first, cols, scale);
+        gradient_from_kept(row, rows, first, cols);
       } else {
         cross_entropy_gradient(at(space_.logits) + first, rows, cols, shape_.vocab_size,
-                               at(space_.row_max), at(space_.row_sum), targets, first, scale);
+                               at(space_.row_shift), at(space_.row_sum), targets, first, scale);
       }
-      multiply_gradients(row, rows, first, cols, wide_dx, dweight + first * D);
+      multiply_gradients(row, rows, first, cols, wide_dx, dweight + first * D, accumulate);
     }
-    if constexpr (std::is_same_v<T, bf16>) convert(wide_dx, dx + row * D, rows * D);
+    if constexpr (std::is_same_v<T, bf16>) {
+      if (native()) {
+        scale_rows(wide_dx, at(space_.row_factor), dx + row * D, rows, D);
+      } else {
+        convert(wide_dx, dx + row * D, rows * D);
+      }
+    }
   }
 
   void multiply_logits(int64_t row, int64_t rows, int64_t first, int64_t cols, float* logits,
@@ -157,12 +167,25 @@ class ChunkedHead {
   }
 
  private:
-  void gradient_from_kept(int64_t row, int64_t rows, int64_t begin, int64_t columns, float scale) {
+  // Native bf16: gradients of the logits lack a factor of their row. dW takes it from x, and dx
+  // gets it at the end, so that no pass over the logits is needed for it.
+  void factor_x(int64_t row, int64_t rows, float scale) {
+    float* factor = at(space_.row_factor);
+    for (int64_t r = 0; r < rows; ++r) {
+      factor[r] = in_.targets[row + r] == kNoTarget ? 0.0f : scale / at(space_.row_sum)[r];
+    }
+    if constexpr (std::is_same_v<T, bf16>) {
+      const int64_t D = shape_.hidden_size;
+      scale_rows(in_.x + row * D, factor, factored_x(), rows, D);
+    }
+  }
+
+  void gradient_from_kept(int64_t row, int64_t rows, int64_t begin, int64_t columns) {
     for (int64_t first = begin; first < begin + columns; first += space_.block) {
       cross_entropy_gradient_from_kept(
           kept(first), rows, std::min(space_.block, begin + columns - first), space_.kept_ld,
-          block_max(first), at(space_.row_max), at(space_.row_sum), at(space_.target_logit),
-          in_.targets + row, first, scale);
+          block_shift(first), at(space_.row_shift), at(space_.row_sum), at(space_.target_logit),
+          in_.targets + row, first);
     }
   }
 
@@ -176,9 +199,10 @@ class ChunkedHead {
     return reinterpret_cast<bf16*>(at(space_.kept)) + block * space_.chunk * space_.kept_ld +
            first % space_.gradient_block;
   }
-  float* block_max(int64_t first) const {
-    return at(space_.block_max) + first / space_.block * space_.chunk;
+  float* block_shift(int64_t first) const {
+    return at(space_.block_shift) + first / space_.block * space_.chunk;
   }
+  bf16* factored_x() const { return reinterpret_cast<bf16*>(at(space_.factored_x)); }
   float* at(int64_t offset) const { return scratch_ + offset; }
 
   const float* widen_weight(const T* weight, int64_t cols) {
@@ -195,7 +219,7 @@ class ChunkedHead {
   }
 
   void multiply_gradients(int64_t row, int64_t rows, int64_t first, int64_t cols, float* dx,
-                          float* dweight) {
+                          float* dweight, bool accumulate) {
     const int64_t D = shape_.hidden_size, V = shape_.vocab_size;
     const T* x = in_.x + row * D;
     const T* weight = in_.weight + first * D;
@@ -203,16 +227,17 @@ class ChunkedHead {
     const bool add = first > 0;
     if constexpr (std::is_same_v<T, float>) {
       engine_.product(rows, D, cols, gradient, V, kNo, weight, D, kNo, dx, D, add);
-      engine_.product(cols, D, rows, gradient, V, kYes, x, D, kNo, dweight, D, true);
+      engine_.product(cols, D, rows, gradient, V, kYes, x, D, kNo, dweight, D, accumulate);
     } else if (widened()) {
       engine_.product(rows, D, cols, gradient, V, kNo, widen_weight(weight, cols), D, kNo, dx, D,
                       add);
       engine_.product(cols, D, rows, gradient, V, kYes, at(space_.wide_x), D, kNo, dweight, D,
-                      true);
+                      accumulate);
     } else {
       const int64_t ld = space_.kept_ld;
       engine_.product(rows, D, cols, kept(first), ld, kNo, weight, D, kNo, dx, D, add);
-      engine_.product(cols, D, rows, kept(first), ld, kYes, x, D, kNo, dweight, D, true);
+      engine_.product(cols, D, rows, kept(first), ld, kYes, factored_x(), D, kNo, dweight, D,
+                      accumulate);
     }
   }
 
@@ -254,13 +279,13 @@ double head_loss_forward(LinearEngine& engine, const HeadShape& shape, const Hea
 template <typename T>
 double head_loss_forward_backward(LinearEngine& engine, const HeadShape& shape,
                                   const HeadOperands<T>& in, float scale, T* dx, float* dweight,
-                                  float* scratch) {
+                                  bool accumulate, float* scratch) {
   ChunkedHead<T> head(engine, shape, in, scratch, true);
   double loss = 0;
   for (int64_t row = 0; row < shape.rows; row += head.chunk()) {
     const int64_t rows = std::min(head.chunk(), shape.rows - row);
     loss += head.forward(row, rows);
-    head.backward(row, rows, scale, dx, dweight);
+    head.backward(row, rows, scale, dx, dweight, accumulate || row > 0);
   }
   return loss;
 }
@@ -285,10 +310,11 @@ template double head_loss_forward(LinearEngine&, const HeadShape&, const HeadOpe
 template double head_loss_forward(LinearEngine&, const HeadShape&, const HeadOperands<bf16>&,
                                   float*);
 template double head_loss_forward_backward(LinearEngine&, const HeadShape&,
-                                           const HeadOperands<float>&, float, float*, float*,
+                                           const HeadOperands<float>&, float, float*, float*, bool,
                                            float*);
 template double head_loss_forward_backward(LinearEngine&, const HeadShape&,
-                                           const HeadOperands<bf16>&, float, bf16*, float*, float*);
+                                           const HeadOperands<bf16>&, float, bf16*, float*, bool,
+                                           float*);
 template void head_logits(LinearEngine&, const HeadShape&, const float*, const float*, float*,
                           float*);
 template void head_logits(LinearEngine&, const HeadShape&, const bf16*, const bf16*, float*,

@@ -270,11 +270,11 @@ void LinearEngine::backward_data(const T* dy, const T* weight, T* dx, const Line
 }
 
 template <typename T>
-void LinearEngine::backward_weight(const T* dy, const T* x, float* dweight,
+void LinearEngine::backward_weight(const T* dy, const T* x, float* dweight, bool accumulate,
                                    const LinearShape& shape) {
   const auto [M, N, K] = shape;
   if (mode_ != ProductMode::kBF16WidenedToF32) {
-    product(N, K, M, dy, N, Transpose::kYes, x, K, Transpose::kNo, dweight, K, true);
+    product(N, K, M, dy, N, Transpose::kYes, x, K, Transpose::kNo, dweight, K, accumulate);
     return;
   }
   if constexpr (std::is_same_v<T, bf16>) {
@@ -288,7 +288,7 @@ void LinearEngine::backward_weight(const T* dy, const T* x, float* dweight,
         const int64_t cols = std::min(outputs, N - out);
         convert_rows(dy + row * N + out, N, wide_dy, cols, rows, cols);
         product(cols, K, rows, wide_dy, cols, Transpose::kYes, wide_x, K, Transpose::kNo,
-                dweight + out * K, K, true);
+                dweight + out * K, K, accumulate || row > 0);
       }
     }
   }
@@ -298,8 +298,10 @@ template void LinearEngine::forward(const float*, const float*, float*, const Li
 template void LinearEngine::forward(const bf16*, const bf16*, bf16*, const LinearShape&);
 template void LinearEngine::backward_data(const float*, const float*, float*, const LinearShape&);
 template void LinearEngine::backward_data(const bf16*, const bf16*, bf16*, const LinearShape&);
-template void LinearEngine::backward_weight(const float*, const float*, float*, const LinearShape&);
-template void LinearEngine::backward_weight(const bf16*, const bf16*, float*, const LinearShape&);
+template void LinearEngine::backward_weight(const float*, const float*, float*, bool,
+                                            const LinearShape&);
+template void LinearEngine::backward_weight(const bf16*, const bf16*, float*, bool,
+                                            const LinearShape&);
 template void LinearEngine::product(int64_t, int64_t, int64_t, const float*, int64_t, Transpose,
                                     const float*, int64_t, Transpose, float*, int64_t, bool);
 template void LinearEngine::product(int64_t, int64_t, int64_t, const bf16*, int64_t, Transpose,
