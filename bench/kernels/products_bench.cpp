@@ -79,7 +79,7 @@ void linear(benchmark::State& state, const Workload& w, Product product) {
   std::vector<bf16> dx(x.size());
   std::vector<float> dweight(weight.size());
   std::vector<float> scratch(static_cast<size_t>(linear_scratch_floats(mode, s)));
-  LinearEngine engine(mode, scratch.data());
+  LinearEngine engine(mode, scratch.data(), omp_get_max_threads());
   const double rate = gemm_rate(w);
   for ([[maybe_unused]] auto _ : state) {
     if (product == Product::kForward) engine.forward(x.data(), weight.data(), y.data(), s);
@@ -122,7 +122,7 @@ void head_loss(benchmark::State& state, const Workload& w) {
       scratch(static_cast<size_t>(head_scratch_floats(mode, s)));
   const LinearShape products{s.rows, s.vocab_size, s.hidden_size};
   std::vector<float> product_scratch(static_cast<size_t>(linear_scratch_floats(mode, products)));
-  LinearEngine engine(mode, product_scratch.data());
+  LinearEngine engine(mode, product_scratch.data(), omp_get_max_threads());
   const double rate = gemm_rate(w);
   const double alone_s = head_products_s(engine, products, x, weight, dx, dweight);
   for ([[maybe_unused]] auto _ : state) {

@@ -21,9 +21,11 @@ struct HeadShape {
 int64_t head_token_chunk(ProductMode mode, const HeadShape& shape);
 // Floats of scratch for forward and backward together: the logits of a chunk, its gradient, and
 // what the product mode needs.
-int64_t head_scratch_floats(ProductMode mode, const HeadShape& shape);
+int64_t head_scratch_floats(ProductMode mode, const HeadShape& shape,
+                            Products products = Products::kOwnWhereTheyFit);
 // For head_loss_forward and head_logits alone, which hold a block of the vocabulary at a time.
-int64_t head_forward_scratch_floats(ProductMode mode, const HeadShape& shape);
+int64_t head_forward_scratch_floats(ProductMode mode, const HeadShape& shape,
+                                    Products products = Products::kOwnWhereTheyFit);
 
 template <typename T>
 struct HeadOperands {

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "base/dtype.h"
+#include "base/memory.h"
 
 namespace borealis {
 
@@ -26,21 +27,33 @@ struct LinearShape {
   int64_t in_features = 0;   // K
 };
 
+// Whether the program's own bf16 products (cpu/product_bf16.h) are used where they fit, or oneDNN's
+// alone, which are the measure (gemm_rate.h) and the better ones for a single row.
+enum class Products { kOwnWhereTheyFit, kLibrary };
+
 // Floats of scratch that the products of this shape need: blocks widened to f32, or the f32 sums of
-// bf16 results.
-int64_t linear_scratch_floats(ProductMode mode, const LinearShape& shape);
+// oneDNN's bf16 results.
+int64_t linear_scratch_floats(ProductMode mode, const LinearShape& shape,
+                              Products products = Products::kOwnWhereTheyFit);
+// What an engine allocates for itself, for the memory plan: where our own products pack operands.
+int64_t linear_engine_bytes(ProductMode mode, int threads);
 
 // Holds oneDNN's primitives, made once per shape. Not for concurrent use: each call runs on all
 // OpenMP threads.
 class LinearEngine {
  public:
-  // scratch: as many floats as the largest linear_scratch_floats of the shapes to come.
-  LinearEngine(ProductMode mode, float* scratch);
+  // scratch: as many floats as the largest linear_scratch_floats of the shapes to come. Our own
+  // products run on at most `threads`.
+  LinearEngine(ProductMode mode, float* scratch, int threads);
+  LinearEngine(ProductMode mode, float* scratch);  // with Products::kLibrary
   ~LinearEngine();
   LinearEngine(const LinearEngine&) = delete;
   LinearEngine& operator=(const LinearEngine&) = delete;
 
   ProductMode mode() const { return mode_; }
+  // Where our own products run, for kernels around them (head_bf16.h); null: oneDNN's are used.
+  float* own_workspace() { return reinterpret_cast<float*>(workspace_.data()); }
+  int threads() const { return threads_; }
 
   // y [M, N] = x [M, K] W^T
   template <typename T>
@@ -64,6 +77,8 @@ class LinearEngine {
   struct Primitives;
   ProductMode mode_;
   float* scratch_;
+  int threads_ = 0;
+  PageBuffer workspace_;  // empty: oneDNN's products
   std::unique_ptr<Primitives> primitives_;
 };
 

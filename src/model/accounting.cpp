@@ -43,7 +43,7 @@ MemoryPlan plan_buffers(const DecoderShape& shape, DType dtype) {
                        static_cast<int64_t>(dtype_bytes(dtype));
   plan.activations_bytes = arenas.activations.used_bytes();
   plan.working_bytes = arenas.working.used_bytes();
-  plan.scratch_bytes = arenas.scratch.used_bytes();
+  plan.scratch_bytes = arenas.scratch.used_bytes() + linear_engine_bytes(shape.mode, shape.threads);
   plan.tables_bytes = shape.seq_length * shape.model.head_dim * 4;  // cos and sin, C/2 each
   plan.libraries_bytes = library_bytes(shape);
   return plan;

@@ -86,12 +86,14 @@ class DecodingState : public StateBase {
 
   size_t scratch_floats() const {
     const int64_t D = model_.hidden_size, Q = model_.query_size();
+    const auto products = [](const LinearShape& shape) {
+      return linear_scratch_floats(mode(), shape, Products::kLibrary);
+    };
     return static_cast<size_t>(
-        std::max({head_forward_scratch_floats(mode(), head_),
-                  linear_scratch_floats(mode(), row(Q + 2 * model_.key_value_size(), D)),
-                  linear_scratch_floats(mode(), row(D, Q)),
-                  linear_scratch_floats(mode(), row(2 * model_.intermediate_size, D)),
-                  linear_scratch_floats(mode(), row(D, model_.intermediate_size)), int64_t{1}}));
+        std::max({head_forward_scratch_floats(mode(), head_, Products::kLibrary),
+                  products(row(Q + 2 * model_.key_value_size(), D)), products(row(D, Q)),
+                  products(row(2 * model_.intermediate_size, D)),
+                  products(row(D, model_.intermediate_size)), int64_t{1}}));
   }
 
   void run_layer(int64_t layer) {

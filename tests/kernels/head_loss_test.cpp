@@ -69,11 +69,25 @@ double relative_distance(const std::vector<A>& got, const std::vector<B>& expect
   return std::sqrt(distance / length);
 }
 
+struct Variant {
+  bool masked = false;                // every third token has no target
+  std::vector<int64_t> loud_entries;  // of the vocabulary: logits many times as large
+  Products products = Products::kLibrary;
+};
+const Variant kMasked{true, {}, Products::kLibrary};
+
 template <typename T>
 void expect_agreement(ProductMode mode, const HeadShape& s, double dx_bound, double dw_bound,
-                      bool masked = false) {
+                      const Variant& variant = {}) {
+  SCOPED_TRACE(testing::Message() << s.rows << " " << s.hidden_size << " " << s.vocab_size);
   const auto x = random_values<T>(s.rows * s.hidden_size, 1, 1.0);
-  const auto w = random_values<T>(s.vocab_size * s.hidden_size, 2, 0.3);
+  auto w = random_values<T>(s.vocab_size * s.hidden_size, 2, 0.3);
+  for (const int64_t entry : variant.loud_entries) {
+    for (int64_t i = entry * s.hidden_size; i < (entry + 1) * s.hidden_size; ++i) {
+      T& value = w[static_cast<size_t>(i)];
+      value = T(static_cast<float>(value) * 64.0f);
+    }
+  }
   const RandomStream random(5, 9);
   std::vector<int32_t> targets(static_cast<size_t>(s.rows));
   for (size_t i = 0; i < targets.size(); ++i) {
@@ -81,7 +95,7 @@ void expect_agreement(ProductMode mode, const HeadShape& s, double dx_bound, dou
   }
   targets[0] = 0;
   targets.back() = static_cast<int32_t>(s.vocab_size - 1);
-  if (masked) {
+  if (variant.masked) {
     for (size_t i = 1; i < targets.size(); i += 3) targets[i] = kNoTarget;
   }
   const HeadOperands<T> in{x.data(), w.data(), targets.data()};
@@ -89,8 +103,10 @@ void expect_agreement(ProductMode mode, const HeadShape& s, double dx_bound, dou
 
   std::vector<T> dx(x.size());
   std::vector<float> dw(w.size(), std::nanf(""));
-  std::vector<float> scratch(static_cast<size_t>(head_scratch_floats(mode, s)), std::nanf(""));
-  LinearEngine engine(mode, nullptr);
+  std::vector<float> scratch(static_cast<size_t>(head_scratch_floats(mode, s, variant.products)),
+                             std::nanf(""));
+  LinearEngine library(mode, nullptr), own(mode, nullptr, 2);
+  LinearEngine& engine = variant.products == Products::kLibrary ? library : own;
   const double loss =
       head_loss_forward_backward(engine, s, in, 0.25f, dx.data(), dw.data(), false, scratch.data());
   EXPECT_NEAR(loss, naive.loss, 1e-6 * naive.loss);
@@ -135,12 +151,76 @@ TEST(HeadLoss, NativeBf16AgreesWithAPlainSoftmax) {
   }
 }
 
+// The head of head_bf16.h: tails of its tiles of 96 entries and 64 tokens, of its blocks of 1152
+// and of the depth; several chunks of tokens; hidden sizes and vocabularies that it leaves to the
+// other.
+TEST(HeadLoss, OwnBf16ProductsAgreeWithAPlainSoftmax) {
+  if (product_mode(DType::kBF16) != ProductMode::kBF16Native) {
+    GTEST_SKIP() << "this CPU has no bf16 products";
+  }
+  std::vector<HeadShape> shapes(std::begin(kShapes), std::end(kShapes));
+  for (const HeadShape& s : {HeadShape{5, 16, 12},
+                             {64, 32, 96},
+                             {70, 48, 132},
+                             {1100, 16, 300},
+                             {30, 16, 1154},
+                             {33, 16, 4500},
+                             {20, 1200, 226}}) {
+    shapes.push_back(s);
+  }
+  for (const HeadShape& s : shapes) {
+    for (const bool masked : {false, true}) {
+      const Variant variant{masked, {}, Products::kOwnWhereTheyFit};
+      expect_agreement<bf16>(ProductMode::kBF16Native, s, 0x1p-7, 0x1p-7, variant);
+    }
+  }
+}
+
+// Logits that rise by more than kShiftSlack within a block and from block to block; sums that were
+// taken under a lower shift are scaled.
+TEST(HeadLoss, MaximaThatRiseLateLoseNothing) {
+  if (product_mode(DType::kBF16) != ProductMode::kBF16Native) {
+    GTEST_SKIP() << "this CPU has no bf16 products";
+  }
+  for (const Products products : {Products::kLibrary, Products::kOwnWhereTheyFit}) {
+    for (const std::vector<int64_t>& loud : {std::vector<int64_t>{500}, {1153, 2400, 2401}}) {
+      const Variant variant{false, loud, products};
+      // Bound of the others, twice: nearly all of a gradient is one entry's, rounded to bf16.
+      expect_agreement<bf16>(ProductMode::kBF16Native, {50, 32, 3000}, 0x1p-6, 0x1p-6, variant);
+    }
+  }
+}
+
+TEST(HeadLoss, ThreadsDoNotChangeABit) {
+  if (product_mode(DType::kBF16) != ProductMode::kBF16Native) {
+    GTEST_SKIP() << "this CPU has no bf16 products";
+  }
+  const HeadShape s{150, 64, 2500};
+  const auto x = random_values<bf16>(s.rows * s.hidden_size, 1, 1.0);
+  const auto w = random_values<bf16>(s.vocab_size * s.hidden_size, 2, 0.3);
+  const std::vector<int32_t> targets(static_cast<size_t>(s.rows), 1200);
+  std::vector<float> scratch(static_cast<size_t>(head_scratch_floats(ProductMode::kBF16Native, s)));
+  double first_loss = 0;
+  std::vector<float> first_dw;
+  for (const int threads : {1, 2}) {
+    LinearEngine engine(ProductMode::kBF16Native, nullptr, threads);
+    std::vector<bf16> dx(x.size());
+    std::vector<float> dw(w.size());
+    const double loss =
+        head_loss_forward_backward(engine, s, {x.data(), w.data(), targets.data()}, 1.0f, dx.data(),
+                                   dw.data(), false, scratch.data());
+    if (threads == 1) first_loss = loss, first_dw = dw;
+    EXPECT_EQ(loss, first_loss);
+    EXPECT_EQ(dw, first_dw);
+  }
+}
+
 TEST(HeadLoss, TokensWithoutATargetCountForNothing) {
   for (const HeadShape& s : kShapes) {
-    expect_agreement<float>(ProductMode::kF32, s, 3e-6, 3e-6, true);
-    expect_agreement<bf16>(ProductMode::kBF16WidenedToF32, s, 0x1p-8, 3e-6, true);
+    expect_agreement<float>(ProductMode::kF32, s, 3e-6, 3e-6, kMasked);
+    expect_agreement<bf16>(ProductMode::kBF16WidenedToF32, s, 0x1p-8, 3e-6, kMasked);
     if (product_mode(DType::kBF16) == ProductMode::kBF16Native) {
-      expect_agreement<bf16>(ProductMode::kBF16Native, s, 0x1p-7, 0x1p-7, true);
+      expect_agreement<bf16>(ProductMode::kBF16Native, s, 0x1p-7, 0x1p-7, kMasked);
     }
   }
 }

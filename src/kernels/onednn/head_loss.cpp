@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/cpu/head_bf16.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/elementwise.h"
 
@@ -249,6 +250,30 @@ class ChunkedHead {
   Workspace space_;
 };
 
+bool own_head(ProductMode mode, const HeadShape& shape) {
+  return mode == ProductMode::kBF16Native && Bf16Head::fits(shape);
+}
+
+int64_t own_floats(ProductMode mode, const HeadShape& shape, Products products,
+                   bool backward_follows) {
+  if (products == Products::kLibrary || !own_head(mode, shape)) return 0;
+  return Bf16Head::scratch_floats(shape, backward_follows);
+}
+
+// use(head) of the head that serves the engine.
+template <typename T, class Use>
+double with_head(LinearEngine& engine, const HeadShape& shape, const HeadOperands<T>& in,
+                 float* scratch, bool backward_follows, const Use& use) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (engine.own_workspace() != nullptr && own_head(engine.mode(), shape)) {
+      Bf16Head head(shape, in, backward_follows, scratch, engine.own_workspace(), engine.threads());
+      return use(head);
+    }
+  }
+  ChunkedHead<T> head(engine, shape, in, scratch, backward_follows);
+  return use(head);
+}
+
 }  // namespace
 
 int64_t head_token_chunk(ProductMode mode, const HeadShape& shape) {
@@ -257,37 +282,42 @@ int64_t head_token_chunk(ProductMode mode, const HeadShape& shape) {
   return std::min({shape.rows, kTokenChunk, fitting});
 }
 
-int64_t head_scratch_floats(ProductMode mode, const HeadShape& shape) {
-  return Workspace(mode, shape, true).offset;
+int64_t head_scratch_floats(ProductMode mode, const HeadShape& shape, Products products) {
+  const int64_t own = own_floats(mode, shape, products, true);
+  return own > 0 ? std::max(own, head_forward_scratch_floats(mode, shape, products))
+                 : Workspace(mode, shape, true).offset;
 }
 
-int64_t head_forward_scratch_floats(ProductMode mode, const HeadShape& shape) {
-  return Workspace(mode, shape, false).offset;
+int64_t head_forward_scratch_floats(ProductMode mode, const HeadShape& shape, Products products) {
+  // head_logits is never our own.
+  return std::max(Workspace(mode, shape, false).offset, own_floats(mode, shape, products, false));
 }
 
 template <typename T>
 double head_loss_forward(LinearEngine& engine, const HeadShape& shape, const HeadOperands<T>& in,
                          float* scratch) {
-  ChunkedHead<T> head(engine, shape, in, scratch, false);
-  double loss = 0;
-  for (int64_t row = 0; row < shape.rows; row += head.chunk()) {
-    loss += head.forward(row, std::min(head.chunk(), shape.rows - row));
-  }
-  return loss;
+  return with_head(engine, shape, in, scratch, false, [&](auto& head) {
+    double loss = 0;
+    for (int64_t row = 0; row < shape.rows; row += head.chunk()) {
+      loss += head.forward(row, std::min(head.chunk(), shape.rows - row));
+    }
+    return loss;
+  });
 }
 
 template <typename T>
 double head_loss_forward_backward(LinearEngine& engine, const HeadShape& shape,
                                   const HeadOperands<T>& in, float scale, T* dx, float* dweight,
                                   bool accumulate, float* scratch) {
-  ChunkedHead<T> head(engine, shape, in, scratch, true);
-  double loss = 0;
-  for (int64_t row = 0; row < shape.rows; row += head.chunk()) {
-    const int64_t rows = std::min(head.chunk(), shape.rows - row);
-    loss += head.forward(row, rows);
-    head.backward(row, rows, scale, dx, dweight, accumulate || row > 0);
-  }
-  return loss;
+  return with_head(engine, shape, in, scratch, true, [&](auto& head) {
+    double loss = 0;
+    for (int64_t row = 0; row < shape.rows; row += head.chunk()) {
+      const int64_t rows = std::min(head.chunk(), shape.rows - row);
+      loss += head.forward(row, rows);
+      head.backward(row, rows, scale, dx, dweight, accumulate || row > 0);
+    }
+    return loss;
+  });
 }
 
 template <typename T>

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/check.h"
+#include "kernels/cpu/product_bf16.h"
 #include "kernels/cpu_isa.h"
 #include "kernels/elementwise.h"
 
@@ -131,17 +132,24 @@ int64_t scratchpad_floats(int64_t m, int64_t n, int64_t k, bool tb) {
 
 }  // namespace
 
-int64_t linear_scratch_floats(ProductMode mode, const LinearShape& shape) {
+int64_t linear_scratch_floats(ProductMode mode, const LinearShape& shape, Products products) {
   const auto [M, N, K] = shape;
+  const bool own = products == Products::kOwnWhereTheyFit && bf16_products_supported();
   switch (mode) {
     case ProductMode::kF32:
       return 0;
     case ProductMode::kBF16Native:
-      return std::max(scratchpad_floats(M, N, K, true), scratchpad_floats(M, K, N, false));
+      return std::max(own && bf16_product_fits(M, N, K) ? 0 : scratchpad_floats(M, N, K, true),
+                      own && bf16_product_fits(M, K, N) ? 0 : scratchpad_floats(M, K, N, false));
     case ProductMode::kBF16WidenedToF32:
       return token_block(M) * K + out_block(shape) * K + token_block(M) * out_block(shape);
   }
   return 0;
+}
+
+int64_t linear_engine_bytes(ProductMode mode, int threads) {
+  if (mode != ProductMode::kBF16Native || !bf16_products_supported()) return 0;
+  return bf16_product_workspace_floats(threads) * static_cast<int64_t>(sizeof(float));
 }
 
 // One matmul primitive per (shape, strides, types); creating one costs tens of microseconds.
@@ -175,12 +183,27 @@ struct LinearEngine::Primitives {
 
 LinearEngine::LinearEngine(ProductMode mode, float* scratch)
     : mode_(mode), scratch_(scratch), primitives_(std::make_unique<Primitives>()) {}
+LinearEngine::LinearEngine(ProductMode mode, float* scratch, int threads)
+    : LinearEngine(mode, scratch) {
+  threads_ = threads;
+  const int64_t bytes = linear_engine_bytes(mode, threads);
+  if (bytes > 0) workspace_ = PageBuffer(static_cast<size_t>(bytes), "packed operands");
+}
 LinearEngine::~LinearEngine() = default;
 
 template <typename TIn, typename TOut>
 void LinearEngine::product(int64_t m, int64_t n, int64_t k, const TIn* a, int64_t lda, Transpose ta,
                            const TIn* b, int64_t ldb, Transpose tb, TOut* c, int64_t ldc,
                            bool accumulate) {
+  if constexpr (std::is_same_v<TIn, bf16>) {
+    const bool rounds_sum = std::is_same_v<TOut, bf16> && accumulate;
+    if (own_workspace() != nullptr && ta == Transpose::kNo && !rounds_sum &&
+        bf16_product_fits(m, n, k)) {
+      multiply_bf16({m, n, k, a, lda, b, ldb, tb == Transpose::kYes, ldc, accumulate}, c, threads_,
+                    own_workspace());
+      return;
+    }
+  }
   const bool dense = lda == (ta == Transpose::kYes ? m : k) && ldc == n;
   const Halves halves = mode_ != ProductMode::kBF16WidenedToF32 && dense
                             ? better_halves(m, n, k, ta == Transpose::kYes)

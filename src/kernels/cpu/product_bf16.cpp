@@ -1,0 +1,281 @@
+#include "kernels/cpu/product_bf16.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "base/check.h"
+#include "kernels/cpu_isa.h"
+#include "kernels/onednn/isa.h"
+
+#if defined(__x86_64__)
+#include "kernels/cpu/product_bf16_tile-inl.h"
+
+namespace borealis {
+namespace {
+
+using bf16_product::depth_pairs;
+using bf16_product::Grid;
+using bf16_product::kDepth;
+using bf16_product::kRows;
+using bf16_product::kTileRows;
+using bf16_product::Part;
+using bf16_tile::kLanes;
+using bf16_tile::kPanel;
+
+// b [kDepth, kColumns] is packed at a time, for the third level of the cache. Sums of a bf16 result
+// that is deeper than kDepth wait as f32 for kStagedRows rows.
+constexpr int64_t kColumns = 512, kStagedRows = 1152;
+constexpr int64_t kPackedFloats = kDepth * kColumns / 2, kStagedFloats = kStagedRows * kColumns;
+constexpr int64_t kFewestRows = 32;
+// Packing a column of b costs about as much as multiplying it with so many rows of a.
+constexpr int64_t kPackingRows = 16;
+
+int64_t padded(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+// Packing writes whole vectors of words.
+int64_t panel_pairs(int64_t pairs) { return padded(pairs, kLanes); }
+
+}  // namespace
+}  // namespace borealis
+
+BOREALIS_BEGIN_AVX512_BF16
+namespace borealis {
+namespace {
+
+using namespace bf16_product;
+using namespace bf16_tile;
+
+// One thread's part of a product: the loops around the tiles.
+template <typename TOut>
+class ThreadProduct {
+ public:
+  ThreadProduct(const Bf16Product& product, const Part& part, TOut* c, float* workspace)
+      : product_(product),
+        part_(part),
+        c_(c),
+        packed_(reinterpret_cast<uint32_t*>(workspace)),
+        staged_(workspace + kPackedFloats) {}
+
+  void run() const {
+    const int64_t end_column = part_.first_column + part_.columns;
+    const int64_t end_row = part_.first_row + part_.rows;
+    // Only sums that wait bound the rows of a block.
+    const bool waits = kRounds && product_.k > kDepth;
+    const int64_t most_rows = waits ? kStagedRows : std::max<int64_t>(part_.rows, 1);
+    for (int64_t column = part_.first_column; column < end_column; column += kColumns) {
+      const int64_t columns = std::min(kColumns, end_column - column);
+      for (int64_t row = part_.first_row; row < end_row; row += most_rows) {
+        const int64_t rows = std::min(most_rows, end_row - row);
+        for (int64_t depth = 0; depth < product_.k; depth += kDepth) {
+          pack(depth, column, columns);
+          for (int64_t r = 0; r < rows; r += kRows) {
+            multiply_rows(row + r, std::min(kRows, rows - r), r, column, columns, depth);
+          }
+        }
+      }
+    }
+  }
+
+ private:
+  static constexpr bool kRounds = std::is_same_v<TOut, bf16>;
+
+  int64_t pairs(int64_t depth) const { return depth_pairs(product_.k, depth); }
+
+  void pack(int64_t depth, int64_t column, int64_t columns) const {
+    const int64_t ld = product_.ldb, deep = 2 * pairs(depth), stride = panel_pairs(pairs(depth));
+    if (!product_.b_transposed) {
+      pack_interleaved(product_.b + depth * ld + column, ld, deep, columns, 2 * stride,
+                       round_up(columns, 32), stride, packed_);
+      return;
+    }
+    for (int64_t at = 0; at < columns; at += kPanel) {
+      pack_transposed(product_.b + (column + at) * ld + depth, ld, std::min(kPanel, columns - at),
+                      deep, 2 * stride, packed_ + at * stride);
+    }
+  }
+
+  // Rows [row, row + rows), of which row - staged_row is the first of the block that waits.
+  void multiply_rows(int64_t row, int64_t rows, int64_t staged_row, int64_t column, int64_t columns,
+                     int64_t depth) const {
+    const bool is_last = depth + kDepth >= product_.k;
+    const int64_t deep = pairs(depth), stride = panel_pairs(deep), lda = product_.lda;
+    const bf16* a = product_.a + row * lda + depth;
+    const bf16* next_a = a + kRows * lda;
+    for (int64_t at = 0; at < columns; at += kPanel) {
+      const uint32_t* panel = packed_ + at * stride;
+      const Prefetch next{reinterpret_cast<const char*>(panel + stride * kPanel),
+                          next_a + at / kPanel * kLinesOfA * (kLine / 2)};
+      const int64_t vectors = std::min(kPanel, columns - at) / kLanes;
+      TileOutput out{};
+      out.accumulate = product_.accumulate || depth > 0;
+      if constexpr (kRounds) {
+        out.c = staged_ + staged_row * kColumns + at;
+        out.ldc = kColumns;
+        out.rounded = c_ + row * product_.ldc + column + at;
+        out.ld_rounded = product_.ldc;
+        if (is_last) {
+          multiply_panel<true>(vectors, a, lda, rows, panel, deep, next, out);
+          continue;
+        }
+      } else {
+        out.c = c_ + row * product_.ldc + column + at;
+        out.ldc = product_.ldc;
+      }
+      multiply_panel<false>(vectors, a, lda, rows, panel, deep, next, out);
+    }
+  }
+
+  const Bf16Product& product_;
+  Part part_;
+  TOut* c_;
+  uint32_t* packed_;  // [panels of kColumns][kDepth / 2][64]
+  float* staged_;     // [kStagedRows][kColumns]
+};
+
+void pack_panel(const Bf16Unpacked& b, int64_t k, int64_t depth, int64_t column, uint32_t* dst) {
+  const int64_t stride = panel_pairs(depth_pairs(k, depth));
+  const int64_t rows = std::clamp<int64_t>(b.rows - depth, 0, 2 * stride);
+  const int64_t columns = std::clamp<int64_t>(b.columns - column, 0, kPanel);
+  if (b.transposed) {
+    pack_transposed(b.data + column * b.ld + depth, b.ld, columns, rows, 2 * stride, dst);
+  } else {
+    pack_interleaved(b.data + depth * b.ld + column, b.ld, rows, columns, 2 * stride, kPanel,
+                     stride, dst);
+  }
+}
+
+// Rows of c [m, n] = a b for a packed b.
+void multiply_packed_part(const Bf16PackedProduct& product, const Part& part) {
+  const auto [k, n, words] = product.b;
+  const int64_t lda = product.lda;
+  for (int64_t r = 0; r < part.rows; r += kRows) {
+    const int64_t rows = std::min(kRows, part.rows - r);
+    const bf16* a = product.a + (part.first_row + r) * lda;
+    float* c = product.c + (part.first_row + r) * product.ldc;
+    for (int64_t depth = 0; depth < k; depth += kDepth) {
+      const int64_t pairs = depth_pairs(k, depth);
+      for (int64_t at = part.first_column; at < part.first_column + part.columns; at += kPanel) {
+        const uint32_t* panel = packed_panel(product.b, depth, at);
+        const int64_t line = (at - part.first_column) / kPanel * kLinesOfA * 32;
+        const Prefetch next{reinterpret_cast<const char*>(panel + panel_pairs(pairs) * kPanel),
+                            a + depth + (line < 2 * pairs ? kRows * lda + line : 0)};
+        TileOutput out{};
+        out.c = c + at;
+        out.ldc = product.ldc;
+        out.accumulate = product.accumulate || depth > 0;
+        const int64_t vectors = std::min(kPanel, part.first_column + part.columns - at) / kLanes;
+        multiply_panel<false>(vectors, a + depth, lda, rows, panel, pairs, next, out);
+      }
+    }
+  }
+}
+
+template <typename TOut>
+void multiply_part(const Bf16Product& product, const Part& part, TOut* c, float* workspace) {
+  ThreadProduct<TOut>(product, part, c, workspace).run();
+}
+
+}  // namespace
+}  // namespace borealis
+BOREALIS_END_AVX512_BF16
+
+namespace borealis {
+namespace {
+
+template <typename TOut>
+void multiply(const Bf16Product& product, TOut* c, int threads, float* workspace) {
+  CHECK(product.n % kLanes == 0 && product.k % 2 == 0);
+  const int team = std::min(threads, omp_get_max_threads());
+  const Grid grid(product.m, product.n, team, kTileRows, kPackingRows);
+  const int64_t each = bf16_product_workspace_floats(1);
+#pragma omp parallel for schedule(static) num_threads(team)
+  for (int thread = 0; thread < team; ++thread) {
+    multiply_part(product, grid.part(thread), c, workspace + thread * each);
+  }
+}
+
+}  // namespace
+
+bool bf16_products_supported() {
+  return native_bf16_products() && !onednn_multiplies_by_amx() &&
+         __builtin_cpu_supports("avx512bf16") != 0;
+}
+
+bool bf16_product_fits(int64_t m, int64_t n, int64_t k) {
+  return m >= kFewestRows && n % kLanes == 0 && k % 2 == 0;
+}
+
+int64_t bf16_product_workspace_floats(int threads) {
+  return threads * (kPackedFloats + kStagedFloats);
+}
+
+void multiply_bf16(const Bf16Product& product, float* c, int threads, float* workspace) {
+  multiply(product, c, threads, workspace);
+}
+
+int64_t bf16_packed_words(int64_t k, int64_t n) {
+  int64_t words = 0;
+  for (int64_t depth = 0; depth < k; depth += kDepth) {
+    words += panel_pairs(depth_pairs(k, depth)) * padded(n, kPanel);
+  }
+  return words;
+}
+
+const uint32_t* packed_panel(const Bf16Packed& b, int64_t depth, int64_t column) {
+  return b.words + depth / 2 * padded(b.n, kPanel) +
+         panel_pairs(depth_pairs(b.k, depth)) * column;
+}
+
+Bf16Packed pack_bf16(const Bf16Unpacked& b, int64_t k, int64_t n, uint32_t* words) {
+  CHECK(k % 2 == 0 && k >= b.rows && n % kLanes == 0 && n >= b.columns);
+  const Bf16Packed packed{k, n, words};
+#pragma omp parallel for schedule(static)
+  for (int64_t column = 0; column < n; column += kPanel) {
+    for (int64_t depth = 0; depth < k; depth += kDepth) {
+      pack_panel(b, k, depth, column, const_cast<uint32_t*>(packed_panel(packed, depth, column)));
+    }
+  }
+  return packed;
+}
+
+void multiply_bf16(const Bf16PackedProduct& product, int threads) {
+  const int team = std::min(threads, omp_get_max_threads());
+  const Grid grid(product.m, product.b.n, team, kTileRows, 0);
+#pragma omp parallel for schedule(static) num_threads(team)
+  for (int thread = 0; thread < team; ++thread) {
+    multiply_packed_part(product, grid.part(thread));
+  }
+}
+
+void multiply_bf16(const Bf16Product& product, bf16* c, int threads, float* workspace) {
+  CHECK(!product.accumulate);
+  multiply(product, c, threads, workspace);
+}
+
+}  // namespace borealis
+
+#else
+
+namespace borealis {
+
+bool bf16_products_supported() { return false; }
+bool bf16_product_fits(int64_t, int64_t, int64_t) { return false; }
+int64_t bf16_product_workspace_floats(int) { return 0; }
+int64_t bf16_packed_words(int64_t, int64_t) { return 0; }
+Bf16Packed pack_bf16(const Bf16Unpacked&, int64_t, int64_t, uint32_t*) {
+  check_failed("bf16_products_supported()", __FILE__, __LINE__);
+}
+void multiply_bf16(const Bf16PackedProduct&, int) {
+  check_failed("bf16_products_supported()", __FILE__, __LINE__);
+}
+void multiply_bf16(const Bf16Product&, float*, int, float*) {
+  check_failed("bf16_products_supported()", __FILE__, __LINE__);
+}
+void multiply_bf16(const Bf16Product&, bf16*, int, float*) {
+  check_failed("bf16_products_supported()", __FILE__, __LINE__);
+}
+
+}  // namespace borealis
+
+#endif

@@ -1,0 +1,71 @@
+// Matrix products of bf16 by AVX512-BF16's dot products of pairs, for the shapes of a decoder's
+// forward pass and input gradients. On Zen 5 they run at 97 to 100 % of what the instruction can
+// do, oneDNN's "gemm:jit" at 92 to 97 % (bench/results).
+//   c [m, n] (+)= a [m, k] op(b), all row-major with leading dimensions; sums are f32 in an order
+//   that does not depend on the number of threads.
+#pragma once
+
+#include <cstdint>
+
+#include "base/dtype.h"
+
+namespace borealis {
+
+// Whether this CPU, under the present cap, has AVX512-BF16 but not AMX, which oneDNN uses better.
+bool bf16_products_supported();
+
+struct Bf16Product {
+  int64_t m = 0, n = 0, k = 0;
+  const bf16* a = nullptr;
+  int64_t lda = 0;
+  const bf16* b = nullptr;  // [k, n], or [n, k] where b_transposed
+  int64_t ldb = 0;
+  bool b_transposed = false;
+  int64_t ldc = 0;
+  bool accumulate = false;
+};
+
+// Sizes that multiply_bf16 takes: pairs along k, whole vectors along n, and enough rows to make up
+// for packing b.
+bool bf16_product_fits(int64_t m, int64_t n, int64_t k);
+
+// Memory that a call on so many threads packs operands into.
+int64_t bf16_product_workspace_floats(int threads);
+
+// c: f32, or bf16 rounded once; bf16 does not accumulate (CHECK). Runs on at most `threads` OpenMP
+// threads; workspace has the floats of that many, on a cache line.
+void multiply_bf16(const Bf16Product& product, float* c, int threads, float* workspace);
+void multiply_bf16(const Bf16Product& product, bf16* c, int threads, float* workspace);
+
+// An operand that many products share, packed once: [k / 2] pairs of rows by panels of 64 columns,
+// in blocks of the depth.
+struct Bf16Unpacked {
+  const bf16* data = nullptr;  // [rows, columns], or its transpose
+  int64_t ld = 0;
+  bool transposed = false;
+  int64_t rows = 0, columns = 0;
+};
+struct Bf16Packed {
+  int64_t k = 0, n = 0;
+  const uint32_t* words = nullptr;
+};
+int64_t bf16_packed_words(int64_t k, int64_t n);
+// k >= rows, even; n >= columns, a multiple of 16: zero beyond rows and columns. words on a cache
+// line.
+Bf16Packed pack_bf16(const Bf16Unpacked& b, int64_t k, int64_t n, uint32_t* words);
+// The first word of the panel with this column of the block of the depth that starts here.
+const uint32_t* packed_panel(const Bf16Packed& b, int64_t depth, int64_t column);
+
+// c [m, n] f32 (+)= a [m, k] b
+struct Bf16PackedProduct {
+  int64_t m = 0;
+  const bf16* a = nullptr;
+  int64_t lda = 0;
+  Bf16Packed b;
+  float* c = nullptr;
+  int64_t ldc = 0;
+  bool accumulate = false;
+};
+void multiply_bf16(const Bf16PackedProduct& product, int threads);
+
+}  // namespace borealis

@@ -1,0 +1,195 @@
+// The loops of products of bf16 around one row block of a and one panel of packed b. Only for files
+// compiled for AVX512-BF16, as bf16_tile-inl.h is.
+//
+// Blocks: a panel of b, [kDepth, 64] (144 KiB), lies in the second level of the cache and serves
+// all tiles of kRows rows of a (216 KiB, read where it is).
+#pragma once
+
+#include <limits>
+
+#include "kernels/cpu/bf16_tile-inl.h"
+
+namespace borealis::bf16_product {
+
+inline constexpr int64_t kDepth = 1152, kRows = 96, kTileRows = 6;
+
+// Words along k of the block of the depth that starts here.
+inline int64_t depth_pairs(int64_t k, int64_t depth) { return std::min(kDepth, k - depth) / 2; }
+
+// What one thread computes of m x n.
+struct Part {
+  int64_t first_row, rows, first_column, columns;
+};
+
+// Shares m x n out as a grid of threads, by whole units of rows and panels of columns. `packing` is
+// what each column costs a thread beside its rows, in rows.
+class Grid {
+ public:
+  Grid(int64_t m, int64_t n, int threads, int64_t row_unit, int64_t packing)
+      : m_(m), n_(n), row_unit_(row_unit) {
+    int64_t best = std::numeric_limits<int64_t>::max();
+    for (int down = threads; down >= 1; --down) {
+      if (threads % down != 0) continue;
+      const int across = threads / down;
+      const int64_t cost =
+          (share(m, row_unit, down) + packing) * share(n, bf16_tile::kPanel, across);
+      if (cost >= best) continue;
+      best = cost;
+      down_ = down;
+      across_ = across;
+    }
+  }
+  Part part(int thread) const {
+    const auto [row, rows] = cut(m_, row_unit_, down_, thread / across_);
+    const auto [column, columns] = cut(n_, bf16_tile::kPanel, across_, thread % across_);
+    return {row, rows, column, columns};
+  }
+
+ private:
+  struct Range {
+    int64_t first, count;
+  };
+  static Range cut(int64_t size, int64_t unit, int64_t parts, int64_t i) {
+    const int64_t units = (size + unit - 1) / unit;
+    const int64_t begin = std::min(units * i / parts * unit, size);
+    return {begin, std::min(units * (i + 1) / parts * unit, size) - begin};
+  }
+  static int64_t share(int64_t size, int64_t unit, int64_t parts) {
+    return ((size + unit - 1) / unit + parts - 1) / parts * unit;
+  }
+
+  int64_t m_, n_, row_unit_;
+  int down_ = 1, across_ = 1;
+};
+
+}  // namespace borealis::bf16_product
+
+BOREALIS_BEGIN_AVX512_BF16
+namespace borealis::bf16_product {
+namespace {
+
+using bf16_tile::kLanes;
+using bf16_tile::kPanel;
+
+// Where the sums of a tile go: c (+)= sums in f32, or rounded = c + sums (c where it accumulates).
+struct TileOutput {
+  float* c;
+  int64_t ldc;
+  bf16* rounded;
+  int64_t ld_rounded;
+  bool accumulate;
+};
+
+// What a tile fetches for later while it multiplies, into the second level: its share of the next
+// panel of b, and of each of its rows in the next block of a kLinesOfA cache lines.
+struct Prefetch {
+  const char* b;
+  const bf16* a;
+};
+constexpr int64_t kChunk = 16, kLine = 64;  // pairs, bytes
+constexpr int64_t kLinesOfA = 4;
+constexpr int64_t kRowsToFetchPanel = kRows / kTileRows;  // tiles, each of which fetches a share
+constexpr int64_t kLinesOfB = kChunk * 4 / kRowsToFetchPanel;
+
+inline void fetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
+
+// [kTall x kWide * 16] sums over `pairs` words.
+template <int kTall, int kWide, bool kRound>
+__attribute__((noinline)) void multiply_tile(const bf16* a, int64_t lda, const uint32_t* b,
+                                             int64_t pairs, const Prefetch& next,
+                                             const TileOutput& out) {
+  __m512 sum[kTall][kWide];
+#pragma GCC unroll 8
+  for (int r = 0; r < kTall; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kWide; ++v) {
+      sum[r][v] = _mm512_setzero_ps();
+      const void* at = kRound
+                           ? static_cast<const void*>(out.rounded + r * out.ld_rounded + v * kLanes)
+                           : out.c + r * out.ldc + v * kLanes;
+      _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T0);
+    }
+  }
+  for (int64_t begin = 0; begin < pairs; begin += kChunk) {
+    const int64_t chunk = begin / kChunk;
+#pragma GCC unroll 4
+    for (int64_t line = 0; line < kLinesOfB; ++line) {
+      fetch(next.b + (kLinesOfB * chunk + line) * kLine);
+    }
+    fetch(next.a + chunk / kLinesOfA * lda + chunk % kLinesOfA * (kLine / 2));
+    const int64_t end = std::min(begin + kChunk, pairs);
+    for (int64_t p = begin; p < end; ++p) {
+      __m512bh right[kWide];
+#pragma GCC unroll 4
+      for (int v = 0; v < kWide; ++v) right[v] = (__m512bh)_mm512_loadu_si512(b + v * kLanes);
+#pragma GCC unroll 8
+      for (int r = 0; r < kTall; ++r) {
+        const auto left = (__m512bh)_mm512_broadcastd_epi32(_mm_loadu_si32(a + r * lda + 2 * p));
+#pragma GCC unroll 4
+        for (int v = 0; v < kWide; ++v) sum[r][v] = _mm512_dpbf16_ps(sum[r][v], left, right[v]);
+      }
+      b += kPanel;
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kTall; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kWide; ++v) {
+      float* at = out.c + r * out.ldc + v * kLanes;
+      const __m512 all =
+          out.accumulate ? _mm512_add_ps(_mm512_loadu_ps(at), sum[r][v]) : sum[r][v];
+      if constexpr (kRound) {
+        _mm256_storeu_si256(
+            reinterpret_cast<__m256i*>(out.rounded + r * out.ld_rounded + v * kLanes),
+            (__m256i)_mm512_cvtneps_pbh(all));
+      } else {
+        _mm512_storeu_ps(at, all);
+      }
+    }
+  }
+}
+
+// A row block of a times one panel of b.
+template <int kWide, bool kRound>
+void multiply_panel(const bf16* a, int64_t lda, int64_t rows, const uint32_t* panel, int64_t pairs,
+                    Prefetch next, TileOutput out) {
+  while (rows > 0) {
+    const auto tile = [&]<int kTall>() {
+      multiply_tile<kTall, kWide, kRound>(a, lda, panel, pairs, next, out);
+      a += kTall * lda;
+      next.a += kTall * lda;
+      next.b += pairs / kChunk * kLinesOfB * kLine;
+      out.c += kTall * out.ldc;
+      out.rounded += kTall * out.ld_rounded;
+      rows -= kTall;
+    };
+    if (rows >= kTileRows) {
+      tile.template operator()<kTileRows>();
+    } else if (rows >= 2) {
+      tile.template operator()<2>();
+    } else {
+      tile.template operator()<1>();
+    }
+  }
+}
+
+// The same for a panel of 1 to 4 vectors.
+template <bool kRound>
+void multiply_panel(int64_t vectors, const bf16* a, int64_t lda, int64_t rows,
+                    const uint32_t* panel, int64_t pairs, const Prefetch& next,
+                    const TileOutput& out) {
+  switch (vectors) {
+    case 4:
+      return multiply_panel<4, kRound>(a, lda, rows, panel, pairs, next, out);
+    case 3:
+      return multiply_panel<3, kRound>(a, lda, rows, panel, pairs, next, out);
+    case 2:
+      return multiply_panel<2, kRound>(a, lda, rows, panel, pairs, next, out);
+    default:
+      return multiply_panel<1, kRound>(a, lda, rows, panel, pairs, next, out);
+  }
+}
+
+}  // namespace
+}  // namespace borealis::bf16_product
+BOREALIS_END_AVX512_BF16
