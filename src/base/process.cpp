@@ -1,7 +1,9 @@
 #include "base/process.h"
 
+#include <omp.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace borealis {
@@ -20,8 +22,10 @@ double process_age_s() {
 
 int usable_cores() {
   cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  return CPU_COUNT(&set);
+  const int mine = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  // Under OMP_PROC_BIND the main thread is bound to its own place before main(); OpenMP knows the
+  // mask that the process started with.
+  return std::max(mine, omp_get_num_procs());
 }
 
 }  // namespace borealis

@@ -4,6 +4,6 @@
 namespace borealis {
 
 double process_age_s();  // since the program was loaded
-int usable_cores();      // in this process's affinity mask
+int usable_cores();      // in the affinity mask that this process started with
 
 }  // namespace borealis

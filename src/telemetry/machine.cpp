@@ -1,7 +1,6 @@
 #include "telemetry/machine.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/process.h"
 
 namespace borealis {
 namespace {
@@ -37,12 +37,6 @@ std::string text_or_empty(const char* path) {
   } catch (const Error&) {
     return "";  // a container or another kernel without it
   }
-}
-
-int64_t usable_cores() {
-  cpu_set_t set;
-  if (::sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
-  return ::sysconf(_SC_NPROCESSORS_ONLN);
 }
 
 }  // namespace

@@ -17,8 +17,8 @@ struct Shape {
 
 // Tails of every kind: of tiles of 6 rows, row blocks of 96, panels of 64 columns, column blocks of
 // 512, words and blocks of the depth of 1152, and rows of bf16 sums that wait, 1152.
-const Shape kShapes[] = {{1, 16, 2},     {32, 16, 34},    {37, 80, 66},     {98, 176, 70},
-                         {101, 528, 62}, {40, 48, 1154},  {195, 112, 2310}, {1163, 32, 1216},
+const Shape kShapes[] = {{1, 16, 2},     {32, 16, 34},   {37, 80, 66},     {98, 176, 70},
+                         {101, 528, 62}, {40, 48, 1154}, {195, 112, 2310}, {1163, 32, 1216},
                          {64, 64, 1152}, {6, 1040, 96}};
 
 std::vector<bf16> random_matrix(int64_t size, uint64_t stream) {
@@ -102,8 +102,7 @@ class Bf16ProductTest : public testing::Test {
     return std::vector<float>(size, std::nanf(""));
   }
   static Bf16Product product(const Shape& s, const Operands& in, bool transposed) {
-    return {s.m,        s.n,  s.k, in.a(), in.lda(), in.b(), in.ldb(),
-            transposed, in.ldc(), false};
+    return {s.m, s.n, s.k, in.a(), in.lda(), in.b(), in.ldb(), transposed, in.ldc(), false};
   }
 };
 
@@ -184,8 +183,8 @@ TEST_F(Bf16ProductTest, PaddingOfAPackedOperandIsZero) {
     product.m = s.m;
     product.a = a.data();
     product.lda = s.k;
-    product.b = pack_bf16({b.data(), transposed ? 61 : 35, transposed, 61, 35}, s.k, s.n,
-                          words.data());
+    product.b =
+        pack_bf16({b.data(), transposed ? 61 : 35, transposed, 61, 35}, s.k, s.n, words.data());
     product.c = c.data();
     product.ldc = s.n;
     multiply_bf16(product, 2);

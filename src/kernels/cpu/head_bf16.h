@@ -4,8 +4,8 @@
 // done, it becomes exponentials, against a shift of each token that was settled before. Those stay
 //   as p^T [V, tokens] bf16 of the whole vocabulary, for dW, which needs their sums first
 //   as p [tokens, block] bf16 of one block, for its part of dx, whose factor can wait
-// A token whose maximum rises more than kShiftSlack above its shift gets a new one, and the block is
-// made again; what was summed under the old one is scaled.
+// A token whose maximum rises more than kShiftSlack above its shift gets a new one, and the block
+// is made again; what was summed under the old one is scaled.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ class Bf16Head {
   struct Workspace {
     int64_t chunk, blocks;
     int64_t offset = 0;
-    int64_t packed_x, shift, sum, target_logit, part_sum, part_max;        // always
+    int64_t packed_x, shift, sum, target_logit, part_sum, part_max;   // always
     int64_t kept, p, dx, block_shift, factored_x, packed_factored_x;  // where backward follows
     Workspace(const HeadShape& shape, bool backward_follows);
     int64_t take(int64_t floats);

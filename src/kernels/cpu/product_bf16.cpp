@@ -223,8 +223,7 @@ int64_t bf16_packed_words(int64_t k, int64_t n) {
 }
 
 const uint32_t* packed_panel(const Bf16Packed& b, int64_t depth, int64_t column) {
-  return b.words + depth / 2 * padded(b.n, kPanel) +
-         panel_pairs(depth_pairs(b.k, depth)) * column;
+  return b.words + depth / 2 * padded(b.n, kPanel) + panel_pairs(depth_pairs(b.k, depth)) * column;
 }
 
 Bf16Packed pack_bf16(const Bf16Unpacked& b, int64_t k, int64_t n, uint32_t* words) {

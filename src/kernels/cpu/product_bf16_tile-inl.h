@@ -136,8 +136,7 @@ __attribute__((noinline)) void multiply_tile(const bf16* a, int64_t lda, const u
 #pragma GCC unroll 4
     for (int v = 0; v < kWide; ++v) {
       float* at = out.c + r * out.ldc + v * kLanes;
-      const __m512 all =
-          out.accumulate ? _mm512_add_ps(_mm512_loadu_ps(at), sum[r][v]) : sum[r][v];
+      const __m512 all = out.accumulate ? _mm512_add_ps(_mm512_loadu_ps(at), sum[r][v]) : sum[r][v];
       if constexpr (kRound) {
         _mm256_storeu_si256(
             reinterpret_cast<__m256i*>(out.rounded + r * out.ld_rounded + v * kLanes),
