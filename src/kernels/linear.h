@@ -14,6 +14,7 @@
 
 #include "base/dtype.h"
 #include "base/memory.h"
+#include "kernels/result_epilogue.h"
 
 namespace borealis {
 
@@ -55,9 +56,11 @@ class LinearEngine {
   float* own_workspace() { return reinterpret_cast<float*>(workspace_.data()); }
   int threads() const { return threads_; }
 
-  // y [M, N] = x [M, K] W^T
+  // y [M, N] = x [M, K] W^T, and the epilogue on it, which may be null. Only our own products call
+  // it while they run; after others it is a pass over the rows of y.
   template <typename T>
-  void forward(const T* x, const T* weight, T* y, const LinearShape& shape);
+  void forward(const T* x, const T* weight, T* y, const LinearShape& shape,
+               const ResultEpilogue* epilogue = nullptr);
   // dx [M, K] = dy [M, N] W
   template <typename T>
   void backward_data(const T* dy, const T* weight, T* dx, const LinearShape& shape);
@@ -75,6 +78,10 @@ class LinearEngine {
 
  private:
   struct Primitives;
+
+  template <typename T>
+  void multiply_forward(const T* x, const T* weight, T* y, const LinearShape& shape);
+
   ProductMode mode_;
   float* scratch_;
   int threads_ = 0;

@@ -40,6 +40,15 @@ void rope_forward(T* qk, int64_t rows, int64_t row_stride, int64_t num_heads, in
                   const RopeTable& table, int64_t position_offset = 0,
                   const int32_t* positions = nullptr);
 
+// The same for heads [first_head, first_head + num_heads) of rows [first_row, first_row + rows), by
+// the calling thread alone: for the epilogue of the product that makes qk.
+struct RopeBlock {
+  int64_t first_row = 0, rows = 0, first_head = 0, num_heads = 0;
+};
+template <typename T>
+void rope_forward_block(T* qk, int64_t row_stride, const RopeBlock& block, const RopeTable& table,
+                        const int32_t* positions = nullptr);
+
 // The transpose of rope_forward: turns gradients back by the same angles.
 template <typename T>
 void rope_backward(T* dqk, int64_t rows, int64_t row_stride, int64_t num_heads, int64_t head_dim,

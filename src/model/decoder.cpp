@@ -94,8 +94,11 @@ class Decoder : public LanguageModel {
     const LayerOffsets& at = offsets_[static_cast<size_t>(layer)];
     DecoderBuffers<T>& b = buffers_;
     kernels_.norm(a.x, at.input_norm, b.normed, a.inv_rms_input);
-    kernels_.project(kernels_.qkv, b.normed, at.qkv, a.qkv);
-    if (has_rope(layer)) kernels_.rotate(a.qkv);
+    if (has_rope(layer)) {
+      kernels_.project_and_rotate(b.normed, at.qkv, a.qkv);
+    } else {
+      kernels_.project(kernels_.qkv, b.normed, at.qkv, a.qkv);
+    }
     kernels_.attend(a.qkv, a.attention, a.lse);
     kernels_.project(kernels_.attention_output, a.attention, at.attention_output, b.branch);
 

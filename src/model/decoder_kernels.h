@@ -103,6 +103,14 @@ class DecoderKernels {
     const auto scope = timed(by.forward);
     linear_.forward(x, weight(w), y, by.shape);
   }
+  // qkv = x W^T with its queries and keys turned to their positions, as they leave the product.
+  void project_and_rotate(const T* x, int64_t w, T* qkv_rows) {
+    const auto scope = timed(qkv.forward);
+    const ResultEpilogue rotate{shape_.model.head_dim, [this, qkv_rows](const ResultBlock& block) {
+                                  rotate_block(block, qkv_rows);
+                                }};
+    linear_.forward(x, weight(w), qkv_rows, qkv.shape, &rotate);
+  }
   void project_backward_weight(const Projection& by, const T* dy, const T* x, int64_t w) {
     const auto scope = timed(by.weight_gradient);
     linear_.backward_weight(dy, x, gradient(w), accumulate_, by.shape);
@@ -112,11 +120,6 @@ class DecoderKernels {
     linear_.backward_data(dy, weight(w), dx, by.shape);
   }
 
-  void rotate(T* qkv_rows) {
-    const auto scope = timed(StepKernel::kRope);
-    rope_forward(qkv_rows, rows(), shape_.attention().row_stride(), rotated_heads(),
-                 shape_.model.head_dim, rope_, 0, positions_);
-  }
   void rotate_backward(T* dqkv) {
     const auto scope = timed(StepKernel::kRopeBackward);
     rope_backward(dqkv, rows(), shape_.attention().row_stride(), rotated_heads(),
@@ -179,6 +182,13 @@ class DecoderKernels {
   float eps() const { return static_cast<float>(shape_.model.rms_norm_eps); }
   int64_t rotated_heads() const {
     return shape_.model.num_attention_heads + shape_.model.num_key_value_heads;
+  }
+  void rotate_block(const ResultBlock& block, T* qkv_rows) const {
+    const int64_t C = shape_.model.head_dim, first = block.column / C;
+    const int64_t end = std::min((block.column + block.columns) / C, rotated_heads());
+    if (first >= end) return;  // values
+    rope_forward_block(qkv_rows, shape_.attention().row_stride(),
+                       {block.row, block.rows, first, end - first}, rope_, positions_);
   }
   const T* weight(int64_t offset) const { return parameters_.weights_as<T>() + offset; }
   float* gradient(int64_t offset) const { return parameters_.gradient_at(offset); }

@@ -80,6 +80,8 @@ class Costs {
   void add_products() {
     using enum StepKernel;
     add_product(kQkv, kQkvWeight, kQkvInput, "QKV projection", shape_.qkv());
+    // RoPE's few FLOPs are not counted, and its elements are in the cache.
+    kernels_[static_cast<size_t>(kQkv)].name = "QKV projection with RoPE";
     add_product(kAttentionOutput, kAttentionOutputWeight, kAttentionOutputInput,
                 "attention output projection", shape_.attention_output());
     add_product(kGateUp, kGateUpWeight, kGateUpInput, "gate and up projection", shape_.gate_up());
@@ -115,7 +117,6 @@ class Costs {
     set(kRmsNorm, "RMSNorm", kLayer, 4 * r, 2 * r * width_);
     set(kAddRmsNorm, "residual and RMSNorm", kLayer, 5 * r, 4 * r * width_);
     set(kRmsNormBackward, "RMSNorm, backward", kLayer, 9 * r, 4 * r * width_);
-    set(kRope, "RoPE", kLayer, 3 * rotated, 2 * rotated * width_);
     set(kRopeBackward, "RoPE, backward", kLayer, 3 * rotated, 2 * rotated * width_);
     set(kSwiglu, "SwiGLU", kLayer, 5 * inner, 3 * inner * width_);
     set(kSwigluBackward, "SwiGLU, backward", kLayer, 11 * inner, 5 * inner * width_);

@@ -19,7 +19,6 @@ enum class StepKernel : int {
   kRmsNorm,
   kAddRmsNorm,
   kQkv,
-  kRope,
   kAttention,
   kAttentionOutput,
   kGateUp,

@@ -20,12 +20,12 @@ def compare(*options):
 def main():
     if not (BUILD / "bench/encode_texts").exists():
         print("skipped: bench/encode_texts is not built")
-        return
+        sys.exit(77)
     try:
         import tokenizers
     except ImportError:
         print("skipped: the Python package 'tokenizers' is not installed")
-        return
+        sys.exit(77)
     with tempfile.TemporaryDirectory() as name:
         output = pathlib.Path(name) / "out"
         result = compare("--tokenizers", "--train", "400", "--threads", "1,2", "--rounds", "2", "--megabytes", "0.1", "--output", output)

@@ -12,7 +12,7 @@ try:
     import safetensors
 except ImportError:
     print("skipped: the Python package 'safetensors' is not installed")
-    sys.exit(0)
+    sys.exit(77)
 
 BOREALIS = os.environ["BOREALIS"]
 HIDDEN, LAYERS, HEADS, KV_HEADS, FFN, VOCAB = 64, 4, 4, 2, 96, 256

@@ -15,7 +15,7 @@ try:
     import numpy as np
 except ImportError:
     print("skipped: the Python package 'numpy' is not installed")
-    sys.exit(0)
+    sys.exit(77)
 
 BOREALIS = os.environ["BOREALIS"]
 SOURCE = pathlib.Path(os.environ["BOREALIS_SOURCE_DIR"])

@@ -13,7 +13,7 @@ try:
     import tokenizers
 except ImportError:
     print("skipped: the Python package 'tokenizers' is not installed")
-    sys.exit(0)
+    sys.exit(77)
 
 BOREALIS = os.environ["BOREALIS"]
 DRIVER = pathlib.Path(BOREALIS).with_name("tests") / "tokenizer_driver"

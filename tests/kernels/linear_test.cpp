@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
+#include <mutex>
 #include <vector>
 
 #include "base/random.h"
@@ -116,6 +118,55 @@ TEST(Linear, NativeBf16AgreesWithPlainSums) {
       EXPECT_LT(errors.data, kBf16Bound) << s.rows;
       EXPECT_LT(errors.weight, 2e-6) << s.rows;
     }
+  }
+}
+
+// Elements are final when the epilogue sees them, and it sees each of them once.
+template <typename T>
+void expect_one_epilogue(ProductMode mode, const LinearShape& s, int64_t unit, int threads) {
+  const auto x = random_matrix<T>(s.rows * s.in_features, 1),
+             w = random_matrix<T>(s.out_features * s.in_features, 2);
+  std::vector<T> expected(static_cast<size_t>(s.rows * s.out_features)), y = expected;
+  std::vector<T> seen(expected.size(), T(std::nanf("")));
+  std::vector<int> times(expected.size());
+  std::vector<float> scratch(static_cast<size_t>(linear_scratch_floats(mode, s)));
+  LinearEngine engine(mode, scratch.data(), threads);
+  engine.forward(x.data(), w.data(), expected.data(), s);
+
+  std::mutex mutex;
+  const ResultEpilogue epilogue{unit, [&](const ResultBlock& block) {
+                                  const std::lock_guard lock(mutex);
+                                  const int64_t end = block.column + block.columns;
+                                  EXPECT_EQ(block.column % unit, 0);
+                                  EXPECT_TRUE(end % unit == 0 || end == s.out_features);
+                                  for (int64_t r = block.row; r < block.row + block.rows; ++r) {
+                                    for (int64_t c = block.column; c < end; ++c) {
+                                      const auto at = static_cast<size_t>(r * s.out_features + c);
+                                      seen[at] = y[at];
+                                      y[at] = T(7.0f);  // stays
+                                      ++times[at];
+                                    }
+                                  }
+                                }};
+  engine.forward(x.data(), w.data(), y.data(), s, &epilogue);
+  EXPECT_EQ(times, std::vector<int>(times.size(), 1));
+  EXPECT_EQ(0, std::memcmp(seen.data(), expected.data(), seen.size() * sizeof(T)));
+  for (const T value : y) ASSERT_EQ(static_cast<float>(value), 7.0f);
+}
+
+// Units: heads of 64, 80, 96 and 128, one that is larger than what our products pack at a time, and
+// one that shares few factors with it. Rows and depths in one block and in several.
+TEST(Linear, AnEpilogueSeesEachFinalElementOnce) {
+  for (const int64_t unit : {64, 80, 96, 128, 1024, 14}) {
+    for (const LinearShape& s : {LinearShape{1, unit * 3, 34}, LinearShape{101, unit * 16, 70},
+                                 LinearShape{1163, unit == 1024 ? 2 * unit : unit * 4, 1216}}) {
+      SCOPED_TRACE(testing::Message() << unit << ": " << s.rows << " " << s.out_features);
+      for (const int threads : {1, 2, 3}) {
+        expect_one_epilogue<bf16>(product_mode(DType::kBF16), s, unit, threads);
+      }
+    }
+    expect_one_epilogue<float>(ProductMode::kF32, {101, unit * 3, 70}, unit, 2);
+    expect_one_epilogue<bf16>(ProductMode::kBF16WidenedToF32, {101, unit * 3, 70}, unit, 2);
   }
 }
 

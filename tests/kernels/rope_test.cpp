@@ -66,6 +66,24 @@ TYPED_TEST(Rope, AgreesWithTwinInBothDirections) {
   });
 }
 
+TYPED_TEST(Rope, BlocksOfAnEpilogueGiveTheSameBits) {
+  using T = TypeParam;
+  for_each_target([] {
+    constexpr int64_t kRows = 7, kDim = 14, kStride = kStrideHeads * kDim;
+    const auto table = make_rope_table(kTheta, nullptr, kDim, 5, DType::kF32);
+    const std::vector<int32_t> given = {0, 1, 2, 0, 1, 0, 4};
+    for (const int32_t* positions : {static_cast<const int32_t*>(nullptr), given.data()}) {
+      auto whole = random_values<T>(kRows * kStride, 1), blocks = whole;
+      rope_forward(whole.data(), kRows, kStride, kHeads, kDim, table, 0, positions);
+      for (const RopeBlock& block :
+           {RopeBlock{0, 4, 0, 2}, RopeBlock{4, 3, 0, 2}, RopeBlock{0, 7, 2, 1}}) {
+        rope_forward_block(blocks.data(), kStride, block, table, positions);
+      }
+      EXPECT_EQ(0, std::memcmp(blocks.data(), whole.data(), whole.size() * sizeof(T)));
+    }
+  });
+}
+
 TEST(RopeBackward, IsTheGradientOfForward) {
   for_each_target([] {
     constexpr int64_t kRows = 3, kDim = 6;

@@ -304,7 +304,7 @@ void Bf16Head::make_block(int64_t first, int64_t entries, bool keeps) {
     block.p = at<bf16>(space_.p);
   }
   const int team = std::min(threads_, omp_get_max_threads());
-  const bf16_product::Grid grid(entries, padded_, team, kRows, 0);
+  const bf16_product::Grid grid({entries, kRows}, {padded_, kPanel}, team, 0);
   const int64_t each = bf16_product_workspace_floats(1);
 #pragma omp parallel for schedule(static) num_threads(team)
   for (int thread = 0; thread < team; ++thread) {

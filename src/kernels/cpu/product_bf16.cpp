@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "base/check.h"
 #include "kernels/cpu_isa.h"
@@ -35,6 +36,10 @@ constexpr int64_t kPackingRows = 16;
 int64_t padded(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 // Packing writes whole vectors of words.
 int64_t panel_pairs(int64_t pairs) { return padded(pairs, kLanes); }
+// Columns that no block may divide: whole panels and whole units of the epilogue.
+int64_t column_unit(const ResultEpilogue* epilogue) {
+  return epilogue == nullptr ? kPanel : std::lcm(kPanel, epilogue->column_unit);
+}
 
 }  // namespace
 }  // namespace borealis
@@ -55,7 +60,8 @@ class ThreadProduct {
         part_(part),
         c_(c),
         packed_(reinterpret_cast<uint32_t*>(workspace)),
-        staged_(workspace + kPackedFloats) {}
+        staged_(workspace + kPackedFloats),
+        block_columns_(kColumns / column_unit(product.epilogue) * column_unit(product.epilogue)) {}
 
   void run() const {
     const int64_t end_column = part_.first_column + part_.columns;
@@ -63,14 +69,18 @@ class ThreadProduct {
     // Only sums that wait bound the rows of a block.
     const bool waits = kRounds && product_.k > kDepth;
     const int64_t most_rows = waits ? kStagedRows : std::max<int64_t>(part_.rows, 1);
-    for (int64_t column = part_.first_column; column < end_column; column += kColumns) {
-      const int64_t columns = std::min(kColumns, end_column - column);
+    for (int64_t column = part_.first_column; column < end_column; column += block_columns_) {
+      const int64_t columns = std::min(block_columns_, end_column - column);
       for (int64_t row = part_.first_row; row < end_row; row += most_rows) {
         const int64_t rows = std::min(most_rows, end_row - row);
         for (int64_t depth = 0; depth < product_.k; depth += kDepth) {
           pack(depth, column, columns);
           for (int64_t r = 0; r < rows; r += kRows) {
-            multiply_rows(row + r, std::min(kRows, rows - r), r, column, columns, depth);
+            const int64_t count = std::min(kRows, rows - r);
+            multiply_rows(row + r, count, r, column, columns, depth);
+            if (product_.epilogue != nullptr && depth + kDepth >= product_.k) {
+              product_.epilogue->apply({row + r, count, column, columns});
+            }
           }
         }
       }
@@ -131,6 +141,7 @@ class ThreadProduct {
   TOut* c_;
   uint32_t* packed_;  // [panels of kColumns][kDepth / 2][64]
   float* staged_;     // [kStagedRows][kColumns]
+  int64_t block_columns_;
 };
 
 void pack_panel(const Bf16Unpacked& b, int64_t k, int64_t depth, int64_t column, uint32_t* dst) {
@@ -187,7 +198,8 @@ template <typename TOut>
 void multiply(const Bf16Product& product, TOut* c, int threads, float* workspace) {
   CHECK(product.n % kLanes == 0 && product.k % 2 == 0);
   const int team = std::min(threads, omp_get_max_threads());
-  const Grid grid(product.m, product.n, team, kTileRows, kPackingRows);
+  const Grid grid({product.m, kTileRows}, {product.n, column_unit(product.epilogue)}, team,
+                  kPackingRows);
   const int64_t each = bf16_product_workspace_floats(1);
 #pragma omp parallel for schedule(static) num_threads(team)
   for (int thread = 0; thread < team; ++thread) {
@@ -204,6 +216,10 @@ bool bf16_products_supported() {
 
 bool bf16_product_fits(int64_t m, int64_t n, int64_t k) {
   return m >= kFewestRows && n % kLanes == 0 && k % 2 == 0;
+}
+
+bool bf16_product_takes(const ResultEpilogue& epilogue) {
+  return column_unit(&epilogue) <= kColumns;
 }
 
 int64_t bf16_product_workspace_floats(int threads) {
@@ -240,7 +256,7 @@ Bf16Packed pack_bf16(const Bf16Unpacked& b, int64_t k, int64_t n, uint32_t* word
 
 void multiply_bf16(const Bf16PackedProduct& product, int threads) {
   const int team = std::min(threads, omp_get_max_threads());
-  const Grid grid(product.m, product.b.n, team, kTileRows, 0);
+  const Grid grid({product.m, kTileRows}, {product.b.n, kPanel}, team, 0);
 #pragma omp parallel for schedule(static) num_threads(team)
   for (int thread = 0; thread < team; ++thread) {
     multiply_packed_part(product, grid.part(thread));
@@ -260,6 +276,7 @@ namespace borealis {
 
 bool bf16_products_supported() { return false; }
 bool bf16_product_fits(int64_t, int64_t, int64_t) { return false; }
+bool bf16_product_takes(const ResultEpilogue&) { return false; }
 int64_t bf16_product_workspace_floats(int) { return 0; }
 int64_t bf16_packed_words(int64_t, int64_t) { return 0; }
 Bf16Packed pack_bf16(const Bf16Unpacked&, int64_t, int64_t, uint32_t*) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "base/dtype.h"
+#include "kernels/result_epilogue.h"
 
 namespace borealis {
 
@@ -23,11 +24,15 @@ struct Bf16Product {
   bool b_transposed = false;
   int64_t ldc = 0;
   bool accumulate = false;
+  const ResultEpilogue* epilogue = nullptr;  // of one that bf16_product_takes
 };
 
 // Sizes that multiply_bf16 takes: pairs along k, whole vectors along n, and enough rows to make up
 // for packing b.
 bool bf16_product_fits(int64_t m, int64_t n, int64_t k);
+
+// Whether blocks of whole units fit into those that are packed at a time: heads of up to 512 do.
+bool bf16_product_takes(const ResultEpilogue& epilogue);
 
 // Memory that a call on so many threads packs operands into.
 int64_t bf16_product_workspace_floats(int threads);

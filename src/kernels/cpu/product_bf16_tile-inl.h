@@ -21,18 +21,22 @@ struct Part {
   int64_t first_row, rows, first_column, columns;
 };
 
-// Shares m x n out as a grid of threads, by whole units of rows and panels of columns. `packing` is
-// what each column costs a thread beside its rows, in rows.
+// Rows or columns, which are shared out by whole units; the last may be short.
+struct Divided {
+  int64_t size, unit;
+};
+
+// Shares a result out as a grid of threads. `packing` is what each column costs a thread beside its
+// rows, in rows.
 class Grid {
  public:
-  Grid(int64_t m, int64_t n, int threads, int64_t row_unit, int64_t packing)
-      : m_(m), n_(n), row_unit_(row_unit) {
+  Grid(const Divided& rows, const Divided& columns, int threads, int64_t packing)
+      : rows_(rows), columns_(columns) {
     int64_t best = std::numeric_limits<int64_t>::max();
     for (int down = threads; down >= 1; --down) {
       if (threads % down != 0) continue;
       const int across = threads / down;
-      const int64_t cost =
-          (share(m, row_unit, down) + packing) * share(n, bf16_tile::kPanel, across);
+      const int64_t cost = (share(rows, down) + packing) * share(columns, across);
       if (cost >= best) continue;
       best = cost;
       down_ = down;
@@ -40,8 +44,8 @@ class Grid {
     }
   }
   Part part(int thread) const {
-    const auto [row, rows] = cut(m_, row_unit_, down_, thread / across_);
-    const auto [column, columns] = cut(n_, bf16_tile::kPanel, across_, thread % across_);
+    const auto [row, rows] = cut(rows_, down_, thread / across_);
+    const auto [column, columns] = cut(columns_, across_, thread % across_);
     return {row, rows, column, columns};
   }
 
@@ -49,16 +53,16 @@ class Grid {
   struct Range {
     int64_t first, count;
   };
-  static Range cut(int64_t size, int64_t unit, int64_t parts, int64_t i) {
-    const int64_t units = (size + unit - 1) / unit;
-    const int64_t begin = std::min(units * i / parts * unit, size);
-    return {begin, std::min(units * (i + 1) / parts * unit, size) - begin};
+  static int64_t units(const Divided& d) { return (d.size + d.unit - 1) / d.unit; }
+  static Range cut(const Divided& d, int64_t parts, int64_t i) {
+    const int64_t begin = std::min(units(d) * i / parts * d.unit, d.size);
+    return {begin, std::min(units(d) * (i + 1) / parts * d.unit, d.size) - begin};
   }
-  static int64_t share(int64_t size, int64_t unit, int64_t parts) {
-    return ((size + unit - 1) / unit + parts - 1) / parts * unit;
+  static int64_t share(const Divided& d, int64_t parts) {
+    return (units(d) + parts - 1) / parts * d.unit;
   }
 
-  int64_t m_, n_, row_unit_;
+  Divided rows_, columns_;
   int down_ = 1, across_ = 1;
 };
 

@@ -140,6 +140,23 @@ void rope_backward(T* dqk, int64_t rows, int64_t row_stride, int64_t num_heads, 
   rotate(dqk, rows, row_stride, num_heads, head_dim, table, position_offset, positions, true);
 }
 
+template <typename T>
+void rope_forward_block(T* qk, int64_t row_stride, const RopeBlock& block, const RopeTable& table,
+                        const int32_t* positions) {
+  const auto row_kernel = row_kernel_of(qk);
+  T* heads = qk + block.first_head * 2 * table.half_dim;
+  for (int64_t row = block.first_row; row < block.first_row + block.rows; ++row) {
+    const int64_t position = positions == nullptr ? row % table.seq_length : positions[row];
+    const int64_t at = position * table.half_dim;
+    row_kernel(heads + row * row_stride, block.num_heads, table.half_dim, table.cos.data() + at,
+               table.sin.data() + at, /*backwards=*/false);
+  }
+}
+
+template void rope_forward_block(float*, int64_t, const RopeBlock&, const RopeTable&,
+                                 const int32_t*);
+template void rope_forward_block(bf16*, int64_t, const RopeBlock&, const RopeTable&,
+                                 const int32_t*);
 template void rope_forward(float*, int64_t, int64_t, int64_t, int64_t, const RopeTable&, int64_t,
                            const int32_t*);
 template void rope_forward(bf16*, int64_t, int64_t, int64_t, int64_t, const RopeTable&, int64_t,

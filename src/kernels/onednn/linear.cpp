@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/check.h"
+#include "kernels/cpu/partition.h"
 #include "kernels/cpu/product_bf16.h"
 #include "kernels/cpu_isa.h"
 #include "kernels/elementwise.h"
@@ -241,7 +242,27 @@ void LinearEngine::product(int64_t m, int64_t n, int64_t k, const TIn* a, int64_
 }
 
 template <typename T>
-void LinearEngine::forward(const T* x, const T* weight, T* y, const LinearShape& shape) {
+void LinearEngine::forward(const T* x, const T* weight, T* y, const LinearShape& shape,
+                           const ResultEpilogue* epilogue) {
+  if (epilogue == nullptr) {
+    multiply_forward(x, weight, y, shape);
+    return;
+  }
+  const auto [M, N, K] = shape;
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (own_workspace() != nullptr && bf16_product_fits(M, N, K) && bf16_product_takes(*epilogue)) {
+      Bf16Product product{M, N, K, x, K, weight, K, /*b_transposed=*/true, N};
+      product.epilogue = epilogue;
+      multiply_bf16(product, y, threads_, own_workspace());
+      return;
+    }
+  }
+  multiply_forward(x, weight, y, shape);
+  for_each_row(M, N, [&](int64_t row) { epilogue->apply({row, 1, 0, N}); });
+}
+
+template <typename T>
+void LinearEngine::multiply_forward(const T* x, const T* weight, T* y, const LinearShape& shape) {
   const auto [M, N, K] = shape;
   if (mode_ != ProductMode::kBF16WidenedToF32) {
     product(M, N, K, x, K, Transpose::kNo, weight, K, Transpose::kYes, y, N, false);
@@ -317,8 +338,10 @@ void LinearEngine::backward_weight(const T* dy, const T* x, float* dweight, bool
   }
 }
 
-template void LinearEngine::forward(const float*, const float*, float*, const LinearShape&);
-template void LinearEngine::forward(const bf16*, const bf16*, bf16*, const LinearShape&);
+template void LinearEngine::forward(const float*, const float*, float*, const LinearShape&,
+                                    const ResultEpilogue*);
+template void LinearEngine::forward(const bf16*, const bf16*, bf16*, const LinearShape&,
+                                    const ResultEpilogue*);
 template void LinearEngine::backward_data(const float*, const float*, float*, const LinearShape&);
 template void LinearEngine::backward_data(const bf16*, const bf16*, bf16*, const LinearShape&);
 template void LinearEngine::backward_weight(const float*, const float*, float*, bool,
