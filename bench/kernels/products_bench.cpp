@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "base/memory.h"
 #include "base/random.h"
 #include "kernels/attention.h"
 #include "kernels/gemm_rate.h"
@@ -30,7 +31,10 @@ std::vector<bf16> values(int64_t size, uint64_t stream) {
 // Best over all products, forward and backward.
 double gemm_rate(const Workload& w) {
   const LinearShape shapes[] = {w.qkv(), w.gate_up(), w.down(), {w.rows(), w.vocab, w.hidden}};
-  return measure_gemm_rate(product_mode(DType::kBF16), shapes, 0.4).flops_per_s;
+  const ProductMode mode = product_mode(DType::kBF16);
+  const size_t bytes = gemm_operand_bytes(mode, shapes);
+  const PageBuffer memory(bytes, "the GEMM measurement");
+  return measure_gemm_rate(mode, shapes, 0.4, {memory.data(), bytes}).flops_per_s;
 }
 
 void report(benchmark::State& state, double flops, double rate) {

@@ -107,12 +107,13 @@ class RunObserver {
     return events;
   }
 
+  void training_begins() { time_to_first_step_s_ = process_age_s(); }
+
   const std::vector<StepRecord>& steps() const { return steps_; }
   double time_to_first_step_s() const { return time_to_first_step_s_; }
 
  private:
   void on_step(const StepRecord& record) {
-    if (steps_.empty()) time_to_first_step_s_ = process_age_s() - record.elapsed_ms * 1e-3;
     steps_.push_back(record);
     metrics_.write(record);
     interval_.add(record);
@@ -152,7 +153,7 @@ class RunObserver {
   double time_to_first_step_s_ = 0;
 };
 
-GemmRate measure_model_products(const RunConfig& config, int threads) {
+GemmRate measure_model_products(const RunConfig& config, int threads, std::span<std::byte> memory) {
   const DecoderShape shape = decoder_shape(config, threads);
   const std::vector<LinearShape> products = {
       shape.qkv(),
@@ -160,23 +161,33 @@ GemmRate measure_model_products(const RunConfig& config, int threads) {
       shape.gate_up(),
       shape.down(),
       {shape.rows(), config.model.vocab_size, config.model.hidden_size}};
-  return measure_gemm_rate(shape.mode, products, kGemmMeasurementSeconds);
+  const GemmRate gemm = measure_gemm_rate(shape.mode, products, kGemmMeasurementSeconds, memory);
+  log_info(
+      fmt::format("GEMM rate: {:.3f} TFLOP/s ({})", gemm.flops_per_s * 1e-12, gemm.description));
+  return gemm;
 }
+
+struct TrainedModel {
+  TrainingOutcome outcome;
+  GemmRate gemm;  // measured after the first step
+  int64_t peak_bytes = 0;
+  std::optional<SampleText> sample;
+};
 
 // Completes `summary`, which was started with the run.
 RunSummary summarize(const RunConfig& config, const RunObserver& observer,
-                     const TrainingOutcome& outcome, const Prediction& prediction,
-                     const GemmRate& gemm, RunSummary summary) {
+                     const TrainedModel& trained, const Prediction& prediction,
+                     RunSummary summary) {
   summarize_steps(observer.steps(), summary);
   summary.parameters = prediction.parameters;
-  summary.gemm_tflops = gemm.flops_per_s * 1e-12;
+  summary.gemm_tflops = trained.gemm.flops_per_s * 1e-12;
   summary.gemm_share = summary.tflops / summary.gemm_tflops;
-  summary.gemm_measurement = gemm.description;
+  summary.gemm_measurement = trained.gemm.description;
   summary.planned_memory_bytes = prediction.memory.total_bytes();
   summary.memory_classes = prediction.memory.classes(config.dtype);
   summary.time_to_first_step_s = observer.time_to_first_step_s();
-  summary.checkpoint = outcome.checkpoint;
-  summary.stopped_by = outcome.stopped_by;
+  summary.checkpoint = trained.outcome.checkpoint;
+  summary.stopped_by = trained.outcome.stopped_by;
   summary.isa = cpu_isa_description();
   summary.flops_per_token = prediction.flops_per_token;
   summary.flops_formula_name = kFlopsFormulaName;
@@ -195,18 +206,17 @@ std::unique_ptr<Profiler> make_profiler(const RunConfig& config, int threads) {
       profiled_steps(config), most_kernel_calls(shape, config.batch.grad_accum_steps));
 }
 
-struct TrainedModel {
-  TrainingOutcome outcome;
-  int64_t peak_bytes = 0;
-  std::optional<SampleText> sample;
-};
-
 // The weights and everything that was allocated for them live no longer than this call.
-TrainedModel run_training(const RunConfig& config, int threads, double gemm_flops_per_s,
-                          Profiler* profiler, RunObserver& observer) {
-  Trainer trainer(config, threads, gemm_flops_per_s, profiler);
-  log_info("[before the start of training step]");
+TrainedModel run_training(const RunConfig& config, int threads, Profiler* profiler,
+                          RunObserver& observer) {
   TrainedModel trained;
+  const auto measure_gemm = [&](std::span<std::byte> idle_memory) {
+    trained.gemm = measure_model_products(config, threads, idle_memory);
+    return trained.gemm.flops_per_s;
+  };
+  Trainer trainer(config, threads, measure_gemm, profiler);
+  log_info("[before the start of training step]");
+  observer.training_begins();
   trained.outcome = trainer.run(observer.events());
   // Taken here: what the report allocates is not training's.
   trained.peak_bytes = peak_resident_bytes();
@@ -243,24 +253,20 @@ int train(const RunConfig& config) {
 
   open_run_folder(config);
   log_configuration(config, prediction, data, threads);
-  const GemmRate gemm = measure_model_products(config, threads);
-  log_info(
-      fmt::format("GEMM rate: {:.3f} TFLOP/s ({})", gemm.flops_per_s * 1e-12, gemm.description));
 
   RunSummary summary = start_run_summary(config);
   RunObserver observer(config);
   const std::unique_ptr<Profiler> profiler = make_profiler(config, threads);
-  const TrainedModel trained =
-      run_training(config, threads, gemm.flops_per_s, profiler.get(), observer);
+  const TrainedModel trained = run_training(config, threads, profiler.get(), observer);
 
-  summary = summarize(config, observer, trained.outcome, prediction, gemm, std::move(summary));
+  summary = summarize(config, observer, trained, prediction, std::move(summary));
   summary.peak_memory_bytes = trained.peak_bytes;
   if (trained.sample) {
     summary.sample_prompt = trained.sample->prompt;
     summary.sample_text = trained.sample->text;
     log_info(fmt::format("sample: {}{}", trained.sample->prompt, trained.sample->text));
   }
-  write_profile(config, profiler.get(), gemm.flops_per_s);
+  write_profile(config, profiler.get(), trained.gemm.flops_per_s);
   summary.wall_time_s = process_age_s();
   write_run_summary(config.output.run_dir, summary);
   const ReportPaths report = write_run_report(config.output.run_dir);

@@ -2,6 +2,7 @@
 // reaches, in this process and now, on products of the given shapes.
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string>
 
@@ -14,9 +15,15 @@ struct GemmRate {
   std::string description;  // which product of which type on how many threads gave it
 };
 
+// Bytes for the operands of the largest of the products below.
+size_t gemm_operand_bytes(ProductMode mode, std::span<const LinearShape> shapes);
+
 // Tries each shape's three products (forward, both gradients; cut to some 10 GFLOP) several times
 // within about `seconds`, in the arithmetic that `mode` multiplies in: bf16 where it is native,
 // else f32.
-GemmRate measure_gemm_rate(ProductMode mode, std::span<const LinearShape> shapes, double seconds);
+// memory: where the operands lie, overwritten with zeros; products are cut further where it has
+// less than gemm_operand_bytes.
+GemmRate measure_gemm_rate(ProductMode mode, std::span<const LinearShape> shapes, double seconds,
+                           std::span<std::byte> memory);
 
 }  // namespace borealis

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+
 #include "base/check.h"
 #include "model/decoder_kernels.h"
 #include "telemetry/stopwatch.h"
@@ -52,6 +55,13 @@ class Decoder : public LanguageModel {
   void logits(const Batch& batch, float* logits) override {
     forward_layers(batch);
     kernels_.logits(buffers_.normed, head_, logits);
+  }
+
+  std::span<std::byte> idle_memory() override {
+    const auto [activations, working, scratch] = std::array{
+        arenas_.activations.memory(), arenas_.working.memory(), arenas_.scratch.memory()};
+    return std::max({activations, working, scratch},
+                    [](const auto& a, const auto& b) { return a.size() < b.size(); });
   }
 
  private:

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "data/batch.h"
@@ -34,6 +35,8 @@ class LanguageModel {
   virtual double forward(const Batch& batch) = 0;
   // logits [B T, V] f32 of the batch, for tests and scoring.
   virtual void logits(const Batch& batch, float* logits) = 0;
+  // The largest part of the model's memory whose contents no later call needs.
+  virtual std::span<std::byte> idle_memory() = 0;
 };
 
 // The parameters' buffers stay the caller's; activations are allocated here, of exactly the sizes

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "base/check.h"
@@ -29,6 +30,7 @@ class Arena {
   }
 
   int64_t used_bytes() const { return used_; }
+  std::span<std::byte> memory() const { return {buffer_.data(), buffer_.size_bytes()}; }
   bool is_measuring() const { return measuring_; }
 
  private:

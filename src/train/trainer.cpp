@@ -49,10 +49,11 @@ std::vector<NamedTensor> named_tensors(const ParameterBuffers& parameters) {
 
 }  // namespace
 
-Trainer::Trainer(const RunConfig& config, int threads, double gemm_flops_per_s, Profiler* profiler)
+Trainer::Trainer(const RunConfig& config, int threads, GemmMeasurement measure_gemm,
+                 Profiler* profiler)
     : config_(config),
       layout_(make_parallel_layout(config.parallel, 0)),
-      gemm_flops_per_s_(gemm_flops_per_s),
+      measure_gemm_(std::move(measure_gemm)),
       flops_per_token_(borealis::flops_per_token(config.model, config.batch.seq_length)),
       profiler_(profiler),
       table_(make_parameter_table(config.model)),
@@ -189,6 +190,10 @@ void Trainer::complete(StepRecord& record) {
                                      static_cast<double>(config_.parallel.world_size);
   const double flops_per_s = record.tokens_per_gpu_per_second * flops_per_token_;
   record.tflops = flops_per_s * 1e-12;
+  if (gemm_flops_per_s_ == 0) {
+    gemm_flops_per_s_ = measure_gemm_(model_->idle_memory());
+    since_last_record_ = Stopwatch();
+  }
   record.gemm_share = flops_per_s / gemm_flops_per_s_;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "config/run_config.h"
@@ -39,11 +40,16 @@ struct TrainingOutcome {
   std::string checkpoint;  // folder of the last one saved; empty if none
 };
 
+// The machine's rate in FLOP/s, measured in memory that is free to be overwritten.
+using GemmMeasurement = std::function<double(std::span<std::byte> idle_memory)>;
+
 class Trainer {
  public:
-  // Allocates and initializes everything; after this a step allocates nothing. profiler: times the
-  // kernels of step_kernels(); may be null, must outlive the trainer.
-  Trainer(const RunConfig& config, int threads, double gemm_flops_per_s,
+  // Allocates and initializes everything; after this a step allocates nothing. measure_gemm is
+  // called once, between the first step and its record: a user waits for neither memory nor
+  // measurement before the first step. profiler: times the kernels of step_kernels(); may be null,
+  // must outlive the trainer.
+  Trainer(const RunConfig& config, int threads, GemmMeasurement measure_gemm,
           Profiler* profiler = nullptr);
 
   TrainingOutcome run(const TrainerEvents& events);
@@ -68,7 +74,8 @@ class Trainer {
 
   RunConfig config_;
   ParallelLayout layout_;
-  double gemm_flops_per_s_;
+  GemmMeasurement measure_gemm_;
+  double gemm_flops_per_s_ = 0;  // 0: not measured yet
   double flops_per_token_;
   Profiler* profiler_;
 

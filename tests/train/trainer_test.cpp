@@ -25,6 +25,8 @@ namespace {
 namespace fs = std::filesystem;
 using testing::small_llama;
 
+double rate_of_1e11(std::span<std::byte>) { return 1e11; }
+
 class TrainerTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -53,7 +55,7 @@ class TrainerTest : public ::testing::Test {
     std::vector<ValidationRecord> validations;
   };
   Result run(Profiler* profiler = nullptr) {
-    Trainer trainer(config_, 2, 1e11, profiler);
+    Trainer trainer(config_, 2, rate_of_1e11, profiler);
     Result result;
     TrainerEvents events;
     events.on_step = [&](const StepRecord& record) { result.steps.push_back(record); };
@@ -106,6 +108,29 @@ TEST_F(TrainerTest, TwoRunsGiveTheSameBits) {
   }
 }
 
+TEST_F(TrainerTest, TheGemmRateIsMeasuredOnceInMemoryThatNothingNeeds) {
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    config_.dtype = dtype;
+    const Result plain = run();
+    std::vector<int64_t> measured_before, losses;
+    Trainer trainer(config_, 2, [&](std::span<std::byte> memory) {
+      measured_before.push_back(std::ssize(losses));
+      EXPECT_GT(memory.size(), 10'000u);
+      std::fill(memory.begin(), memory.end(), std::byte{0xff});  // NaN
+      return 1e11;
+    });
+    TrainerEvents events;
+    events.on_step = [&](const StepRecord& record) {
+      EXPECT_EQ(record.lm_loss, plain.steps[losses.size()].lm_loss);
+      EXPECT_NEAR(record.gemm_share, record.tflops * 1e12 / 1e11, 1e-9);
+      losses.push_back(record.iteration);
+    };
+    trainer.run(events);
+    EXPECT_EQ(std::ssize(losses), 6);
+    EXPECT_EQ(measured_before, std::vector<int64_t>{0});
+  }
+}
+
 TEST_F(TrainerTest, RecomputeChangesNoBitOfTheLosses) {
   const Result kept = run();
   config_.recompute = {true, 1};
@@ -137,7 +162,7 @@ TEST_F(TrainerTest, TheFirstUpdateOfAWarmupUsesLearningRateZero) {
 
 TEST_F(TrainerTest, SkipsNonFiniteStepsAndGivesUp) {
   config_.optimizer.max_skipped_in_a_row = 3;
-  Trainer trainer(config_, 2, 1e11);
+  Trainer trainer(config_, 2, rate_of_1e11);
   auto* weights = trainer.parameters().weights_as<bf16>();
   const Parameter& norm = trainer.parameters().table->at("model.norm.weight");
   weights[norm.offset] = bf16(std::numeric_limits<float>::infinity());
@@ -161,7 +186,7 @@ TEST_F(TrainerTest, SkipsNonFiniteStepsAndGivesUp) {
 
 TEST_F(TrainerTest, ASignalEndsTheRunAfterTheStepAndSaves) {
   config_.output.save_checkpoints = true;
-  Trainer trainer(config_, 2, 1e11);
+  Trainer trainer(config_, 2, rate_of_1e11);
   int64_t steps = 0;
   TrainerEvents events;
   events.on_step = [&](const StepRecord& record) {
@@ -188,7 +213,7 @@ TEST_F(TrainerTest, SavesEveryIntervalAndAtTheEnd) {
 
 TEST_F(TrainerTest, SavedWeightsAreTheTrainedOnes) {
   config_.output.save_checkpoints = true;
-  Trainer trainer(config_, 2, 1e11);
+  Trainer trainer(config_, 2, rate_of_1e11);
   const TrainingOutcome outcome = trainer.run({});
   const ModelWeights saved(outcome.checkpoint);
   for (const Parameter& p : trainer.parameters().table->entries()) {
@@ -230,7 +255,7 @@ TEST_F(TrainerTest, EvaluatesBothSetsAtTheEnd) {
       EXPECT_EQ(samples, 8);
       sets.push_back(set);
     };
-    Trainer(config_, 2, 1e11).run(events);
+    Trainer(config_, 2, rate_of_1e11).run(events);
     EXPECT_EQ(rounds, 2 * static_cast<int64_t>(sets.size()));
     std::vector<std::string> expected;
     if (split != std::string("90,0,10")) expected.push_back("validation");

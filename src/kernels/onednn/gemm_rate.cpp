@@ -7,7 +7,8 @@
 #include <array>
 #include <chrono>
 
-#include "base/memory.h"
+#include "base/check.h"
+#include "kernels/elementwise.h"
 
 namespace borealis {
 namespace {
@@ -58,6 +59,32 @@ struct Operands {
   }
 };
 
+// The shape that is multiplied in place of `whole`: no product is long, and its operands fit.
+template <typename T>
+LinearShape cut_to(ProductMode mode, const LinearShape& whole, size_t bytes) {
+  LinearShape shape = cut(whole);
+  while (Operands<T>::bytes(mode, shape) > bytes) {
+    int64_t& larger = shape.out_features > shape.rows ? shape.out_features : shape.rows;
+    CHECK(larger > 1, "memory for a product");
+    larger /= 2;
+  }
+  return shape;
+}
+
+template <typename T>
+size_t most_bytes(ProductMode mode, std::span<const LinearShape> shapes) {
+  size_t most = 0;
+  for (const LinearShape& whole : shapes) {
+    most = std::max(most, Operands<T>::bytes(mode, cut(whole)));
+  }
+  return most;
+}
+
+// What f32 products stand in for bf16 where it is widened.
+ProductMode multiplied(ProductMode mode) {
+  return mode == ProductMode::kBF16Native ? mode : ProductMode::kF32;
+}
+
 constexpr int kProducts = 3;
 constexpr std::array<const char*, kProducts> kProductNames = {"y = x W'", "dx = dy W",
                                                               "dW = dy' x"};
@@ -70,20 +97,13 @@ void run_product(LinearEngine& engine, const Operands<T>& o, int product) {
 }
 
 template <typename T>
-GemmRate measure(std::span<const LinearShape> shapes, double seconds) {
-  const ProductMode mode =
-      dtype_of<T>() == DType::kF32 ? ProductMode::kF32 : ProductMode::kBF16Native;
-  // One memory for all of them: where page faults are dear, another one a shape takes longer than
-  // the measurement.
-  size_t most_bytes = 0;
-  for (const LinearShape& whole : shapes) {
-    most_bytes = std::max(most_bytes, Operands<T>::bytes(mode, cut(whole)));
-  }
-  const PageBuffer memory(most_bytes, "the GEMM measurement");
+GemmRate measure(ProductMode mode, std::span<const LinearShape> shapes, double seconds,
+                 std::span<std::byte> memory) {
+  fill_zero(memory.data(), std::min(memory.size(), most_bytes<T>(mode, shapes)));
   GemmRate best;
   const double share = seconds / static_cast<double>(kProducts * shapes.size());
   for (const LinearShape& whole : shapes) {
-    const Operands<T> operands(mode, cut(whole), memory.data());
+    const Operands<T> operands(mode, cut_to<T>(mode, whole, memory.size()), memory.data());
     const LinearShape& s = operands.shape;
     LinearEngine engine(mode, operands.scratch);
     for (int product = 0; product < kProducts; ++product) {
@@ -107,9 +127,15 @@ GemmRate measure(std::span<const LinearShape> shapes, double seconds) {
 
 }  // namespace
 
-GemmRate measure_gemm_rate(ProductMode mode, std::span<const LinearShape> shapes, double seconds) {
-  if (mode == ProductMode::kBF16Native) return measure<bf16>(shapes, seconds);
-  return measure<float>(shapes, seconds);
+size_t gemm_operand_bytes(ProductMode mode, std::span<const LinearShape> shapes) {
+  return mode == ProductMode::kBF16Native ? most_bytes<bf16>(mode, shapes)
+                                          : most_bytes<float>(multiplied(mode), shapes);
+}
+
+GemmRate measure_gemm_rate(ProductMode mode, std::span<const LinearShape> shapes, double seconds,
+                           std::span<std::byte> memory) {
+  if (mode == ProductMode::kBF16Native) return measure<bf16>(mode, shapes, seconds, memory);
+  return measure<float>(multiplied(mode), shapes, seconds, memory);
 }
 
 }  // namespace borealis
