@@ -55,15 +55,21 @@ void AdamW::step(double learning_rate, double gradient_scale) {
 // most rows have never had one: their moments are zero and need not be read.
 void AdamW::update_by_rows(const Parameter& parameter, const AdamWStep& step) {
   const RowGradients& gradient = *parameters_.embedding_gradient;
-  const int64_t size = gradient.shape().row_size;
+  const int64_t size = gradient.shape().row_size, rows = gradient.shape().table_rows;
   // The frequent rows may lie together: dealt in small shares, no thread gets them all.
-#pragma omp parallel for schedule(static, kRowsOfAShare)
-  for (int64_t row = 0; row < gradient.shape().table_rows; ++row) {
-    const int64_t at = parameter.offset + row * size;
-    if (gradient.ever_had_gradient(row)) {
-      update_span(at, size, gradient.row(row), step);
-    } else {
-      decay_span(at, size, step);
+#pragma omp parallel for schedule(static, 1)
+  for (int64_t share = 0; share < rows; share += kRowsOfAShare) {
+    const int64_t end = std::min(share + kRowsOfAShare, rows);
+    for (int64_t row = share; row < end; ++row) {
+      const int64_t at = parameter.offset + row * size;
+      if (gradient.ever_had_gradient(row)) {
+        update_span(at, size, gradient.row(row), step);
+        continue;
+      }
+      // A call for each short row would cost as much as what it does.
+      const int64_t first = row;
+      while (row + 1 < end && !gradient.ever_had_gradient(row + 1)) ++row;
+      decay_span(at, (row + 1 - first) * size, step);
     }
   }
 }

@@ -15,8 +15,8 @@ const LinearShape kShapes[] = {{64, 96, 128}, {64, 1000, 48}};
 
 // Rates are the machine's and not looked at; descriptions say what was multiplied.
 TEST(GemmRate, MultipliesInTheArithmeticOfTheMode) {
-  for (const ProductMode mode : {ProductMode::kF32, ProductMode::kBF16WidenedToF32,
-                                 product_mode(DType::kBF16)}) {
+  for (const ProductMode mode :
+       {ProductMode::kF32, ProductMode::kBF16WidenedToF32, product_mode(DType::kBF16)}) {
     std::vector<std::byte> memory(gemm_operand_bytes(mode, kShapes));
     const GemmRate rate = measure_gemm_rate(mode, kShapes, 1e-3, memory);
     EXPECT_GT(rate.flops_per_s, 0);
