@@ -150,6 +150,7 @@ def check_with_transformers(checkpoint, before, encode, texts):
 def check_checkpoints(folder):
     texts = [text for text in TEXTS if text.strip() and not text.startswith("<s>")]
     transformers = package("transformers")
+    protobuf = transformers and package("google.protobuf")  # by which transformers reads SentencePiece
     kinds = [("bpe", "Llama2Tokenizer"), ("unigram", "GPTSentencePieceTokenizer"), ("bpe", "SentencePieceTokenizer")] if sentencepiece else []
     for name, kind in kinds:
         peer = sentencepiece.SentencePieceProcessor(model_file=str(folder / name / "tokenizer.model"))
@@ -159,7 +160,7 @@ def check_checkpoints(folder):
         # Opened by its files alone the folder is the tokenizer of the type.
         assert tokenize(folder, texts, "--tokenizer", checkpoint) == tokenize(folder, texts, *options), (name, kind)
         assert run("generate", "--model", checkpoint, "--prompt", "the cat", "--max-new-tokens", 4, output=subprocess.PIPE).startswith("the cat")
-        if transformers:
+        if protobuf:
             check_with_transformers(checkpoint, before, peer.encode, texts)
         print(f"checkpoint of {kind}, {name}: opened again")
     if tokenizers:
