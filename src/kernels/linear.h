@@ -79,6 +79,8 @@ class LinearEngine {
  private:
   struct Primitives;
 
+  // Whether a product of bf16, a as it lies, is.
+  bool is_our_own(int64_t m, int64_t n, int64_t k) const;
   template <typename T>
   void multiply_forward(const T* x, const T* weight, T* y, const LinearShape& shape);
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "base/check.h"
 #include "model/decoder_kernels.h"
@@ -58,10 +57,9 @@ class Decoder : public LanguageModel {
   }
 
   std::span<std::byte> idle_memory() override {
-    const auto [activations, working, scratch] = std::array{
-        arenas_.activations.memory(), arenas_.working.memory(), arenas_.scratch.memory()};
-    return std::max({activations, working, scratch},
-                    [](const auto& a, const auto& b) { return a.size() < b.size(); });
+    return std::max(
+        {arenas_.activations.memory(), arenas_.working.memory(), arenas_.scratch.memory()},
+        [](const auto& a, const auto& b) { return a.size() < b.size(); });
   }
 
  private:

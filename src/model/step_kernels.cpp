@@ -80,7 +80,7 @@ class Costs {
   void add_products() {
     using enum StepKernel;
     add_product(kQkv, kQkvWeight, kQkvInput, "QKV projection", shape_.qkv());
-    // RoPE's few FLOPs are not counted, and its elements are in the cache.
+    // RoPE's few FLOPs are not counted, nor the pass that it is where the product is not our own.
     kernels_[static_cast<size_t>(kQkv)].name = "QKV projection with RoPE";
     add_product(kAttentionOutput, kAttentionOutputWeight, kAttentionOutputInput,
                 "attention output projection", shape_.attention_output());

@@ -192,7 +192,7 @@ void Trainer::complete(StepRecord& record) {
   record.tflops = flops_per_s * 1e-12;
   if (gemm_flops_per_s_ == 0) {
     gemm_flops_per_s_ = measure_gemm_(model_->idle_memory());
-    since_last_record_ = Stopwatch();
+    since_last_record_ = Stopwatch();  // the measurement is no part of the second step
   }
   record.gemm_share = flops_per_s / gemm_flops_per_s_;
 }

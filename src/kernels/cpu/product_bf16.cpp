@@ -61,7 +61,7 @@ class ThreadProduct {
         c_(c),
         packed_(reinterpret_cast<uint32_t*>(workspace)),
         staged_(workspace + kPackedFloats),
-        block_columns_(kColumns / column_unit(product.epilogue) * column_unit(product.epilogue)) {}
+        block_columns_(kColumns - kColumns % column_unit(product.epilogue)) {}
 
   void run() const {
     const int64_t end_column = part_.first_column + part_.columns;

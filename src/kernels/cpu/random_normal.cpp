@@ -13,6 +13,7 @@
 #include <numbers>
 
 #include "base/dtype.h"
+#include "kernels/elementwise.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace borealis {
@@ -27,6 +28,8 @@ using Words = hn::Vec<U64>;  // 32 bits of a counter in the lower half of each l
 struct Philox {
   Words word[4];
 };
+// Worked on side by side: the rounds of one are a chain, each waiting for the last.
+constexpr int kVectors = 4;
 
 HWY_INLINE Words product(uint32_t factor, Words words) {
   const U64 d;
@@ -40,20 +43,23 @@ HWY_INLINE Words product(uint32_t factor, Words words) {
 HWY_INLINE Words low(Words words) { return hn::And(words, hn::Set(U64(), 0xFFFFFFFFu)); }
 
 // RandomStream::bits of the counters index, index + 1, ...
-HWY_INLINE Philox philox(uint64_t seed, uint64_t stream, uint64_t index) {
+HWY_INLINE void philox(uint64_t seed, uint64_t stream, uint64_t index, Philox (&p)[kVectors]) {
   const U64 d;
-  const Words counter = hn::Iota(d, index);
-  Philox p{{low(counter), hn::ShiftRight<32>(counter), hn::Set(d, stream & 0xFFFFFFFFu),
-            hn::Set(d, stream >> 32)}};
+  for (int v = 0; v < kVectors; ++v) {
+    const Words counter = hn::Iota(d, index + static_cast<uint64_t>(v) * hn::Lanes(d));
+    p[v] = {{low(counter), hn::ShiftRight<32>(counter), hn::Set(d, stream & 0xFFFFFFFFu),
+             hn::Set(d, stream >> 32)}};
+  }
   auto key0 = static_cast<uint32_t>(seed), key1 = static_cast<uint32_t>(seed >> 32);
   for (int round = 0; round < 10; ++round) {
-    const Words p0 = product(0xD2511F53u, p.word[0]), p1 = product(0xCD9E8D57u, p.word[2]);
-    p = {{hn::Xor(hn::Xor(hn::ShiftRight<32>(p1), p.word[1]), hn::Set(d, key0)), low(p1),
-          hn::Xor(hn::Xor(hn::ShiftRight<32>(p0), p.word[3]), hn::Set(d, key1)), low(p0)}};
+    for (Philox& q : p) {
+      const Words p0 = product(0xD2511F53u, q.word[0]), p1 = product(0xCD9E8D57u, q.word[2]);
+      q = {{hn::Xor(hn::Xor(hn::ShiftRight<32>(p1), q.word[1]), hn::Set(d, key0)), low(p1),
+            hn::Xor(hn::Xor(hn::ShiftRight<32>(p0), q.word[3]), hn::Set(d, key1)), low(p0)}};
+    }
     key0 += 0x9E3779B9u;
     key1 += 0xBB67AE85u;
   }
-  return p;
 }
 
 // The upper 53 bits of (high, low), in (0, 1).
@@ -67,25 +73,25 @@ HWY_INLINE hn::Vec<F64> unit_interval(Words high, Words low_words) {
 
 }  // namespace
 
-// Box and Muller 1958: even numbers are radius * cos(angle), odd ones radius * sin(angle).
+// Box and Muller 1958: even numbers are radius * cos(angle), odd ones radius * sin(angle). even_odd
+// has room for whole vectors.
 void normal_pairs(uint64_t seed, uint64_t stream, uint64_t first_pair, int64_t pairs, double stddev,
                   float* even_odd) {
   const F64 d;
+  const hn::Rebind<float, F64> d32;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  HWY_ALIGN double cosines[HWY_MAX_BYTES / sizeof(double)], sines[HWY_MAX_BYTES / sizeof(double)];
-  for (int64_t at = 0; at < pairs; at += lanes) {
-    const Philox random = philox(seed, stream, first_pair + static_cast<uint64_t>(at));
-    const auto u = unit_interval(random.word[0], random.word[1]);
-    const auto angle =
-        hn::Mul(hn::Set(d, 2 * std::numbers::pi), unit_interval(random.word[2], random.word[3]));
-    const auto radius =
-        hn::Mul(hn::Sqrt(hn::Mul(hn::Set(d, -2.0), hn::Log(d, u))), hn::Set(d, stddev));
-    hn::Store(hn::Mul(radius, hn::Cos(d, angle)), d, cosines);
-    hn::Store(hn::Mul(radius, hn::Sin(d, angle)), d, sines);
-    const int64_t count = std::min(lanes, pairs - at);
-    for (int64_t i = 0; i < count; ++i) {
-      even_odd[2 * (at + i)] = static_cast<float>(cosines[i]);
-      even_odd[2 * (at + i) + 1] = static_cast<float>(sines[i]);
+  for (int64_t at = 0; at < pairs; at += kVectors * lanes) {
+    Philox random[kVectors];
+    philox(seed, stream, first_pair + static_cast<uint64_t>(at), random);
+    for (int v = 0; v < kVectors; ++v) {
+      const Words(&word)[4] = random[v].word;
+      const auto u = unit_interval(word[0], word[1]);
+      const auto angle = hn::Mul(hn::Set(d, 2 * std::numbers::pi), unit_interval(word[2], word[3]));
+      const auto radius =
+          hn::Mul(hn::Sqrt(hn::Mul(hn::Set(d, -2.0), hn::Log(d, u))), hn::Set(d, stddev));
+      const auto even = hn::DemoteTo(d32, hn::Mul(radius, hn::Cos(d, angle)));
+      const auto odd = hn::DemoteTo(d32, hn::Mul(radius, hn::Sin(d, angle)));
+      hn::StoreInterleaved2(even, odd, d32, even_odd + 2 * (at + v * lanes));
     }
   }
 }
@@ -111,7 +117,11 @@ void fill_normal(const RandomStream& random, double stddev, T* values, int64_t s
     kernel(random.seed(), random.stream(), static_cast<uint64_t>(at),
            std::min(kPairsAtATime, pairs - at), stddev, numbers);
     const int64_t count = std::min(2 * kPairsAtATime, size - 2 * at);
-    for (int64_t i = 0; i < count; ++i) values[2 * at + i] = T(numbers[i]);
+    if constexpr (std::is_same_v<T, bf16>) {
+      convert(numbers, values + 2 * at, count);
+    } else {
+      std::copy_n(numbers, count, values + 2 * at);
+    }
   }
 }
 

@@ -66,19 +66,24 @@ auto row_kernel_of(const float*) { return HWY_DYNAMIC_DISPATCH(rope_row_f32); }
 auto row_kernel_of(const bf16*) { return HWY_DYNAMIC_DISPATCH(rope_row_bf16); }
 
 template <typename T>
+void rotate_at(int64_t position, T* heads, int64_t num_heads, const RopeTable& table,
+               bool backwards) {
+  const int64_t at = position * table.half_dim;
+  row_kernel_of(heads)(heads, num_heads, table.half_dim, table.cos.data() + at,
+                       table.sin.data() + at, backwards);
+}
+
+template <typename T>
 void rotate(T* qk, int64_t rows, int64_t row_stride, int64_t num_heads, int64_t head_dim,
             const RopeTable& table, int64_t position_offset, const int32_t* positions,
             bool backwards) {
   CHECK(head_dim == 2 * table.half_dim);
   CHECK(position_offset >= 0 &&
         std::min(rows, table.seq_length) + position_offset <= table.seq_length);
-  const auto row_kernel = row_kernel_of(qk);
   for_each_row(rows, num_heads * head_dim, [&](int64_t row) {
     const int64_t position =
         positions == nullptr ? row % table.seq_length + position_offset : positions[row];
-    const int64_t at = position * table.half_dim;
-    row_kernel(qk + row * row_stride, num_heads, table.half_dim, table.cos.data() + at,
-               table.sin.data() + at, backwards);
+    rotate_at(position, qk + row * row_stride, num_heads, table, backwards);
   });
 }
 
@@ -143,13 +148,10 @@ void rope_backward(T* dqk, int64_t rows, int64_t row_stride, int64_t num_heads, 
 template <typename T>
 void rope_forward_block(T* qk, int64_t row_stride, const RopeBlock& block, const RopeTable& table,
                         const int32_t* positions) {
-  const auto row_kernel = row_kernel_of(qk);
   T* heads = qk + block.first_head * 2 * table.half_dim;
   for (int64_t row = block.first_row; row < block.first_row + block.rows; ++row) {
     const int64_t position = positions == nullptr ? row % table.seq_length : positions[row];
-    const int64_t at = position * table.half_dim;
-    row_kernel(heads + row * row_stride, block.num_heads, table.half_dim, table.cos.data() + at,
-               table.sin.data() + at, /*backwards=*/false);
+    rotate_at(position, heads + row * row_stride, block.num_heads, table, /*backwards=*/false);
   }
 }
 

@@ -59,11 +59,16 @@ struct Operands {
   }
 };
 
+// Where bf16 is widened, f32 is what is really multiplied.
+template <typename T>
+constexpr ProductMode kModeOf = dtype_of<T>() == DType::kF32 ? ProductMode::kF32
+                                                             : ProductMode::kBF16Native;
+
 // The shape that is multiplied in place of `whole`: no product is long, and its operands fit.
 template <typename T>
-LinearShape cut_to(ProductMode mode, const LinearShape& whole, size_t bytes) {
+LinearShape cut_to(size_t bytes, const LinearShape& whole) {
   LinearShape shape = cut(whole);
-  while (Operands<T>::bytes(mode, shape) > bytes) {
+  while (Operands<T>::bytes(kModeOf<T>, shape) > bytes) {
     int64_t& larger = shape.out_features > shape.rows ? shape.out_features : shape.rows;
     CHECK(larger > 1, "memory for a product");
     larger /= 2;
@@ -72,17 +77,12 @@ LinearShape cut_to(ProductMode mode, const LinearShape& whole, size_t bytes) {
 }
 
 template <typename T>
-size_t most_bytes(ProductMode mode, std::span<const LinearShape> shapes) {
+size_t most_bytes(std::span<const LinearShape> shapes) {
   size_t most = 0;
   for (const LinearShape& whole : shapes) {
-    most = std::max(most, Operands<T>::bytes(mode, cut(whole)));
+    most = std::max(most, Operands<T>::bytes(kModeOf<T>, cut(whole)));
   }
   return most;
-}
-
-// What f32 products stand in for bf16 where it is widened.
-ProductMode multiplied(ProductMode mode) {
-  return mode == ProductMode::kBF16Native ? mode : ProductMode::kF32;
 }
 
 constexpr int kProducts = 3;
@@ -97,15 +97,14 @@ void run_product(LinearEngine& engine, const Operands<T>& o, int product) {
 }
 
 template <typename T>
-GemmRate measure(ProductMode mode, std::span<const LinearShape> shapes, double seconds,
-                 std::span<std::byte> memory) {
-  fill_zero(memory.data(), std::min(memory.size(), most_bytes<T>(mode, shapes)));
+GemmRate measure(std::span<const LinearShape> shapes, double seconds, std::span<std::byte> memory) {
+  fill_zero(memory.data(), std::min(memory.size(), most_bytes<T>(shapes)));
   GemmRate best;
   const double share = seconds / static_cast<double>(kProducts * shapes.size());
   for (const LinearShape& whole : shapes) {
-    const Operands<T> operands(mode, cut_to<T>(mode, whole, memory.size()), memory.data());
+    const Operands<T> operands(kModeOf<T>, cut_to<T>(memory.size(), whole), memory.data());
     const LinearShape& s = operands.shape;
-    LinearEngine engine(mode, operands.scratch);
+    LinearEngine engine(kModeOf<T>, operands.scratch);
     for (int product = 0; product < kProducts; ++product) {
       run_product(engine, operands, product);  // makes the primitive and warms the caches
       const auto start = Clock::now();
@@ -128,14 +127,13 @@ GemmRate measure(ProductMode mode, std::span<const LinearShape> shapes, double s
 }  // namespace
 
 size_t gemm_operand_bytes(ProductMode mode, std::span<const LinearShape> shapes) {
-  return mode == ProductMode::kBF16Native ? most_bytes<bf16>(mode, shapes)
-                                          : most_bytes<float>(multiplied(mode), shapes);
+  return mode == ProductMode::kBF16Native ? most_bytes<bf16>(shapes) : most_bytes<float>(shapes);
 }
 
 GemmRate measure_gemm_rate(ProductMode mode, std::span<const LinearShape> shapes, double seconds,
                            std::span<std::byte> memory) {
-  if (mode == ProductMode::kBF16Native) return measure<bf16>(mode, shapes, seconds, memory);
-  return measure<float>(multiplied(mode), shapes, seconds, memory);
+  if (mode == ProductMode::kBF16Native) return measure<bf16>(shapes, seconds, memory);
+  return measure<float>(shapes, seconds, memory);
 }
 
 }  // namespace borealis

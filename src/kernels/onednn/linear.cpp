@@ -192,14 +192,17 @@ LinearEngine::LinearEngine(ProductMode mode, float* scratch, int threads)
 }
 LinearEngine::~LinearEngine() = default;
 
+bool LinearEngine::is_our_own(int64_t m, int64_t n, int64_t k) const {
+  return workspace_.data() != nullptr && bf16_product_fits(m, n, k);
+}
+
 template <typename TIn, typename TOut>
 void LinearEngine::product(int64_t m, int64_t n, int64_t k, const TIn* a, int64_t lda, Transpose ta,
                            const TIn* b, int64_t ldb, Transpose tb, TOut* c, int64_t ldc,
                            bool accumulate) {
   if constexpr (std::is_same_v<TIn, bf16>) {
     const bool rounds_sum = std::is_same_v<TOut, bf16> && accumulate;
-    if (own_workspace() != nullptr && ta == Transpose::kNo && !rounds_sum &&
-        bf16_product_fits(m, n, k)) {
+    if (ta == Transpose::kNo && !rounds_sum && is_our_own(m, n, k)) {
       multiply_bf16({m, n, k, a, lda, b, ldb, tb == Transpose::kYes, ldc, accumulate}, c, threads_,
                     own_workspace());
       return;
@@ -244,13 +247,9 @@ void LinearEngine::product(int64_t m, int64_t n, int64_t k, const TIn* a, int64_
 template <typename T>
 void LinearEngine::forward(const T* x, const T* weight, T* y, const LinearShape& shape,
                            const ResultEpilogue* epilogue) {
-  if (epilogue == nullptr) {
-    multiply_forward(x, weight, y, shape);
-    return;
-  }
   const auto [M, N, K] = shape;
   if constexpr (std::is_same_v<T, bf16>) {
-    if (own_workspace() != nullptr && bf16_product_fits(M, N, K) && bf16_product_takes(*epilogue)) {
+    if (epilogue != nullptr && is_our_own(M, N, K) && bf16_product_takes(*epilogue)) {
       Bf16Product product{M, N, K, x, K, weight, K, /*b_transposed=*/true, N};
       product.epilogue = epilogue;
       multiply_bf16(product, y, threads_, own_workspace());
@@ -258,7 +257,10 @@ void LinearEngine::forward(const T* x, const T* weight, T* y, const LinearShape&
     }
   }
   multiply_forward(x, weight, y, shape);
-  for_each_row(M, N, [&](int64_t row) { epilogue->apply({row, 1, 0, N}); });
+  if (epilogue == nullptr) return;
+  for_each_row(M, shape.out_features, [&](int64_t row) {
+    epilogue->apply({row, 1, 0, shape.out_features});
+  });
 }
 
 template <typename T>
