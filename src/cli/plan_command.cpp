@@ -23,8 +23,8 @@ int run_plan_command(const std::vector<std::string>& arguments) {
   }
   log_open(LogStream::kStderr, config.log_level);
   const int threads = prepare_machine(config.machine);
-  const Prediction prediction =
-      predict(config, threads, planned_data_bytes(config), resident_bytes());
+  const Prediction prediction = predict(config, make_run_layout(config, threads),
+                                        planned_data_bytes(config), resident_bytes());
   if (config.output.json) {
     fmt::print("{}\n", prediction_json(config, prediction));
     return 0;

@@ -20,7 +20,6 @@
 #include "kernels/cpu_isa.h"
 #include "kernels/gemm_rate.h"
 #include "kernels/triad.h"
-#include "model/parameter_layout.h"
 #include "model/step_kernels.h"
 #include "planner/planner.h"
 #include "telemetry/iteration_line.h"
@@ -153,14 +152,13 @@ class RunObserver {
   double time_to_first_step_s_ = 0;
 };
 
-GemmRate measure_model_products(const RunConfig& config, int threads, std::span<std::byte> memory) {
-  const DecoderShape shape = decoder_shape(config, threads);
+GemmRate measure_model_products(const DecoderShape& shape, std::span<std::byte> memory) {
   const std::vector<LinearShape> products = {
       shape.qkv(),
       shape.attention_output(),
       shape.gate_up(),
       shape.down(),
-      {shape.rows(), config.model.vocab_size, config.model.hidden_size}};
+      {shape.rows(), shape.model.vocab_size, shape.model.hidden_size}};
   const GemmRate gemm = measure_gemm_rate(shape.mode, products, kGemmMeasurementSeconds, memory);
   log_info(
       fmt::format("GEMM rate: {:.3f} TFLOP/s ({})", gemm.flops_per_s * 1e-12, gemm.description));
@@ -196,25 +194,21 @@ RunSummary summarize(const RunConfig& config, const RunObserver& observer,
   return summary;
 }
 
-std::unique_ptr<Profiler> make_profiler(const RunConfig& config, int threads) {
+std::unique_ptr<Profiler> make_profiler(const RunConfig& config, const RunLayout& layout) {
   if (!config.profile.enabled) return nullptr;
-  const DecoderShape shape = decoder_shape(config, threads);
-  const int64_t elements = make_parameter_table(config.model).buffer_elements();
-  return std::make_unique<Profiler>(
-      step_kernels(shape, config.dtype, elements, gradient_bytes(config) / 4,
-                   config.batch.grad_accum_steps),
-      profiled_steps(config), most_kernel_calls(shape, config.batch.grad_accum_steps));
+  return std::make_unique<Profiler>(step_kernels(layout), profiled_steps(config),
+                                    most_kernel_calls(layout));
 }
 
 // The weights and everything that was allocated for them live no longer than this call.
-TrainedModel run_training(const RunConfig& config, int threads, Profiler* profiler,
+TrainedModel run_training(const RunConfig& config, const RunLayout& layout, Profiler* profiler,
                           RunObserver& observer) {
   TrainedModel trained;
   const auto measure_gemm = [&](std::span<std::byte> idle_memory) {
-    trained.gemm = measure_model_products(config, threads, idle_memory);
+    trained.gemm = measure_model_products(layout.decoder, idle_memory);
     return trained.gemm.flops_per_s;
   };
-  Trainer trainer(config, threads, measure_gemm, profiler);
+  Trainer trainer(config, layout, measure_gemm, profiler);
   log_info("[before the start of training step]");
   observer.training_begins();
   trained.outcome = trainer.run(observer.events());
@@ -247,8 +241,9 @@ int train(const RunConfig& config) {
   const int threads = prepare_machine(config.machine);
   check_data_records(config);
   const DataDescription data = describe_data(config);
+  const RunLayout layout = make_run_layout(config, threads);
   const Prediction prediction =
-      predict(config, threads, data_memory_bytes(config, data), resident_bytes());
+      predict(config, layout, data_memory_bytes(config, data), resident_bytes());
   require_fit(config, prediction, threads);
 
   open_run_folder(config);
@@ -256,8 +251,8 @@ int train(const RunConfig& config) {
 
   RunSummary summary = start_run_summary(config);
   RunObserver observer(config);
-  const std::unique_ptr<Profiler> profiler = make_profiler(config, threads);
-  const TrainedModel trained = run_training(config, threads, profiler.get(), observer);
+  const std::unique_ptr<Profiler> profiler = make_profiler(config, layout);
+  const TrainedModel trained = run_training(config, layout, profiler.get(), observer);
 
   summary = summarize(config, observer, trained, prediction, std::move(summary));
   summary.peak_memory_bytes = trained.peak_bytes;

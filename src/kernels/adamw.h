@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "base/dtype.h"
+#include "tensor/row_gradients.h"
 
 namespace borealis {
 
@@ -34,5 +35,22 @@ void adamw_update(float* weight, float* m, float* v, const float* gradient, int6
 // The same where gradient, m and v are all zero, which leaves decay: it touches the weight alone.
 void adamw_decay(bf16* weight, uint16_t* remainder, int64_t n, const AdamWStep& step);
 void adamw_decay(float* weight, int64_t n, const AdamWStep& step);
+
+// The elements [begin, end) of an embedding whose gradient is kept by rows: rows that have a
+// gradient or ever had one are updated, the others, whose moments are zero, only decay. T is bf16
+// or float.
+template <typename T>
+struct AdamWRows {
+  int64_t begin = 0, end = 0;        // flat, of [table_rows, row_size]
+  T* weight = nullptr;               // of element `begin`, as the three below
+  uint16_t* remainder = nullptr;     // bf16 only
+  float* m = nullptr;                //
+  float* v = nullptr;                //
+  uint64_t* had_gradient = nullptr;  // [table_rows / 64, rounded up], a bit a row; updated
+};
+void adamw_update_rows(const AdamWRows<bf16>& rows, const RowGradients& gradient,
+                       const AdamWStep& step);
+void adamw_update_rows(const AdamWRows<float>& rows, const RowGradients& gradient,
+                       const AdamWStep& step);
 
 }  // namespace borealis

@@ -27,5 +27,6 @@ void scale_rows(const float* src, const float* factor, bf16* dst, int64_t rows, 
 void scale_rows(const bf16* src, const float* factor, bf16* dst, int64_t rows, int64_t cols);
 
 void fill_zero(void* data, size_t bytes);
+void copy_bytes(const void* from, void* to, size_t bytes);  // not overlapping
 
 }  // namespace borealis

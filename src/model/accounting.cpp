@@ -69,30 +69,6 @@ double flops_per_token(const ModelConfig& model, int64_t seq_length) {
               static_cast<double>(model.vocab_size) * D);
 }
 
-int64_t optimizer_bytes_per_element(DType dtype) { return dtype == DType::kF32 ? 8 : 10; }
-
-std::optional<RowGradientsShape> embedding_gradient_shape(const RunConfig& config) {
-  if (config.model.tie_word_embeddings) return std::nullopt;
-  const int64_t micro_batch = config.batch.micro_batch_size * config.batch.seq_length;
-  const int64_t tokens = config.batch.grad_accum_steps * micro_batch;
-  const RowGradientsShape shape{config.model.vocab_size, config.model.hidden_size,
-                                std::min(config.model.vocab_size, tokens), micro_batch};
-  const int64_t dense = shape.table_rows * shape.row_size * static_cast<int64_t>(sizeof(float));
-  return shape.bytes() < dense ? std::optional(shape) : std::nullopt;
-}
-
-int64_t dense_gradient_bytes(const RunConfig& config) {
-  const ParameterTable table = make_parameter_table(config.model);
-  const bool by_rows = embedding_gradient_shape(config).has_value();
-  const int64_t first_dense = by_rows ? table.entries()[1].offset : 0;
-  return (table.buffer_elements() - first_dense) * static_cast<int64_t>(sizeof(float));
-}
-
-int64_t gradient_bytes(const RunConfig& config) {
-  const auto rows = embedding_gradient_shape(config);
-  return dense_gradient_bytes(config) + (rows ? rows->bytes() : 0);
-}
-
 int64_t MemoryPlan::total_bytes() const {
   return weights_bytes + gradients_bytes + optimizer_bytes + activations_bytes + working_bytes +
          scratch_bytes + tables_bytes + data_bytes + profile_bytes + libraries_bytes +
@@ -121,21 +97,16 @@ std::vector<MemoryClass> MemoryPlan::classes(DType dtype) const {
   return classes;
 }
 
-DecoderShape decoder_shape(const RunConfig& config, int threads) {
-  return {config.model,     config.batch.micro_batch_size, config.batch.seq_length,
-          config.recompute, product_mode(config.dtype),    threads};
-}
-
-MemoryPlan plan_memory(const RunConfig& config, int threads, int64_t data_bytes,
+MemoryPlan plan_memory(const RunLayout& layout, ProfiledSteps profiled, int64_t data_bytes,
                        int64_t program_bytes) {
-  const DecoderShape shape = decoder_shape(config, threads);
-  const int64_t elements = make_parameter_table(config.model).buffer_elements();
-  MemoryPlan plan = plan_buffers(shape, config.dtype);
-  plan.gradients_bytes = gradient_bytes(config);
-  plan.optimizer_bytes = elements * optimizer_bytes_per_element(config.dtype);
+  MemoryPlan plan = plan_buffers(layout.decoder, layout.dtype);
+  TrainingArenas arenas = TrainingArenas::measuring();
+  const TrainingBuffers measured(layout, arenas);
+  plan.weights_bytes = arenas.weights.used_bytes();
+  plan.gradients_bytes = arenas.gradients.used_bytes();
+  plan.optimizer_bytes = arenas.optimizer.used_bytes();
   plan.data_bytes = data_bytes;
-  plan.profile_bytes = Profiler::event_bytes(
-      profiled_steps(config), most_kernel_calls(shape, config.batch.grad_accum_steps));
+  plan.profile_bytes = Profiler::event_bytes(profiled, most_kernel_calls(layout));
   plan.program_bytes = program_bytes;
   return plan;
 }

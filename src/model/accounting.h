@@ -2,14 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "config/run_config.h"
 #include "kernels/linear.h"
-#include "model/decoder_buffers.h"
+#include "model/run_layout.h"
+#include "telemetry/profiler.h"
 #include "telemetry/run_summary.h"
-#include "tensor/row_gradients.h"
 
 namespace borealis {
 
@@ -22,18 +21,6 @@ int64_t parameter_count(const ModelConfig& model);
 double flops_per_token(const ModelConfig& model, int64_t seq_length);
 inline constexpr const char* kFlopsFormulaName = "LM formula of Megatron-DeepSpeed";
 inline constexpr const char* kFlopsFormula = "F = 6 [L (2had + 2hkd + 3hf + 2ads) + Vh]";
-
-// Optimizer state: bytes a parameter element, as the optimizer takes them: two moments, and in bf16
-// the half of the fp32 master weight that the weight itself does not hold.
-int64_t optimizer_bytes_per_element(DType dtype);
-
-// The rows of the embedding that a step of this rank can touch, where keeping their gradients alone
-// takes less memory than the dense gradient; none where it does not, or the head is the same
-// matrix.
-std::optional<RowGradientsShape> embedding_gradient_shape(const RunConfig& config);
-// Bytes of the gradients that are dense, and of all.
-int64_t dense_gradient_bytes(const RunConfig& config);
-int64_t gradient_bytes(const RunConfig& config);
 
 // How much memory a run needs, class by class. Arenas are made of exactly these numbers.
 struct MemoryPlan {
@@ -55,8 +42,8 @@ struct MemoryPlan {
   std::vector<MemoryClass> classes(DType dtype) const;
 };
 
-DecoderShape decoder_shape(const RunConfig& config, int threads);
-MemoryPlan plan_memory(const RunConfig& config, int threads, int64_t data_bytes,
+// profiled: the steps whose kernels are timed (step_kernels.h).
+MemoryPlan plan_memory(const RunLayout& layout, ProfiledSteps profiled, int64_t data_bytes,
                        int64_t program_bytes);
 // Of a model that only looks at texts: weights, and the buffers of a forward pass of `shape`.
 MemoryPlan plan_forward_memory(const DecoderShape& shape, DType dtype, int64_t data_bytes,

@@ -60,8 +60,10 @@ class DecoderKernels {
     RowGradients* by_rows = parameters_.embedding_gradient;
     if (by_rows != nullptr) by_rows->clear();
     for (const Parameter& parameter : parameters_.table->entries()) {
-      const bool is_norm = parameter.shape.size() == 1;
-      const bool is_dense_embedding = parameter.offset == 0 && by_rows == nullptr;
+      const bool is_norm = parameter.kind == ParameterKind::kNorm;
+      const bool is_dense_embedding =
+          parameter.kind == ParameterKind::kEmbedding && by_rows == nullptr;
+      // The head's product replaces a matrix that is the embedding's, too.
       if (!is_norm && (!is_dense_embedding || shape_.model.tie_word_embeddings)) continue;
       fill_zero(gradient(parameter.offset), sizeof(float) * static_cast<size_t>(parameter.size()));
     }
@@ -151,10 +153,7 @@ class DecoderKernels {
   }
   void copy(const T* from, T* to) {
     const auto scope = timed(StepKernel::kKeepInput);
-#pragma omp parallel for schedule(static)
-    for (int64_t row = 0; row < rows(); ++row) {
-      std::copy_n(from + row * hidden(), hidden(), to + row * hidden());
-    }
+    copy_bytes(from, to, sizeof(T) * static_cast<size_t>(rows() * hidden()));
   }
   void clear(T* dx) {
     const auto scope = timed(StepKernel::kClearResidual);

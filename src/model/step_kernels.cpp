@@ -29,13 +29,12 @@ Size size_of(const LinearShape& shape) {
 
 class Costs {
  public:
-  Costs(const DecoderShape& shape, DType dtype, int64_t elements, int64_t gradient_elements,
-        int64_t grad_accum_steps)
-      : shape_(shape),
-        width_(static_cast<double>(dtype_bytes(dtype))),
-        elements_(static_cast<double>(elements)),
-        gradient_elements_(static_cast<double>(gradient_elements)),
-        micro_batches_(static_cast<double>(grad_accum_steps)),
+  explicit Costs(const RunLayout& layout)
+      : shape_(layout.decoder),
+        width_(static_cast<double>(dtype_bytes(layout.dtype))),
+        elements_(static_cast<double>(layout.table.buffer_elements())),
+        gradient_elements_(static_cast<double>(layout.gradient_elements())),
+        micro_batches_(static_cast<double>(layout.grad_accum_steps)),
         kernels_(static_cast<size_t>(StepKernel::kCount)) {
     add_products();
     add_attention();
@@ -121,7 +120,7 @@ class Costs {
     set(kSwiglu, "SwiGLU", kLayer, 5 * inner, 3 * inner * width_);
     set(kSwigluBackward, "SwiGLU, backward", kLayer, 11 * inner, 5 * inner * width_);
     set(kAdd, "residual", kLayer, r, 3 * r * width_);
-    set(kKeepInput, "copy of a checkpoint", kLayer, 0, 2 * r * width_);
+    set(kKeepInput, "copy of a kept input", kLayer, 0, 2 * r * width_);
   }
 
   void add_ends() {
@@ -159,17 +158,14 @@ class Costs {
 
 }  // namespace
 
-std::vector<KernelInfo> step_kernels(const DecoderShape& shape, DType dtype, int64_t elements,
-                                     int64_t gradient_elements, int64_t grad_accum_steps) {
-  return Costs(shape, dtype, elements, gradient_elements, grad_accum_steps).take();
-}
+std::vector<KernelInfo> step_kernels(const RunLayout& layout) { return Costs(layout).take(); }
 
-int64_t most_kernel_calls(const DecoderShape& shape, int64_t grad_accum_steps) {
+int64_t most_kernel_calls(const RunLayout& layout) {
   // A layer calls each of its kernels at most twice (RMSNorm in both directions), the forward ones
   // once more where they are recomputed; the rest are called at most once a micro-batch.
   constexpr auto kKernels = static_cast<int64_t>(StepKernel::kCount);
   const int64_t layer = 2 * kKernels;
-  return grad_accum_steps * (shape.model.num_hidden_layers * layer + kKernels);
+  return layout.grad_accum_steps * (layout.decoder.model.num_hidden_layers * layer + kKernels);
 }
 
 ProfiledSteps profiled_steps(const RunConfig& config) {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "config/run_config.h"
-#include "model/decoder_buffers.h"
+#include "model/run_layout.h"
 #include "telemetry/profiler.h"
 
 namespace borealis {
@@ -46,15 +46,12 @@ enum class StepKernel : int {
   kCount,
 };
 
-// In the order of StepKernel. elements: of the flat parameter buffers; gradient_elements: of what
-// is kept of the gradients, fewer where the embedding's are kept by rows. Bytes are the least that
-// a call can move; those of weight gradients the mean over a step's micro-batches, of which the
-// first replaces and the others add.
-std::vector<KernelInfo> step_kernels(const DecoderShape& shape, DType dtype, int64_t elements,
-                                     int64_t gradient_elements, int64_t grad_accum_steps);
+// In the order of StepKernel. Bytes are the least that a call can move; those of weight gradients
+// the mean over a step's micro-batches, of which the first replaces and the others add.
+std::vector<KernelInfo> step_kernels(const RunLayout& layout);
 
 // An upper bound of the calls in one step.
-int64_t most_kernel_calls(const DecoderShape& shape, int64_t grad_accum_steps);
+int64_t most_kernel_calls(const RunLayout& layout);
 
 // The iterations that config.profile asks for and the run reaches; first == end without a profile.
 ProfiledSteps profiled_steps(const RunConfig& config);

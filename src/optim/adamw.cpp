@@ -8,26 +8,23 @@
 namespace borealis {
 namespace {
 
-constexpr int64_t kRowsOfAShare = 64;
-
-int64_t state_bytes(const ParameterBuffers& parameters) {
-  Arena measured = Arena::measuring();
-  const int64_t elements = parameters.table->buffer_elements();
-  measured.take<float>(elements);
-  measured.take<float>(elements);
-  if (parameters.dtype == DType::kBF16) measured.take<uint16_t>(elements);
-  return measured.used_bytes();
+template <typename T>
+void update_span(T* weight, const OptimizerState& state, int64_t at, const float* gradient,
+                 int64_t size, const AdamWStep& step) {
+  float* m = state.first_moment + at;
+  float* v = state.second_moment + at;
+  if constexpr (std::is_same_v<T, bf16>) {
+    adamw_update(weight, state.master_remainder + at, m, v, gradient, size, step);
+  } else {
+    adamw_update(weight, m, v, gradient, size, step);
+  }
 }
 
 }  // namespace
 
-AdamW::AdamW(const OptimizerConfig& config, const ParameterBuffers& parameters)
-    : config_(config), parameters_(parameters), state_(state_bytes(parameters), "optimizer state") {
-  const int64_t elements = parameters.table->buffer_elements();
-  first_moment_ = state_.take<float>(elements);
-  second_moment_ = state_.take<float>(elements);
-  if (parameters.dtype == DType::kBF16) master_remainder_ = state_.take<uint16_t>(elements);
-}
+AdamW::AdamW(const OptimizerConfig& config, const ParameterBuffers& parameters,
+             const OptimizerState& state, std::span<const ShardPiece> pieces)
+    : config_(config), parameters_(parameters), state_(state), pieces_(pieces) {}
 
 void AdamW::step(double learning_rate, double gradient_scale) {
   ++steps_;
@@ -39,56 +36,53 @@ void AdamW::step(double learning_rate, double gradient_scale) {
                  .bias_correction1 = 1.0 - std::pow(config_.beta1, static_cast<double>(steps_)),
                  .bias_correction2 = 1.0 - std::pow(config_.beta2, static_cast<double>(steps_)),
                  .gradient_scale = static_cast<float>(gradient_scale)};
-  for (const Parameter& parameter : parameters_.table->entries()) {
+  for (const ShardPiece& piece : pieces_) {
+    const Parameter& parameter = parameters_.table->entries()[piece.parameter];
     step.weight_decay = parameter.weight_decay ? config_.weight_decay : 0.0;
-    const bool is_first = parameter.offset == 0;
-    if (is_first && parameters_.embedding_gradient != nullptr) {
-      update_by_rows(parameter, step);
+    if (parameters_.dtype == DType::kBF16) {
+      update<bf16>(piece, step);
     } else {
-      update_span(parameter.offset, parameter.size(), parameters_.gradient_at(parameter.offset),
-                  step);
+      update<float>(piece, step);
     }
   }
 }
 
-// A row without a gradient decays, and its moments fade. Of a vocabulary much larger than a batch
-// most rows have never had one: their moments are zero and need not be read.
-void AdamW::update_by_rows(const Parameter& parameter, const AdamWStep& step) {
-  const RowGradients& gradient = *parameters_.embedding_gradient;
-  const int64_t size = gradient.shape().row_size, rows = gradient.shape().table_rows;
-  // The frequent rows may lie together: dealt in small shares, no thread gets them all.
-#pragma omp parallel for schedule(static, 1)
-  for (int64_t share = 0; share < rows; share += kRowsOfAShare) {
-    const int64_t end = std::min(share + kRowsOfAShare, rows);
-    for (int64_t row = share; row < end; ++row) {
-      const int64_t at = parameter.offset + row * size;
-      if (gradient.ever_had_gradient(row)) {
-        update_span(at, size, gradient.row(row), step);
-        continue;
-      }
-      // A call for each short row would cost as much as what it does.
-      const int64_t first = row;
-      while (row + 1 < end && !gradient.ever_had_gradient(row + 1)) ++row;
-      decay_span(at, (row + 1 - first) * size, step);
+template <typename T>
+void AdamW::update(const ShardPiece& piece, const AdamWStep& step) {
+  const Parameter& parameter = parameters_.table->entries()[piece.parameter];
+  T* weight = parameters_.weights_as<T>() + parameter.offset + piece.begin;
+  if (parameters_.gradient_is_by_rows(parameter)) {
+    uint16_t* remainder =
+        state_.master_remainder == nullptr ? nullptr : state_.master_remainder + piece.offset;
+    adamw_update_rows(AdamWRows<T>{.begin = piece.begin,
+                                   .end = piece.end,
+                                   .weight = weight,
+                                   .remainder = remainder,
+                                   .m = state_.first_moment + piece.offset,
+                                   .v = state_.second_moment + piece.offset,
+                                   .had_gradient = state_.had_gradient},
+                      *parameters_.embedding_gradient, step);
+  } else {
+    update_span(weight, state_, piece.offset,
+                parameters_.gradient_at(parameter.offset) + piece.begin, piece.size(), step);
+  }
+}
+
+void mark_rows_with_history(const ShardPiece& piece, int64_t row_size,
+                            const OptimizerState& state) {
+  const float* m = state.first_moment + piece.offset;
+  const float* v = state.second_moment + piece.offset;
+  const auto nonzero = [](float x) { return x != 0; };  // true of NaN, too
+  for (int64_t at = piece.begin; at < piece.end;) {
+    const int64_t row = at / row_size, next = std::min((row + 1) * row_size, piece.end);
+    const int64_t from = at - piece.begin, to = next - piece.begin;
+    const uint64_t bit = uint64_t{1} << (row % 64);
+    if (std::any_of(m + from, m + to, nonzero) || std::any_of(v + from, v + to, nonzero)) {
+      state.had_gradient[row / 64] |= bit;
+    } else if (at == row * row_size) {
+      state.had_gradient[row / 64] &= ~bit;
     }
-  }
-}
-
-void AdamW::decay_span(int64_t at, int64_t size, const AdamWStep& step) {
-  if (parameters_.dtype == DType::kBF16) {
-    adamw_decay(parameters_.weights_as<bf16>() + at, master_remainder_ + at, size, step);
-  } else {
-    adamw_decay(parameters_.weights_as<float>() + at, size, step);
-  }
-}
-
-void AdamW::update_span(int64_t at, int64_t size, const float* gradient, const AdamWStep& step) {
-  if (parameters_.dtype == DType::kBF16) {
-    adamw_update(parameters_.weights_as<bf16>() + at, master_remainder_ + at, first_moment_ + at,
-                 second_moment_ + at, gradient, size, step);
-  } else {
-    adamw_update(parameters_.weights_as<float>() + at, first_moment_ + at, second_moment_ + at,
-                 gradient, size, step);
+    at = next;
   }
 }
 

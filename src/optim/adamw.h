@@ -1,41 +1,48 @@
-// AdamW (Loshchilov & Hutter 2019) over the flat buffers, with the reference's exemptions: tensors
-// of one dimension do not decay (contract sections 3.3, 3.5). State: first and second moment in
-// f32; for bf16 weights also what they lack of the f32 master weights (SplitF32 in base/dtype.h).
+// AdamW (Loshchilov & Hutter 2019) over what a shard owns of the flat buffers, with the reference's
+// exemptions: norm gains do not decay (contract sections 3.3, 3.5). State: first and second moment
+// in f32; for bf16 weights also what they lack of the f32 master weights (SplitF32 in
+// base/dtype.h).
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "config/run_config.h"
 #include "kernels/adamw.h"
-#include "tensor/arena.h"
+#include "parallel/partition.h"
+#include "tensor/optimizer_state.h"
 #include "tensor/parameter_buffers.h"
 
 namespace borealis {
 
 class AdamW {
  public:
-  // Takes optimizer_bytes_per_element(dtype) bytes an element; master weights start from the
-  // weights as they are at the first step.
-  AdamW(const OptimizerConfig& config, const ParameterBuffers& parameters);
+  // Updates `pieces` of the parameters; `state` has the layout of their shard. Both must outlive
+  // this. Master weights start from the weights as they are at the first step.
+  AdamW(const OptimizerConfig& config, const ParameterBuffers& parameters,
+        const OptimizerState& state, std::span<const ShardPiece> pieces);
 
   // One update. gradient_scale multiplies the gradients on the way in (clipping).
   void step(double learning_rate, double gradient_scale);
+
+  // Updates made, the t of the bias corrections. Setting it goes with setting the state.
   int64_t steps() const { return steps_; }
+  void set_steps(int64_t steps) { steps_ = steps; }
 
  private:
-  void update_by_rows(const Parameter& parameter, const AdamWStep& step);
-  // `size` elements from `at` on; decay_span where gradient and moments are zero.
-  void decay_span(int64_t at, int64_t size, const AdamWStep& step);
-  void update_span(int64_t at, int64_t size, const float* gradient, const AdamWStep& step);
+  template <typename T>
+  void update(const ShardPiece& piece, const AdamWStep& step);
 
   OptimizerConfig config_;
   ParameterBuffers parameters_;
-  Arena state_;
-  float* first_moment_ = nullptr;
-  float* second_moment_ = nullptr;
-  uint16_t* master_remainder_ = nullptr;  // bf16 only
+  OptimizerState state_;
+  std::span<const ShardPiece> pieces_;
   int64_t steps_ = 0;
 };
+
+// Marks the rows of an embedding that ever had a gradient, by their moments: sets
+// state.had_gradient after moments were loaded. `piece`: what the shard owns of the embedding.
+void mark_rows_with_history(const ShardPiece& piece, int64_t row_size, const OptimizerState& state);
 
 // sqrt(sum g^2) over every parameter (contract section 3.4). Not finite if any gradient is not.
 double global_grad_norm(const ParameterBuffers& parameters);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/units.h"
+#include "model/step_kernels.h"
 
 namespace borealis {
 namespace {
@@ -21,7 +22,8 @@ bool fits_within(int64_t bytes, const MemoryLimit& limit) {
 }
 
 int64_t total_of(const RunConfig& config, const Prediction& like, int threads) {
-  return plan_memory(config, threads, like.memory.data_bytes, like.memory.program_bytes)
+  return plan_memory(make_run_layout(config, threads), profiled_steps(config),
+                     like.memory.data_bytes, like.memory.program_bytes)
       .total_bytes();
 }
 
@@ -47,12 +49,12 @@ int64_t largest_fitting(int64_t largest, const std::function<bool(int64_t)>& fit
 
 }  // namespace
 
-Prediction predict(const RunConfig& config, int threads, int64_t data_bytes,
+Prediction predict(const RunConfig& config, const RunLayout& layout, int64_t data_bytes,
                    int64_t program_bytes) {
   Prediction prediction;
   prediction.parameters = parameter_count(config.model);
   prediction.flops_per_token = flops_per_token(config.model, config.batch.seq_length);
-  prediction.memory = plan_memory(config, threads, data_bytes, program_bytes);
+  prediction.memory = plan_memory(layout, profiled_steps(config), data_bytes, program_bytes);
   prediction.limit = memory_limit(config.machine.memory_limit_bytes);
   prediction.fits = fits_within(prediction.memory.total_bytes(), prediction.limit);
   return prediction;

@@ -21,7 +21,9 @@ struct Prediction {
 };
 
 // data_bytes: sample index and batches; program_bytes: what is resident already.
-Prediction predict(const RunConfig& config, int threads, int64_t data_bytes, int64_t program_bytes);
+// layout: the run's own (make_run_layout).
+Prediction predict(const RunConfig& config, const RunLayout& layout, int64_t data_bytes,
+                   int64_t program_bytes);
 
 // The same for texts that a model only looks at (`shape.forward_only`); data_bytes: their tokens
 // and a batch.

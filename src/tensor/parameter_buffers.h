@@ -1,5 +1,5 @@
-// The weights and gradients of a rank: two flat buffers of one table's layout. Where the first
-// parameter is an embedding whose gradient is kept by rows, the gradients start behind it.
+// The weights and gradients of a rank: two flat buffers of one table's layout. Where the
+// embedding's gradient is kept by rows, the gradients start behind its unit, which is the first.
 #pragma once
 
 #include "base/dtype.h"
@@ -13,13 +13,14 @@ struct ParameterBuffers {
   DType dtype = DType::kF32;
   void* weights = nullptr;                     // [table->buffer_elements()] of dtype
   float* gradients = nullptr;                  // [gradient_elements()]; nullptr for inference
-  RowGradients* embedding_gradient = nullptr;  // of the first parameter; nullptr: it is dense
+  RowGradients* embedding_gradient = nullptr;  // by rows; nullptr: it is dense
 
+  bool gradient_is_by_rows(const Parameter& parameter) const {
+    return embedding_gradient != nullptr && parameter.kind == ParameterKind::kEmbedding;
+  }
   // Elements of the table that have no place in `gradients`.
   int64_t first_dense() const {
-    const auto entries = table->entries();
-    if (embedding_gradient == nullptr) return 0;
-    return entries.size() > 1 ? entries[1].offset : table->buffer_elements();
+    return embedding_gradient == nullptr ? 0 : table->units().front().elements;
   }
   int64_t gradient_elements() const { return table->buffer_elements() - first_dense(); }
   // Of the parameter that starts at `offset`; not for an embedding's kept by rows.

@@ -9,10 +9,9 @@
 namespace borealis {
 namespace {
 
-constexpr int64_t kAlignmentElements = 32;  // a cache line of bf16
-
 int64_t aligned(int64_t elements) {
-  return (elements + kAlignmentElements - 1) / kAlignmentElements * kAlignmentElements;
+  constexpr int64_t kUnit = ParameterTable::kAlignmentElements;
+  return (elements + kUnit - 1) / kUnit * kUnit;
 }
 
 }  // namespace
@@ -21,13 +20,22 @@ int64_t Parameter::size() const {
   return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
 }
 
+void ParameterTable::begin_unit(std::string name) {
+  elements_ = aligned(elements_);
+  units_.push_back({std::move(name), entries_.size(), entries_.size(), elements_, 0});
+}
+
 void ParameterTable::add(Parameter parameter, bool fused) {
   CHECK(find(parameter.name) == nullptr, parameter.name);
+  if (units_.empty()) begin_unit("");
   if (!fused) elements_ = aligned(elements_);
   parameter.offset = elements_;
   elements_ += parameter.size();
   count_ += parameter.size();
   entries_.push_back(std::move(parameter));
+  ParameterUnit& unit = units_.back();
+  unit.end = entries_.size();
+  unit.elements = aligned(elements_) - unit.offset;
 }
 
 int64_t ParameterTable::buffer_elements() const { return aligned(elements_); }

@@ -25,9 +25,8 @@ int64_t RowGradientsShape::bytes() const {
   return measured.used_bytes();
 }
 
-RowGradients::RowGradients(const RowGradientsShape& shape)
-    : shape_(shape), arena_(shape.bytes(), "gradients of the embedding") {
-  const Buffers buffers(shape, arena_);
+RowGradients::RowGradients(const RowGradientsShape& shape, Arena& arena) : shape_(shape) {
+  const Buffers buffers(shape, arena);
   place_of_row_ = buffers.place_of_row;
   rows_ = buffers.rows;
   slots_ = buffers.slots;
@@ -36,7 +35,7 @@ RowGradients::RowGradients(const RowGradientsShape& shape)
 }
 
 void RowGradients::clear() {
-  for (int64_t place = 0; place < used_; ++place) place_of_row_[rows_[place]] = kNotNow;
+  for (int64_t place = 0; place < used_; ++place) place_of_row_[rows_[place]] = 0;
   used_ = 0;
 }
 
@@ -44,7 +43,7 @@ std::span<const int32_t> RowGradients::slots(std::span<const int32_t> ids) {
   CHECK(static_cast<int64_t>(ids.size()) <= shape_.slots_at_a_time);
   for (size_t i = 0; i < ids.size(); ++i) {
     int32_t& place = place_of_row_[ids[i]];
-    if (place <= 0) {
+    if (place == 0) {
       CHECK(used_ < shape_.most_rows, "more rows than the step was said to touch");
       rows_[used_] = ids[i];
       std::fill_n(values_ + used_ * shape_.row_size, shape_.row_size, 0.0f);

@@ -16,12 +16,13 @@ struct RowGradientsShape {
   int64_t most_rows = 0;        // that a step can touch
   int64_t slots_at_a_time = 0;  // largest span given to slots()
 
-  int64_t bytes() const;  // as RowGradients takes them
+  int64_t bytes() const;  // as RowGradients takes them from an arena
 };
 
 class RowGradients {
  public:
-  explicit RowGradients(const RowGradientsShape& shape);
+  // Its memory is the arena's, zeroed.
+  RowGradients(const RowGradientsShape& shape, Arena& arena);
 
   // No row has a gradient any more.
   void clear();
@@ -33,21 +34,16 @@ class RowGradients {
   int64_t used_rows() const { return used_; }
   float* values() { return values_; }  // [used_rows, row_size], in the order of first use
   const float* values() const { return values_; }
+  bool has_row(int64_t id) const { return place_of_row_[id] > 0; }
   // [row_size]; zeros for a row without a gradient.
   const float* row(int64_t id) const {
-    const int32_t place = place_of_row_[id];
-    return place <= 0 ? zeros_ : values_ + (place - 1) * shape_.row_size;
+    return has_row(id) ? values_ + (place_of_row_[id] - 1) * shape_.row_size : zeros_;
   }
-  // Now or before the last clear(), ever. What follows a gradient by averages is still zero of a
-  // row that had none.
-  bool ever_had_gradient(int64_t id) const { return place_of_row_[id] != kNever; }
 
  private:
   RowGradientsShape shape_;
-  Arena arena_;
   int64_t used_ = 0;
-  static constexpr int32_t kNever = 0, kNotNow = -1;
-  int32_t* place_of_row_ = nullptr;  // [table_rows] 1 + place in values, or one of these
+  int32_t* place_of_row_ = nullptr;  // [table_rows] 1 + place in values; 0: has none
   int32_t* rows_ = nullptr;          // [most_rows] ids by place
   int32_t* slots_ = nullptr;         // [slots_at_a_time]
   float* zeros_ = nullptr;           // [row_size]

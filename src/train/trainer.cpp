@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "checkpoint/run_checkpoints.h"
 #include "data/batch_loader.h"
+#include "model/accounting.h"
 #include "model/parameter_layout.h"
 #include "model/step_kernels.h"
 #include "optim/lr_schedule.h"
@@ -20,20 +21,11 @@ namespace {
 
 constexpr double kLargestLossInPerplexity = 20;  // exp of more says nothing (contract section 10.1)
 
-int64_t bytes_of(const ParameterTable& table, size_t element_bytes) {
-  return table.buffer_elements() * static_cast<int64_t>(element_bytes);
-}
-
 // What a loss of the micro-batch counts so that it weighs as much as one of all its tokens.
 double loss_weight(const Batch& batch) {
   const int64_t counted = batch.loss_tokens();
   return counted == 0 ? 0.0
                       : static_cast<double>(batch.targets.size()) / static_cast<double>(counted);
-}
-
-std::unique_ptr<RowGradients> make_embedding_gradient(const RunConfig& config) {
-  const auto shape = embedding_gradient_shape(config);
-  return shape ? std::make_unique<RowGradients>(*shape) : nullptr;
 }
 
 std::vector<NamedTensor> named_tensors(const ParameterBuffers& parameters) {
@@ -49,28 +41,24 @@ std::vector<NamedTensor> named_tensors(const ParameterBuffers& parameters) {
 
 }  // namespace
 
-Trainer::Trainer(const RunConfig& config, int threads, GemmMeasurement measure_gemm,
+Trainer::Trainer(const RunConfig& config, const RunLayout& layout, GemmMeasurement measure_gemm,
                  Profiler* profiler)
     : config_(config),
-      layout_(make_parallel_layout(config.parallel, 0)),
+      layout_(layout),
+      place_(make_parallel_layout(config.parallel, 0)),
       measure_gemm_(std::move(measure_gemm)),
       flops_per_token_(borealis::flops_per_token(config.model, config.batch.seq_length)),
       profiler_(profiler),
-      table_(make_parameter_table(config.model)),
-      weights_arena_(bytes_of(table_, dtype_bytes(config.dtype)), "weights"),
-      embedding_gradient_(make_embedding_gradient(config)),
-      gradients_arena_(dense_gradient_bytes(config), "gradients"),
-      parameters_{&table_, config.dtype,
-                  weights_arena_.take<std::byte>(bytes_of(table_, dtype_bytes(config.dtype))),
-                  nullptr, embedding_gradient_.get()} {
-  parameters_.gradients = gradients_arena_.take<float>(parameters_.gradient_elements());
-  train_data_ = make_batch_source(config_, Split::kTrain, 0, layout_.data_parallel_rank);
+      arenas_(allocate_training_arenas(layout)),
+      buffers_(layout, arenas_) {
+  train_data_ = make_batch_source(config_, Split::kTrain, 0, place_.data_parallel_rank);
   if (config_.limits.eval_interval > 0) {
-    valid_data_ = make_batch_source(config_, Split::kValid, 0, layout_.data_parallel_rank);
+    valid_data_ = make_batch_source(config_, Split::kValid, 0, place_.data_parallel_rank);
   }
-  initialize_parameters(parameters_, config_.seed);
-  optimizer_ = std::make_unique<AdamW>(config_.optimizer, parameters_);
-  model_ = make_language_model(decoder_shape(config_, threads), parameters_, profiler_);
+  initialize_parameters(buffers_.parameters, config_.seed);
+  optimizer_ = std::make_unique<AdamW>(config_.optimizer, buffers_.parameters, buffers_.optimizer,
+                                       layout.partition.pieces(0));
+  model_ = make_language_model(layout.decoder, buffers_.parameters, profiler_);
 }
 
 TrainingOutcome Trainer::run(const TrainerEvents& events) {
@@ -157,7 +145,7 @@ double Trainer::accumulate_gradients(StepRecord& record) {
 
 double Trainer::gradient_norm() const {
   const KernelScope scope = kernel_scope(profiler_, StepKernel::kGradNorm);
-  return global_grad_norm(parameters_);
+  return global_grad_norm(buffers_.parameters);
 }
 
 // Clips and steps; a loss or norm that is not finite leaves the weights alone and is counted.
@@ -209,7 +197,7 @@ ValidationRecord Trainer::validate(Split split, int64_t iteration,
   std::unique_ptr<BatchSource> own;
   BatchSource* source = valid_data_.get();
   if (split == Split::kTest) {
-    own = make_batch_source(config_, Split::kTest, 0, layout_.data_parallel_rank);
+    own = make_batch_source(config_, Split::kTest, 0, place_.data_parallel_rank);
     source = own.get();
   }
   const int64_t batches = config_.limits.eval_iters * config_.batch.grad_accum_steps;
@@ -242,7 +230,8 @@ void Trainer::validate_at_end(const TrainerEvents& events, int64_t iteration) {
 
 std::string Trainer::save(int64_t iteration) {
   return save_checkpoint(config_.output.checkpoint_dir, iteration, config_.model,
-                         named_tensors(parameters_), {.tokenizer = tokenizer_source(config_.data)})
+                         named_tensors(buffers_.parameters),
+                         {.tokenizer = tokenizer_source(config_.data)})
       .string();
 }
 

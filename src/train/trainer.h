@@ -10,15 +10,14 @@
 
 #include "config/run_config.h"
 #include "data/batch.h"
-#include "model/accounting.h"
 #include "model/decoder.h"
+#include "model/run_layout.h"
 #include "optim/adamw.h"
 #include "parallel/parallel_layout.h"
 #include "telemetry/profiler.h"
 #include "telemetry/run_summary.h"
 #include "telemetry/step_record.h"
 #include "telemetry/stopwatch.h"
-#include "tensor/arena.h"
 #include "tensor/parameter_buffers.h"
 
 namespace borealis {
@@ -49,7 +48,8 @@ class Trainer {
   // called once, between the first step and its record: a user waits for neither memory nor
   // measurement before the first step. profiler: times the kernels of step_kernels(); may be null,
   // must outlive the trainer.
-  Trainer(const RunConfig& config, int threads, GemmMeasurement measure_gemm,
+  // layout: the run's own (make_run_layout); must outlive the trainer.
+  Trainer(const RunConfig& config, const RunLayout& layout, GemmMeasurement measure_gemm,
           Profiler* profiler = nullptr);
 
   TrainingOutcome run(const TrainerEvents& events);
@@ -57,7 +57,7 @@ class Trainer {
   // One optimizer step on the next micro-batches of the training split.
   StepRecord train_step(int64_t iteration);
 
-  const ParameterBuffers& parameters() const { return parameters_; }
+  const ParameterBuffers& parameters() const { return buffers_.parameters; }
 
  private:
   double accumulate_gradients(StepRecord& record);
@@ -73,17 +73,15 @@ class Trainer {
   bool evaluation_is_due(int64_t iteration) const;
 
   RunConfig config_;
-  ParallelLayout layout_;
+  const RunLayout& layout_;
+  ParallelLayout place_;
   GemmMeasurement measure_gemm_;
   double gemm_flops_per_s_ = 0;  // 0: not measured yet
   double flops_per_token_;
   Profiler* profiler_;
 
-  ParameterTable table_;
-  Arena weights_arena_;
-  std::unique_ptr<RowGradients> embedding_gradient_;  // null where it is dense
-  Arena gradients_arena_;
-  ParameterBuffers parameters_;
+  TrainingArenas arenas_;
+  TrainingBuffers buffers_;
   std::unique_ptr<LanguageModel> model_;
   std::unique_ptr<AdamW> optimizer_;
   std::unique_ptr<BatchSource> train_data_;

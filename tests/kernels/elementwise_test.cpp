@@ -123,5 +123,16 @@ TEST(FillZero, ClearsExactlyTheBytes) {
   }
 }
 
+TEST(CopyBytes, CopiesExactlyTheBytes) {
+  for (const size_t bytes : {size_t{0}, size_t{1}, size_t{1000}, size_t{3} << 20}) {
+    std::vector<unsigned char> from(bytes), to(bytes + 2, 0xab);
+    for (size_t i = 0; i < bytes; ++i) from[i] = static_cast<unsigned char>(i * 7 % 251);
+    copy_bytes(from.data(), to.data() + 1, bytes);
+    EXPECT_EQ(to.front(), 0xab);
+    EXPECT_EQ(to.back(), 0xab);
+    EXPECT_TRUE(std::equal(from.begin(), from.end(), to.begin() + 1));
+  }
+}
+
 }  // namespace
 }  // namespace borealis

@@ -58,11 +58,15 @@ RunConfig run_config(const ModelConfig& model) {
   return config;
 }
 
+MemoryPlan plan_of(const RunConfig& config, int64_t data_bytes = 0, int64_t program_bytes = 0) {
+  return plan_memory(make_run_layout(config, 2), {}, data_bytes, program_bytes);
+}
+
 TEST(MemoryPlan, SixteenBytesAParameter) {
   RunConfig config = run_config(report_llama3(4));
   config.model.tie_word_embeddings = true;
   const auto state = [&] {
-    const MemoryPlan plan = plan_memory(config, 2, 0, 0);
+    const MemoryPlan plan = plan_of(config);
     return plan.weights_bytes + plan.gradients_bytes + plan.optimizer_bytes;
   };
   const int64_t elements = make_parameter_table(config.model).buffer_elements();
@@ -78,28 +82,27 @@ TEST(MemoryPlan, AnUntiedEmbeddingHasGradientsForTheRowsOfAStepOnly) {
   const int64_t elements = make_parameter_table(config.model).buffer_elements();
   const int64_t embedding = int64_t{256000} * 3072, rows = int64_t{128} * 3072;
   const int64_t bookkeeping = (256000 + 128 + 128 + 3072) * 4;
-  EXPECT_EQ(plan_memory(config, 2, 0, 0).gradients_bytes,
-            4 * (elements - embedding + rows) + bookkeeping);
+  EXPECT_EQ(plan_of(config).gradients_bytes, 4 * (elements - embedding + rows) + bookkeeping);
   config.batch.grad_accum_steps = 2000;  // every row is touched: the dense gradient is smaller
-  EXPECT_EQ(plan_memory(config, 2, 0, 0).gradients_bytes, 4 * elements);
+  EXPECT_EQ(plan_of(config).gradients_bytes, 4 * elements);
 }
 
 TEST(MemoryPlan, RecomputeKeepsOneInputAStretchAndOneStretchOfActivations) {
   RunConfig config = run_config(small_llama(6));
-  const int64_t all = plan_memory(config, 2, 0, 0).activations_bytes;
+  const int64_t all = plan_of(config).activations_bytes;
   config.recompute = {true, 1};
-  const int64_t one = plan_memory(config, 2, 0, 0).activations_bytes;
+  const int64_t one = plan_of(config).activations_bytes;
   config.recompute = {true, 2};
-  const int64_t two = plan_memory(config, 2, 0, 0).activations_bytes;
+  const int64_t two = plan_of(config).activations_bytes;
   config.recompute = {true, 6};
-  const int64_t six = plan_memory(config, 2, 0, 0).activations_bytes;
+  const int64_t six = plan_of(config).activations_bytes;
   EXPECT_LT(one, two);
   EXPECT_LT(two, all);
   EXPECT_GT(six, all);  // one stretch of everything saves nothing and keeps its input besides
 }
 
 TEST(MemoryPlan, ClassesAddUpToTheTotal) {
-  const MemoryPlan plan = plan_memory(run_config(small_llama()), 2, 1000, 2000);
+  const MemoryPlan plan = plan_of(run_config(small_llama()), 1000, 2000);
   int64_t sum = 0;
   for (const MemoryClass& entry : plan.classes(DType::kBF16)) sum += entry.bytes;
   EXPECT_EQ(sum, plan.total_bytes());

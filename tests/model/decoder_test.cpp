@@ -70,7 +70,9 @@ TEST(Decoder, RowsOfTheEmbeddingsGradientAreTheDenseOnes) {
     const Pass dense = run(config, dtype);
     TrainableModel model(config, dtype, B, T);
     initialize_parameters(model.parameters, 3);
-    RowGradients by_rows({config.vocab_size, config.hidden_size, config.vocab_size, B * T});
+    const RowGradientsShape rows{config.vocab_size, config.hidden_size, config.vocab_size, B * T};
+    Arena rows_memory(rows.bytes(), "rows");
+    RowGradients by_rows(rows, rows_memory);
     ParameterBuffers parameters = model.parameters;
     parameters.embedding_gradient = &by_rows;
     const auto decoder = make_language_model(model.shape, parameters);

@@ -16,15 +16,18 @@ double flops_of(const std::vector<KernelInfo>& kernels, std::initializer_list<St
   return sum;
 }
 
-DecoderShape report_shape() {
-  return {testing::report_llama3(4), 1, 8192, {}, ProductMode::kBF16Native, 2};
+RunLayout report_layout() {
+  RunConfig config;
+  config.model = testing::report_llama3(4);
+  config.batch.seq_length = 8192;
+  return make_run_layout(config, 2);
 }
 
 // The formula of the headline counts the same products, attention over the full square.
 TEST(StepKernels, ProductsAddUpToTheFormula) {
   using enum StepKernel;
-  const DecoderShape shape = report_shape();
-  const std::vector<KernelInfo> kernels = step_kernels(shape, DType::kBF16, 1, 1, 1);
+  const RunLayout layout = report_layout();
+  const std::vector<KernelInfo> kernels = step_kernels(layout);
   const double products =
       flops_of(kernels, {kQkv, kQkvWeight, kQkvInput, kAttentionOutput, kAttentionOutputWeight,
                          kAttentionOutputInput, kGateUp, kGateUpWeight, kGateUpInput, kDown,
@@ -35,12 +38,12 @@ TEST(StepKernels, ProductsAddUpToTheFormula) {
   const double square = 2 * T / (T + 1) * flops_of(kernels, {kAttention}) +
                         2 * T / (T + 1) * flops_of(kernels, {kAttentionBackward}) * 4 / 5;
   const double step = 4 * (products + square) + flops_of(kernels, {kHeadLoss});
-  EXPECT_NEAR(step / (8192 * flops_per_token(shape.model, 8192)), 1, 1e-12);
+  EXPECT_NEAR(step / (8192 * flops_per_token(layout.decoder.model, 8192)), 1, 1e-12);
 }
 
 TEST(StepKernels, AllHaveNamesOfTheirOwnAndMoveSomething) {
   std::set<std::string> names;
-  for (const KernelInfo& kernel : step_kernels(report_shape(), DType::kF32, 1000, 1000, 4)) {
+  for (const KernelInfo& kernel : step_kernels(report_layout())) {
     EXPECT_TRUE(names.insert(kernel.name).second) << kernel.name;
     EXPECT_FALSE(kernel.group.empty());
     EXPECT_GT(kernel.bytes, 0) << kernel.name;

@@ -6,8 +6,32 @@
 #include <limits>
 #include <vector>
 
+#include "support/whole_optimizer.h"
+
 namespace borealis {
 namespace {
+
+using testing::WholeOptimizer;
+
+Parameter matrix(const char* name, int64_t rows, int64_t cols) {
+  return {.name = name,
+          .kind = ParameterKind::kProjection,
+          .shape = {rows, cols},
+          .offset = 0,
+          .weight_decay = true,
+          .init_std = 0.02,
+          .tensor_parallel_dim = std::nullopt};
+}
+
+Parameter norm(const char* name, int64_t size) {
+  return {.name = name,
+          .kind = ParameterKind::kNorm,
+          .shape = {size},
+          .offset = 0,
+          .weight_decay = false,
+          .init_std = 0,
+          .tensor_parallel_dim = std::nullopt};
+}
 
 struct Fixture {
   ParameterTable table;
@@ -15,8 +39,8 @@ struct Fixture {
   ParameterBuffers parameters;
 
   Fixture() {
-    table.add({"matrix", {3, 5}, 0, /*weight_decay=*/true, 0.02, std::nullopt});
-    table.add({"norm", {5}, 0, /*weight_decay=*/false, 0, std::nullopt});
+    table.add(matrix("matrix", 3, 5));
+    table.add(norm("norm", 5));
     weights.assign(static_cast<size_t>(table.buffer_elements()), 0.0f);
     gradients = weights;
     for (const Parameter& p : table.entries()) {
@@ -30,7 +54,7 @@ TEST(AdamW, DecaysMatricesAndSparesNormGains) {
   Fixture f;
   OptimizerConfig config;
   config.weight_decay = 0.5;
-  AdamW optimizer(config, f.parameters);
+  WholeOptimizer optimizer(config, f.parameters);
   optimizer.step(0.1, 1.0);  // all gradients are zero: only decay acts
   EXPECT_FLOAT_EQ(f.weights[0], 1.0f - 0.1f * 0.5f);
   EXPECT_EQ(f.weights[static_cast<size_t>(f.table.at("norm").offset)], 1.0f);
@@ -40,7 +64,7 @@ TEST(AdamW, DecaysMatricesAndSparesNormGains) {
 TEST(AdamW, FollowsItsFormulaOverSteps) {
   Fixture f;
   OptimizerConfig config;  // contract's: 0.9, 0.95, 1e-5, 0.1
-  AdamW optimizer(config, f.parameters);
+  WholeOptimizer optimizer(config, f.parameters);
   double w = 1, m = 0, v = 0;
   for (int t = 1; t <= 5; ++t) {
     const double g = 0.1 * t - 0.25, scale = 0.5;
@@ -59,16 +83,22 @@ TEST(AdamW, FollowsItsFormulaOverSteps) {
 TEST(AdamW, UpdatesAnEmbeddingByRowsAsIfItsGradientWereDense) {
   constexpr int64_t kRows = 6, kSize = 20;
   ParameterTable table;
-  table.add({"embedding", {kRows, kSize}, 0, /*weight_decay=*/true, 0.02, std::nullopt});
-  table.add({"norm", {5}, 0, /*weight_decay=*/false, 0, std::nullopt});
+  table.begin_unit("embedding");
+  Parameter embedding = matrix("embedding", kRows, kSize);
+  embedding.kind = ParameterKind::kEmbedding;
+  table.add(embedding);
+  table.begin_unit("head");
+  table.add(norm("norm", 5));
   const auto elements = static_cast<size_t>(table.buffer_elements());
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
     std::vector<float> dense_weights(elements, 1.0f), weights = dense_weights;
     std::vector<float> dense(elements, 0.0f), norms(elements, 0.0f);
-    RowGradients by_rows({kRows, kSize, 4, 2});
-    AdamW expected({}, {&table, dtype, dense_weights.data(), dense.data()});
+    const RowGradientsShape shape{kRows, kSize, 4, 2};
+    Arena rows_memory(shape.bytes(), "rows");
+    RowGradients by_rows(shape, rows_memory);
+    WholeOptimizer expected({}, {&table, dtype, dense_weights.data(), dense.data()});
     const ParameterBuffers parameters{&table, dtype, weights.data(), norms.data(), &by_rows};
-    AdamW optimizer({}, parameters);
+    WholeOptimizer optimizer({}, parameters);
     for (const auto& ids :
          {std::vector<int32_t>{4, 1}, std::vector<int32_t>{1, 0}, std::vector<int32_t>{5, 4}}) {
       std::fill(dense.begin(), dense.end(), 0.0f);
@@ -85,6 +115,11 @@ TEST(AdamW, UpdatesAnEmbeddingByRowsAsIfItsGradientWereDense) {
       optimizer.step(0.1, 0.5);
       EXPECT_EQ(weights, dense_weights);
     }
+    // Rows 0, 1, 4 and 5 had a gradient; their moments say so, too, when they come from a file.
+    EXPECT_EQ(optimizer.state.had_gradient[0], 0b110011u);
+    optimizer.state.had_gradient[0] = 0b001100u;
+    mark_rows_with_history(optimizer.partition.pieces(0)[0], kSize, optimizer.state);
+    EXPECT_EQ(optimizer.state.had_gradient[0], 0b110011u);
   }
 }
 

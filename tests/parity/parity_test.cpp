@@ -13,6 +13,7 @@
 #include "data/document_ends.h"
 #include "optim/adamw.h"
 #include "support/trainable_model.h"
+#include "support/whole_optimizer.h"
 
 namespace borealis {
 namespace {
@@ -148,7 +149,7 @@ TEST_P(Parity, Fp32GradientOfEveryParameter) {
 void train(const Golden& golden, DType dtype, std::vector<double>& losses,
            std::vector<double>& norms) {
   TrainableModel model = load(golden, dtype);
-  AdamW optimizer(kOptimizer, model.parameters);
+  testing::WholeOptimizer optimizer(kOptimizer, model.parameters);
   for (int step = 0; step < kSteps; ++step) {
     model.poison_gradients();
     double loss = 0;

@@ -22,9 +22,13 @@ RunConfig run_config(const ModelConfig& model, int64_t seq_length) {
   return config;
 }
 
+Prediction prediction_of(const RunConfig& config) {
+  return predict(config, make_run_layout(config, 2), 0, 0);
+}
+
 TEST(Planner, ASmallModelFits) {
   const RunConfig config = run_config(small_llama(), 32);
-  const Prediction prediction = predict(config, 2, 0, 0);
+  const Prediction prediction = prediction_of(config);
   EXPECT_TRUE(prediction.fits);
   EXPECT_NO_THROW(require_fit(config, prediction, 2));
 }
@@ -34,7 +38,7 @@ TEST(Planner, RefusesWithTableShortfallAndWaysOut) {
   RunConfig config = run_config(small_llama(), 64);
   config.model.vocab_size = 256000;
   config.machine.memory_limit_bytes = int64_t{256} << 20;
-  const Prediction prediction = predict(config, 2, 0, 0);
+  const Prediction prediction = prediction_of(config);
   EXPECT_FALSE(prediction.fits);
   try {
     require_fit(config, prediction, 2);
@@ -51,20 +55,20 @@ TEST(Planner, RefusesWithTableShortfallAndWaysOut) {
 TEST(Planner, EachWayOutReallyFits) {
   RunConfig config = run_config(small_llama(6), 512);
   config.batch.micro_batch_size = 8;
-  const int64_t needed = predict(config, 2, 0, 0).memory.total_bytes();
+  const int64_t needed = prediction_of(config).memory.total_bytes();
   config.machine.memory_limit_bytes = needed * 9 / 10;
-  const Prediction prediction = predict(config, 2, 0, 0);
+  const Prediction prediction = prediction_of(config);
   EXPECT_FALSE(prediction.fits);
   const auto ways = ways_to_fit(config, prediction, 2);
   ASSERT_FALSE(ways.empty());
   EXPECT_THAT(ways, ::testing::Contains(HasSubstr("MICRO_BATCH=1")));
   RunConfig single = config;
   single.batch.micro_batch_size = 1;
-  EXPECT_TRUE(predict(single, 2, 0, 0).fits);
+  EXPECT_TRUE(prediction_of(single).fits);
   EXPECT_THAT(ways, ::testing::Contains(HasSubstr("USE_ACTIVATION_CHECKPOINTING=1")));
   RunConfig recomputed = config;
   recomputed.recompute = {true, 1};
-  EXPECT_TRUE(predict(recomputed, 2, 0, 0).fits);
+  EXPECT_TRUE(prediction_of(recomputed).fits);
 }
 
 DecoderShape looking_shape(int64_t batch_size, int64_t seq_length) {
@@ -111,7 +115,7 @@ TEST(Planner, AForwardPassThatDoesNotFitIsRefusedWithWaysOut) {
 
 TEST(Planner, JsonHasTheNamesThatScriptsRelyOn) {
   const RunConfig config = run_config(report_llama3(14), 8192);
-  const auto document = nlohmann::json::parse(prediction_json(config, predict(config, 2, 0, 0)));
+  const auto document = nlohmann::json::parse(prediction_json(config, prediction_of(config)));
   EXPECT_EQ(document["parameters"], 2982239232);
   EXPECT_EQ(document["flops_per_token"], 17.402167296e9);
   EXPECT_EQ(document["architecture"]["hidden_size"], 3072);

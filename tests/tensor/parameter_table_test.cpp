@@ -9,9 +9,18 @@ namespace {
 
 TEST(ParameterTable, PlacesParametersOnCacheLinesOrBehindOneAnother) {
   ParameterTable table;
-  table.add({"a", {3, 5}, 0, true, 0.02, 0});
-  table.add({"b", {7}, 0, false, 0, std::nullopt});
-  table.add({"c", {2, 2}, 0, true, 0.02, 1}, /*fused=*/true);
+  const auto parameter = [](const char* name, std::vector<int64_t> shape) {
+    return Parameter{.name = name,
+                     .kind = ParameterKind::kProjection,
+                     .shape = std::move(shape),
+                     .offset = 0,
+                     .weight_decay = true,
+                     .init_std = 0.02,
+                     .tensor_parallel_dim = 0};
+  };
+  table.add(parameter("a", {3, 5}));
+  table.add(parameter("b", {7}));
+  table.add(parameter("c", {2, 2}), /*fused=*/true);
   EXPECT_EQ(table.at("a").offset, 0);
   EXPECT_EQ(table.at("b").offset, 32);
   EXPECT_EQ(table.at("c").offset, 39);

@@ -9,13 +9,21 @@ namespace {
 
 using Ids = std::vector<int32_t>;
 
+struct OwnedRowGradients {
+  Arena memory;
+  RowGradients gradient;
+  explicit OwnedRowGradients(const RowGradientsShape& shape)
+      : memory(shape.bytes(), "rows"), gradient(shape, memory) {}
+};
+
 std::vector<int32_t> slots_of(RowGradients& gradient, const Ids& ids) {
   const auto slots = gradient.slots(ids);
   return {slots.begin(), slots.end()};
 }
 
 TEST(RowGradients, GivesPlacesInTheOrderOfFirstUse) {
-  RowGradients gradient({.table_rows = 100, .row_size = 3, .most_rows = 4, .slots_at_a_time = 5});
+  OwnedRowGradients owned({.table_rows = 100, .row_size = 3, .most_rows = 4, .slots_at_a_time = 5});
+  RowGradients& gradient = owned.gradient;
   EXPECT_EQ(slots_of(gradient, {7, 99, 7, 0}), (Ids{0, 1, 0, 2}));
   EXPECT_EQ(slots_of(gradient, {0, 5}), (Ids{2, 3}));  // the same step goes on
   EXPECT_EQ(gradient.used_rows(), 4);
@@ -25,30 +33,22 @@ TEST(RowGradients, GivesPlacesInTheOrderOfFirstUse) {
 }
 
 TEST(RowGradients, ForgetsEverythingOnClear) {
-  RowGradients gradient({.table_rows = 10, .row_size = 2, .most_rows = 2, .slots_at_a_time = 2});
+  OwnedRowGradients owned({.table_rows = 10, .row_size = 2, .most_rows = 2, .slots_at_a_time = 2});
+  RowGradients& gradient = owned.gradient;
   slots_of(gradient, {3, 4});
   gradient.values()[0] = 1;
+  EXPECT_TRUE(gradient.has_row(3));
   gradient.clear();
+  EXPECT_FALSE(gradient.has_row(3));
   EXPECT_EQ(gradient.used_rows(), 0);
   EXPECT_EQ(gradient.row(3)[0], 0);
   EXPECT_EQ(slots_of(gradient, {4}), (Ids{0}));
   EXPECT_EQ(gradient.row(4)[0], 0);
 }
 
-TEST(RowGradients, RemembersWhichRowsEverHadOne) {
-  RowGradients gradient({.table_rows = 10, .row_size = 2, .most_rows = 2, .slots_at_a_time = 2});
-  EXPECT_FALSE(gradient.ever_had_gradient(3));
-  for (int step = 0; step < 2; ++step) {
-    slots_of(gradient, {3});
-    EXPECT_TRUE(gradient.ever_had_gradient(3));
-    gradient.clear();
-    EXPECT_TRUE(gradient.ever_had_gradient(3));
-  }
-  EXPECT_FALSE(gradient.ever_had_gradient(4));
-}
-
 TEST(RowGradientsDeathTest, RefusesMoreRowsThanPlanned) {
-  RowGradients gradient({.table_rows = 10, .row_size = 2, .most_rows = 1, .slots_at_a_time = 2});
+  OwnedRowGradients owned({.table_rows = 10, .row_size = 2, .most_rows = 1, .slots_at_a_time = 2});
+  RowGradients& gradient = owned.gradient;
   EXPECT_DEATH(gradient.slots(Ids{1, 2}), "more rows than the step was said to touch");
 }
 

@@ -55,7 +55,8 @@ class TrainerTest : public ::testing::Test {
     std::vector<ValidationRecord> validations;
   };
   Result run(Profiler* profiler = nullptr) {
-    Trainer trainer(config_, 2, rate_of_1e11, profiler);
+    const RunLayout layout = make_run_layout(config_, 2);
+    Trainer trainer(config_, layout, rate_of_1e11, profiler);
     Result result;
     TrainerEvents events;
     events.on_step = [&](const StepRecord& record) { result.steps.push_back(record); };
@@ -71,11 +72,8 @@ class TrainerTest : public ::testing::Test {
 // Every kernel of a layer is called as often as the equations say, and watching changes nothing.
 TEST_F(TrainerTest, ProfileCountsTheCallsOfAStep) {
   config_.recompute = {.enabled = true, .layers_per_checkpoint = 1};
-  const DecoderShape shape = decoder_shape(config_, 2);
-  const int64_t elements = make_parameter_table(config_.model).buffer_elements();
-  Profiler profiler(
-      step_kernels(shape, config_.dtype, elements, elements, config_.batch.grad_accum_steps),
-      {2, 4}, most_kernel_calls(shape, config_.batch.grad_accum_steps));
+  const RunLayout layout = make_run_layout(config_, 2);
+  Profiler profiler(step_kernels(layout), {2, 4}, most_kernel_calls(layout));
   const Result profiled = run(&profiler), plain = run();
   for (size_t i = 0; i < plain.steps.size(); ++i) {
     EXPECT_EQ(profiled.steps[i].lm_loss, plain.steps[i].lm_loss);
@@ -113,7 +111,8 @@ TEST_F(TrainerTest, TheGemmRateIsMeasuredOnceInMemoryThatNothingNeeds) {
     config_.dtype = dtype;
     const Result plain = run();
     std::vector<int64_t> measured_before, losses;
-    Trainer trainer(config_, 2, [&](std::span<std::byte> memory) {
+    const RunLayout layout = make_run_layout(config_, 2);
+    Trainer trainer(config_, layout, [&](std::span<std::byte> memory) {
       measured_before.push_back(std::ssize(losses));
       EXPECT_GT(memory.size(), 10'000u);
       std::fill(memory.begin(), memory.end(), std::byte{0xff});  // NaN
@@ -162,7 +161,8 @@ TEST_F(TrainerTest, TheFirstUpdateOfAWarmupUsesLearningRateZero) {
 
 TEST_F(TrainerTest, SkipsNonFiniteStepsAndGivesUp) {
   config_.optimizer.max_skipped_in_a_row = 3;
-  Trainer trainer(config_, 2, rate_of_1e11);
+  const RunLayout layout = make_run_layout(config_, 2);
+  Trainer trainer(config_, layout, rate_of_1e11);
   auto* weights = trainer.parameters().weights_as<bf16>();
   const Parameter& norm = trainer.parameters().table->at("model.norm.weight");
   weights[norm.offset] = bf16(std::numeric_limits<float>::infinity());
@@ -186,7 +186,8 @@ TEST_F(TrainerTest, SkipsNonFiniteStepsAndGivesUp) {
 
 TEST_F(TrainerTest, ASignalEndsTheRunAfterTheStepAndSaves) {
   config_.output.save_checkpoints = true;
-  Trainer trainer(config_, 2, rate_of_1e11);
+  const RunLayout layout = make_run_layout(config_, 2);
+  Trainer trainer(config_, layout, rate_of_1e11);
   int64_t steps = 0;
   TrainerEvents events;
   events.on_step = [&](const StepRecord& record) {
@@ -213,7 +214,8 @@ TEST_F(TrainerTest, SavesEveryIntervalAndAtTheEnd) {
 
 TEST_F(TrainerTest, SavedWeightsAreTheTrainedOnes) {
   config_.output.save_checkpoints = true;
-  Trainer trainer(config_, 2, rate_of_1e11);
+  const RunLayout layout = make_run_layout(config_, 2);
+  Trainer trainer(config_, layout, rate_of_1e11);
   const TrainingOutcome outcome = trainer.run({});
   const ModelWeights saved(outcome.checkpoint);
   for (const Parameter& p : trainer.parameters().table->entries()) {
@@ -255,7 +257,8 @@ TEST_F(TrainerTest, EvaluatesBothSetsAtTheEnd) {
       EXPECT_EQ(samples, 8);
       sets.push_back(set);
     };
-    Trainer(config_, 2, rate_of_1e11).run(events);
+    const RunLayout layout = make_run_layout(config_, 2);
+    Trainer(config_, layout, rate_of_1e11).run(events);
     EXPECT_EQ(rounds, 2 * static_cast<int64_t>(sets.size()));
     std::vector<std::string> expected;
     if (split != std::string("90,0,10")) expected.push_back("validation");

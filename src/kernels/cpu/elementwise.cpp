@@ -127,10 +127,18 @@ void scale_rows(const bf16* src, const float* factor, bf16* dst, int64_t rows, i
   });
 }
 
+constexpr int64_t kChunkBytes = 256 << 10;
+
 void fill_zero(void* data, size_t bytes) {
-  constexpr int64_t kChunkBytes = 256 << 10;
   for_each_chunk(static_cast<int64_t>(bytes), kChunkBytes, [&](int64_t at, int64_t count) {
     std::memset(static_cast<char*>(data) + at, 0, static_cast<size_t>(count));
+  });
+}
+
+void copy_bytes(const void* from, void* to, size_t bytes) {
+  for_each_chunk(static_cast<int64_t>(bytes), kChunkBytes, [&](int64_t at, int64_t count) {
+    std::memcpy(static_cast<char*>(to) + at, static_cast<const char*>(from) + at,
+                static_cast<size_t>(count));
   });
 }
 

@@ -1,0 +1,63 @@
+// What a run's configuration comes to in shapes and places, derived once and handed to the memory
+// plan, the trainer and the profiler.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "config/run_config.h"
+#include "model/decoder_buffers.h"
+#include "parallel/partition.h"
+#include "tensor/arena.h"
+#include "tensor/optimizer_state.h"
+#include "tensor/parameter_buffers.h"
+#include "tensor/row_gradients.h"
+
+namespace borealis {
+
+struct RunLayout {
+  DType dtype = DType::kF32;
+  DecoderShape decoder;
+  int64_t grad_accum_steps = 1;
+  ParameterTable table;
+  Partition partition;  // of master weights and moments
+  // The rows of the embedding that a step of this rank can touch, where keeping their gradients
+  // alone takes less memory than the dense gradient; none where it does not, or the head is the
+  // same matrix.
+  std::optional<RowGradientsShape> embedding_rows;
+
+  // Elements of the dense gradient buffer, and of all that is kept of the gradients.
+  int64_t dense_gradient_elements() const;
+  int64_t gradient_elements() const;
+};
+
+DecoderShape decoder_shape(const RunConfig& config, int threads);
+RunLayout make_run_layout(const RunConfig& config, int threads);
+
+struct TrainingArenas {
+  Arena weights;
+  Arena gradients;
+  Arena optimizer;
+
+  static TrainingArenas measuring() {
+    return {Arena::measuring(), Arena::measuring(), Arena::measuring()};
+  }
+};
+
+// Everything that training keeps of the parameters on this rank, laid out once: run on measuring
+// arenas it is the memory plan, run on real ones the allocation.
+struct TrainingBuffers {
+  ParameterBuffers parameters;
+  std::optional<RowGradients> embedding_gradient;
+  OptimizerState optimizer;  // of the shard that this rank owns
+
+  // `layout` must outlive this.
+  TrainingBuffers(const RunLayout& layout, TrainingArenas& arenas);
+  TrainingBuffers(const TrainingBuffers&) = delete;
+  TrainingBuffers& operator=(const TrainingBuffers&) = delete;
+};
+
+// Arenas of exactly the sizes that `layout` needs.
+TrainingArenas allocate_training_arenas(const RunLayout& layout);
+
+}  // namespace borealis

@@ -1,0 +1,30 @@
+// What AdamW keeps of the parameters that a shard owns, in the layout of the shard's buffers
+// (parallel/partition.h).
+#pragma once
+
+#include <cstdint>
+
+#include "base/dtype.h"
+#include "tensor/arena.h"
+
+namespace borealis {
+
+struct OptimizerState {
+  float* first_moment = nullptr;         // [elements]
+  float* second_moment = nullptr;        // [elements]
+  uint16_t* master_remainder = nullptr;  // [elements], of bf16 weights: SplitF32 in base/dtype.h
+  // A bit a row of an embedding whose gradient is kept by rows: it had a gradient in some step. The
+  // moments of other rows are zero. nullptr where the gradient is dense.
+  uint64_t* had_gradient = nullptr;
+
+  static int64_t row_words(int64_t rows) { return (rows + 63) / 64; }
+
+  OptimizerState() = default;
+  OptimizerState(int64_t elements, DType dtype, int64_t embedding_rows, Arena& arena)
+      : first_moment(arena.take<float>(elements)), second_moment(arena.take<float>(elements)) {
+    if (dtype == DType::kBF16) master_remainder = arena.take<uint16_t>(elements);
+    if (embedding_rows > 0) had_gradient = arena.take<uint64_t>(row_words(embedding_rows));
+  }
+};
+
+}  // namespace borealis
