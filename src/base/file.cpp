@@ -77,7 +77,7 @@ bool remove_tree(const std::filesystem::path& path) {
 void exchange_directories(const std::filesystem::path& fresh, const std::filesystem::path& path) {
   if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) == 0) return;
   if (errno != EINVAL && errno != ENOSYS) throw file_error("replace", path, errno);
-  const std::filesystem::path aside = path.string() + fmt::format(".old.{}", ::getpid());
+  const std::filesystem::path aside = aside_path_of(path);
   rename_path(path, aside);
   rename_path(fresh, path);
   rename_path(aside, fresh);
@@ -221,7 +221,7 @@ void AppendFile::rename_to(const std::filesystem::path& path) {
 }
 
 AtomicFile::AtomicFile(const std::filesystem::path& path)
-    : path_(path), file_(fmt::format("{}.partial.{}", path.string(), ::getpid()), 0) {}
+    : path_(path), file_(partial_path_of(path), 0) {}
 
 AtomicFile::~AtomicFile() {
   if (!committed_) ::unlink(file_.path().c_str());
@@ -247,7 +247,7 @@ void copy_file_atomically(const std::filesystem::path& from, const std::filesyst
 
 AtomicDirectory::AtomicDirectory(const std::filesystem::path& path)
     : path_(path.has_filename() ? path : path.parent_path()),  // "dir/" is "dir"
-      partial_path_(fmt::format("{}.partial.{}", path_.string(), ::getpid())) {
+      partial_path_(partial_path_of(path_)) {
   borealis::create_directories(parent_of(path_));
   remove_tree(partial_path_);  // of a dead process that had our id
   if (::mkdir(partial_path_.c_str(), 0755) != 0) {

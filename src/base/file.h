@@ -77,7 +77,20 @@ class AppendFile {
   int descriptor_ = -1;
 };
 
-// Writes to "<path>.partial.<pid>", and on commit() flushes it to the disk and renames it to
+// What this process calls a file or folder until it is whole: "<path>.partial.<host>.<pid>", which
+// is unique on a file system that many hosts share. In the host's name all but letters, digits, '-'
+// and '.' is '_'.
+std::filesystem::path partial_path_of(const std::filesystem::path& path);
+// Where earlier content waits for its successor, where a file system cannot exchange two names:
+// "<path>.old.<host>.<pid>".
+std::filesystem::path aside_path_of(const std::filesystem::path& path);
+// Removes what processes of this host that are no more left in `folder` under such names, and
+// returns how many entries. Content that was set aside and whose name is free gets its name back.
+// Entries of other hosts, of live processes and of other users stay; so does, without an error,
+// what cannot be removed. No folder: 0.
+int remove_stale_partials(const std::filesystem::path& folder);
+
+// Writes to partial_path_of(path), and on commit() flushes it to the disk and renames it to
 // `path`, so that a reader sees the old file or the whole new one, never a part. Without commit()
 // (an exception, say) the destructor removes the partial file.
 class AtomicFile {
@@ -104,8 +117,8 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
 // One file's bytes under a new name, through an AtomicFile.
 void copy_file_atomically(const std::filesystem::path& from, const std::filesystem::path& to);
 
-// A folder that replaces `path` as a whole. Its files are written under partial_path(),
-// "<path>.partial.<pid>", each flushed by its writer; commit() flushes the folder and puts it in
+// A folder that replaces `path` as a whole. Its files are written under partial_path(), which is
+// partial_path_of(path), each flushed by its writer; commit() flushes the folder and puts it in
 // the place of `path`, whose earlier content is removed only afterwards. Without commit() the
 // destructor removes the partial folder and `path` keeps what it had.
 class AtomicDirectory {

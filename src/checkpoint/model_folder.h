@@ -24,9 +24,9 @@ struct SaveOptions {
   int64_t max_shard_bytes = kMaxShardBytes;
 };
 
-// Writes the model to `folder`, which is replaced as a whole: everything goes to
-// "<folder>.partial.<pid>" first, is flushed to the disk, and takes the name only then. On any
-// failure (a full disk, say) `folder` keeps what it had and the partial folder is removed.
+// Writes the model to `folder`, which is replaced as a whole: everything goes to a partial folder
+// beside it first, is flushed to the disk, and takes the name only then. On any failure (a full
+// disk, say) `folder` keeps what it had and the partial folder is removed.
 // `tensors` are what config.json promises, without lm_head.weight where the head is tied. All are
 // of one dtype. Throws Error(kFile).
 void save_model(const std::filesystem::path& folder, const ModelConfig& model,

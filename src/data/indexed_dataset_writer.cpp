@@ -1,7 +1,6 @@
 #include "data/indexed_dataset_writer.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <limits>
 
@@ -36,7 +35,7 @@ IndexedDatasetWriter::SpoolPaths IndexedDatasetWriter::paths_in(const DatasetSpo
 
 IndexedDatasetWriter::SpoolPaths IndexedDatasetWriter::paths_beside(const std::string& prefix) {
   const auto path = [&](const char* part) {
-    return fmt::format("{}.{}.partial.{}", prefix, part, ::getpid());
+    return partial_path_of(fmt::format("{}.{}", prefix, part));
   };
   return {path("bin"), path("lengths"), path("idx"), path("meta.json")};
 }
