@@ -166,6 +166,7 @@ std::vector<CorpusOrder> cached_corpus_orders(const std::vector<CorpusOrderReque
     try {
       borealis::create_directories(settings.folder);
       const FolderLock lock(settings.folder);
+      remove_stale_partials(settings.folder);
       find_missing(false);
       run_parallel(static_cast<int64_t>(requests.size()), [&](int64_t i) {
         const auto at = static_cast<size_t>(i);

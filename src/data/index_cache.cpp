@@ -218,6 +218,7 @@ std::vector<SampleIndex> cached_sample_indices(const std::vector<FileIndexReques
     try {
       borealis::create_directories(settings.folder);
       const FolderLock lock(settings.folder);
+      remove_stale_partials(settings.folder);
       const std::vector<size_t> missing = find_missing(false);  // another process may have made it
       const auto start = std::chrono::steady_clock::now();
       run_parallel(static_cast<int64_t>(missing.size()), [&](int64_t i) {

@@ -6,6 +6,7 @@
 #include "data/batch_loader.h"
 #include "data/data_test_support.h"
 #include "data/index_check.h"
+#include "support/dead_process.h"
 
 namespace borealis {
 namespace {
@@ -81,6 +82,15 @@ TEST_F(IndexCacheTest, KeysOnEverything) {
   EXPECT_NE(sample_index_description(settings_, request_), before);
   settings_.split = Split::kTest;
   EXPECT_THAT(sample_index_description(settings_, request_), HasSubstr("Dataset name test\n"));
+}
+
+TEST_F(IndexCacheTest, RemovesWhatAKilledBuilderLeft) {
+  std::string partial = partial_path_of(settings_.folder / "m_doc_idx.npy").string();
+  partial = partial.substr(0, partial.rfind('.') + 1) + std::to_string(dead_process());
+  borealis::create_directories(settings_.folder);
+  write_file_atomically(partial, "half");
+  EXPECT_THAT(log_of(), HasSubstr("built"));
+  EXPECT_FALSE(std::filesystem::exists(partial));
 }
 
 TEST_F(IndexCacheTest, KeepsAnIndexInMemoryWhereTheFolderCannotBeMade) {
