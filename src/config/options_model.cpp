@@ -167,7 +167,7 @@ std::vector<OptionRow> numerics_rows() {
        .type = OptionType::kInteger,
        .default_text = "1",
        .help = "layers recomputed together",
-       .store = store<&RunConfig::recompute, &RecomputeConfig::layers_per_checkpoint>,
+       .store = store<&RunConfig::recompute, &RecomputeConfig::layers_per_segment>,
        .minimum = 1,
        .maximum = kMaxLayers},
   };

@@ -138,8 +138,8 @@ struct ParallelConfig {
 };
 
 struct RecomputeConfig {
-  bool enabled = false;               // USE_ACTIVATION_CHECKPOINTING
-  int64_t layers_per_checkpoint = 1;  // ACT_CKPT_NUM_LAYERS
+  bool enabled = false;            // USE_ACTIVATION_CHECKPOINTING
+  int64_t layers_per_segment = 1;  // ACT_CKPT_NUM_LAYERS
 };
 
 struct OutputConfig {

@@ -137,7 +137,7 @@ json to_json(const RunConfig& config) {
           {"parallel", parallel_json(config.parallel)},
           {"recompute",
            {{"enabled", config.recompute.enabled},
-            {"layers_per_checkpoint", config.recompute.layers_per_checkpoint}}},
+            {"layers_per_segment", config.recompute.layers_per_segment}}},
           {"output", output_json(config.output)},
           {"profile",
            {{"enabled", config.profile.enabled},

@@ -78,8 +78,8 @@ class Decoder : public LanguageModel {
   LayerActivations<T>& slot(int64_t layer) {
     return buffers_.slots[static_cast<size_t>(layer % shape_.slots())];
   }
-  T* checkpoint(int64_t layer) {
-    return buffers_.checkpoints[static_cast<size_t>(layer / shape_.slots())];
+  T* segment_input(int64_t layer) {
+    return buffers_.segment_inputs[static_cast<size_t>(layer / shape_.slots())];
   }
 
   // Leaves the final norm's output in `normed`.
@@ -88,8 +88,8 @@ class Decoder : public LanguageModel {
     kernels_.look_at_documents(batch);
     kernels_.embed(batch.tokens.data(), embedding_, slot(0).x);
     for (int64_t layer = 0; layer < layers(); ++layer) {
-      if (shape_.checkpoints() > 0 && layer % shape_.slots() == 0) {
-        kernels_.copy(slot(layer).x, checkpoint(layer));
+      if (shape_.segments() > 0 && layer % shape_.slots() == 0) {
+        kernels_.copy(slot(layer).x, segment_input(layer));
       }
       forward_layer(layer, layer + 1 < layers() ? slot(layer + 1).x : buffers_.x_final);
     }
@@ -120,19 +120,19 @@ class Decoder : public LanguageModel {
   // On entry dx is the gradient of the last layer's output, on return of the first layer's input.
   void backward_layers() {
     for (int64_t layer = layers() - 1; layer >= 0; --layer) {
-      const bool last_of_stretch = layer == layers() - 1 || (layer + 1) % shape_.slots() == 0;
-      // The last stretch still has its activations from the forward pass.
-      if (shape_.recompute.enabled && last_of_stretch && layer != layers() - 1) recompute(layer);
+      const bool last_of_segment = layer == layers() - 1 || (layer + 1) % shape_.slots() == 0;
+      // The last segment still has its activations from the forward pass.
+      if (shape_.recompute.enabled && last_of_segment && layer != layers() - 1) recompute(layer);
       backward_layer(layer);
     }
   }
 
-  // Runs the stretch that ends in `last` once more from its kept input.
+  // Runs the segment that ends in `last` once more from its kept input.
   void recompute(int64_t last) {
     const int64_t first = last / shape_.slots() * shape_.slots();
-    kernels_.copy(checkpoint(first), slot(first).x);
+    kernels_.copy(segment_input(first), slot(first).x);
     for (int64_t layer = first; layer <= last; ++layer) {
-      // The stretch's own output is not needed: `normed` is free to take it.
+      // The segment's own output is not needed: `normed` is free to take it.
       forward_layer(layer, layer < last ? slot(layer + 1).x : buffers_.normed);
     }
   }

@@ -9,10 +9,10 @@ namespace borealis {
 int64_t DecoderShape::slots() const {
   if (forward_only) return 1;
   if (!recompute.enabled) return model.num_hidden_layers;
-  return std::min(recompute.layers_per_checkpoint, model.num_hidden_layers);
+  return std::min(recompute.layers_per_segment, model.num_hidden_layers);
 }
 
-int64_t DecoderShape::checkpoints() const {
+int64_t DecoderShape::segments() const {
   if (forward_only || !recompute.enabled) return 0;
   return (model.num_hidden_layers + slots() - 1) / slots();
 }
@@ -68,7 +68,7 @@ DecoderBuffers<T>::DecoderBuffers(const DecoderShape& shape, DecoderArenas& aren
     layer.gate_up = kept.take<T>(R * 2 * F);
     slots.push_back(layer);
   }
-  for (int64_t i = 0; i < shape.checkpoints(); ++i) checkpoints.push_back(kept.take<T>(R * D));
+  for (int64_t i = 0; i < shape.segments(); ++i) segment_inputs.push_back(kept.take<T>(R * D));
   x_final = kept.take<T>(R * D);
   inv_rms_final = kept.take<float>(R);
 

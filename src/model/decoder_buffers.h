@@ -26,9 +26,9 @@ struct DecoderShape {
   bool forward_only = false;  // no backward pass will follow: one layer's activations, no gradients
 
   int64_t rows() const { return micro_batch_size * seq_length; }
-  // Layers whose activations exist at a time: all, those of one checkpoint, or one.
+  // Layers whose activations exist at a time: all, those of one recomputed segment, or one.
   int64_t slots() const;
-  int64_t checkpoints() const;  // kept inputs of recomputed stretches; 0 without recompute
+  int64_t segments() const;  // that are recomputed from their kept input; 0 without recompute
   AttentionShape attention() const;
   HeadShape head() const;
   LinearShape qkv() const;
@@ -64,8 +64,8 @@ struct DecoderArenas {
 template <typename T>
 struct DecoderBuffers {
   std::vector<LayerActivations<T>> slots;
-  std::vector<T*> checkpoints;  // [R, D] each
-  T* x_final = nullptr;         // [R, D]
+  std::vector<T*> segment_inputs;  // [R, D] each, of every segment
+  T* x_final = nullptr;            // [R, D]
   float* inv_rms_final = nullptr;
   T* normed = nullptr;  // [R, D] output of the norm in use
   T* branch = nullptr;  // [R, D] what a branch adds, or the gradient of its input

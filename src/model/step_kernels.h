@@ -25,7 +25,7 @@ enum class StepKernel : int {
   kSwiglu,
   kDown,
   kAdd,
-  kKeepInput,  // of a stretch that is recomputed
+  kKeepInput,  // of a segment that is recomputed
   kHeadLoss,
   kClearResidual,
   kRmsNormBackward,

@@ -45,7 +45,7 @@ void add_shape_and_batch(const RunConfig& config, Values& values) {
   values.add("ZERO_STAGE", config.parallel.zero_stage);
   values.add("USE_ACTIVATION_CHECKPOINTING", config.recompute.enabled ? 1 : 0);
   if (config.recompute.enabled) {
-    values.add("ACT_CKPT_NUM_LAYERS", config.recompute.layers_per_checkpoint);
+    values.add("ACT_CKPT_NUM_LAYERS", config.recompute.layers_per_segment);
   }
 }
 

@@ -163,7 +163,7 @@ TEST(Flags, ReachEveryField) {
   EXPECT_TRUE(run.output.json);
   EXPECT_EQ(run.dtype, DType::kF32);
   EXPECT_TRUE(run.recompute.enabled);
-  EXPECT_EQ(run.recompute.layers_per_checkpoint, 2);
+  EXPECT_EQ(run.recompute.layers_per_segment, 2);
   EXPECT_EQ(run.machine.threads, 2);
   EXPECT_EQ(run.machine.memory_limit_bytes, int64_t{2} << 30);
   EXPECT_EQ(run.machine.cpu_isa, "avx2");
@@ -196,7 +196,7 @@ TEST(Variables, ReachTheirFields) {
   EXPECT_EQ(run.optimizer.max_grad_norm, 0);
   EXPECT_EQ(run.dtype, DType::kF32);
   EXPECT_TRUE(run.recompute.enabled);
-  EXPECT_EQ(run.recompute.layers_per_checkpoint, 3);
+  EXPECT_EQ(run.recompute.layers_per_segment, 3);
   EXPECT_EQ(run.data.split, "8,1,1");
   EXPECT_EQ(run.output.checkpoint_dir, "kept");
   EXPECT_EQ(run.machine.memory_limit_bytes, 512 << 20);

@@ -98,7 +98,7 @@ TEST(MemoryPlan, RecomputeKeepsOneInputAStretchAndOneStretchOfActivations) {
   const int64_t six = plan_of(config).activations_bytes;
   EXPECT_LT(one, two);
   EXPECT_LT(two, all);
-  EXPECT_GT(six, all);  // one stretch of everything saves nothing and keeps its input besides
+  EXPECT_GT(six, all);  // one segment of everything saves nothing and keeps its input besides
 }
 
 TEST(MemoryPlan, ClassesAddUpToTheTotal) {

@@ -55,10 +55,10 @@ TEST(Decoder, RecomputeGivesTheSameBits) {
     for (const int64_t layers : {1, 4, 5}) {
       const ModelConfig config = small_llama(layers);
       const Pass kept = run(config, dtype);
-      for (const int64_t stretch : {1, 2, 3, 8}) {
-        const Pass recomputed = run(config, dtype, {true, stretch});
+      for (const int64_t segment : {1, 2, 3, 8}) {
+        const Pass recomputed = run(config, dtype, {true, segment});
         EXPECT_EQ(kept.loss, recomputed.loss);
-        EXPECT_EQ(kept.gradients, recomputed.gradients) << layers << " layers by " << stretch;
+        EXPECT_EQ(kept.gradients, recomputed.gradients) << layers << " layers by " << segment;
       }
     }
   }

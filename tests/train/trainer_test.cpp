@@ -71,7 +71,7 @@ class TrainerTest : public ::testing::Test {
 
 // Every kernel of a layer is called as often as the equations say, and watching changes nothing.
 TEST_F(TrainerTest, ProfileCountsTheCallsOfAStep) {
-  config_.recompute = {.enabled = true, .layers_per_checkpoint = 1};
+  config_.recompute = {.enabled = true, .layers_per_segment = 1};
   const RunLayout layout = make_run_layout(config_, 2);
   Profiler profiler(step_kernels(layout), {2, 4}, most_kernel_calls(layout));
   const Result profiled = run(&profiler), plain = run();
