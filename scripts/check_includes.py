@@ -13,12 +13,13 @@ import tempfile
 
 LAYERS = [
     ["base"],
+    ["device"],
     ["tensor", "config"],
     ["kernels", "comm", "tokenizer"],
     ["parallel", "data", "telemetry"],
     ["model", "optim", "checkpoint"],
     ["train", "planner"],
-    ["sweep"],
+    ["report", "sweep"],
     ["cli"],
 ]
 LAYER_OF = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}
@@ -78,6 +79,9 @@ def self_test():
         "train/a.h": ('#include "cli/a.h"\n#include "c.h"',
                       ["train may not include cli", "without its module"]),
         "cli/a.cpp": ('#include "train/a.h"\n#include "other/a.h"', ["unknown module 'other'"]),
+        "device/a.cpp": ('#include "base/a.h"\n#include "tensor/a.h"', ["device may not include tensor"]),
+        "train/b.cpp": ('#include "telemetry/a.h"\n#include "report/a.h"', ["train may not include report"]),
+        "report/a.cpp": ('#include "planner/a.h"\n#include "sweep/a.h"', ["report may not include sweep"]),
         "utils/a.h": ("", ["'utils' is not a module"]),
     }
     with tempfile.TemporaryDirectory() as folder:

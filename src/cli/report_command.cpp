@@ -6,7 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/parse_arguments.h"
-#include "telemetry/run_report.h"
+#include "report/run_report.h"
 
 namespace borealis {
 namespace {

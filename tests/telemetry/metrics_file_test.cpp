@@ -8,8 +8,8 @@
 
 #include "base/file.h"
 #include "support/expect_error.h"
+#include "support/fake_run.h"
 #include "support/temporary_folder.h"
-#include "telemetry/fake_run.h"
 
 namespace borealis {
 namespace {

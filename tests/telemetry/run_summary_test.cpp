@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "support/expect_error.h"
+#include "support/fake_run.h"
 #include "support/temporary_folder.h"
-#include "telemetry/fake_run.h"
 
 namespace borealis {
 namespace {

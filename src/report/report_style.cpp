@@ -1,4 +1,4 @@
-#include "telemetry/report_style.h"
+#include "report/report_style.h"
 
 namespace borealis {
 

@@ -1,4 +1,4 @@
-#include "telemetry/html_text.h"
+#include "report/html_text.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

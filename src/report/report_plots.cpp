@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "base/units.h"
-#include "telemetry/report_content.h"
+#include "report/report_content.h"
 
 namespace borealis {
 namespace {

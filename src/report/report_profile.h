@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "telemetry/report_content.h"
+#include "report/report_content.h"
+#include "report/svg_plot.h"
 #include "telemetry/step_profile.h"
-#include "telemetry/svg_plot.h"
 
 namespace borealis {
 

@@ -1,4 +1,4 @@
-#include "telemetry/report_content.h"
+#include "report/report_content.h"
 
 #include <fmt/format.h>
 

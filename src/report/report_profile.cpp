@@ -1,4 +1,4 @@
-#include "telemetry/report_profile.h"
+#include "report/report_profile.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "telemetry/plot_scale.h"
+#include "report/plot_scale.h"
 
 #include <fmt/format.h>
 

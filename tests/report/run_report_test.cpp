@@ -1,4 +1,4 @@
-#include "telemetry/run_report.h"
+#include "report/run_report.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,8 +6,8 @@
 #include <set>
 
 #include "support/expect_error.h"
+#include "support/fake_run.h"
 #include "support/temporary_folder.h"
-#include "telemetry/fake_run.h"
 
 namespace borealis {
 namespace {

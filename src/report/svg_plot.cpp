@@ -1,4 +1,4 @@
-#include "telemetry/svg_plot.h"
+#include "report/svg_plot.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include <set>
 
 #include "base/check.h"
-#include "telemetry/html_text.h"
+#include "report/html_text.h"
 
 namespace borealis {
 namespace {

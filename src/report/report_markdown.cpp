@@ -1,9 +1,9 @@
 #include <fmt/format.h>
 
-#include "telemetry/html_text.h"
-#include "telemetry/report_content.h"
-#include "telemetry/report_profile.h"
-#include "telemetry/run_report.h"
+#include "report/html_text.h"
+#include "report/report_content.h"
+#include "report/report_profile.h"
+#include "report/run_report.h"
 
 namespace borealis {
 namespace {

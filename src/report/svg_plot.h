@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "telemetry/plot_scale.h"
+#include "report/plot_scale.h"
 
 namespace borealis {
 

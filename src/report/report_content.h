@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "telemetry/run_report.h"
-#include "telemetry/svg_plot.h"
+#include "report/run_report.h"
+#include "report/svg_plot.h"
 
 namespace borealis {
 

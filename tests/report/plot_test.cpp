@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include "telemetry/plot_scale.h"
-#include "telemetry/svg_plot.h"
+#include "report/plot_scale.h"
+#include "report/svg_plot.h"
 
 namespace borealis {
 namespace {

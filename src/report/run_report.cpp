@@ -1,12 +1,12 @@
-#include "telemetry/run_report.h"
+#include "report/run_report.h"
 
 #include <fmt/format.h>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "report/report_content.h"
+#include "report/report_profile.h"
 #include "telemetry/metrics_file.h"
-#include "telemetry/report_content.h"
-#include "telemetry/report_profile.h"
 
 namespace borealis {
 namespace {
