@@ -36,6 +36,7 @@ Error file_error(const std::string& action, const std::string& path, int error_n
   std::string remedy;
   switch (error_number) {
     case ENOSPC:
+    case EDQUOT:
       remedy = "free some space or point the output to another disk";
       break;
     case EACCES:
@@ -45,6 +46,9 @@ Error file_error(const std::string& action, const std::string& path, int error_n
       break;
     case ENOENT:
       remedy = "check the path";
+      break;
+    case EIO:
+      remedy = "the disk or the way to it fails: look at the system's log, or use another disk";
       break;
     default:
       break;

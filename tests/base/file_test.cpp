@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -127,6 +128,17 @@ TEST_F(FileTest, ErrorsNameThePathAndTheCause) {
                        ::testing::HasSubstr("No such file or directory")));
   EXPECT_THAT(message_of([&] { MappedFile(fs::path(folder_)); }),
               ::testing::HasSubstr("Is a directory"));
+}
+
+TEST(Error, OfADiskSaysWhatToDo) {
+  EXPECT_STREQ(file_error("write", "a/b", ENOSPC).what(),
+               "file: cannot write a/b: No space left on device; free some space or point the "
+               "output to another disk");
+  EXPECT_THAT(file_error("write", "a/b", EDQUOT).what(), ::testing::HasSubstr("free some space"));
+  EXPECT_THAT(file_error("create", "a/b", EROFS).what(),
+              ::testing::HasSubstr("a place that this user may write to"));
+  EXPECT_THAT(file_error("flush", "a/b", EIO).what(),
+              ::testing::HasSubstr("look at the system's log, or use another disk"));
 }
 
 TEST(Error, ExitCodesDifferByKind) {
