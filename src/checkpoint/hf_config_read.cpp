@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_excerpt.h"
 #include "checkpoint/hf_config.h"
 
 namespace borealis {
@@ -65,7 +66,7 @@ class Keys {
   }
 
   [[noreturn]] void wrong(const char* key, const Json& value, const char* expected) const {
-    reject(path_, fmt::format("'{}' is {}, not {}", key, value.dump(), expected));
+    reject(path_, fmt::format("'{}' is {}, not {}", key, json_excerpt(value), expected));
   }
 
  private:
@@ -162,7 +163,8 @@ void reject_unsupported(const Keys& keys, const std::filesystem::path& path,
     if (!fine) reasons.push_back(std::move(reason));
   };
   if (const Json* list = keys.value("architectures")) {
-    unless(*list == Json::array({architecture}), fmt::format("architectures {}", list->dump()));
+    unless(*list == Json::array({architecture}),
+           fmt::format("architectures {}", json_excerpt(*list)));
   }
   const std::string activation = keys.text("hidden_act", "silu");
   unless(activation == "silu" || activation == "swish", fmt::format("hidden_act {}", activation));
@@ -172,7 +174,7 @@ void reject_unsupported(const Keys& keys, const std::filesystem::path& path,
   if (const Json* types = keys.value("layer_types")) {
     for (const Json& type : *types) {
       if (type != "full_attention") {
-        unless(false, fmt::format("layer_types with {}", type.dump()));
+        unless(false, fmt::format("layer_types with {}", json_excerpt(type)));
         break;
       }
     }
@@ -187,7 +189,7 @@ void reject_unsupported(const Keys& keys, const std::filesystem::path& path,
   unless(!partial, "partial_rotary_factor");
   unless(!keys.has("quantization_config"), "quantized weights (quantization_config)");
   if (const Json* dropout = keys.value("attention_dropout")) {
-    unless(*dropout == 0, fmt::format("attention_dropout {}", dropout->dump()));
+    unless(*dropout == 0, fmt::format("attention_dropout {}", json_excerpt(*dropout)));
   }
   if (reasons.empty()) return;
   reject(path,
@@ -216,6 +218,15 @@ int64_t default_head_dim(const ModelConfig& model, const Keys& keys,
                              model.hidden_size, model.num_attention_heads));
   }
   return std::max<int64_t>(1, model.hidden_size / model.num_attention_heads);
+}
+
+// Absent where a vocabulary has no such token.
+std::optional<int64_t> token_id(const Keys& keys, const char* key, const Json* value) {
+  if (value == nullptr) return std::nullopt;
+  if (!value->is_number_unsigned() || value->get<uint64_t>() > uint64_t{kMaxSize}) {
+    keys.wrong(key, *value, "a token id");
+  }
+  return value->get<int64_t>();
 }
 
 }  // namespace
@@ -251,18 +262,12 @@ ModelConfig parse_hf_config(std::string_view text, const std::filesystem::path& 
 SpecialTokens parse_hf_special_tokens(std::string_view text, const std::filesystem::path& path) {
   const Json config = parse_object(text, path);
   const Keys keys(config, path);
-  const auto id = [&](const char* key) -> std::optional<int64_t> {
-    const Json* value = keys.value(key);
-    if (value == nullptr) return std::nullopt;
-    if (!value->is_number_unsigned()) keys.wrong(key, *value, "a token id");
-    return value->get<int64_t>();
-  };
+  const auto id = [&](const char* key) { return token_id(keys, key, keys.value(key)); };
   SpecialTokens tokens{.bos = id("bos_token_id"), .eos = {}, .pad = id("pad_token_id")};
   const Json* eos = keys.value("eos_token_id");
   if (eos != nullptr && eos->is_array()) {
     for (const Json& value : *eos) {
-      if (!value.is_number_unsigned()) keys.wrong("eos_token_id", value, "a token id");
-      tokens.eos.push_back(value.get<int64_t>());
+      tokens.eos.push_back(token_id(keys, "eos_token_id", &value).value());
     }
   } else if (const std::optional<int64_t> single = id("eos_token_id")) {
     tokens.eos.push_back(*single);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_excerpt.h"
 #include "data/json_numbers.h"
 
 namespace borealis {
@@ -82,7 +83,7 @@ DataRecord parse_checked(const std::string& text) {
   if (json.at("format") != kFormat) throw std::runtime_error("it has another format");
   if (json.at("format_version") != kFormatVersion) {
     throw std::runtime_error(
-        fmt::format("version {} is not known", json.at("format_version").dump()));
+        fmt::format("version {} is not known", json_excerpt(json.at("format_version"))));
   }
   DataRecord record{.tokenizer = parse_tokenizer(json.at("tokenizer")),
                     .tokenizer_path = json.at("tokenizer").at("path").get<std::string>(),

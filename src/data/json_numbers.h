@@ -6,6 +6,8 @@
 #include <limits>
 #include <stdexcept>
 
+#include "base/json_excerpt.h"
+
 namespace borealis {
 
 // Throws std::runtime_error for what is no whole number, or none that T holds.
@@ -19,7 +21,7 @@ T whole_number(const Json& json) {
       return static_cast<T>(value);
     }
   }
-  throw std::runtime_error("'" + json.dump() + "' is not a whole number of its range");
+  throw std::runtime_error("'" + json_excerpt(json) + "' is not a whole number of its range");
 }
 
 }  // namespace borealis

@@ -131,6 +131,16 @@ TEST(HfConfig, RoundTripsSpecialTokens) {
   }
   EXPECT_ERROR(parse_hf_special_tokens(R"({"eos_token_id":"x"})", kPath), ErrorKind::kData,
                "'eos_token_id' is \"x\", not a token id");
+  EXPECT_ERROR(parse_hf_special_tokens(R"({"eos_token_id":[1,18446744073709551615]})", kPath),
+               ErrorKind::kData, "'eos_token_id' is 18446744073709551615, not a token id");
+}
+
+// Writing such a value into the message would need a stack as deep.
+TEST(HfConfig, RefusesWhatIsNestedDeeplyByItsKind) {
+  const size_t depth = 300'000;
+  const std::string nested = std::string(depth, '[') + std::string(depth, ']');
+  EXPECT_ERROR(parse_hf_config(R"({"model_type":"llama","vocab_size":)" + nested + "}", kPath),
+               ErrorKind::kData, "'vocab_size' is [...], not a positive whole number");
 }
 
 TEST(HfConfig, FillsInTheClassDefaults) {
