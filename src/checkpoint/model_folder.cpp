@@ -25,10 +25,11 @@ constexpr const char* kIndexFile = "model.safetensors.index.json";
               "copy or export the model again");
 }
 
-// Shard file to the tensors that the index says are in it.
-std::map<std::string, std::vector<std::string>> read_index(const fs::path& path) {
-  const auto index =
-      nlohmann::json::parse(read_text_file(path), nullptr, /*allow_exceptions=*/false);
+}  // namespace
+
+std::map<std::string, std::vector<std::string>> parse_weight_index(std::string_view text,
+                                                                   const fs::path& path) {
+  const auto index = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
     reject(path, "is not a JSON object with a weight_map");
   }
@@ -37,7 +38,9 @@ std::map<std::string, std::vector<std::string>> read_index(const fs::path& path)
     if (!file.is_string()) reject(path, fmt::format("names no file for tensor {}", tensor));
     const std::string name = file.get<std::string>();
     // Weights come from this folder, wherever the index came from.
-    if (name.empty() || name == ".." || name.find('/') != std::string::npos) {
+    const bool one_part =
+        name.find('/') == std::string::npos && name.find('\0') == std::string::npos;
+    if (name.empty() || name == ".." || !one_part) {
       reject(path, fmt::format("has '{}' for tensor {}, not a file of its folder", name, tensor));
     }
     shards[name].push_back(tensor);
@@ -45,8 +48,6 @@ std::map<std::string, std::vector<std::string>> read_index(const fs::path& path)
   if (shards.empty()) reject(path, "lists no tensors");
   return shards;
 }
-
-}  // namespace
 
 void save_model(const fs::path& folder, const ModelConfig& model,
                 std::span<const NamedTensor> tensors, const SaveOptions& options) {
@@ -95,7 +96,7 @@ ModelWeights::ModelWeights(const fs::path& folder) : folder_(folder) {
 }
 
 void ModelWeights::open_shards(const fs::path& index_path) {
-  for (const auto& [file, names] : read_index(index_path)) {
+  for (const auto& [file, names] : parse_weight_index(read_text_file(index_path), index_path)) {
     if (!fs::exists(folder_ / file)) {
       reject(index_path, fmt::format("lists {}, which is not there", file));
     }

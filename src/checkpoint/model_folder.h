@@ -37,6 +37,11 @@ ModelConfig load_model_config(const std::filesystem::path& folder);
 // From its generation_config.json, else config.json.
 SpecialTokens load_special_tokens(const std::filesystem::path& folder);
 
+// model.safetensors.index.json's text as shard file to the tensors that it says are in it; `path`
+// is for messages. Throws Error(kData) unless every file is one of the folder itself.
+std::map<std::string, std::vector<std::string>> parse_weight_index(
+    std::string_view text, const std::filesystem::path& path);
+
 // The weights of such a folder, mapped: one file or the shards that its index lists.
 class ModelWeights {
  public:

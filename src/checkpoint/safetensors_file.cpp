@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/json_excerpt.h"
 #include "base/units.h"
 
 namespace borealis {
@@ -29,21 +30,21 @@ constexpr std::string_view kRemedy = "copy or export the file again";
 }
 
 // The text of the header, and in `data` everything behind it.
-std::string_view split_header(const MappedFile& file, std::span<const std::byte>& data) {
-  const std::span<const std::byte> bytes = file.bytes();
+std::string_view split_header(const std::filesystem::path& path, std::span<const std::byte> bytes,
+                              std::span<const std::byte>& data) {
   if (bytes.size() < kLengthBytes) {
-    reject(file.path(), fmt::format("is {} bytes, too short for a safetensors file", bytes.size()));
+    reject(path, fmt::format("is {} bytes, too short for a safetensors file", bytes.size()));
   }
   uint64_t length = 0;
   std::memcpy(&length, bytes.data(), kLengthBytes);
   if (length > kMaxHeaderBytes) {
-    reject(file.path(), fmt::format("claims a header of {} bytes (at most {} are allowed), so it "
-                                    "is no safetensors file",
-                                    length, kMaxHeaderBytes));
+    reject(path, fmt::format("claims a header of {} bytes (at most {} are allowed), so it "
+                             "is no safetensors file",
+                             length, kMaxHeaderBytes));
   }
   if (length > bytes.size() - kLengthBytes) {
-    reject(file.path(), fmt::format("is cut short: its header is {} bytes, the file only {}",
-                                    length, bytes.size()));
+    reject(path, fmt::format("is cut short: its header is {} bytes, the file only {}", length,
+                             bytes.size()));
   }
   data = bytes.subspan(kLengthBytes + length);
   return {reinterpret_cast<const char*>(bytes.data()) + kLengthBytes, length};
@@ -98,8 +99,8 @@ std::vector<int64_t> parse_sizes(const std::filesystem::path& path, const std::s
   }
   for (const nlohmann::json& value : *found) {
     if (!value.is_number_unsigned() || value.get<uint64_t>() > INT64_MAX) {
-      reject(path,
-             fmt::format("has a '{}' of tensor {} with {}, not a size", key, name, value.dump()));
+      reject(path, fmt::format("has a '{}' of tensor {} with {}, not a size", key, name,
+                               json_excerpt(value)));
     }
     sizes.push_back(value.get<int64_t>());
   }
@@ -211,14 +212,16 @@ void copy_converted(const TensorView& tensor, std::span<Out> out) {
 
 int64_t TensorView::element_count() const { return checked_element_count(shape); }
 
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
+SafetensorsContent parse_safetensors(std::span<const std::byte> bytes,
+                                     const std::filesystem::path& path) {
   std::span<const std::byte> data;
-  const std::string_view text = split_header(file_, data);
+  const std::string_view text = split_header(path, bytes, data);
   const nlohmann::json header = parse_header(path, text);
+  SafetensorsContent content;
   std::vector<Extent> extents;
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") {
-      metadata_ = parse_metadata(path, entry);
+      content.metadata = parse_metadata(path, entry);
     } else {
       extents.push_back(parse_tensor(path, name, entry));
     }
@@ -228,14 +231,19 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
   for (Extent& extent : extents) {
     extent.view.bytes = data.subspan(static_cast<size_t>(extent.begin),
                                      static_cast<size_t>(extent.end - extent.begin));
-    index_[extent.view.name] = tensors_.size();
-    tensors_.push_back(std::move(extent.view));
+    content.tensors.push_back(std::move(extent.view));
   }
+  return content;
+}
+
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
+    : file_(path), content_(parse_safetensors(file_.bytes(), path)) {
+  for (size_t i = 0; i < content_.tensors.size(); ++i) index_[content_.tensors[i].name] = i;
 }
 
 const TensorView* SafetensorsFile::find(std::string_view name) const {
   const auto found = index_.find(std::string(name));
-  return found == index_.end() ? nullptr : &tensors_[found->second];
+  return found == index_.end() ? nullptr : &content_.tensors[found->second];
 }
 
 const TensorView& SafetensorsFile::at(std::string_view name) const {

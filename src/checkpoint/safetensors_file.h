@@ -28,18 +28,27 @@ struct TensorView {
   int64_t element_count() const;
 };
 
+// What a file says; the tensors' bytes are parts of those that were given.
+struct SafetensorsContent {
+  std::vector<TensorView> tensors;  // in the order of their bytes
+  std::map<std::string, std::string> metadata;
+};
+// `path` is for messages. Throws Error(kData), which says what is wrong, unless the file is valid
+// as a whole: the header is JSON with known keys and dtypes, no name appears twice, and the tensors
+// fill the rest of the file without a hole or an overlap.
+SafetensorsContent parse_safetensors(std::span<const std::byte> bytes,
+                                     const std::filesystem::path& path);
+
 class SafetensorsFile {
  public:
-  // Throws Error(kFile) if `path` cannot be read and Error(kData), which says what is wrong with
-  // it, unless the file is valid as a whole: the header is JSON with known keys and dtypes, no name
-  // appears twice, and the tensors fill the rest of the file without a hole or an overlap.
+  // Throws Error(kFile) if `path` cannot be read, and what parse_safetensors throws.
   explicit SafetensorsFile(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return file_.path(); }
-  std::span<const TensorView> tensors() const { return tensors_; }  // in the order of their bytes
-  const TensorView* find(std::string_view name) const;              // nullptr where absent
-  const TensorView& at(std::string_view name) const;                // Error(kData) where absent
-  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  std::span<const TensorView> tensors() const { return content_.tensors; }
+  const TensorView* find(std::string_view name) const;  // nullptr where absent
+  const TensorView& at(std::string_view name) const;    // Error(kData) where absent
+  const std::map<std::string, std::string>& metadata() const { return content_.metadata; }
   // Gives up the pages of a part of a tensor, which can be read again.
   void forget(std::span<const std::byte> part) const {
     file_.forget(static_cast<size_t>(part.data() - file_.bytes().data()), part.size());
@@ -47,9 +56,8 @@ class SafetensorsFile {
 
  private:
   MappedFile file_;
-  std::vector<TensorView> tensors_;
+  SafetensorsContent content_;
   std::unordered_map<std::string, size_t> index_;
-  std::map<std::string, std::string> metadata_;
 };
 
 // Copies a tensor of F32, F16 or BF16 into memory of its element count (CHECKed), converting to the
