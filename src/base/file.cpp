@@ -56,12 +56,6 @@ std::filesystem::path parent_of(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : ".";
 }
 
-// A rename, or a file made in a folder, survives a power cut only once the folder is flushed.
-void flush_directory(const std::filesystem::path& path) {
-  const Descriptor folder(path, O_RDONLY | O_DIRECTORY, "open the folder");
-  if (::fsync(folder.get()) != 0) throw file_error("flush the folder", path, errno);
-}
-
 void rename_path(const std::filesystem::path& from, const std::filesystem::path& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) throw file_error("rename to", to, errno);
 }
@@ -117,6 +111,16 @@ void create_directories(const std::filesystem::path& path) {
   std::error_code code;
   std::filesystem::create_directories(path, code);
   if (code) throw file_error("create the folder", path, code.value());
+}
+
+void flush_directory(const std::filesystem::path& path) {
+  const Descriptor folder(path, O_RDONLY | O_DIRECTORY, "open the folder");
+  if (::fsync(folder.get()) != 0) throw file_error("flush the folder", path, errno);
+}
+
+void flush_file(const std::filesystem::path& path) {
+  const Descriptor file(path, O_RDONLY, "open");
+  if (::fsync(file.get()) != 0) throw file_error("flush", path, errno);
 }
 
 void append_text_file(const std::filesystem::path& path, std::string_view text) {

@@ -13,6 +13,10 @@ namespace borealis {
 
 std::string read_text_file(const std::filesystem::path& path);
 void create_directories(const std::filesystem::path& path);
+// A name made, renamed or removed in a folder survives a power cut only once the folder is flushed.
+void flush_directory(const std::filesystem::path& path);
+// What was written to the file so far, by whomever, is on the disk when this returns.
+void flush_file(const std::filesystem::path& path);
 // Appends and flushes to the kernel; for logs that grow line by line.
 void append_text_file(const std::filesystem::path& path, std::string_view text);
 
