@@ -43,22 +43,42 @@ void check_split(const RunConfig& config, Split split) {
               fmt::format("set {}=0 to do without, or raise EVAL_ITERS", split_variable(split)));
 }
 
-SplitDescription describe_split(const RunConfig& config, const OpenedFiles& files, Split split) {
+// Of the segments that a run which goes on from `consumed` has still to do with.
+SplitDescription describe_split(const RunConfig& config, const OpenedFiles& files, Split split,
+                                const SplitOrder& order, int64_t consumed) {
   check_split(config, split);
   SplitDescription description{.requested_samples = requested_samples(config, split)};
   if (description.requested_samples == 0 || config.data.mock_data) return description;
-  const SplitPlan plan = plan_split(config, files, split, description.requested_samples);
-  for (const FilePlan& file : plan.files) {
+  const std::vector<SplitPlan> plans = plan_segments(config, files, split, order.segments);
+  int64_t end = order.begin;
+  for (const SplitPlan& plan : plans) {
+    end += plan.sample_count();
+    description.epochs += plan.epochs;
+    if (end <= consumed && &plan != &plans.back()) continue;
+    description.index_blocks += plan.blocks;
+    description.index_bytes = std::max(description.index_bytes, plan.index_bytes);
+    description.index_memory_bytes =
+        std::max(description.index_memory_bytes,
+                 uses_index_cache(config, plan) ? plan.build_bytes : plan.index_bytes);
+    description.mapped_bytes = plan.mapped_bytes;
+  }
+  for (const FilePlan& file : plans.back().files) {
     description.documents += file.range.count();
     description.tokens += file.range.tokens;
   }
-  description.epochs = plan.epochs;
-  description.index_blocks = plan.blocks;
-  description.index_bytes = plan.index_bytes;
-  description.index_memory_bytes =
-      uses_index_cache(config, plan) ? plan.build_bytes : plan.index_bytes;
-  description.mapped_bytes = plan.mapped_bytes;
   return description;
+}
+
+// The test split is read from its beginning, whatever came before.
+SplitOrder order_of(const RunConfig& config, const DataOrder& order, Split split) {
+  if (split == Split::kTrain) return order.train;
+  if (split == Split::kValid) return order.valid;
+  const int64_t samples = requested_samples(config, split);
+  SplitOrder test;
+  if (samples > 0) {
+    test.segments = {{samples, config.limits.train_iters * config.batch.global_batch_size}};
+  }
+  return test;
 }
 
 // What happens to every batch that a source yields. Validation starts its thread when it is first
@@ -103,6 +123,12 @@ int64_t requested_samples(const RunConfig& config, Split split) {
 }
 
 DataDescription describe_data(const RunConfig& config) {
+  for (const Split split : {Split::kTrain, Split::kValid, Split::kTest}) check_split(config, split);
+  return describe_data(config, new_data_order(config), {});
+}
+
+DataDescription describe_data(const RunConfig& config, const DataOrder& order,
+                              const ConsumedSamples& consumed) {
   DataDescription description;
   document_ends(config.data);  // throws if the token is not known
   OpenedFiles none;
@@ -122,9 +148,12 @@ DataDescription describe_data(const RunConfig& config) {
     description.tokens += file.data.token_count();
   }
   description.corpora.assign(corpora.begin(), corpora.end());
-  description.train = describe_split(config, opened, Split::kTrain);
-  description.valid = describe_split(config, opened, Split::kValid);
-  description.test = describe_split(config, opened, Split::kTest);
+  const auto describe = [&](Split split, int64_t from) {
+    return describe_split(config, opened, split, order_of(config, order, split), from);
+  };
+  description.train = describe(Split::kTrain, consumed.train);
+  description.valid = describe(Split::kValid, consumed.valid);
+  description.test = describe(Split::kTest, 0);
   return description;
 }
 
@@ -153,17 +182,24 @@ int64_t data_memory_bytes(const RunConfig& config, const DataDescription& data) 
 std::unique_ptr<BatchSource> make_batch_source(const RunConfig& config, Split split,
                                                int64_t first_sample, int64_t data_parallel_rank) {
   check_split(config, split);
-  const int64_t requested = requested_samples(config, split);
-  if (requested == 0) return nullptr;
+  return make_batch_source(config, new_data_order(config), split, first_sample, data_parallel_rank);
+}
+
+std::unique_ptr<BatchSource> make_batch_source(const RunConfig& config, const DataOrder& order,
+                                               Split split, int64_t first_sample,
+                                               int64_t data_parallel_rank) {
+  check_split(config, split);
+  if (requested_samples(config, split) == 0) return nullptr;
   if (config.data.mock_data) {
     return finish_batches(
         config, split,
         std::make_unique<MockBatchSource>(config, split, first_sample, data_parallel_rank));
   }
   auto files = open_data_files(config);
-  SplitPlan plan = plan_split(config, *files, split, requested);
-  auto stream = std::make_unique<SampleStream>(config, std::move(files), std::move(plan),
-                                               first_sample, data_parallel_rank);
+  const SplitOrder chain = order_of(config, order, split);
+  auto plans = plan_segments(config, *files, split, chain.segments);
+  auto stream = std::make_unique<SampleStream>(config, std::move(files), std::move(plans),
+                                               first_sample - chain.begin, data_parallel_rank);
   if (split == Split::kTrain) stream->build_index();
   return finish_batches(config, split, std::move(stream));
 }

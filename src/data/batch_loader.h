@@ -10,6 +10,7 @@
 
 #include "config/run_config.h"
 #include "data/batch.h"
+#include "data/data_order.h"
 
 namespace borealis {
 
@@ -36,8 +37,11 @@ struct DataDescription {
   SplitDescription test;
 };
 
-// Reads the list and the .idx files, builds no index. Throws what make_batch_source would.
-DataDescription describe_data(const RunConfig& config);
+// Reads the list and the .idx files, builds no index. Throws what make_batch_source would. `order`:
+// of the run, which goes on from `consumed`.
+DataDescription describe_data(const RunConfig& config, const DataOrder& order,
+                              const ConsumedSamples& consumed);
+DataDescription describe_data(const RunConfig& config);          // of a run that begins
 std::string data_description_text(const DataDescription& data);  // one line for logs and reports
 
 // Samples that a run consumes of a split (contract section 7.4): train_iters * global batch and so
@@ -55,6 +59,10 @@ int64_t data_memory_bytes(const RunConfig& config, const DataDescription& data);
 // documents or with less than two tokens, or first_sample beyond the requested samples.
 // The index of the training split is built here, those of the others on the first next(). Batches
 // are prepared one ahead on a thread of the source (prefetching_source.h).
+std::unique_ptr<BatchSource> make_batch_source(const RunConfig& config, const DataOrder& order,
+                                               Split split, int64_t first_sample,
+                                               int64_t data_parallel_rank = 0);
+// Of a run that begins, or goes on as it began.
 std::unique_ptr<BatchSource> make_batch_source(const RunConfig& config, Split split,
                                                int64_t first_sample,
                                                int64_t data_parallel_rank = 0);

@@ -20,15 +20,9 @@ std::map<std::string, std::vector<int64_t>> files_by_corpus(const OpenedFiles& f
   return by_label;
 }
 
-std::vector<SampleIndex> make_indices(const IndexSettings& settings, const OpenedFiles& files,
-                                      const SplitPlan& plan) {
-  std::vector<FileIndexRequest> requests;
-  for (size_t i = 0; i < files.size(); ++i) {
-    requests.push_back({.data = &files[i].data,
-                        .listed_prefix = files[i].listed_prefix,
-                        .range = plan.files[i].range,
-                        .requested = plan.files[i].samples});
-  }
+// Of one seed.
+std::vector<SampleIndex> make_indices(const IndexSettings& settings,
+                                      const std::vector<FileIndexRequest>& requests) {
   if (!settings.folder.empty()) return cached_sample_indices(requests, settings);
   std::vector<SampleIndex> indices;
   for (const FileIndexRequest& request : requests) {
@@ -36,6 +30,29 @@ std::vector<SampleIndex> make_indices(const IndexSettings& settings, const Opene
                          request.requested, settings.seed);
   }
   return indices;
+}
+
+// What is to be made with one seed: requests, and the file of each.
+struct SeededRequests {
+  std::vector<FileIndexRequest> requests;
+  std::vector<size_t> files;
+};
+
+// By what is added to the seed, so that a file's generations come in their order.
+std::map<int64_t, SeededRequests> requests_by_seed(const OpenedFiles& files,
+                                                   const SplitPlan& plan) {
+  std::map<int64_t, SeededRequests> by_seed;
+  for (size_t i = 0; i < files.size(); ++i) {
+    for (const FileGeneration& generation : plan.files[i].generations) {
+      SeededRequests& group = by_seed[generation.number];
+      group.requests.push_back({.data = &files[i].data,
+                                .listed_prefix = files[i].listed_prefix,
+                                .range = plan.files[i].range,
+                                .requested = generation.requested});
+      group.files.push_back(i);
+    }
+  }
+  return by_seed;
 }
 
 std::vector<CorpusOrder> make_corpus_orders(const std::vector<CorpusOrderRequest>& requests,
@@ -67,9 +84,25 @@ SampleOrder::SampleOrder(const RunConfig& config, const OpenedFiles& files, cons
   IndexSettings settings{.folder = uses_index_cache(config, plan) ? config.data.cache_path : "",
                          .split = plan.split,
                          .seq_length = config.batch.seq_length,
-                         .seed = static_cast<uint32_t>(config.seed + static_cast<uint64_t>(block)),
+                         .seed = static_cast<uint32_t>(config.seed),
                          .split_text = config.data.split};
-  indices_ = make_indices(settings, files, plan);
+  const auto block_seed = static_cast<uint32_t>(plan.first_block + block);
+  files_.resize(files.size());
+  for (size_t i = 0; i < files.size(); ++i) {
+    files_[i].first = plan.files[i].first;
+    for (const FileGeneration& generation : plan.files[i].generations) {
+      files_[i].begins.push_back(generation.begin);
+    }
+  }
+  for (const auto& [number, group] : requests_by_seed(files, plan)) {
+    IndexSettings seeded = settings;
+    seeded.seed += plan.blocks == 1 ? static_cast<uint32_t>(number) : block_seed;
+    std::vector<SampleIndex> indices = make_indices(seeded, group.requests);
+    for (size_t i = 0; i < indices.size(); ++i) {
+      files_[group.files[i]].indices.push_back(std::move(indices[i]));
+    }
+  }
+  settings.seed += block_seed;
   std::vector<CorpusOrderRequest> requests;
   for (const auto& [label, members] : files_by_corpus(files)) {
     CorpusOrderRequest& request = requests.emplace_back();
@@ -81,7 +114,7 @@ SampleOrder::SampleOrder(const RunConfig& config, const OpenedFiles& files, cons
       request.members.resize(size);  // members before it that are not opened give nothing
       request.listed_prefixes.resize(size);
       corpus_files.resize(size, -1);
-      request.members.back() = {plan.files[at].samples, indices_[at].sample_count()};
+      request.members.back() = {plan.files[at].samples, plan.files[at].available()};
       request.listed_prefixes.back() = files[at].listed_prefix;
       corpus_files.back() = file;
     }

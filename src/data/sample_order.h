@@ -21,13 +21,28 @@ class SampleOrder {
 
   struct Sample {
     int64_t file = 0;
-    int64_t number = 0;  // of the file's SampleIndex
+    int64_t number = 0;  // among those that the block has of the file
   };
   Sample next();  // in order; past sample_count() it starts to repeat samples
   void skip(int64_t samples);
   int64_t taken() const { return taken_; }
   int64_t sample_count() const { return sample_count_; }
-  const SampleIndex& index(int64_t file) const { return indices_[static_cast<size_t>(file)]; }
+  // Of the first generation that the block needs of the file.
+  const SampleIndex& index(int64_t file) const {
+    return files_[static_cast<size_t>(file)].indices.front();
+  }
+  // As SampleIndex::for_each_piece, of a sample that next() gave.
+  template <typename Piece>
+  void for_each_piece(const Sample& sample, Piece piece) const {
+    const FileSamples& file = files_[static_cast<size_t>(sample.file)];
+    int64_t place = file.first + sample.number;
+    for (size_t i = 0; i < file.indices.size(); ++i) {
+      const int64_t inside = place - file.begins[i];
+      if (inside < file.indices[i].sample_count())
+        return file.indices[i].for_each_piece(inside, piece);
+    }
+    refuse_cached_index();
+  }
 
  private:
   struct Corpus {
@@ -35,10 +50,16 @@ class SampleOrder {
     CorpusOrder order;
   };
 
+  struct FileSamples {
+    int64_t first = 0;                 // place in the file's stream of sample 0
+    std::vector<SampleIndex> indices;  // of the generations
+    std::vector<int64_t> begins;       // of each, in the file's stream
+  };
+
   GreedyBlend::Choice choose();
 
-  std::vector<SampleIndex> indices_;  // one a file
-  std::vector<Corpus> corpora_;       // sorted by label; those without samples included
+  std::vector<FileSamples> files_;
+  std::vector<Corpus> corpora_;  // sorted by label; those without samples included
   GreedyBlend blend_;
   int64_t sample_count_ = 0;
   int64_t taken_ = 0;

@@ -13,49 +13,62 @@
 namespace borealis {
 
 SampleStream::SampleStream(const RunConfig& config, std::shared_ptr<const OpenedFiles> files,
-                           SplitPlan plan, int64_t first_sample, int64_t data_parallel_rank)
+                           std::vector<SplitPlan> plans, int64_t first_sample,
+                           int64_t data_parallel_rank)
     : config_(config),
       files_(std::move(files)),
-      plan_(std::move(plan)),
+      plans_(std::move(plans)),
       position_(first_sample),
       rank_offset_(data_parallel_rank * config.batch.micro_batch_size) {
   if (first_sample < 0 || first_sample >= sample_count()) {
     throw Error(ErrorKind::kData,
                 fmt::format("the run is to go on at {} sample {}, but its data ends after {}",
-                            split_name(plan_.split), first_sample, sample_count()),
+                            split_name(plans_.front().split), first_sample, sample_count()),
                 "raise TRAIN_ITERS (or the tokens to train on)");
   }
   for (const OpenedFile& file : *files_) file.data.expect_random_reads();
-  if (plan_.blocks > 1 && data_parallel_rank == 0) {
+  for (const SplitPlan& plan : plans_) {
+    if (plan.blocks == 1 || data_parallel_rank != 0) continue;
     log_info(fmt::format(
         "{}: the index of all {} samples would take {}, so it is built in {} blocks of {} samples "
         "({} each); every block is shuffled by itself with the seed + its number",
-        split_name(plan_.split), format_count(plan_.requested),
-        format_bytes(plan_.whole_index_bytes), plan_.blocks, format_count(plan_.block_samples),
-        format_bytes(plan_.index_bytes)));
+        split_name(plan.split), format_count(plan.requested), format_bytes(plan.whole_index_bytes),
+        plan.blocks, format_count(plan.block_samples), format_bytes(plan.index_bytes)));
   }
 }
 
 int64_t SampleStream::sample_count() const {
-  return plan_.blocks == 1 ? plan_.samples_in_block() : plan_.requested;
+  int64_t count = 0;
+  for (const SplitPlan& plan : plans_) count += plan.sample_count();
+  return count;
 }
 
 void SampleStream::build_index() { move_to(position_ + rank_offset_); }
 
-int64_t SampleStream::block_of(int64_t position) const {
-  return plan_.blocks == 1 ? 0 : position / plan_.block_samples;
+SampleStream::Place SampleStream::place_of(int64_t position) const {
+  Place place{.segment = 0, .block = 0, .inside = position};
+  while (place.segment + 1 < plans_.size() &&
+         place.inside >= plans_[place.segment].sample_count()) {
+    place.inside -= plans_[place.segment].sample_count();
+    ++place.segment;
+  }
+  const SplitPlan& plan = plans_[place.segment];
+  if (plan.blocks > 1) {
+    place.block = place.inside / plan.block_samples;
+    place.inside -= place.block * plan.block_samples;
+  }
+  return place;
 }
 
 void SampleStream::move_to(int64_t position) {
-  const int64_t block = block_of(position);
-  if (block != block_) {
+  const Place place = place_of(position);
+  if (!order_ || !place.same_block_as(order_at_)) {
     order_.reset();  // two blocks never are in memory together
-    order_.emplace(config_, *files_, plan_, block);
-    block_ = block;
+    order_.emplace(config_, *files_, plans_[place.segment], place.block);
+    order_at_ = place;
   }
-  const int64_t inside = position - block * plan_.block_samples;
-  CHECK(order_->taken() <= inside);
-  order_->skip(inside - order_->taken());
+  CHECK(order_->taken() <= place.inside);
+  order_->skip(place.inside - order_->taken());
 }
 
 // The sample's first token goes to tokens[0], the others to the targets, whose copies are the other
@@ -65,17 +78,16 @@ void SampleStream::read_sample(const SampleOrder::Sample& sample, int32_t* token
   const IndexedDataset& data = (*files_)[static_cast<size_t>(sample.file)].data;
   const int64_t vocab_size = config_.model.vocab_size;
   int32_t* out = tokens;
-  order_->index(sample.file)
-      .for_each_piece(sample.number, [&](int64_t sequence, int64_t first, int64_t count) {
-        if (out == tokens) {
-          data.read(sequence, first, 1, vocab_size, tokens);
-          out = targets;
-          ++first;
-          --count;
-        }
-        data.read(sequence, first, count, vocab_size, out);
-        out += count;
-      });
+  order_->for_each_piece(sample, [&](int64_t sequence, int64_t first, int64_t count) {
+    if (out == tokens) {
+      data.read(sequence, first, 1, vocab_size, tokens);
+      out = targets;
+      ++first;
+      --count;
+    }
+    data.read(sequence, first, count, vocab_size, out);
+    out += count;
+  });
   std::copy_n(targets, config_.batch.seq_length - 1, tokens + 1);
 }
 
@@ -86,7 +98,8 @@ void SampleStream::announce_next() {
   const int64_t begin = position_ + rank_offset_;
   drawn_.clear();
   if (position_ + rows * config_.parallel.data_parallel_size() > sample_count() ||
-      block_of(begin) != block_ || block_of(begin + rows - 1) != block_) {
+      !place_of(begin).same_block_as(order_at_) ||
+      !place_of(begin + rows - 1).same_block_as(order_at_)) {
     return;
   }
   move_to(begin);
@@ -94,10 +107,9 @@ void SampleStream::announce_next() {
     drawn_.push_back(order_->next());
     const SampleOrder::Sample& sample = drawn_.back();
     const IndexedDataset& data = (*files_)[static_cast<size_t>(sample.file)].data;
-    order_->index(sample.file)
-        .for_each_piece(sample.number, [&](int64_t sequence, int64_t first, int64_t count) {
-          data.will_need(sequence, first, count);
-        });
+    order_->for_each_piece(sample, [&](int64_t sequence, int64_t first, int64_t count) {
+      data.will_need(sequence, first, count);
+    });
   }
 }
 
@@ -109,7 +121,7 @@ void SampleStream::next(Batch& batch) {
   if (position_ + together > sample_count()) {
     throw Error(ErrorKind::kData,
                 fmt::format("the {} samples of the {} data are used up",
-                            format_count(sample_count()), split_name(plan_.split)),
+                            format_count(sample_count()), split_name(plans_.front().split)),
                 "the run was planned for fewer samples; raise TRAIN_ITERS or EVAL_ITERS");
   }
   batch.batch_size = rows;

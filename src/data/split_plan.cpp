@@ -113,6 +113,12 @@ std::shared_ptr<const OpenedFiles> open_data_files(const RunConfig& config) {
   return opened;
 }
 
+int64_t FilePlan::available() const {
+  return generations.empty() ? 0 : generations.back().begin + generations.back().count - first;
+}
+
+int64_t SplitPlan::sample_count() const { return blocks == 1 ? samples_in_block() : requested; }
+
 int64_t SplitPlan::samples_in_block() const {
   int64_t sum = 0;
   for (const FilePlan& file : files) sum += file.samples;
@@ -123,8 +129,12 @@ bool uses_index_cache(const RunConfig& config, const SplitPlan& plan) {
   return plan.blocks == 1 && !config.data.cache_path.empty();
 }
 
-SplitPlan plan_split(const RunConfig& config, const OpenedFiles& files, Split split,
-                     int64_t requested, const IndexLimits& limits) {
+namespace {
+
+// A segment as if it were the first.
+SplitPlan plan_segment(const RunConfig& config, const OpenedFiles& files, Split split,
+                       const DataSegment& segment, const IndexLimits& limits) {
+  const int64_t requested = segment.samples;
   CHECK(requested > 0);
   const SplitShares shares = parse_split(config.data.split);
   SplitPlan plan{.split = split, .requested = requested};
@@ -153,13 +163,94 @@ SplitPlan plan_split(const RunConfig& config, const OpenedFiles& files, Split sp
   plan.blocks = (requested + most - 1) / most;
   plan.block_samples = (requested + plan.blocks - 1) / plan.blocks;
   const BlockSizes sizes = sizes_of(plan.block_samples);
-  for (size_t i = 0; i < files.size(); ++i) plan.files[i].samples = sizes.samples[i];
+  for (size_t i = 0; i < files.size(); ++i) {
+    FilePlan& file = plan.files[i];
+    file.samples = sizes.samples[i];
+    const auto shape = sample_index_shape(file.range, config.batch.seq_length, file.samples);
+    file.generations = {
+        {.number = 0, .requested = file.samples, .count = shape.samples, .begin = 0}};
+  }
   plan.index_bytes = sizes.index_bytes;
   plan.build_bytes = sizes.build_bytes;
   plan.epochs = sizes.epochs * plan.blocks;
-  const int64_t train = config.limits.train_iters * config.batch.global_batch_size;
-  for (const int64_t samples : file_sample_counts(weights, train)) plan.train_samples += samples;
+  for (const int64_t samples : file_sample_counts(weights, segment.train_samples)) {
+    plan.train_samples += samples;
+  }
   return plan;
+}
+
+// The stream of a file over the segments so far.
+struct FileStream {
+  int64_t taken = 0;   // samples that the segments have asked for
+  int64_t length = 0;  // samples that the generations have
+  std::vector<FileGeneration> generations;
+
+  // The next `file.samples` samples; a further generation where those that there are end.
+  void give(FilePlan& file, int64_t seq_length) {
+    file.first = taken;
+    const int64_t end = taken + file.samples;
+    if (end > length || generations.empty()) {
+      const int64_t requested = end - length;
+      const auto shape = sample_index_shape(file.range, seq_length, requested);
+      generations.push_back({std::ssize(generations), requested, shape.samples, length});
+      length += shape.samples;
+    }
+    file.generations.clear();
+    for (const FileGeneration& generation : generations) {
+      if (generation.begin + generation.count > file.first && generation.begin < end) {
+        file.generations.push_back(generation);
+      }
+    }
+    // An index of no samples is made where the reference makes one.
+    if (file.generations.empty() && taken == 0) file.generations = {generations.front()};
+    taken = end;
+  }
+};
+
+void recount_index_bytes(const RunConfig& config, SplitPlan& plan) {
+  const CorpusShuffling shuffling{.blend = config.data.blend_sample_in_corpus,
+                                  .shuffle = config.data.shuffle_sample_in_corpus};
+  plan.index_bytes = plan.build_bytes = 0;
+  for (const FilePlan& file : plan.files) {
+    const int64_t order_bytes = CorpusOrder::bytes(file.samples, shuffling);
+    plan.index_bytes += order_bytes;
+    plan.build_bytes += order_bytes;
+    for (const FileGeneration& generation : file.generations) {
+      const auto shape =
+          sample_index_shape(file.range, config.batch.seq_length, generation.requested);
+      plan.index_bytes += shape.bytes(file.range.count());
+      plan.build_bytes += shape.build_bytes(file.range.count());
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<SplitPlan> plan_segments(const RunConfig& config, const OpenedFiles& files, Split split,
+                                     std::span<const DataSegment> segments,
+                                     const IndexLimits& limits) {
+  std::vector<SplitPlan> plans;
+  std::vector<FileStream> streams(files.size());
+  int64_t blocks = 0;
+  for (const DataSegment& segment : segments) {
+    SplitPlan plan = plan_segment(config, files, split, segment, limits);
+    plan.first_block = blocks;
+    blocks += plan.blocks;
+    if (plan.blocks == 1) {
+      for (size_t i = 0; i < files.size(); ++i) {
+        streams[i].give(plan.files[i], config.batch.seq_length);
+      }
+      recount_index_bytes(config, plan);
+    }
+    plans.push_back(std::move(plan));
+  }
+  return plans;
+}
+
+SplitPlan plan_split(const RunConfig& config, const OpenedFiles& files, Split split,
+                     int64_t requested, const IndexLimits& limits) {
+  const DataSegment segment{requested, config.limits.train_iters * config.batch.global_batch_size};
+  return plan_segments(config, files, split, {&segment, 1}, limits).front();
 }
 
 }  // namespace borealis

@@ -10,11 +10,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "config/run_config.h"
 #include "data/batch.h"
+#include "data/data_order.h"
 #include "data/indexed_dataset.h"
 #include "data/sample_index.h"
 #include "data/split_bounds.h"
@@ -48,16 +50,32 @@ struct OpenedFiles {
 };
 std::shared_ptr<const OpenedFiles> open_data_files(const RunConfig& config);
 
+// One sample index of a file. A file is an endless stream of samples: all those of its first
+// generation, then those of the next, which is an index with the next seed.
+struct FileGeneration {
+  int64_t number = 0;     // added to the seed
+  int64_t requested = 0;  // of the index
+  int64_t count = 0;      // that the index has, >= requested
+  int64_t begin = 0;      // place of its first sample in the file's stream
+};
+
 struct FilePlan {
   SequenceRange range;
-  int64_t samples = 0;  // asked for, in one block
+  int64_t samples = 0;                           // asked for, in one block
+  int64_t first = 0;                             // place in the file's stream of the first of them
+  std::vector<FileGeneration> generations = {};  // that hold them, in order
+
+  // Samples from `first` to the end of what the generations hold.
+  int64_t available() const;
 };
 
 struct SplitPlan {
   Split split = Split::kTrain;
   int64_t requested = 0;  // samples that the run consumes at most
   int64_t blocks = 1;
-  int64_t block_samples = 0;         // == requested if there is one block
+  int64_t first_block = 0;    // blocks of the segments before: added to the seed, as a block's
+                              // own number is
+  int64_t block_samples = 0;  // == requested if there is one block
   std::vector<FilePlan> files = {};  // one for each opened file
   int64_t train_samples = 0;         // of all files for the training split: divides corpus weights
   int64_t whole_index_bytes = 0;     // if it were built in one piece
@@ -66,13 +84,19 @@ struct SplitPlan {
   int64_t epochs = 0;                // of all blocks, of the file that needs the most
   int64_t mapped_bytes = 0;          // file pages that the split can touch
   int64_t samples_in_block() const;  // of all files: >= block_samples
+  int64_t sample_count() const;      // that it can give in all: >= requested
 };
 
 // True if the index of the split is kept in files of the configuration's cache folder.
 bool uses_index_cache(const RunConfig& config, const SplitPlan& plan);
 
-// `requested` and `limits` are arguments for the tests' sake. Throws Error(kData) if a
-// file has nothing for a split that is asked for.
+// Plans of a chain of segments (data_order.h), each going on where the one before it ended.
+// `limits` is an argument for the tests' sake. Throws Error(kData) if a file has nothing for a
+// split that is asked for.
+std::vector<SplitPlan> plan_segments(const RunConfig& config, const OpenedFiles& files, Split split,
+                                     std::span<const DataSegment> segments,
+                                     const IndexLimits& limits = {});
+// Of the one segment of a run that begins.
 SplitPlan plan_split(const RunConfig& config, const OpenedFiles& files, Split split,
                      int64_t requested, const IndexLimits& limits = {});
 

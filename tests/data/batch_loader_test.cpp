@@ -366,7 +366,7 @@ TEST_F(BatchLoaderTest, CutsAnIndexThatIsTooLargeIntoBlocks) {
   EXPECT_GT(plan.whole_index_bytes, 16000);
 
   testing::internal::CaptureStdout();
-  SampleStream stream(config, files, plan, 0, 0);
+  SampleStream stream(config, files, {plan}, 0, 0);
   EXPECT_THAT(testing::internal::GetCapturedStdout(),
               HasSubstr("built in 3 blocks of 334 samples"));
   EXPECT_EQ(stream.sample_count(), 1000);
@@ -381,7 +381,7 @@ TEST_F(BatchLoaderTest, CutsAnIndexThatIsTooLargeIntoBlocks) {
   }
   Batch batch;
   EXPECT_ERROR(stream.next(batch), ErrorKind::kData, HasSubstr("1 000 samples"));
-  SampleStream resumed(config, files, plan, 700, 0);
+  SampleStream resumed(config, files, {plan}, 700, 0);
   EXPECT_EQ(take(resumed, 1)[0], all[700]);
 }
 
