@@ -49,8 +49,8 @@ std::map<std::string, std::vector<std::string>> parse_weight_index(std::string_v
   return shards;
 }
 
-void save_model(const fs::path& folder, const ModelConfig& model,
-                std::span<const NamedTensor> tensors, const SaveOptions& options) {
+void write_model(FolderWriter& folder, const ModelConfig& model,
+                 std::span<const NamedTensor> tensors, const SaveOptions& options) {
   CHECK(!tensors.empty());
   const DType dtype = tensors.front().dtype;
   std::vector<TensorSource> sources;
@@ -60,13 +60,25 @@ void save_model(const fs::path& folder, const ModelConfig& model,
   }
   const SpecialTokens tokens =
       options.tokenizer ? read_special_tokens(*options.tokenizer) : SpecialTokens{};
-  AtomicDirectory target(folder);
-  const fs::path& partial = target.partial_path();
-  write_sharded_safetensors(partial, sources, options.max_shard_bytes);
-  write_file_atomically(partial / "config.json", hf_config_text(model, tokens, dtype));
-  write_file_atomically(partial / "generation_config.json", hf_generation_config_text(tokens));
-  if (options.tokenizer) copy_tokenizer_files(*options.tokenizer, partial);
-  target.commit();
+  write_sharded_safetensors(
+      sources, options.max_shard_bytes,
+      {.write_tensors =
+           [&](const std::string& name, std::span<const TensorSource> shard) {
+             folder.write_tensors(name, shard);
+           },
+       .write_text = [&](const std::string& name,
+                         const std::string& text) { folder.write_text(name, text); }});
+  folder.write_text("config.json", hf_config_text(model, tokens, dtype));
+  folder.write_text("generation_config.json", hf_generation_config_text(tokens));
+  if (options.tokenizer) copy_tokenizer_files(*options.tokenizer, folder.partial_path());
+}
+
+void save_model(const fs::path& folder, const ModelConfig& model,
+                std::span<const NamedTensor> tensors, const SaveOptions& options) {
+  DirectBlocks blocks;
+  FolderWriter writer(folder, blocks);
+  write_model(writer, model, tensors, options);
+  writer.commit(FolderWriter::Checksums::kNone);
 }
 
 ModelConfig load_model_config(const fs::path& folder) {
@@ -131,19 +143,27 @@ ModelWeights::Place ModelWeights::require(std::string_view name,
 }
 
 // The pages of a part are given up once it is copied, or a model would be in memory twice.
-template <typename T>
-void ModelWeights::read_in_parts(const Place& place, std::span<T> out) const {
-  CHECK(static_cast<int64_t>(out.size()) == place.tensor->element_count(), place.tensor->name);
+void ModelWeights::for_each_part(
+    const Place& place, const std::function<void(size_t first, const TensorView&)>& take) const {
   constexpr size_t kPartElements = size_t{1} << 20;
   const std::span<const std::byte> bytes = place.tensor->bytes;
   const size_t width = stored_dtype_bytes(place.tensor->dtype);
-  for (size_t first = 0; first < out.size(); first += kPartElements) {
-    const size_t count = std::min(kPartElements, out.size() - first);
+  const size_t size = bytes.size() / width;
+  for (size_t first = 0; first < size; first += kPartElements) {
+    const size_t count = std::min(kPartElements, size - first);
     TensorView part{place.tensor->name, place.tensor->dtype, {static_cast<int64_t>(count)}, {}};
     part.bytes = bytes.subspan(first * width, count * width);
-    copy_tensor(part, out.subspan(first, count));
+    take(first, part);
     place.file->forget(part.bytes);
   }
+}
+
+template <typename T>
+void ModelWeights::read_in_parts(const Place& place, std::span<T> out) const {
+  CHECK(static_cast<int64_t>(out.size()) == place.tensor->element_count(), place.tensor->name);
+  for_each_part(place, [&](size_t first, const TensorView& part) {
+    copy_tensor(part, out.subspan(first, static_cast<size_t>(part.element_count())));
+  });
 }
 
 void ModelWeights::read(std::string_view name, std::span<const int64_t> shape,
@@ -154,6 +174,17 @@ void ModelWeights::read(std::string_view name, std::span<const int64_t> shape,
 void ModelWeights::read(std::string_view name, std::span<const int64_t> shape,
                         std::span<bf16> out) const {
   read_in_parts(require(name, shape), out);
+}
+
+void ModelWeights::read_parts(
+    std::string_view name, std::span<const int64_t> shape,
+    const std::function<void(int64_t at, std::span<const float>)>& take) const {
+  std::vector<float> values;
+  for_each_part(require(name, shape), [&](size_t first, const TensorView& part) {
+    values.resize(static_cast<size_t>(part.element_count()));
+    copy_tensor(part, std::span(values));
+    take(static_cast<int64_t>(first), values);
+  });
 }
 
 }  // namespace borealis

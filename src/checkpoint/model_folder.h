@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -11,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "checkpoint/folder_writer.h"
 #include "checkpoint/hf_config.h"
 #include "checkpoint/named_tensor.h"
 #include "checkpoint/safetensors_file.h"
@@ -24,11 +26,13 @@ struct SaveOptions {
   int64_t max_shard_bytes = kMaxShardBytes;
 };
 
-// Writes the model to `folder`, which is replaced as a whole: everything goes to a partial folder
-// beside it first, is flushed to the disk, and takes the name only then. On any failure (a full
-// disk, say) `folder` keeps what it had and the partial folder is removed.
-// `tensors` are what config.json promises, without lm_head.weight where the head is tied. All are
-// of one dtype. Throws Error(kFile).
+// Writes the files of a model. `tensors` are what config.json promises, without lm_head.weight
+// where the head is tied. All are of one dtype. Throws Error(kFile).
+void write_model(FolderWriter& folder, const ModelConfig& model,
+                 std::span<const NamedTensor> tensors, const SaveOptions& options);
+
+// The same as a folder of its own, which is replaced as a whole: on any failure (a full disk, say)
+// `folder` keeps what it had (FolderWriter).
 void save_model(const std::filesystem::path& folder, const ModelConfig& model,
                 std::span<const NamedTensor> tensors, const SaveOptions& options);
 
@@ -56,6 +60,9 @@ class ModelWeights {
   // no more than a few MiB are resident at a time.
   void read(std::string_view name, std::span<const int64_t> shape, std::span<float> out) const;
   void read(std::string_view name, std::span<const int64_t> shape, std::span<bf16> out) const;
+  // The same in parts of f32: take(at, values) with the first element's place in the tensor.
+  void read_parts(std::string_view name, std::span<const int64_t> shape,
+                  const std::function<void(int64_t at, std::span<const float>)>& take) const;
 
  private:
   struct Place {
@@ -64,6 +71,8 @@ class ModelWeights {
   };
   void open_shards(const std::filesystem::path& index_path);
   Place require(std::string_view name, std::span<const int64_t> shape) const;
+  void for_each_part(const Place& place,
+                     const std::function<void(size_t first, const TensorView&)>& take) const;
   template <typename T>
   void read_in_parts(const Place& place, std::span<T> out) const;
 

@@ -2,10 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <charconv>
 #include <string>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
 
 namespace borealis {
 namespace {
@@ -19,15 +23,127 @@ std::string trimmed(std::string text) {
 
 bool is_model_folder(const fs::path& folder) { return fs::exists(folder / "config.json"); }
 
+constexpr std::string_view kStepPrefix = "global_step";
+
+std::string step_name(int64_t step) { return fmt::format("{}{}", kStepPrefix, step); }
+
+// Of "global_step<N>", in the one spelling that we write.
+std::optional<int64_t> step_of(std::string_view name) {
+  if (!name.starts_with(kStepPrefix)) return std::nullopt;
+  int64_t step = 0;
+  const char* const end = name.data() + name.size();
+  const auto [stop, code] = std::from_chars(name.data() + kStepPrefix.size(), end, step);
+  if (code != std::errc() || stop != end || step < 0 || step_name(step) != name) {
+    return std::nullopt;
+  }
+  return step;
+}
+
+// The step that `latest` names, if it names one.
+std::optional<int64_t> latest_step(const fs::path& checkpoint_dir) {
+  const fs::path latest = checkpoint_dir / "latest";
+  std::error_code unknown;
+  if (!fs::exists(latest, unknown)) return std::nullopt;
+  try {
+    return step_of(trimmed(read_text_file(latest)));
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+// A checkpoint is taken away in one go: what is left of a removal that was cut off is no
+// checkpoint.
+void remove_checkpoint(const fs::path& folder) {
+  const fs::path aside = partial_path_of(folder);
+  std::error_code code;
+  fs::rename(folder, aside, code);
+  if (!code) fs::remove_all(aside, code);
+  if (code) {
+    log_warning(fmt::format("cannot remove {}, which is no longer kept: {}", folder.string(),
+                            code.message()));
+  }
+}
+
+void apply_retention(const fs::path& checkpoint_dir, int64_t newest, const Retention& retention) {
+  if (retention.keep_last <= 0) return;
+  std::vector<int64_t> steps = checkpoint_steps(checkpoint_dir);
+  // Steps beyond the newest are of another run, and not ours to remove.
+  std::erase_if(steps, [newest](int64_t step) { return step > newest; });
+  const auto last = std::min(std::ssize(steps), static_cast<std::ptrdiff_t>(retention.keep_last));
+  for (auto step = steps.begin(); step != steps.end() - last; ++step) {
+    if (retention.keep_every > 0 && *step % retention.keep_every == 0) continue;
+    remove_checkpoint(checkpoint_dir / step_name(*step));
+  }
+}
+
 }  // namespace
 
-fs::path save_checkpoint(const fs::path& checkpoint_dir, int64_t step, const ModelConfig& model,
-                         std::span<const NamedTensor> tensors, const SaveOptions& options) {
-  const std::string name = fmt::format("global_step{}", step);
-  save_model(checkpoint_dir / name, model, tensors, options);
+fs::path save_checkpoint(const fs::path& checkpoint_dir, const CheckpointContent& content,
+                         const Retention& retention, const std::function<void()>& before_commit,
+                         DirectBlocks& blocks) {
+  const std::string name = step_name(content.state.iteration);
+  FolderWriter folder(checkpoint_dir / name, blocks);
+  write_model(folder, content.model, content.tensors, content.options);
+  folder.create_subfolder(kStateFolder);
+  folder.write_tensors(fmt::format("{}/{}", kStateFolder, state_shard_name(0, 1)), content.pieces);
+  folder.write_text(kStateFile, run_state_text(content.state));
+  if (before_commit) before_commit();
+  folder.commit(FolderWriter::Checksums::kWrite);
   write_file_atomically(checkpoint_dir / "latest", name);
-  write_file_atomically(checkpoint_dir / "latest_checkpointed_iteration.txt", std::to_string(step));
+  write_file_atomically(checkpoint_dir / "latest_checkpointed_iteration.txt",
+                        std::to_string(content.state.iteration));
+  apply_retention(checkpoint_dir, content.state.iteration, retention);
   return checkpoint_dir / name;
+}
+
+std::vector<int64_t> checkpoint_steps(const fs::path& checkpoint_dir) {
+  std::vector<int64_t> steps;
+  std::error_code code;
+  for (fs::directory_iterator entry(checkpoint_dir, code), end; !code && entry != end;
+       entry.increment(code)) {
+    const auto step = step_of(entry->path().filename().string());
+    if (step && entry->is_directory(code)) steps.push_back(*step);
+  }
+  std::ranges::sort(steps);
+  return steps;
+}
+
+std::vector<fs::path> checkpoints_to_start_from(const fs::path& given) {
+  const fs::path folder = given.has_filename() ? given : given.parent_path();  // "dir/" is "dir"
+  if (step_of(folder.filename().string()) && fs::is_directory(folder)) return {folder};
+  std::vector<int64_t> steps = checkpoint_steps(folder);
+  if (const auto latest = latest_step(folder)) {
+    std::erase_if(steps, [&](int64_t step) { return step > *latest; });
+    if (steps.empty() || steps.back() != *latest) steps.push_back(*latest);  // to be named missing
+  }
+  std::vector<fs::path> checkpoints;
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    checkpoints.push_back(folder / step_name(*step));
+  }
+  return checkpoints;
+}
+
+OpenedCheckpoint open_checkpoint(const fs::path& folder) {
+  if (is_model_folder(folder) && !fs::exists(folder / kStateFolder)) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{} holds a model without a training state", folder.string()),
+                "start from its weights with --finetune, or save elsewhere (SAVE=...)");
+  }
+  OpenedCheckpoint checkpoint{.folder = folder, .checksums = read_checksums(folder), .state = {}};
+  checkpoint.state = parse_run_state(read_verified_text(folder, kStateFile, checkpoint.checksums),
+                                     folder / kStateFile);
+  return checkpoint;
+}
+
+void load_checkpoint(const OpenedCheckpoint& checkpoint, std::span<const PieceTarget> targets,
+                     DirectBlocks& blocks) {
+  read_state_pieces(checkpoint.folder, checkpoint.state.shards, checkpoint.checksums, targets,
+                    blocks);
+  for (const auto& [file, checksum] : checkpoint.checksums) {
+    if (!file.starts_with(fmt::format("{}/", kStateFolder))) {
+      verify_file(checkpoint.folder, file, checksum, blocks);
+    }
+  }
 }
 
 fs::path find_model_folder(const fs::path& given) {

@@ -1,25 +1,72 @@
 // The checkpoints of a run, in the reference trainer's layout:
-//   <checkpoint_dir>/global_step<N>/               a model folder (model_folder.h)
+//   <checkpoint_dir>/global_step<N>/               a model folder (model_folder.h), and
+//       state/state.json, state/shard-*.safetensors    what a run needs to go on (run_state.h)
+//       checksums.xxh128                               of all of these files (checksums.h)
 //   <checkpoint_dir>/latest                        "global_step<N>"
 //   <checkpoint_dir>/latest_checkpointed_iteration.txt   "<N>"
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <optional>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "checkpoint/model_folder.h"
 #include "checkpoint/named_tensor.h"
+#include "checkpoint/run_state.h"
+#include "checkpoint/state_pieces.h"
 #include "config/run_config.h"
 
 namespace borealis {
 
-// Saves the model as of `step` and, once it is on the disk, points the two text files at it; so
-// `latest` always names a complete checkpoint. Returns the step's folder. Throws Error(kFile).
-std::filesystem::path save_checkpoint(const std::filesystem::path& checkpoint_dir, int64_t step,
-                                      const ModelConfig& model,
-                                      std::span<const NamedTensor> tensors,
-                                      const SaveOptions& options);
+// All that a checkpoint is made of. What it points to must stay as it is until it is written.
+struct CheckpointContent {
+  ModelConfig model;
+  std::vector<NamedTensor> tensors;
+  SaveOptions options;
+  RunState state;
+  std::vector<TensorSource> pieces;  // of the one shard
+};
+
+// Which checkpoints stay when a new one is complete: the newest `keep_last` (0: all), and of the
+// others those whose step `keep_every` divides (0: none).
+struct Retention {
+  int64_t keep_last = 0;
+  int64_t keep_every = 0;
+};
+
+// Writes a checkpoint and, once it is on the disk, points the two text files at it; so `latest`
+// always names a complete checkpoint. `before_commit` is called when all is written but has no name
+// yet. Then removes what `retention` does not keep. Returns the step's folder. Throws Error(kFile).
+std::filesystem::path save_checkpoint(const std::filesystem::path& checkpoint_dir,
+                                      const CheckpointContent& content, const Retention& retention,
+                                      const std::function<void()>& before_commit,
+                                      DirectBlocks& blocks);
+
+// The steps of the folders global_step<N>, ascending. Empty where there is no such folder.
+std::vector<int64_t> checkpoint_steps(const std::filesystem::path& checkpoint_dir);
+
+// Where a run may start from: the checkpoint that is meant by `given`, then those before it, newest
+// first. `given` is a run's checkpoints (its `latest` says which; a damaged or missing `latest` is
+// no hindrance) or one step's folder. Empty where there are none, or no such folder.
+std::vector<std::filesystem::path> checkpoints_to_start_from(const std::filesystem::path& given);
+
+// A checkpoint whose state.json was found to be whole.
+struct OpenedCheckpoint {
+  std::filesystem::path folder;
+  FileChecksums checksums;
+  RunState state;
+};
+// Throws Error(kData) or Error(kFile) naming what is damaged or missing.
+OpenedCheckpoint open_checkpoint(const std::filesystem::path& folder);
+
+// Reads the pieces of the state and verifies every file of the checkpoint. Throws Error(kData) or
+// Error(kFile) naming the file that is damaged; what was stored by then is of no use.
+void load_checkpoint(const OpenedCheckpoint& checkpoint, std::span<const PieceTarget> targets,
+                     DirectBlocks& blocks);
 
 // The model folder meant by `given`: itself if it holds a config.json, else the one that its
 // `latest` names. Throws Error(kFile) if it is neither, Error(kData) if `latest` is not the name of

@@ -49,6 +49,10 @@ class SafetensorsFile {
   const TensorView* find(std::string_view name) const;  // nullptr where absent
   const TensorView& at(std::string_view name) const;    // Error(kData) where absent
   const std::map<std::string, std::string>& metadata() const { return content_.metadata; }
+  // Where the tensor's bytes start in the file.
+  uint64_t offset_of(const TensorView& tensor) const {
+    return static_cast<uint64_t>(tensor.bytes.data() - file_.bytes().data());
+  }
   // Gives up the pages of a part of a tensor, which can be read again.
   void forget(std::span<const std::byte> part) const {
     file_.forget(static_cast<size_t>(part.data() - file_.bytes().data()), part.size());

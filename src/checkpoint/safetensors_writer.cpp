@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/check.h"
 #include "base/file.h"
@@ -40,10 +41,13 @@ std::string header_text(std::span<const TensorSource* const> order,
   return text;
 }
 
-void write_data(AtomicFile& file, const TensorSource& tensor) {
-  const uint64_t start = file.written_bytes();
-  tensor.produce([&](std::span<const std::byte> bytes) { file.write(bytes); });
-  CHECK(file.written_bytes() - start == static_cast<uint64_t>(tensor.size_bytes()), tensor.name);
+void stream_data(const TensorSource& tensor, const ByteSink& sink) {
+  size_t written = 0;
+  tensor.produce([&](std::span<const std::byte> bytes) {
+    written += bytes.size();
+    sink(bytes);
+  });
+  CHECK(written == static_cast<size_t>(tensor.size_bytes()), tensor.name);
 }
 
 // Greedy, in the caller's order: a shard is closed by the tensor that would not fit any more.
@@ -84,31 +88,37 @@ TensorSource source_of(const NamedTensor& tensor) {
   return source;
 }
 
-void write_safetensors(const std::filesystem::path& path, std::span<const TensorSource> tensors,
-                       std::map<std::string, std::string> metadata) {
+void stream_safetensors(std::span<const TensorSource> tensors,
+                        std::map<std::string, std::string> metadata, const ByteSink& sink) {
   metadata.emplace("format", "pt");
   const std::vector<const TensorSource*> order = aligned_order(tensors);
   const std::string header = header_text(order, metadata);
   const uint64_t header_bytes = header.size();
+  sink(std::as_bytes(std::span(&header_bytes, 1)));
+  sink(std::as_bytes(std::span(header)));
+  for (const TensorSource* tensor : order) stream_data(*tensor, sink);
+}
+
+void write_safetensors(const std::filesystem::path& path, std::span<const TensorSource> tensors,
+                       std::map<std::string, std::string> metadata) {
   AtomicFile file(path);
-  file.write(std::as_bytes(std::span(&header_bytes, 1)));
-  file.write(header);
-  for (const TensorSource* tensor : order) write_data(file, *tensor);
+  stream_safetensors(tensors, std::move(metadata),
+                     [&file](std::span<const std::byte> bytes) { file.write(bytes); });
   file.commit();
 }
 
-void write_sharded_safetensors(const std::filesystem::path& folder,
-                               std::span<const TensorSource> tensors, int64_t max_shard_bytes) {
+void write_sharded_safetensors(std::span<const TensorSource> tensors, int64_t max_shard_bytes,
+                               const ShardSink& sink) {
   const std::vector<std::span<const TensorSource>> shards = cut_shards(tensors, max_shard_bytes);
   if (shards.size() == 1) {
-    write_safetensors(folder / "model.safetensors", tensors);
+    sink.write_tensors("model.safetensors", tensors);
     return;
   }
   int64_t total_size = 0;
   nlohmann::ordered_json weight_map = nlohmann::ordered_json::object();
   for (size_t i = 0; i < shards.size(); ++i) {
     const std::string name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
-    write_safetensors(folder / name, shards[i]);
+    sink.write_tensors(name, shards[i]);
     for (const TensorSource& tensor : shards[i]) {
       CHECK(!weight_map.contains(tensor.name), tensor.name);
       weight_map[tensor.name] = name;
@@ -117,7 +127,19 @@ void write_sharded_safetensors(const std::filesystem::path& folder,
   }
   const nlohmann::ordered_json index = {{"metadata", {{"total_size", total_size}}},
                                         {"weight_map", weight_map}};
-  write_file_atomically(folder / "model.safetensors.index.json", index.dump(2) + "\n");
+  sink.write_text("model.safetensors.index.json", index.dump(2) + "\n");
+}
+
+void write_sharded_safetensors(const std::filesystem::path& folder,
+                               std::span<const TensorSource> tensors, int64_t max_shard_bytes) {
+  write_sharded_safetensors(
+      tensors, max_shard_bytes,
+      {.write_tensors =
+           [&](const std::string& name, std::span<const TensorSource> shard) {
+             write_safetensors(folder / name, shard);
+           },
+       .write_text = [&](const std::string& name,
+                         const std::string& text) { write_file_atomically(folder / name, text); }});
 }
 
 }  // namespace borealis

@@ -30,17 +30,28 @@ struct TensorSource {
 
 TensorSource source_of(const NamedTensor& tensor);  // refers to the tensor's data
 
-// One file, under its name only once it is complete and on the disk (AtomicFile). Wider element
-// types come first, so that every tensor is aligned; otherwise the order is the caller's. Names
-// must differ (CHECKed). `metadata` gets {"format": "pt"}, without which loaders refuse the file.
+// The bytes of a file. Wider element types come first, so that every tensor is aligned; otherwise
+// the order is the caller's. Names must differ (CHECKed). `metadata` gets {"format": "pt"}, without
+// which loaders refuse the file.
+void stream_safetensors(std::span<const TensorSource> tensors,
+                        std::map<std::string, std::string> metadata, const ByteSink& sink);
+
+// One file, under its name only once it is complete and on the disk (AtomicFile).
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorSource> tensors,
                        std::map<std::string, std::string> metadata = {});
 
 inline constexpr int64_t kMaxShardBytes = 5'000'000'000;  // what the ecosystem's tools use
 
-// model.safetensors in `folder`, or, beyond max_shard_bytes, model-00001-of-0000N.safetensors and
-// model.safetensors.index.json. A tensor larger than the limit gets a shard of its own. `folder` is
-// to be fresh: shards of an earlier export would be picked up by loaders.
+// model.safetensors, or, beyond max_shard_bytes, model-00001-of-0000N.safetensors and the text of
+// model.safetensors.index.json. A tensor larger than the limit gets a shard of its own. The folder
+// that they go to is to be fresh: shards of an earlier export would be picked up by loaders.
+struct ShardSink {
+  std::function<void(const std::string& name, std::span<const TensorSource>)> write_tensors;
+  std::function<void(const std::string& name, const std::string& text)> write_text;
+};
+void write_sharded_safetensors(std::span<const TensorSource> tensors, int64_t max_shard_bytes,
+                               const ShardSink& sink);
+// Into a folder, each file by write_safetensors.
 void write_sharded_safetensors(const std::filesystem::path& folder,
                                std::span<const TensorSource> tensors,
                                int64_t max_shard_bytes = kMaxShardBytes);

@@ -37,7 +37,8 @@ int run_plan_command(const std::vector<std::string>& arguments) {
              format_count(static_cast<int64_t>(prediction.flops_per_token)), kFlopsFormulaName);
   fmt::print("\nmemory\n{}\n", memory_table(prediction, config.dtype));
   if (prediction.fits) {
-    fmt::print("It fits.\n");
+    const std::string saving = saving_line(config, prediction);
+    fmt::print("It fits.{}{}\n", saving.empty() ? "" : "\n", saving);
     return 0;
   }
   fmt::print("It does not fit.");

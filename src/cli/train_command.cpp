@@ -10,6 +10,7 @@
 #include "base/process.h"
 #include "base/units.h"
 #include "cli/command.h"
+#include "cli/run_observer.h"
 #include "cli/run_setup.h"
 #include "cli/sample_text.h"
 #include "config/run_config_json.h"
@@ -23,11 +24,10 @@
 #include "model/step_kernels.h"
 #include "planner/planner.h"
 #include "report/run_report.h"
-#include "telemetry/iteration_line.h"
 #include "telemetry/metrics_file.h"
-#include "telemetry/progress.h"
 #include "telemetry/run_summary.h"
 #include "telemetry/step_profile.h"
+#include "train/run_start.h"
 #include "train/trainer.h"
 
 namespace borealis {
@@ -39,118 +39,87 @@ void log_lines(const std::vector<std::string>& lines) {
   for (const std::string& line : lines) log_info(line);
 }
 
-void log_configuration(const RunConfig& config, const Prediction& prediction,
-                       const DataDescription& data, int threads) {
-  for (const std::string& warning : config.warnings) log_warning(warning);
-  const std::filesystem::path latest =
-      std::filesystem::path(config.output.checkpoint_dir) / "latest";
-  if (config.output.save_checkpoints && std::filesystem::exists(latest)) {
-    log_warning(
-        fmt::format("{} holds a checkpoint ({}); resuming is not available yet, so this run "
-                    "starts from scratch and replaces steps of the same number",
-                    config.output.checkpoint_dir, read_text_file(latest)));
-  }
-  log_lines(config.notes);
-  log_info(fmt::format("kernels: {}; {} threads", cpu_isa_description(), threads));
-  log_lines(batch_lines(config));
-  log_lines(architecture_lines(config));
-  if (!config.model.note.empty()) log_info(config.model.note);
-  log_info(fmt::format("Number of parameters in model: {}", prediction.parameters));
-  log_info(fmt::format("data: {}", data_description_text(data)));
-  log_info(fmt::format("memory plan\n{}", memory_table(prediction, config.dtype)));
+// A run as it was decided on before anything is allocated.
+struct PlannedRun {
+  RunConfig config;
+  RunStart start;
+  int threads = 1;
+  RunLayout layout;
+  DataDescription data;
+  Prediction prediction;
+};
+
+// The next start to try, and what the run needs with it.
+PlannedRun plan_run(const RunConfig& asked, int threads, StartChooser& starts) {
+  PlannedRun run;
+  run.config = asked;
+  run.threads = threads;
+  RunConfig& config = run.config;
+  run.start = starts.next(config);
+  run.data = describe_data(config, run.start.state.data_order, run.start.state.consumed);
+  run.layout = make_run_layout(config, threads);
+  run.prediction = predict(config, run.layout, data_memory_bytes(config, run.data),
+                           resident_bytes(), run.start.checkpoint.has_value());
+  require_fit(config, run.prediction, threads);
+  return run;
 }
 
-// Makes the run's folder and what is known of it before the first step.
-void open_run_folder(const RunConfig& config) {
+// Makes the run's folder and what is known of the run before its first step.
+void open_run_folder(const RunConfig& config, const RunStart& start) {
   const std::filesystem::path folder = config.output.run_dir;
   borealis::create_directories(folder);
   const std::filesystem::path log = folder / "output.log";
   log_add_file(log);
   write_file_atomically(folder / "config.json", to_json(config).dump(2) + "\n");
+  if (start.resumes()) {
+    const nlohmann::ordered_json link = {{"checkpoint", start.checkpoint->folder.string()},
+                                         {"iteration", start.state.iteration},
+                                         {"run_dir", start.state.run_dir}};
+    write_file_atomically(folder / kResumedFromFileName, link.dump(2) + "\n");
+  }
   // logs/latest lists every run's log, the newest last.
   const std::filesystem::path logs = folder.parent_path().parent_path();
   if (logs.filename() == "logs") append_text_file(logs / "latest", log.string() + "\n");
 }
 
-// Where the events of a run go: log, metrics, progress.
-class RunObserver {
- public:
-  explicit RunObserver(const RunConfig& config)
-      : config_(config),
-        line_context_{config.limits.train_iters, config.batch.seq_length},
-        metrics_(config.output.run_dir),
-        progress_(progress_on_stderr(config.limits.train_iters, config.output.progress)) {}
-
-  TrainerEvents events() {
-    TrainerEvents events;
-    events.on_step = [this](const StepRecord& record) { on_step(record); };
-    events.on_validation = [this](const ValidationRecord& record) {
-      metrics_.write(record);
-      log(format_validation(record));
-    };
-    events.on_evaluation = [this](int64_t round, int64_t rounds) {
-      if (round % config_.limits.log_interval == 0) log(format_evaluation(round, rounds));
-    };
-    events.on_final_validation = [this](const ValidationRecord& record, int64_t samples,
-                                        const std::string& set) {
-      if (set == "validation") {
-        metrics_.write(record);
-      } else {
-        metrics_.write_test(record);
-      }
-      log(format_final_validation(record, samples, set));
-    };
-    events.on_checkpoint = [this](const std::string& folder) {
-      log(fmt::format("saved {}", folder));
-    };
-    return events;
+void log_configuration(const PlannedRun& run) {
+  const RunConfig& config = run.config;
+  const Prediction& prediction = run.prediction;
+  for (const std::string& warning : config.warnings) log_warning(warning);
+  log_lines(config.notes);
+  log_info(fmt::format("kernels: {}; {} threads", cpu_isa_description(), run.threads));
+  log_lines(batch_lines(config));
+  log_lines(architecture_lines(config));
+  if (!config.model.note.empty()) log_info(config.model.note);
+  log_info(fmt::format("Number of parameters in model: {}", prediction.parameters));
+  log_info(fmt::format("data: {}", data_description_text(run.data)));
+  log_info(fmt::format("memory plan\n{}", memory_table(prediction, config.dtype)));
+  if (const std::string saving = saving_line(config, prediction); !saving.empty()) {
+    log_info(saving);
   }
+}
 
-  void training_begins() { time_to_first_step_s_ = process_age_s(); }
+void log_start(const PlannedRun& run) {
+  const RunStart& start = run.start;
+  if (!start.resumes()) return;
+  log_info(
+      fmt::format("resumed from {}: iteration {}, {} samples consumed; what came before is in {}",
+                  start.checkpoint->folder.string(), start.state.iteration,
+                  start.state.consumed.train, start.state.run_dir));
+  if (start.state.iteration < run.config.limits.train_iters) return;
+  log_info(
+      fmt::format("all {} iterations are done; raise TRAIN_ITERS to go on, or begin another "
+                  "run elsewhere (CKPT_DIR=...)",
+                  run.config.limits.train_iters));
+}
 
-  const std::vector<StepRecord>& steps() const { return steps_; }
-  double time_to_first_step_s() const { return time_to_first_step_s_; }
-
- private:
-  void on_step(const StepRecord& record) {
-    steps_.push_back(record);
-    metrics_.write(record);
-    interval_.add(record);
-    if (record.skipped) {
-      log_skipped(record);
-    }
-    if (record.iteration % config_.limits.log_interval == 0) {
-      const IterationLine line = interval_.take();
-      log(format_iteration_line(line, line_context_));
-      const std::string timers = format_timers(line, config_.limits.timing_log_level);
-      if (!timers.empty()) log_info(timers);
-    }
-    if (const auto line = progress_.log_line()) log_info(*line);
-    progress_.update(record);
-  }
-
-  void log_skipped(const StepRecord& record) {
-    progress_.erase();
-    log_warning(
-        fmt::format("iteration {}: loss {} and gradient norm {} are not both finite; the "
-                    "update was skipped, the {}. of this run",
-                    record.iteration, record.lm_loss, record.grad_norm.value_or(0.0),
-                    record.skipped_iterations));
-  }
-
-  void log(const std::string& text) {
-    progress_.erase();
-    log_info(text);
-  }
-
-  const RunConfig& config_;
-  IterationLineContext line_context_;
-  IterationInterval interval_;
-  MetricsWriter metrics_;
-  Progress progress_;
-  std::vector<StepRecord> steps_;
-  double time_to_first_step_s_ = 0;
-};
+// Of a run that goes on, a part of its records would be missing.
+void warn_of_gap(const RunObserver& observer, const RunStart& start) {
+  if (!start.resumes() || observer.steps_of_history() == start.state.iteration) return;
+  log_warning(
+      fmt::format("{} has {} of the {} steps before this run: metrics and report have a gap there",
+                  start.state.run_dir, observer.steps_of_history(), start.state.iteration));
+}
 
 GemmRate measure_model_products(const DecoderShape& shape, std::span<std::byte> memory) {
   const std::vector<LinearShape> products = {
@@ -172,17 +141,30 @@ struct TrainedModel {
   std::optional<SampleText> sample;
 };
 
-// Completes `summary`, which was started with the run.
-RunSummary summarize(const RunConfig& config, const RunObserver& observer,
-                     const TrainedModel& trained, const Prediction& prediction,
-                     RunSummary summary) {
-  summarize_steps(observer.steps(), summary);
+std::string program_version() { return fmt::format("{} ({})", BOREALIS_VERSION, BOREALIS_COMMIT); }
+
+// Completes `summary`, which was started with the run. Rates are those of this process; of a run
+// that had nothing left to do, those of the steps before it.
+RunSummary summarize(const PlannedRun& run, const RunObserver& observer,
+                     const TrainedModel& trained, RunSummary summary) {
+  const std::vector<StepRecord> all = read_metrics(run.config.output.run_dir);
+  summarize_steps(observer.steps().empty() ? all : observer.steps(), summary);
+  if (run.start.resumes()) {
+    RunSummary whole;
+    summarize_steps(all, whole);
+    summary.steps = whole.steps;
+    summary.first_loss = whole.first_loss;
+    summary.final_loss = whole.final_loss;
+    summary.resumed_from = run.start.checkpoint->folder.string();
+    summary.resumed_at_iteration = run.start.state.iteration;
+  }
+  const Prediction& prediction = run.prediction;
   summary.parameters = prediction.parameters;
   summary.gemm_tflops = trained.gemm.flops_per_s * 1e-12;
   summary.gemm_share = summary.tflops / summary.gemm_tflops;
   summary.gemm_measurement = trained.gemm.description;
   summary.planned_memory_bytes = prediction.memory.total_bytes();
-  summary.memory_classes = prediction.memory.classes(config.dtype);
+  summary.memory_classes = prediction.memory.classes(run.config.dtype);
   summary.time_to_first_step_s = observer.time_to_first_step_s();
   summary.checkpoint = trained.outcome.checkpoint;
   summary.stopped_by = trained.outcome.stopped_by;
@@ -190,7 +172,7 @@ RunSummary summarize(const RunConfig& config, const RunObserver& observer,
   summary.flops_per_token = prediction.flops_per_token;
   summary.flops_formula_name = kFlopsFormulaName;
   summary.flops_formula = kFlopsFormula;
-  summary.version = fmt::format("{} ({})", BOREALIS_VERSION, BOREALIS_COMMIT);
+  summary.version = program_version();
   return summary;
 }
 
@@ -200,21 +182,31 @@ std::unique_ptr<Profiler> make_profiler(const RunConfig& config, const RunLayout
                                     most_kernel_calls(layout));
 }
 
+// Takes memory for the run and fills it; measured goes to where the GEMM rate is wanted.
+std::unique_ptr<Trainer> make_trainer(const PlannedRun& run, Profiler* profiler, GemmRate& gemm) {
+  const auto measure_gemm = [&run, &gemm](std::span<std::byte> idle_memory) {
+    gemm = measure_model_products(run.layout.decoder, idle_memory);
+    return gemm.flops_per_s;
+  };
+  return std::make_unique<Trainer>(run.config, run.layout, run.start,
+                                   TrainerOptions{
+                                       .measure_gemm = measure_gemm,
+                                       .profiler = profiler,
+                                       .save_in_background = run.prediction.saves_in_background,
+                                       .version = program_version(),
+                                   });
+}
+
 // The weights and everything that was allocated for them live no longer than this call.
-TrainedModel run_training(const RunConfig& config, const RunLayout& layout, Profiler* profiler,
+TrainedModel run_training(std::unique_ptr<Trainer> trainer, const RunConfig& config,
                           RunObserver& observer) {
   TrainedModel trained;
-  const auto measure_gemm = [&](std::span<std::byte> idle_memory) {
-    trained.gemm = measure_model_products(layout.decoder, idle_memory);
-    return trained.gemm.flops_per_s;
-  };
-  Trainer trainer(config, layout, measure_gemm, profiler);
   log_info("[before the start of training step]");
   observer.training_begins();
-  trained.outcome = trainer.run(observer.events());
+  trained.outcome = trainer->run(observer.events());
   // Taken here: what the report allocates is not training's.
   trained.peak_bytes = peak_resident_bytes();
-  trained.sample = sample_text(config, trainer.parameters());
+  trained.sample = sample_text(config, trainer->parameters());
   return trained;
 }
 
@@ -237,31 +229,27 @@ void log_outcome(const RunSummary& summary) {
       format_bytes(summary.planned_memory_bytes)));
 }
 
-int train(const RunConfig& config) {
-  const int threads = prepare_machine(config.machine);
-  check_data_records(config);
-  const DataDescription data = describe_data(config);
-  const RunLayout layout = make_run_layout(config, threads);
-  const Prediction prediction =
-      predict(config, layout, data_memory_bytes(config, data), resident_bytes());
-  require_fit(config, prediction, threads);
-
-  open_run_folder(config);
-  log_configuration(config, prediction, data, threads);
-
-  RunSummary summary = start_run_summary(config);
-  RunObserver observer(config);
-  const std::unique_ptr<Profiler> profiler = make_profiler(config, layout);
-  const TrainedModel trained = run_training(config, layout, profiler.get(), observer);
-
-  summary = summarize(config, observer, trained, prediction, std::move(summary));
+// Trains and reports.
+int finish_run(const PlannedRun& run, std::unique_ptr<Trainer> trainer, const Profiler* profiler,
+               const GemmRate& gemm, RunSummary summary) {
+  const RunConfig& config = run.config;
+  RunObserver observer(
+      config, {run.start.resumes() ? run.start.state.run_dir : "", run.start.state.iteration});
+  warn_of_gap(observer, run.start);
+  TrainedModel trained = run_training(std::move(trainer), config, observer);
+  trained.gemm = gemm;
+  if (observer.steps().empty() && observer.steps_of_history() == 0) {
+    log_info(fmt::format("stopped by {} before the first step", trained.outcome.stopped_by));
+    return 0;
+  }
+  summary = summarize(run, observer, trained, std::move(summary));
   summary.peak_memory_bytes = trained.peak_bytes;
   if (trained.sample) {
     summary.sample_prompt = trained.sample->prompt;
     summary.sample_text = trained.sample->text;
     log_info(fmt::format("sample: {}{}", trained.sample->prompt, trained.sample->text));
   }
-  write_profile(config, profiler.get(), trained.gemm.flops_per_s);
+  write_profile(config, profiler, trained.gemm.flops_per_s);
   summary.wall_time_s = process_age_s();
   write_run_summary(config.output.run_dir, summary);
   const ReportPaths report = write_run_report(config.output.run_dir);
@@ -269,6 +257,30 @@ int train(const RunConfig& config) {
   log_info(fmt::format("report: {}", report.html.string()));
   if (config.output.json) fmt::print("{}\n", run_summary_json(summary));
   return 0;
+}
+
+int train(const RunConfig& config) {
+  const int threads = prepare_machine(config.machine);
+  check_data_records(config);
+  StartChooser starts(config);
+  for (bool first_try = true;; first_try = false) {
+    const PlannedRun run = plan_run(config, threads, starts);
+    open_run_folder(run.config, run.start);
+    if (first_try) log_configuration(run);
+    log_start(run);
+    RunSummary summary = start_run_summary(run.config);
+    const std::unique_ptr<Profiler> profiler = make_profiler(run.config, run.layout);
+    GemmRate gemm;
+    std::unique_ptr<Trainer> trainer;
+    try {
+      trainer = make_trainer(run, profiler.get(), gemm);
+    } catch (const DamagedCheckpoint& damage) {
+      log_warning(damage.what());
+      starts.reject(damage);
+      continue;
+    }
+    return finish_run(run, std::move(trainer), profiler.get(), gemm, std::move(summary));
+  }
 }
 
 }  // namespace

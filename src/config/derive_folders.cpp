@@ -84,6 +84,12 @@ void derive_folders(const Settings& settings, const LoadOptions& options, RunCon
   const std::string folder =
       settings.given("CKPT_DIR") ? settings.text("CKPT_DIR") : "checkpoints/" + output.prefix;
   output.checkpoint_dir = settings.given("SAVE") ? settings.text("SAVE") : folder;
+  run.checkpoint.load_given = settings.given("LOAD");
+  run.checkpoint.load_dir =
+      run.checkpoint.load_given ? settings.text("LOAD") : output.checkpoint_dir;
+  constexpr std::string_view kUse = "--use-checkpoint-opt_param-scheduler";
+  run.checkpoint.override_schedule =
+      settings.is_on("OVERRIDE_CKPT_OPT_PARAM") || !settings.is_on(kUse);
   if (output.json) output.progress = false;
   if (run.data.cache_path.empty() && !run.data.data_file_list.empty()) {
     const std::filesystem::path list(run.data.data_file_list);

@@ -13,6 +13,8 @@ std::string_view value_placeholder(OptionType type) {
     case OptionType::kInteger:
     case OptionType::kCount:
       return " N";
+    case OptionType::kIntegers:
+      return " N...";
     case OptionType::kNumber:
       return " X";
     case OptionType::kText:
@@ -35,6 +37,8 @@ std::string_view type_name(OptionType type) {
       return "whole number";
     case OptionType::kCount:
       return "whole number, or a list of them (the first counts)";
+    case OptionType::kIntegers:
+      return "whole numbers";
     case OptionType::kNumber:
       return "number";
     case OptionType::kText:

@@ -17,6 +17,10 @@ void store_no_progress(RunConfig& run, const OptionValue& value) {
   run.output.progress = !std::get<bool>(value);
 }
 
+void store_no_load_optimizer(RunConfig& run, const OptionValue& value) {
+  run.checkpoint.load_optimizer = !std::get<bool>(value);
+}
+
 void store_no_save(RunConfig& run, const OptionValue& value) {
   run.output.save_checkpoints = !std::get<bool>(value);
 }
@@ -68,12 +72,55 @@ std::vector<OptionRow> folder_rows() {
        .help = "folder that checkpoints are written to"},
       {.variable = "LOAD",
        .flags = {"--load"},
-       .help = "checkpoint to go on from",
-       .not_yet = "going on from a checkpoint is not available yet; unset it"},
+       .default_note = "where the run saves",
+       .help = "checkpoints to go on from: those of a run (the one that `latest` names, or those "
+               "before it if it is damaged), or one step's folder; with --finetune also a model "
+               "of Hugging Face's"},
       {.variable = "OVERRIDE_CKPT_OPT_PARAM",
+       .flags = {"--override-opt_param-scheduler"},
        .type = OptionType::kAnyValue,
-       .help = "the new schedule beats the checkpoint's",
-       .not_yet = "going on from a checkpoint is not available yet; unset it"},
+       .help = "this command's learning rates and weight decay, not those of the checkpoint"},
+      {.flags = {"--use-checkpoint-opt_param-scheduler"},
+       .type = OptionType::kSwitch,
+       .default_text = "true",
+       .help = "the checkpoint's learning rates and weight decay, not those of this command"},
+      {.flags = {"--no-load"},
+       .type = OptionType::kSwitch,
+       .default_text = "false",
+       .help = "start from scratch where there is a checkpoint to go on from",
+       .store = store<&RunConfig::checkpoint, &CheckpointConfig::no_load>,
+       .ours = true},
+      {.flags = {"--finetune"},
+       .type = OptionType::kSwitch,
+       .default_text = "false",
+       .help = "take the weights of LOAD alone: iteration 0, no sample consumed, fresh moments",
+       .store = store<&RunConfig::checkpoint, &CheckpointConfig::finetune>},
+      {.flags = {"--no-load-optim"},
+       .type = OptionType::kSwitch,
+       .default_text = "false",
+       .help = "go on with fresh moments",
+       .store = store_no_load_optimizer},
+      {.flags = {"--reset-iteration"},
+       .type = OptionType::kSwitch,
+       .default_text = "false",
+       .help = "go on from iteration 0 with no sample consumed, moments kept",
+       .store = store<&RunConfig::checkpoint, &CheckpointConfig::reset_iteration>},
+      {.flags = {"--keep-last"},
+       .type = OptionType::kInteger,
+       .default_text = "0",
+       .help = "how many of the newest checkpoints are kept; 0: all",
+       .store = store<&RunConfig::checkpoint, &CheckpointConfig::keep_last>,
+       .minimum = 0,
+       .maximum = kMaxIterations,
+       .ours = true},
+      {.flags = {"--keep-every"},
+       .type = OptionType::kInteger,
+       .default_text = "0",
+       .help = "with --keep-last: checkpoints whose iteration this divides are kept, too",
+       .store = store<&RunConfig::checkpoint, &CheckpointConfig::keep_every>,
+       .minimum = 0,
+       .maximum = kMaxIterations,
+       .ours = true},
       {.flags = {"--run-dir"},
        .default_note = "logs/NAME/TIME_RANKS_HOST",
        .help = "folder of the log, the metrics and the report",
@@ -316,10 +363,8 @@ OptionGroup machine_options() {
 }
 
 OptionGroup unavailable_options() {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 24> kFlags = {{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 16> kFlags = {{
       {"--lr-finder", "the learning-rate finder is not available yet"},
-      {"--train-range-to-skip", "skipping iterations is not available yet"},
-      {"--train-iters-to-skip", "skipping iterations is not available yet"},
       {"--rampup-batch-size", "a growing batch is not available; use --global-batch-size"},
       {"--train-samples", "the length of a run is given by --train-iters or --train-tokens"},
       {"--lr-warmup-iters", "the warmup is given by --lr-warmup-fraction"},
@@ -327,14 +372,8 @@ OptionGroup unavailable_options() {
       {"--lr-decay-samples", "the decay length is given by --lr-decay-iters"},
       {"--lr-decay-tokens", "the decay length is given by --lr-decay-iters"},
       {"--lr-warmup-tokens", "the warmup is given by --lr-warmup-fraction"},
-      {"--universal-checkpoint", "going on from a checkpoint is not available yet"},
-      {"--override-opt_param-scheduler", "going on from a checkpoint is not available yet"},
-      {"--use-checkpoint-opt_param-scheduler", "going on from a checkpoint is not available yet"},
-      {"--finetune", "going on from a checkpoint is not available yet"},
-      {"--no-load-optim", "going on from a checkpoint is not available yet"},
-      {"--no-load-rng", "going on from a checkpoint is not available yet"},
-      {"--exit-duration-in-mins", "a time limit is not available yet; use --exit-interval"},
-      {"--kill-switch-file", "a kill-switch file is not available; send SIGTERM or SIGINT"},
+      {"--universal-checkpoint", "every checkpoint loads whatever the ranks; leave it out"},
+      {"--no-load-rng", "random streams are functions of the seed, nothing of them is loaded"},
       {"--data-path", "data is given by a list; use --data-file-list"},
       {"--train-data-exact-num-epochs", "the length is given by --train-iters or --train-tokens"},
       {"--start-weight-decay", "weight decay is constant; use --weight-decay"},

@@ -23,6 +23,19 @@ void store_seed(RunConfig& run, const OptionValue& value) {
   run.seed = static_cast<uint64_t>(std::get<int64_t>(value));
 }
 
+// Pairs; what is left over and orders that are wrong are validate()'s to tell.
+void store_ranges_to_skip(RunConfig& run, const OptionValue& value) {
+  const std::vector<int64_t> ends = parse_integers(value);
+  run.limits.ranges_to_skip.clear();
+  for (size_t i = 0; i < ends.size(); i += 2) {
+    run.limits.ranges_to_skip.push_back({ends[i], i + 1 < ends.size() ? ends[i + 1] : 0});
+  }
+}
+
+void store_iters_to_skip(RunConfig& run, const OptionValue& value) {
+  run.limits.forward_only_after = parse_integers(value);
+}
+
 std::vector<OptionRow> parallel_rows() {
   return {
       {.variable = "TP",
@@ -251,6 +264,22 @@ std::vector<OptionRow> update_rows() {
        .minimum = 1,
        .maximum = kMaxIterations,
        .ours = true},
+      {.flags = {"--skip-grad-norm-factor"},
+       .type = OptionType::kNumber,
+       .default_note = "none is skipped",
+       .help = "skip the update of a step whose gradient norm is more than this times the median "
+               "of those before it",
+       .store = store<&RunConfig::optimizer, &OptimizerConfig::skip_grad_norm_factor>,
+       .minimum = 1,
+       .ours = true},
+      {.flags = {"--skip-grad-norm-window"},
+       .type = OptionType::kInteger,
+       .default_text = "128",
+       .help = "how many norms that median is taken of; with fewer than 16 none is skipped",
+       .store = store<&RunConfig::optimizer, &OptimizerConfig::skip_grad_norm_window>,
+       .minimum = 16,
+       .maximum = 10'000,
+       .ours = true},
   };
 }
 
@@ -321,6 +350,23 @@ OptionGroup run_length_options() {
                .store = store<&RunConfig::limits, &ScheduleLimits::exit_interval>,
                .minimum = 1,
                .maximum = kMaxIterations},
+              {.flags = {"--exit-duration-in-mins"},
+               .type = OptionType::kNumber,
+               .help = "save and end the run when it has taken this many minutes",
+               .store = store<&RunConfig::limits, &ScheduleLimits::exit_duration_mins>,
+               .minimum = 0},
+              {.flags = {"--kill-switch-file"},
+               .help = "save and end the run when this file exists; do not begin if it does",
+               .store = store<&RunConfig::limits, &ScheduleLimits::kill_switch_file>},
+              {.flags = {"--train-range-to-skip"},
+               .type = OptionType::kIntegers,
+               .help = "FIRST LAST [FIRST LAST...]: iterations, both ends included, whose data is "
+                       "passed over",
+               .store = store_ranges_to_skip},
+              {.flags = {"--train-iters-to-skip"},
+               .type = OptionType::kIntegers,
+               .help = "N [N...]: the step after iteration N computes its loss but makes no update",
+               .store = store_iters_to_skip},
               {.variable = "EVAL_INTERVAL",
                .flags = {"--eval-interval"},
                .type = OptionType::kInteger,

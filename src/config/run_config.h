@@ -88,6 +88,9 @@ struct OptimizerConfig {
   double eps = 1e-5;
   double max_grad_norm = 1.0;         // CLIP_GRAD; 0 switches clipping off
   int64_t max_skipped_in_a_row = 20;  // non-finite steps in a row before the run gives up
+  // A step whose gradient norm is above this times the median of the norms before it is skipped.
+  std::optional<double> skip_grad_norm_factor;
+  int64_t skip_grad_norm_window = 128;  // how many norms before it
 };
 
 struct DataConfig {
@@ -114,6 +117,13 @@ struct DataConfig {
   }
 };
 
+// Iterations, 1-based, both ends included.
+struct IterationRange {
+  int64_t first = 0;
+  int64_t last = 0;
+  bool contains(int64_t iteration) const { return first <= iteration && iteration <= last; }
+};
+
 struct ScheduleLimits {
   int64_t train_iters = 0;
   std::optional<int64_t> train_tokens;  // when the iterations were derived from it
@@ -122,7 +132,11 @@ struct ScheduleLimits {
   int64_t save_interval = 50;  // iterations; 0 = only at the end
   int64_t log_interval = 1;
   int64_t timing_log_level = 1;
-  std::optional<int64_t> exit_interval;  // leave when an iteration divides by it
+  std::optional<int64_t> exit_interval;      // leave when an iteration divides by it
+  std::optional<double> exit_duration_mins;  // leave when the process is older
+  std::string kill_switch_file;              // leave when it exists; empty: none
+  std::vector<IterationRange> ranges_to_skip;
+  std::vector<int64_t> forward_only_after;  // iterations behind which a step makes no update
 };
 
 // The rank grid. Until the distributed issues land, every size is 1 and validation says so.
@@ -151,6 +165,19 @@ struct OutputConfig {
   bool json = false;     // stdout carries one JSON document
 };
 
+// What a run goes on from, and what it keeps of what it saves.
+struct CheckpointConfig {
+  std::string load_dir;     // LOAD, or where the run saves; a run's checkpoints, or one of them
+  bool load_given = false;  // by the user
+  bool no_load = false;     // start from scratch
+  bool finetune = false;    // weights alone: iteration 0, no samples consumed, moments zero
+  bool load_optimizer = true;
+  bool reset_iteration = false;    // iteration 0, no samples consumed, but moments kept
+  bool override_schedule = false;  // this command's learning rates, not the checkpoint's
+  int64_t keep_last = 0;           // newest checkpoints that are kept; 0: all
+  int64_t keep_every = 0;          // and those whose step it divides; 0: none
+};
+
 // Which iterations are timed kernel by kernel: [first_iteration, end_iteration).
 struct ProfileConfig {
   bool enabled = false;
@@ -174,11 +201,18 @@ struct RunConfig {
   ParallelConfig parallel;
   RecomputeConfig recompute;
   OutputConfig output;
+  CheckpointConfig checkpoint;
   ProfileConfig profile;
   MachineConfig machine;
   DType dtype = DType::kBF16;
   uint64_t seed = 1234;
   std::string log_level = "INFO";
+  // Whether it saves before its last step.
+  bool saves_while_training() const {
+    return output.save_checkpoints && limits.save_interval > 0 &&
+           limits.save_interval < limits.train_iters;
+  }
+
   std::vector<std::string> notes;     // one line each, logged at start: "meant" versus "as run"
   std::vector<std::string> warnings;  // logged at start as warnings
 };

@@ -69,7 +69,9 @@ json optimizer_json(const OptimizerConfig& optimizer) {
           {"beta2", optimizer.beta2},
           {"eps", optimizer.eps},
           {"max_grad_norm", optimizer.max_grad_norm},
-          {"max_skipped_in_a_row", optimizer.max_skipped_in_a_row}};
+          {"max_skipped_in_a_row", optimizer.max_skipped_in_a_row},
+          {"skip_grad_norm_factor", or_null(optimizer.skip_grad_norm_factor)},
+          {"skip_grad_norm_window", optimizer.skip_grad_norm_window}};
 }
 
 json data_json(const DataConfig& data) {
@@ -92,6 +94,10 @@ json data_json(const DataConfig& data) {
 }
 
 json limits_json(const ScheduleLimits& limits) {
+  json ranges = json::array();
+  for (const IterationRange& range : limits.ranges_to_skip) {
+    ranges.push_back({range.first, range.last});
+  }
   return {{"train_iters", limits.train_iters},
           {"train_tokens", or_null(limits.train_tokens)},
           {"eval_interval", limits.eval_interval},
@@ -99,7 +105,22 @@ json limits_json(const ScheduleLimits& limits) {
           {"save_interval", limits.save_interval},
           {"log_interval", limits.log_interval},
           {"timing_log_level", limits.timing_log_level},
-          {"exit_interval", or_null(limits.exit_interval)}};
+          {"exit_interval", or_null(limits.exit_interval)},
+          {"exit_duration_mins", or_null(limits.exit_duration_mins)},
+          {"kill_switch_file", limits.kill_switch_file},
+          {"ranges_to_skip", ranges},
+          {"forward_only_after", limits.forward_only_after}};
+}
+
+json checkpoint_json(const CheckpointConfig& checkpoint) {
+  return {{"load_dir", checkpoint.load_dir},
+          {"no_load", checkpoint.no_load},
+          {"finetune", checkpoint.finetune},
+          {"load_optimizer", checkpoint.load_optimizer},
+          {"reset_iteration", checkpoint.reset_iteration},
+          {"override_schedule", checkpoint.override_schedule},
+          {"keep_last", checkpoint.keep_last},
+          {"keep_every", checkpoint.keep_every}};
 }
 
 json parallel_json(const ParallelConfig& parallel) {
@@ -139,6 +160,7 @@ json to_json(const RunConfig& config) {
            {{"enabled", config.recompute.enabled},
             {"layers_per_segment", config.recompute.layers_per_segment}}},
           {"output", output_json(config.output)},
+          {"checkpoint", checkpoint_json(config.checkpoint)},
           {"profile",
            {{"enabled", config.profile.enabled},
             {"first_iteration", config.profile.first_iteration},

@@ -77,6 +77,23 @@ Parsed parse_choice(std::string_view text, const std::vector<std::string_view>& 
   return wrong(std::move(message));
 }
 
+// The numbers as text with commas between, which parse_integers (option_store.h) reads back.
+Parsed parse_integer_list(std::string_view text) {
+  std::string list;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find_first_of(", "), text.size());
+    if (end > 0) {
+      const Parsed one = parse_integer(text.substr(0, end));
+      if (!one.value) return wrong("is not a list of whole numbers such as 10,20");
+      if (!list.empty()) list += ',';
+      list += std::to_string(std::get<int64_t>(*one.value));
+    }
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  if (list.empty()) return wrong("is not a list of whole numbers such as 10,20");
+  return {.value = std::move(list), .wrong = {}};
+}
+
 Parsed parse_byte_count(std::string_view text) {
   const std::optional<int64_t> bytes = parse_bytes(text);
   if (!bytes) return wrong("is not a number of bytes such as 20GiB, 512MiB or 1000000");
@@ -99,6 +116,8 @@ Parsed parse_text(const OptionRow& row, std::string_view text) {
       return parse_byte_count(text);
     case OptionType::kAnyValue:
       return {.value = true, .wrong = {}};
+    case OptionType::kIntegers:
+      return parse_integer_list(text);
     case OptionType::kText:
     case OptionType::kUnavailable:
       break;
@@ -236,7 +255,9 @@ class ArgumentReader {
     } else if (takes_no_value(row->type)) {
       keep(*row, flag, "true", flag);
     } else if (next_is_value()) {
-      const std::string& value = arguments_[at_++];
+      std::string value = arguments_[at_++];
+      while (row->type == OptionType::kIntegers && next_is_value())
+        value += " " + arguments_[at_++];
       keep(*row, flag, value, fmt::format("{} {}", flag, value));
     } else {
       problems_.command_line.push_back(fmt::format("{} needs a value", flag));

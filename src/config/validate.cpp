@@ -39,6 +39,42 @@ void validate_infinite_style(const Settings& settings, const ScheduleConfig& sch
   }
 }
 
+void validate_skips(const Settings& settings, const ScheduleLimits& limits, Problems& problems) {
+  for (const IterationRange& range : limits.ranges_to_skip) {
+    if (range.first >= 1 && range.last >= range.first) continue;
+    problems.settings.push_back(
+        fmt::format("{} is not pairs of a first and a last iteration, such as 10 20",
+                    settings.spelled("--train-range-to-skip")));
+    break;
+  }
+  for (const int64_t iteration : limits.forward_only_after) {
+    if (iteration >= 0) continue;
+    problems.settings.push_back(fmt::format("{} has a number below 0; iterations count from 0 done",
+                                            settings.spelled("--train-iters-to-skip")));
+    break;
+  }
+}
+
+// Where a run starts from: what excludes one another.
+void validate_start(const Settings& settings, const RunConfig& run, Problems& problems) {
+  const CheckpointConfig& checkpoint = run.checkpoint;
+  constexpr std::string_view kOverride = "OVERRIDE_CKPT_OPT_PARAM";
+  constexpr std::string_view kUse = "--use-checkpoint-opt_param-scheduler";
+  if (settings.given(kOverride) && settings.given(kUse) && settings.is_on(kUse)) {
+    problems.settings.push_back(fmt::format("{} and {} contradict each other; give one of them",
+                                            settings.spelled(kOverride), settings.spelled(kUse)));
+  }
+  if (checkpoint.no_load && (checkpoint.finetune || settings.given("LOAD"))) {
+    problems.settings.push_back(
+        fmt::format("--no-load and {} contradict each other",
+                    checkpoint.finetune ? "--finetune" : settings.spelled("LOAD")));
+  }
+  if (checkpoint.keep_every > 0 && checkpoint.keep_last == 0) {
+    problems.settings.push_back(
+        "--keep-every says what stays besides the newest checkpoints; give --keep-last, too");
+  }
+}
+
 void validate_schedule(const Settings& settings, const ScheduleConfig& schedule,
                        Problems& problems) {
   if (schedule.min_learning_rate > schedule.learning_rate) {
@@ -162,6 +198,8 @@ void note_model(const Settings& settings, RunConfig& run) {
 
 void validate(const Settings& settings, const RunConfig& run, Problems& problems) {
   validate_schedule(settings, run.schedule, problems);
+  validate_skips(settings, run.limits, problems);
+  validate_start(settings, run, problems);
   validate_optimizer(settings, run.optimizer, problems);
   validate_documents(settings, run, problems);
   validate_tracking(settings, problems);

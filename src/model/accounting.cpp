@@ -71,8 +71,8 @@ double flops_per_token(const ModelConfig& model, int64_t seq_length) {
 
 int64_t MemoryPlan::total_bytes() const {
   return weights_bytes + gradients_bytes + optimizer_bytes + activations_bytes + working_bytes +
-         scratch_bytes + tables_bytes + data_bytes + profile_bytes + libraries_bytes +
-         program_bytes;
+         scratch_bytes + tables_bytes + data_bytes + profile_bytes + transfer_bytes +
+         snapshot_bytes + libraries_bytes + program_bytes;
 }
 
 std::vector<MemoryClass> MemoryPlan::classes(DType dtype) const {
@@ -93,6 +93,8 @@ std::vector<MemoryClass> MemoryPlan::classes(DType dtype) const {
       {"program and shared libraries", program_bytes},
   };
   classes.push_back({"events of the profile", profile_bytes});
+  classes.push_back({"buffers for saving and loading", transfer_bytes});
+  classes.push_back({"copy of the state, to save it in the background", snapshot_bytes});
   std::erase_if(classes, [](const MemoryClass& entry) { return entry.bytes == 0; });
   return classes;
 }

@@ -33,6 +33,8 @@ struct MemoryPlan {
   int64_t tables_bytes = 0;     // RoPE
   int64_t data_bytes = 0;       // sample index and batches; of a forward pass, tokens and batch
   int64_t profile_bytes = 0;    // events of --profile
+  int64_t transfer_bytes = 0;   // buffers between memory and a checkpoint's files
+  int64_t snapshot_bytes = 0;   // copy of weights and optimizer state that is saved from
   int64_t libraries_bytes = 0;  // what oneDNN packs, and the stacks of its threads
   int64_t program_bytes = 0;    // resident before anything was allocated
   bool forward_only = false;    // the classes are named accordingly

@@ -6,6 +6,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "base/direct_file.h"
 #include "base/error.h"
 #include "base/units.h"
 #include "model/step_kernels.h"
@@ -24,7 +25,8 @@ bool fits_within(int64_t bytes, const MemoryLimit& limit) {
 int64_t total_of(const RunConfig& config, const Prediction& like, int threads) {
   return plan_memory(make_run_layout(config, threads), profiled_steps(config),
                      like.memory.data_bytes, like.memory.program_bytes)
-      .total_bytes();
+             .total_bytes() +
+         like.memory.transfer_bytes;
 }
 
 RunConfig with_layers(RunConfig config, int64_t layers) {
@@ -50,14 +52,31 @@ int64_t largest_fitting(int64_t largest, const std::function<bool(int64_t)>& fit
 }  // namespace
 
 Prediction predict(const RunConfig& config, const RunLayout& layout, int64_t data_bytes,
-                   int64_t program_bytes) {
+                   int64_t program_bytes, bool loads) {
   Prediction prediction;
   prediction.parameters = parameter_count(config.model);
   prediction.flops_per_token = flops_per_token(config.model, config.batch.seq_length);
   prediction.memory = plan_memory(layout, profiled_steps(config), data_bytes, program_bytes);
+  MemoryPlan& memory = prediction.memory;
+  if (config.output.save_checkpoints || loads) memory.transfer_bytes = DirectBlocks::kMemoryBytes;
   prediction.limit = memory_limit(config.machine.memory_limit_bytes);
-  prediction.fits = fits_within(prediction.memory.total_bytes(), prediction.limit);
+  prediction.fits = fits_within(memory.total_bytes(), prediction.limit);
+  if (prediction.fits && config.saves_while_training()) {
+    const int64_t snapshot = memory.weights_bytes + memory.optimizer_bytes;
+    prediction.saves_in_background = fits_within(memory.total_bytes() + snapshot, prediction.limit);
+    if (prediction.saves_in_background) memory.snapshot_bytes = snapshot;
+  }
   return prediction;
+}
+
+std::string saving_line(const RunConfig& config, const Prediction& prediction) {
+  if (!config.saves_while_training() || !prediction.fits) return "";
+  if (prediction.saves_in_background) {
+    return "checkpoints are written in the background, from a copy of the state";
+  }
+  return fmt::format(
+      "checkpoints are written in the foreground: a copy of the state ({}) does not fit besides",
+      format_bytes(prediction.memory.weights_bytes + prediction.memory.optimizer_bytes));
 }
 
 Prediction predict_forward(const DecoderShape& shape, DType dtype, int64_t data_bytes,
@@ -205,6 +224,7 @@ std::string prediction_json(const RunConfig& config, const Prediction& predictio
         {"limit_source", prediction.limit.source},
         {"classes", classes}}},
       {"fits", prediction.fits},
+      {"saves_in_background", prediction.saves_in_background},
   };
   return document.dump(2);
 }

@@ -18,12 +18,17 @@ struct Prediction {
   MemoryPlan memory;
   MemoryLimit limit;
   bool fits = false;
+  // Of a run that saves while it trains: a copy of its state fits besides, so that it is saved in
+  // the background.
+  bool saves_in_background = false;
 };
 
 // data_bytes: sample index and batches; program_bytes: what is resident already.
-// layout: the run's own (make_run_layout).
+// layout: the run's own (make_run_layout). loads: it starts from a checkpoint.
 Prediction predict(const RunConfig& config, const RunLayout& layout, int64_t data_bytes,
-                   int64_t program_bytes);
+                   int64_t program_bytes, bool loads = false);
+// What the plan says of saving: one line, empty where the run does not save while it trains.
+std::string saving_line(const RunConfig& config, const Prediction& prediction);
 
 // The same for texts that a model only looks at (`shape.forward_only`); data_bytes: their tokens
 // and a batch.

@@ -43,7 +43,7 @@ void IterationInterval::add(const StepRecord& step) {
   ++line_.steps;
   if (step.skipped) {
     ++line_.skipped;
-    if (!std::isfinite(step.lm_loss)) ++line_.nan;
+    if (step.skip_reason != SkipReason::kRange && !std::isfinite(step.lm_loss)) ++line_.nan;
   } else {
     loss_sum_ += step.lm_loss;
   }
@@ -118,6 +118,30 @@ std::string format_timers(const IterationLine& line, int64_t timing_log_level) {
 
 std::string format_validation(const ValidationRecord& record) {
   return validation_message(fmt::format("iteration {}", record.iteration), record);
+}
+
+std::string format_skipped(const StepRecord& step) {
+  const double norm = step.grad_norm.value_or(0.0);
+  std::string why;
+  switch (step.skip_reason) {
+    case SkipReason::kRange:
+      why = "its data was passed over, as asked for";
+      break;
+    case SkipReason::kForwardOnly:
+      why = fmt::format("loss {} without an update, as asked for", step.lm_loss);
+      break;
+    case SkipReason::kNormSpike:
+      why = fmt::format("gradient norm {} is far above those before it; the update was skipped",
+                        norm);
+      break;
+    case SkipReason::kNotFinite:
+    case SkipReason::kNone:
+      why = fmt::format("loss {} and gradient norm {} are not both finite; the update was skipped",
+                        step.lm_loss, norm);
+      break;
+  }
+  return fmt::format("iteration {}: {}, the {}. of this run", step.iteration, why,
+                     step.skipped_iterations);
 }
 
 std::string format_evaluation(int64_t round, int64_t rounds) {

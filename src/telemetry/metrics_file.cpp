@@ -76,6 +76,7 @@ ValidationRecord validation_from_json(const Json& json, const std::string& set) 
   record.iteration = json.at("iteration").get<int64_t>();
   record.lm_loss = number_or_nan(json, (set + "_loss").c_str());
   record.perplexity = number_or_nan(json, (set + "_perplexity").c_str());
+  record.at_end = json.contains("at_end");
   return record;
 }
 
@@ -101,6 +102,43 @@ void read_lines(const std::filesystem::path& path, const std::function<void(cons
   }
 }
 
+// Whether a line is of the history: a record of an iteration after `done` and up to `last`.
+bool is_of_history(std::string_view line, int64_t done, int64_t last, int64_t& iteration) {
+  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("iteration") || !json["iteration"].is_number_integer()) {
+    return false;
+  }
+  iteration = json["iteration"].get<int64_t>();
+  return iteration > done && iteration <= last && !json.contains("at_end");
+}
+
+// Copies the lines of the history in their order and returns their number. The source may be the
+// target.
+int64_t copy_history(const RunHistory& history, const char* name,
+                     const std::filesystem::path& target) {
+  const std::filesystem::path source = history.run_dir / name;
+  std::error_code unknown;
+  AtomicFile out(target);
+  int64_t lines = 0, done = 0;
+  if (std::filesystem::exists(source, unknown)) {
+    const MappedFile file(source);
+    std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+    while (!text.empty()) {
+      const size_t end = text.find('\n');
+      if (end == std::string_view::npos) break;  // cut off by a kill
+      const std::string_view line = text.substr(0, end + 1);
+      text.remove_prefix(end + 1);
+      int64_t iteration = 0;
+      if (!is_of_history(line, done, history.iteration, iteration)) continue;
+      done = iteration;
+      out.write(line);
+      ++lines;
+    }
+  }
+  out.commit();
+  return lines;
+}
+
 std::vector<ValidationRecord> read_records(const std::filesystem::path& path,
                                            const std::string& set) {
   std::vector<ValidationRecord> records;
@@ -118,16 +156,24 @@ std::string validation_record_json(const ValidationRecord& record, std::string_v
   json["iteration"] = record.iteration;
   json[fmt::format("{}_loss", set)] = finite_or_null(record.lm_loss);
   json[fmt::format("{}_perplexity", set)] = finite_or_null(record.perplexity);
+  if (record.at_end) json["at_end"] = true;
   return json.dump();
 }
 
-MetricsWriter::MetricsWriter(const std::filesystem::path& run_dir)
+MetricsWriter::MetricsWriter(const std::filesystem::path& run_dir, const RunHistory& history)
     : metrics_path_(run_dir / kMetricsFileName),
       validation_path_(run_dir / kValidationFileName),
       test_path_(run_dir / kTestFileName) {
-  write_file_atomically(metrics_path_, "");
   std::error_code ignored;  // there is none, as a rule
-  std::filesystem::remove(validation_path_, ignored);
+  if (history.run_dir.empty()) {
+    write_file_atomically(metrics_path_, "");
+    std::filesystem::remove(validation_path_, ignored);
+  } else {
+    steps_of_history_ = copy_history(history, kMetricsFileName, metrics_path_);
+    if (copy_history(history, kValidationFileName, validation_path_) == 0) {
+      std::filesystem::remove(validation_path_, ignored);
+    }
+  }
   std::filesystem::remove(test_path_, ignored);
 }
 

@@ -23,11 +23,22 @@ std::string step_record_json(const StepRecord& record);  // without newline
 std::string validation_record_json(const ValidationRecord& record,
                                    std::string_view set = "validation");
 
+// What a run that goes on has behind it: the records of another folder (or its own) up to the
+// iteration that it goes on from. Steps and validations that were lost with a killed process, and
+// the validation at the end of a shorter run, are left out: they come again.
+struct RunHistory {
+  std::filesystem::path run_dir;  // empty: the run begins
+  int64_t iteration = 0;
+};
+
 class MetricsWriter {
  public:
-  // Creates metrics.jsonl empty, and removes what an earlier run in this folder validated:
-  // a folder describes one run. Throws Error(kFile), here and in write() (a full disk).
-  explicit MetricsWriter(const std::filesystem::path& run_dir);
+  // Creates the files with what `history` has for them, so that a folder describes one run from its
+  // first step; what an earlier run left in the folder is removed. Throws Error(kFile), here and in
+  // write() (a full disk).
+  explicit MetricsWriter(const std::filesystem::path& run_dir, const RunHistory& history = {});
+  // Steps that the history gave.
+  int64_t steps_of_history() const { return steps_of_history_; }
   void write(const StepRecord& record);
   void write(const ValidationRecord& record);
   void write_test(const ValidationRecord& record);
@@ -36,6 +47,7 @@ class MetricsWriter {
   std::filesystem::path metrics_path_;
   std::filesystem::path validation_path_;
   std::filesystem::path test_path_;
+  int64_t steps_of_history_ = 0;
 };
 
 // Read back. A last line that was cut off (the run was killed while it wrote) is dropped; any other

@@ -57,6 +57,8 @@ void visit_fields(Summary& summary, Visitor&& visit) {
   visit("architecture", summary.architecture);
   visit("configuration", summary.configuration);
   visit("machine", summary.machine);
+  visit("resumed_from", summary.resumed_from);
+  visit("resumed_at_iteration", summary.resumed_at_iteration);
   visit("started_at", summary.started_at);
   visit("version", summary.version);
   visit("sample_prompt", summary.sample_prompt);
@@ -209,8 +211,10 @@ RunSummary read_run_summary(const std::filesystem::path& run_dir) {
   RunSummary summary;
   try {
     const Json json = Json::parse(read_text_file(path));
-    visit_fields(summary,
-                 [&json](const char* name, auto& value) { from_json(json.at(name), value); });
+    visit_fields(summary, [&json](const char* name, auto& value) {
+      const bool later = std::string_view(name).starts_with("resumed_");  // than the first version
+      if (!later || json.contains(name)) from_json(json.at(name), value);
+    });
   } catch (const Json::exception& fault) {
     throw Error(ErrorKind::kData,
                 fmt::format("{} is not the summary of a run ({})", path.string(), fault.what()),

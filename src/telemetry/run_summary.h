@@ -16,6 +16,8 @@
 namespace borealis {
 
 inline constexpr const char* kSummaryFileName = "summary.json";
+// In the folder of a run that went on: {"checkpoint", "iteration", "run_dir"} of what came before.
+inline constexpr const char* kResumedFromFileName = "resumed_from.json";
 
 struct MemoryClass {
   std::string name;
@@ -56,8 +58,10 @@ struct RunSummary {
   std::vector<NamedValue> architecture;
   std::vector<NamedValue> configuration;  // the contract's variables, as resolved
   MachineInfo machine;
-  std::string started_at;  // local time, "2025-08-21 12:44:05"
-  std::string version;     // of Borealis, with its commit
+  std::string resumed_from;          // checkpoint that the process went on from; empty: none
+  int64_t resumed_at_iteration = 0;  // steps that came before this process
+  std::string started_at;            // local time, "2025-08-21 12:44:05"
+  std::string version;               // of Borealis, with its commit
   std::string sample_prompt;
   std::string sample_text;  // what the trained model made of the prompt
 };

@@ -6,6 +6,15 @@
 
 namespace borealis {
 
+// Why a step made no update.
+enum class SkipReason {
+  kNone,
+  kNotFinite,    // loss or gradient norm
+  kNormSpike,    // far above the norms before it (optim/norm_spikes.h)
+  kRange,        // its data was passed over on purpose: no loss either
+  kForwardOnly,  // asked for: a loss without an update
+};
+
 struct StepRecord {
   int64_t iteration = 0;         // 1-based
   int64_t consumed_samples = 0;  // after this step
@@ -16,8 +25,9 @@ struct StepRecord {
   int64_t global_batch_size = 0;
   double lm_loss = 0;               // mean token cross entropy, nats
   std::optional<double> grad_norm;  // before clipping
-  bool skipped = false;             // non-finite loss or gradient norm: no update was made
-  int64_t skipped_iterations = 0;   // since the start of the run
+  bool skipped = false;             // no update was made
+  SkipReason skip_reason = SkipReason::kNone;
+  int64_t skipped_iterations = 0;  // since the start of the run
   double samples_per_second = 0;
   double tokens_per_gpu_per_second = 0;  // "gpu" = rank, as in the contract
   double tflops = 0;                     // the reference's LM formula, per rank
@@ -33,6 +43,7 @@ struct ValidationRecord {
   int64_t iteration = 0;
   double lm_loss = 0;
   double perplexity = 0;  // exp(min(20, loss))
+  bool at_end = false;    // after the last step, not at an interval
 };
 
 }  // namespace borealis

@@ -1,5 +1,6 @@
-// SIGINT and SIGTERM ask a run to end after the step in progress. A second signal of the same kind
-// ends the process at once, as it would without this.
+// SIGINT, SIGTERM and SIGUSR1 (which schedulers send before the end of a job's time) ask a run to
+// save and end after the step in progress. The next of them ends the process at once, as it would
+// without this.
 #pragma once
 
 namespace borealis {
@@ -11,7 +12,7 @@ class SignalWatch {
   SignalWatch(const SignalWatch&) = delete;
   SignalWatch& operator=(const SignalWatch&) = delete;
 
-  // "SIGINT" or "SIGTERM" once one has arrived, nullptr before.
+  // "SIGINT", "SIGTERM" or "SIGUSR1" once one has arrived, nullptr before.
   const char* received() const;
 };
 

@@ -1,24 +1,28 @@
 #include "train/trainer.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <ctime>
 #include <filesystem>
+#include <limits>
+#include <utility>
 
 #include "base/error.h"
-#include "base/log.h"
-#include "checkpoint/run_checkpoints.h"
 #include "data/batch_loader.h"
 #include "model/accounting.h"
 #include "model/parameter_layout.h"
 #include "model/step_kernels.h"
 #include "optim/lr_schedule.h"
-#include "train/signals.h"
+#include "train/state_transfer.h"
+#include "train/stop_conditions.h"
 
 namespace borealis {
 namespace {
 
+constexpr int64_t kShard = 0;                    // of the state, that this rank owns
 constexpr double kLargestLossInPerplexity = 20;  // exp of more says nothing (contract section 10.1)
 
 // What a loss of the micro-batch counts so that it weighs as much as one of all its tokens.
@@ -28,95 +32,190 @@ double loss_weight(const Batch& batch) {
                       : static_cast<double>(batch.targets.size()) / static_cast<double>(counted);
 }
 
-std::vector<NamedTensor> named_tensors(const ParameterBuffers& parameters) {
-  std::vector<NamedTensor> tensors;
-  for (const Parameter& parameter : parameters.table->entries()) {
-    const auto* first = static_cast<const std::byte*>(parameters.weights);
-    const int64_t offset_bytes =
-        parameter.offset * static_cast<int64_t>(dtype_bytes(parameters.dtype));
-    tensors.push_back({parameter.name, parameters.dtype, parameter.shape, first + offset_bytes});
-  }
-  return tensors;
-}
-
 }  // namespace
 
-Trainer::Trainer(const RunConfig& config, const RunLayout& layout, GemmMeasurement measure_gemm,
-                 Profiler* profiler)
+Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart start,
+                 TrainerOptions options)
     : config_(config),
       layout_(layout),
       place_(make_parallel_layout(config.parallel, 0)),
-      measure_gemm_(std::move(measure_gemm)),
+      options_(std::move(options)),
       flops_per_token_(borealis::flops_per_token(config.model, config.batch.seq_length)),
-      profiler_(profiler),
       arenas_(allocate_training_arenas(layout)),
-      buffers_(layout, arenas_) {
-  train_data_ = make_batch_source(config_, Split::kTrain, 0, place_.data_parallel_rank);
-  if (config_.limits.eval_interval > 0) {
-    valid_data_ = make_batch_source(config_, Split::kValid, 0, place_.data_parallel_rank);
+      buffers_(layout, arenas_),
+      optimizer_(config_.optimizer, buffers_.parameters, buffers_.optimizer,
+                 layout.partition.pieces(kShard)) {
+  load(start);
+  state_ = std::move(start.state);
+  optimizer_.set_steps(state_.optimizer_steps);
+  if (const auto factor = config_.optimizer.skip_grad_norm_factor) {
+    spikes_.emplace(*factor, config_.optimizer.skip_grad_norm_window);
+    spikes_->restore(state_.recent_grad_norms);
   }
-  initialize_parameters(buffers_.parameters, config_.seed);
-  optimizer_ = std::make_unique<AdamW>(config_.optimizer, buffers_.parameters, buffers_.optimizer,
-                                       layout.partition.pieces(0));
-  model_ = make_language_model(layout.decoder, buffers_.parameters, profiler_);
+  open_data();
+  if (config_.output.save_checkpoints) {
+    saver_ = std::make_unique<CheckpointSaver>(config_, layout_, arenas_, buffers_,
+                                               options_.save_in_background);
+  }
+  model_ = make_language_model(layout.decoder, buffers_.parameters, options_.profiler);
+}
+
+void Trainer::load(const RunStart& start) {
+  if (!start.model_folder.empty()) {
+    load_model_weights(ModelWeights(start.model_folder), layout_, buffers_, kShard);
+    return;
+  }
+  if (!start.checkpoint) {
+    initialize_parameters(buffers_.parameters, config_.seed);
+    return;
+  }
+  started_from_ = start.checkpoint->folder.string();
+  try {
+    // Of no update there are no moments: they start as zeros.
+    const bool moments = start.load_moments && start.checkpoint->state.optimizer_steps > 0;
+    DirectBlocks blocks;
+    load_checkpoint(*start.checkpoint, state_targets(layout_, buffers_, kShard, moments), blocks);
+    if (moments) restore_derived_state(layout_, buffers_, kShard);
+  } catch (const Error& damage) {
+    throw DamagedCheckpoint(damage);
+  }
+}
+
+void Trainer::open_data() {
+  const int64_t rank = place_.data_parallel_rank;
+  if (state_.iteration < config_.limits.train_iters) {
+    train_data_ =
+        make_batch_source(config_, state_.data_order, Split::kTrain, state_.consumed.train, rank);
+  }
+  if (config_.limits.eval_interval > 0) {
+    valid_data_ =
+        make_batch_source(config_, state_.data_order, Split::kValid, state_.consumed.valid, rank);
+  }
+}
+
+RunState Trainer::state() const {
+  RunState state = state_;
+  state.optimizer_steps = optimizer_.steps();
+  state.recent_grad_norms = spikes_ ? spikes_->recent() : std::vector<double>();
+  state.shards = layout_.partition.shards();
+  std::error_code unknown;
+  state.run_dir = std::filesystem::absolute(config_.output.run_dir, unknown).string();
+  state.written_at = fmt::format("{:%Y-%m-%d %H:%M:%S}", fmt::localtime(std::time(nullptr)));
+  state.version = options_.version;
+  return state;
+}
+
+void Trainer::save(const TrainerEvents& events, TrainingOutcome& outcome, bool wait) {
+  if (!saver_) return;
+  saver_->save(state());
+  if (wait) saver_->wait();
+  report_saved(events, outcome);
+}
+
+void Trainer::report_saved(const TrainerEvents& events, TrainingOutcome& outcome) {
+  if (!saver_) return;
+  const auto folder = saver_->take_completed();
+  if (!folder) return;
+  outcome.checkpoint = folder->string();
+  if (events.on_checkpoint) events.on_checkpoint(outcome.checkpoint);
 }
 
 TrainingOutcome Trainer::run(const TrainerEvents& events) {
-  const SignalWatch signals;
   const ScheduleLimits& limits = config_.limits;
-  TrainingOutcome outcome{.stopped_by = "train_iters", .checkpoint = ""};
-  const auto checkpoint = [&](int64_t iteration) {
-    if (!config_.output.save_checkpoints) return;
-    outcome.checkpoint = save(iteration);
-    if (events.on_checkpoint) events.on_checkpoint(outcome.checkpoint);
-  };
+  const StopConditions stop(limits);
+  TrainingOutcome outcome{.stopped_by = "train_iters", .checkpoint = started_from_};
+  if (const auto reason = stop.before_training()) {
+    outcome.stopped_by = *reason;
+    return outcome;
+  }
   since_last_record_ = Stopwatch();
-  int64_t iteration = 0;
-  bool saved = false;
-  while (iteration < limits.train_iters) {
-    ++iteration;
+  bool saved = state_.iteration >= limits.train_iters;  // nothing is left to do, nor to save
+  while (state_.iteration < limits.train_iters) {
+    const int64_t iteration = state_.iteration + 1;
     saved = false;
     const StepRecord record = train_step(iteration);
     if (events.on_step) events.on_step(record);
-    if (skipped_in_a_row_ >= config_.optimizer.max_skipped_in_a_row) {
-      throw Error(ErrorKind::kNumerics,
-                  fmt::format("loss or gradient norm was not finite in {} steps in a row, the last "
-                              "being iteration {}; nothing was saved",
-                              skipped_in_a_row_, iteration),
-                  "lower LR, raise LR_WARMUP_FRAC, or look at the data of these steps");
-    }
+    report_saved(events, outcome);
+    require_finite_steps(iteration);
     if (evaluation_is_due(iteration) && events.on_validation) {
       events.on_validation(validate(Split::kValid, iteration));
     }
-    if (const char* signal = signals.received()) {
-      outcome.stopped_by = signal;
+    if (const auto signal = stop.signal()) {
+      outcome.stopped_by = *signal;
       break;
     }
     if (limits.save_interval > 0 && iteration % limits.save_interval == 0) {
-      checkpoint(iteration);
+      save(events, outcome, /*wait=*/iteration == limits.train_iters);
       saved = true;
     }
-    if (limits.exit_interval && iteration % *limits.exit_interval == 0) {
-      outcome.stopped_by = "exit_interval";
+    if (const auto reason = stop.after(iteration)) {
+      outcome.stopped_by = *reason;
       break;
     }
   }
-  if (!saved) checkpoint(iteration);
-  if (outcome.stopped_by == "train_iters") validate_at_end(events, iteration);
+  if (saved && saver_) saver_->wait();
+  if (!saved) save(events, outcome, /*wait=*/true);
+  report_saved(events, outcome);
+  if (outcome.stopped_by == "train_iters") validate_at_end(events, state_.iteration);
   return outcome;
 }
 
+void Trainer::require_finite_steps(int64_t iteration) const {
+  if (state_.skipped_in_a_row < config_.optimizer.max_skipped_in_a_row) return;
+  throw Error(ErrorKind::kNumerics,
+              fmt::format("loss or gradient norm was not finite in {} steps in a row, the last "
+                          "being iteration {}; nothing was saved",
+                          state_.skipped_in_a_row, iteration),
+              "lower LR, raise LR_WARMUP_FRAC, or look at the data of these steps");
+}
+
 StepRecord Trainer::train_step(int64_t iteration) {
+  const ScheduleLimits& limits = config_.limits;
   StepRecord record;
   record.iteration = iteration;
   record.learning_rate = learning_rate_after(iteration - 1);
   record.next_learning_rate = learning_rate_after(iteration);
-  if (profiler_) profiler_->begin_step(iteration);
-  const double loss = accumulate_gradients(record);
-  update(record, loss);
-  if (profiler_) profiler_->end_step();
+  Profiler* profiler = options_.profiler;
+  if (profiler) profiler->begin_step(iteration);
+  if (std::ranges::any_of(limits.ranges_to_skip,
+                          [&](const IterationRange& range) { return range.contains(iteration); })) {
+    pass_over_data(record);
+  } else if (std::ranges::count(limits.forward_only_after, iteration - 1) > 0) {
+    record.lm_loss = forward_only(record);
+    skip(record, SkipReason::kForwardOnly);
+  } else {
+    const double loss = accumulate_gradients(record);
+    update(record, loss);
+  }
+  if (profiler) profiler->end_step();
+  state_.iteration = iteration;
+  state_.consumed.train += config_.batch.global_batch_size;
   complete(record);
   return record;
+}
+
+// The data of the step is consumed, and nothing is computed (contract section 10.3).
+void Trainer::pass_over_data(StepRecord& record) {
+  for (int64_t micro = 0; micro < config_.batch.grad_accum_steps; ++micro) {
+    const TimedScope timed(record.data_ms);
+    train_data_->next(batch_);
+  }
+  record.lm_loss = std::numeric_limits<double>::quiet_NaN();
+  skip(record, SkipReason::kRange);
+}
+
+double Trainer::forward_only(StepRecord& record) {
+  double loss_sum = 0;
+  for (int64_t micro = 0; micro < config_.batch.grad_accum_steps; ++micro) {
+    {
+      const TimedScope timed(record.data_ms);
+      train_data_->next(batch_);
+    }
+    const TimedScope timed(record.forward_ms);
+    loss_sum += loss_weight(batch_) * model_->forward(batch_);
+  }
+  return loss_sum / static_cast<double>(config_.batch.global_batch_size * config_.batch.seq_length /
+                                        config_.parallel.data_parallel_size());
 }
 
 // Mean over the step's micro-batches of the mean over their tokens that have a target, as the
@@ -130,7 +229,7 @@ double Trainer::accumulate_gradients(StepRecord& record) {
   for (int64_t micro = 0; micro < micro_batches; ++micro) {
     {
       const TimedScope timed(record.data_ms);
-      const KernelScope scope = kernel_scope(profiler_, StepKernel::kNextBatch);
+      const KernelScope scope = kernel_scope(options_.profiler, StepKernel::kNextBatch);
       train_data_->next(batch_);
     }
     const double weight = loss_weight(batch_);
@@ -144,33 +243,43 @@ double Trainer::accumulate_gradients(StepRecord& record) {
 }
 
 double Trainer::gradient_norm() const {
-  const KernelScope scope = kernel_scope(profiler_, StepKernel::kGradNorm);
+  const KernelScope scope = kernel_scope(options_.profiler, StepKernel::kGradNorm);
   return global_grad_norm(buffers_.parameters);
 }
 
-// Clips and steps; a loss or norm that is not finite leaves the weights alone and is counted.
+// Clips and steps; a loss or norm that is not finite leaves the weights alone and is counted, and
+// so is, where that is asked for, a norm far above those before it.
 void Trainer::update(StepRecord& record, double loss) {
   const TimedScope timed(record.optimizer_ms);
   const double grad_norm = gradient_norm();
   record.lm_loss = loss;
   record.grad_norm = grad_norm;
-  record.skipped = !std::isfinite(loss) || !std::isfinite(grad_norm);
-  if (record.skipped) {
-    ++skipped_;
-    ++skipped_in_a_row_;
+  if (!std::isfinite(loss) || !std::isfinite(grad_norm)) {
+    ++state_.skipped_in_a_row;
+    skip(record, SkipReason::kNotFinite);
     return;
   }
-  skipped_in_a_row_ = 0;
-  const KernelScope scope = kernel_scope(profiler_, StepKernel::kAdamW);
-  optimizer_->step(record.learning_rate, clip_factor(grad_norm, config_.optimizer.max_grad_norm));
+  state_.skipped_in_a_row = 0;
+  if (spikes_ && spikes_->add(grad_norm)) {
+    skip(record, SkipReason::kNormSpike);
+    return;
+  }
+  const KernelScope scope = kernel_scope(options_.profiler, StepKernel::kAdamW);
+  optimizer_.step(record.learning_rate, clip_factor(grad_norm, config_.optimizer.max_grad_norm));
+}
+
+void Trainer::skip(StepRecord& record, SkipReason reason) {
+  record.skipped = true;
+  record.skip_reason = reason;
+  ++state_.skipped_iterations;
 }
 
 void Trainer::complete(StepRecord& record) {
   const int64_t samples = config_.batch.global_batch_size;
   record.global_batch_size = samples;
-  record.consumed_samples = record.iteration * samples;
+  record.consumed_samples = state_.consumed.train;
   record.consumed_tokens = record.consumed_samples * config_.batch.seq_length;
-  record.skipped_iterations = skipped_;
+  record.skipped_iterations = state_.skipped_iterations;
   record.elapsed_ms = since_last_record_.lap_ms();
   record.samples_per_second = static_cast<double>(samples) / (record.elapsed_ms * 1e-3);
   record.tokens_per_gpu_per_second = record.samples_per_second *
@@ -179,7 +288,7 @@ void Trainer::complete(StepRecord& record) {
   const double flops_per_s = record.tokens_per_gpu_per_second * flops_per_token_;
   record.tflops = flops_per_s * 1e-12;
   if (gemm_flops_per_s_ == 0) {
-    gemm_flops_per_s_ = measure_gemm_(model_->idle_memory());
+    gemm_flops_per_s_ = options_.measure_gemm(model_->idle_memory());
     since_last_record_ = Stopwatch();  // the measurement is no part of the second step
   }
   record.gemm_share = flops_per_s / gemm_flops_per_s_;
@@ -197,13 +306,16 @@ ValidationRecord Trainer::validate(Split split, int64_t iteration,
   std::unique_ptr<BatchSource> own;
   BatchSource* source = valid_data_.get();
   if (split == Split::kTest) {
-    own = make_batch_source(config_, Split::kTest, 0, place_.data_parallel_rank);
+    own = make_batch_source(config_, state_.data_order, Split::kTest, 0, place_.data_parallel_rank);
     source = own.get();
   }
   const int64_t batches = config_.limits.eval_iters * config_.batch.grad_accum_steps;
+  const int64_t samples_of_a_round =
+      config_.batch.micro_batch_size * config_.parallel.data_parallel_size();
   double loss_sum = 0;
   for (int64_t i = 1; i <= batches; ++i) {
     source->next(batch_);
+    if (split == Split::kValid) state_.consumed.valid += samples_of_a_round;
     loss_sum += loss_weight(batch_) * model_->forward(batch_);
     if (after_round && i % config_.batch.grad_accum_steps == 0) {
       after_round(i / config_.batch.grad_accum_steps, config_.limits.eval_iters);
@@ -212,27 +324,21 @@ ValidationRecord Trainer::validate(Split split, int64_t iteration,
   const auto tokens =
       static_cast<double>(batches * config_.batch.micro_batch_size * config_.batch.seq_length);
   const double loss = loss_sum / tokens;
-  return {iteration, loss, std::exp(std::min(kLargestLossInPerplexity, loss))};
+  return {iteration, loss, std::exp(std::min(kLargestLossInPerplexity, loss)), false};
 }
 
 void Trainer::validate_at_end(const TrainerEvents& events, int64_t iteration) {
   if (!events.on_final_validation || config_.limits.eval_iters == 0) return;
   const int64_t samples = config_.limits.eval_iters * config_.batch.global_batch_size;
-  if (valid_data_) {
-    events.on_final_validation(validate(Split::kValid, iteration, events.on_evaluation), samples,
-                               "validation");
-  }
+  const auto report = [&](Split split, const char* set) {
+    ValidationRecord record = validate(split, iteration, events.on_evaluation);
+    record.at_end = true;
+    events.on_final_validation(record, samples, set);
+  };
+  if (valid_data_) report(Split::kValid, "validation");
   if (config_.limits.eval_interval > 0 && requested_samples(config_, Split::kTest) > 0) {
-    events.on_final_validation(validate(Split::kTest, iteration, events.on_evaluation), samples,
-                               "test");
+    report(Split::kTest, "test");
   }
-}
-
-std::string Trainer::save(int64_t iteration) {
-  return save_checkpoint(config_.output.checkpoint_dir, iteration, config_.model,
-                         named_tensors(buffers_.parameters),
-                         {.tokenizer = tokenizer_source(config_.data)})
-      .string();
 }
 
 double Trainer::learning_rate_after(int64_t iterations) const {

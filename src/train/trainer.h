@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -13,12 +14,14 @@
 #include "model/decoder.h"
 #include "model/run_layout.h"
 #include "optim/adamw.h"
+#include "optim/norm_spikes.h"
 #include "parallel/parallel_layout.h"
 #include "telemetry/profiler.h"
-#include "telemetry/run_summary.h"
 #include "telemetry/step_record.h"
 #include "telemetry/stopwatch.h"
 #include "tensor/parameter_buffers.h"
+#include "train/checkpoint_saver.h"
+#include "train/run_start.h"
 
 namespace borealis {
 
@@ -31,26 +34,33 @@ struct TrainerEvents {
   // After the last step, on the "validation" or the "test" split.
   std::function<void(const ValidationRecord&, int64_t samples, const std::string& set)>
       on_final_validation;
-  std::function<void(const std::string& folder)> on_checkpoint;
+  std::function<void(const std::string& folder)> on_checkpoint;  // it is complete
 };
 
 struct TrainingOutcome {
-  std::string stopped_by;  // "train_iters", "SIGINT", "SIGTERM", "exit_interval"
-  std::string checkpoint;  // folder of the last one saved; empty if none
+  // "train_iters", "SIGINT", "SIGTERM", "SIGUSR1", "exit_interval", "exit_duration", "kill_switch"
+  std::string stopped_by;
+  std::string checkpoint;  // folder of the last one saved or gone on from; empty if none
 };
 
 // The machine's rate in FLOP/s, measured in memory that is free to be overwritten.
 using GemmMeasurement = std::function<double(std::span<std::byte> idle_memory)>;
 
+struct TrainerOptions {
+  // Called once, between the first step and its record: a user waits for neither memory nor
+  // measurement before the first step.
+  GemmMeasurement measure_gemm = {};
+  Profiler* profiler = nullptr;     // times the kernels of step_kernels(); must outlive the trainer
+  bool save_in_background = false;  // with memory for a copy of what is saved
+  std::string version = {};         // of the program, for the state
+};
+
 class Trainer {
  public:
-  // Allocates and initializes everything; after this a step allocates nothing. measure_gemm is
-  // called once, between the first step and its record: a user waits for neither memory nor
-  // measurement before the first step. profiler: times the kernels of step_kernels(); may be null,
-  // must outlive the trainer.
-  // layout: the run's own (make_run_layout); must outlive the trainer.
-  Trainer(const RunConfig& config, const RunLayout& layout, GemmMeasurement measure_gemm,
-          Profiler* profiler = nullptr);
+  // Allocates everything, and initializes or loads it; after this a step allocates nothing.
+  // layout: the run's own (make_run_layout); must outlive the trainer. Throws DamagedCheckpoint
+  // where start.checkpoint cannot be loaded.
+  Trainer(const RunConfig& config, const RunLayout& layout, RunStart start, TrainerOptions options);
 
   TrainingOutcome run(const TrainerEvents& events);
 
@@ -58,38 +68,48 @@ class Trainer {
   StepRecord train_step(int64_t iteration);
 
   const ParameterBuffers& parameters() const { return buffers_.parameters; }
+  // After the last step that was made.
+  RunState state() const;
 
  private:
+  void load(const RunStart& start);
+  void open_data();
+  void save(const TrainerEvents& events, TrainingOutcome& outcome, bool wait);
+  void report_saved(const TrainerEvents& events, TrainingOutcome& outcome);
+  void pass_over_data(StepRecord& record);
+  double forward_only(StepRecord& record);
   double accumulate_gradients(StepRecord& record);
   double gradient_norm() const;
   void update(StepRecord& record, double loss);
+  void skip(StepRecord& record, SkipReason reason);
   void complete(StepRecord& record);
+  void require_finite_steps(int64_t iteration) const;
   // Of the validation split, whose stream goes on from call to call, or of the test split.
   ValidationRecord validate(Split split, int64_t iteration,
                             const std::function<void(int64_t, int64_t)>& after_round = {});
   void validate_at_end(const TrainerEvents& events, int64_t iteration);
-  std::string save(int64_t iteration);
   double learning_rate_after(int64_t iterations) const;
   bool evaluation_is_due(int64_t iteration) const;
 
   RunConfig config_;
   const RunLayout& layout_;
   ParallelLayout place_;
-  GemmMeasurement measure_gemm_;
+  TrainerOptions options_;
   double gemm_flops_per_s_ = 0;  // 0: not measured yet
   double flops_per_token_;
-  Profiler* profiler_;
 
   TrainingArenas arenas_;
   TrainingBuffers buffers_;
   std::unique_ptr<LanguageModel> model_;
-  std::unique_ptr<AdamW> optimizer_;
+  AdamW optimizer_;
+  std::optional<NormSpikes> spikes_;
   std::unique_ptr<BatchSource> train_data_;
   std::unique_ptr<BatchSource> valid_data_;
   Batch batch_;
+  std::unique_ptr<CheckpointSaver> saver_;  // null: the run saves nothing
 
-  int64_t skipped_ = 0;
-  int64_t skipped_in_a_row_ = 0;
+  RunState state_;  // its counters go on with the run
+  std::string started_from_;
   Stopwatch since_last_record_;
 };
 

@@ -240,6 +240,17 @@ TEST(ModelFolder, ReportsAPlaceThatCannotBeWritten) {
                ErrorKind::kFile, "file");
 }
 
+// A checkpoint of these weights, with no numbers of an optimizer.
+fs::path save_step(const fs::path& root, int64_t step, const Weights& weights) {
+  CheckpointContent content;
+  content.model = tiny_model();
+  content.tensors = weights.tensors();
+  content.state.iteration = step;
+  content.state.configuration = nlohmann::json::object();
+  DirectBlocks blocks;
+  return save_checkpoint(root, content, {}, {}, blocks);
+}
+
 // A file system of one mebibyte, for as long as the object lives.
 class SmallDisk {
  public:
@@ -263,12 +274,11 @@ class SmallDisk {
 TEST(ModelFolder, AFullDiskLeavesTheEarlierCheckpoint) {
   const std::unique_ptr<SmallDisk> disk = SmallDisk::make();
   if (disk == nullptr) GTEST_SKIP() << "mounting a tmpfs needs root";
-  save_checkpoint(disk->path(), 1, tiny_model(), Weights(1).tensors(), {});
+  save_step(disk->path(), 1, Weights(1));
   const Weights large(7, 1 << 16);  // 2 MiB
-  EXPECT_ERROR(save_checkpoint(disk->path(), 2, tiny_model(), large.tensors(), {}),
-               ErrorKind::kFile, "cannot write", "No space left on device", "free some space");
-  EXPECT_ERROR(save_checkpoint(disk->path(), 1, tiny_model(), large.tensors(), {}),
-               ErrorKind::kFile, "No space left on device");
+  EXPECT_ERROR(save_step(disk->path(), 2, large), ErrorKind::kFile, "cannot write",
+               "No space left on device", "free some space");
+  EXPECT_ERROR(save_step(disk->path(), 1, large), ErrorKind::kFile, "No space left on device");
   EXPECT_EQ(names_in(disk->path()),
             (std::set<std::string>{"global_step1", "latest", "latest_checkpointed_iteration.txt"}));
   EXPECT_EQ(first_norm_value(find_model_folder(disk->path())), 2);
@@ -277,9 +287,8 @@ TEST(ModelFolder, AFullDiskLeavesTheEarlierCheckpoint) {
 TEST(RunCheckpoints, FollowsLatest) {
   const TemporaryFolder folder;
   const fs::path root = folder.path() / "checkpoints" / "run";
-  save_checkpoint(root, 10, tiny_model(), Weights(1).tensors(), {});
-  EXPECT_EQ(save_checkpoint(root, 20, tiny_model(), Weights(2).tensors(), {}),
-            root / "global_step20");
+  save_step(root, 10, Weights(1));
+  EXPECT_EQ(save_step(root, 20, Weights(2)), root / "global_step20");
   EXPECT_EQ(read_text_file(root / "latest"), "global_step20");
   EXPECT_EQ(read_text_file(root / "latest_checkpointed_iteration.txt"), "20");
   EXPECT_EQ(find_model_folder(root), root / "global_step20");

@@ -294,14 +294,48 @@ TEST(CommandLine, MissingValuesAndStrayWordsAreNamed) {
 
 TEST(CommandLine, ReferenceFlagsThatAreNotHereAreRefusedByName) {
   const Refusal refused =
-      refusal({}, {"--train-range-to-skip", "1", "2", "--lr-finder", "--kill-switch-file=x"});
+      refusal({}, {"--train-samples", "1", "2", "--lr-finder", "--tensorboard-dir=x"});
   EXPECT_EQ(refused.exit_code, 2);
   EXPECT_THAT(refused.text,
               AllOf(HasSubstr("3 problems"),
-                    HasSubstr("--train-range-to-skip: skipping iterations is not available yet"),
+                    HasSubstr("--train-samples: the length of a run is given by --train-iters"),
                     HasSubstr("--lr-finder: the learning-rate finder is not available yet"),
-                    HasSubstr("--kill-switch-file: a kill-switch file is not available; send "
-                              "SIGTERM or SIGINT")));
+                    HasSubstr("--tensorboard-dir: TensorBoard events are not written yet")));
+}
+
+TEST(CommandLine, ListsOfNumbersTakeAllThatFollows) {
+  const RunConfig run = load({}, {"--train-range-to-skip", "10", "20", "30,30",
+                                  "--train-iters-to-skip=5, 7", "--seed", "3"});
+  ASSERT_EQ(run.limits.ranges_to_skip.size(), 2u);
+  EXPECT_TRUE(run.limits.ranges_to_skip[0].contains(10));
+  EXPECT_TRUE(run.limits.ranges_to_skip[0].contains(20));
+  EXPECT_FALSE(run.limits.ranges_to_skip[0].contains(21));
+  EXPECT_EQ(run.limits.ranges_to_skip[1].first, 30);
+  EXPECT_EQ(run.limits.forward_only_after, (std::vector<int64_t>{5, 7}));
+  EXPECT_EQ(run.seed, 3u);
+  for (const std::vector<std::string>& wrong :
+       {std::vector<std::string>{"1"}, {"3", "2"}, {"0", "2"}, {"1", "2", "3"}}) {
+    std::vector<std::string> arguments = wrong;
+    arguments.insert(arguments.begin(), "--train-range-to-skip");
+    EXPECT_THAT(refusal({}, arguments).text, HasSubstr("is not pairs of a first and a last"));
+  }
+  EXPECT_THAT(refusal({}, {"--train-iters-to-skip", "x"}).text,
+              HasSubstr("is not a list of whole numbers"));
+}
+
+TEST(CommandLine, WaysToStartExcludeOneAnother) {
+  EXPECT_THAT(refusal({{"LOAD", "x"}}, {"--no-load"}).text,
+              HasSubstr("--no-load and LOAD=x contradict each other"));
+  EXPECT_THAT(refusal({}, {"--no-load", "--finetune"}).text,
+              HasSubstr("--no-load and --finetune contradict"));
+  EXPECT_THAT(
+      refusal({{"OVERRIDE_CKPT_OPT_PARAM", "1"}}, {"--use-checkpoint-opt_param-scheduler"}).text,
+      HasSubstr("contradict each other"));
+  EXPECT_THAT(refusal({}, {"--keep-every", "3"}).text, HasSubstr("give --keep-last, too"));
+  EXPECT_EQ(load({{"SAVE", "s"}}, {}).checkpoint.load_dir, "s");
+  EXPECT_EQ(load({{"SAVE", "s"}, {"LOAD", "l"}}, {}).checkpoint.load_dir, "l");
+  EXPECT_TRUE(load({{"OVERRIDE_CKPT_OPT_PARAM", "1"}}, {}).checkpoint.override_schedule);
+  EXPECT_FALSE(load({}, {}).checkpoint.override_schedule);
 }
 
 TEST(Problems, AreReportedTogether) {

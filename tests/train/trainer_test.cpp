@@ -56,7 +56,7 @@ class TrainerTest : public ::testing::Test {
   };
   Result run(Profiler* profiler = nullptr) {
     const RunLayout layout = make_run_layout(config_, 2);
-    Trainer trainer(config_, layout, rate_of_1e11, profiler);
+    Trainer trainer(config_, layout, start(), {.measure_gemm = rate_of_1e11, .profiler = profiler});
     Result result;
     TrainerEvents events;
     events.on_step = [&](const StepRecord& record) { result.steps.push_back(record); };
@@ -64,6 +64,9 @@ class TrainerTest : public ::testing::Test {
     result.outcome = trainer.run(events);
     return result;
   }
+
+  // From where a run of config_ starts by itself; puts into config_ what a checkpoint decides.
+  RunStart start() { return StartChooser(config_).next(config_); }
 
   fs::path folder_;
   RunConfig config_;
@@ -112,12 +115,13 @@ TEST_F(TrainerTest, TheGemmRateIsMeasuredOnceInMemoryThatNothingNeeds) {
     const Result plain = run();
     std::vector<int64_t> measured_before, losses;
     const RunLayout layout = make_run_layout(config_, 2);
-    Trainer trainer(config_, layout, [&](std::span<std::byte> memory) {
+    const auto measure = [&](std::span<std::byte> memory) {
       measured_before.push_back(std::ssize(losses));
       EXPECT_GT(memory.size(), 10'000u);
       std::fill(memory.begin(), memory.end(), std::byte{0xff});  // NaN
       return 1e11;
-    });
+    };
+    Trainer trainer(config_, layout, start(), {.measure_gemm = measure});
     TrainerEvents events;
     events.on_step = [&](const StepRecord& record) {
       EXPECT_EQ(record.lm_loss, plain.steps[losses.size()].lm_loss);
@@ -162,7 +166,7 @@ TEST_F(TrainerTest, TheFirstUpdateOfAWarmupUsesLearningRateZero) {
 TEST_F(TrainerTest, SkipsNonFiniteStepsAndGivesUp) {
   config_.optimizer.max_skipped_in_a_row = 3;
   const RunLayout layout = make_run_layout(config_, 2);
-  Trainer trainer(config_, layout, rate_of_1e11);
+  Trainer trainer(config_, layout, start(), {.measure_gemm = rate_of_1e11});
   auto* weights = trainer.parameters().weights_as<bf16>();
   const Parameter& norm = trainer.parameters().table->at("model.norm.weight");
   weights[norm.offset] = bf16(std::numeric_limits<float>::infinity());
@@ -187,7 +191,7 @@ TEST_F(TrainerTest, SkipsNonFiniteStepsAndGivesUp) {
 TEST_F(TrainerTest, ASignalEndsTheRunAfterTheStepAndSaves) {
   config_.output.save_checkpoints = true;
   const RunLayout layout = make_run_layout(config_, 2);
-  Trainer trainer(config_, layout, rate_of_1e11);
+  Trainer trainer(config_, layout, start(), {.measure_gemm = rate_of_1e11});
   int64_t steps = 0;
   TrainerEvents events;
   events.on_step = [&](const StepRecord& record) {
@@ -215,7 +219,7 @@ TEST_F(TrainerTest, SavesEveryIntervalAndAtTheEnd) {
 TEST_F(TrainerTest, SavedWeightsAreTheTrainedOnes) {
   config_.output.save_checkpoints = true;
   const RunLayout layout = make_run_layout(config_, 2);
-  Trainer trainer(config_, layout, rate_of_1e11);
+  Trainer trainer(config_, layout, start(), {.measure_gemm = rate_of_1e11});
   const TrainingOutcome outcome = trainer.run({});
   const ModelWeights saved(outcome.checkpoint);
   for (const Parameter& p : trainer.parameters().table->entries()) {
@@ -258,7 +262,7 @@ TEST_F(TrainerTest, EvaluatesBothSetsAtTheEnd) {
       sets.push_back(set);
     };
     const RunLayout layout = make_run_layout(config_, 2);
-    Trainer(config_, layout, rate_of_1e11).run(events);
+    Trainer(config_, layout, start(), {.measure_gemm = rate_of_1e11}).run(events);
     EXPECT_EQ(rounds, 2 * static_cast<int64_t>(sets.size()));
     std::vector<std::string> expected;
     if (split != std::string("90,0,10")) expected.push_back("validation");

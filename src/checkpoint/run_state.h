@@ -1,0 +1,48 @@
+// What a run is besides its numbers: the content of state/state.json. It says nothing of devices or
+// threads, and of ranks only how many shards the numbers were written in.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/data_order.h"
+
+namespace borealis {
+
+inline constexpr const char* kStateFolder = "state";
+inline constexpr const char* kStateFile = "state/state.json";
+inline constexpr int64_t kStateVersion = 1;
+
+struct RunState {
+  int64_t iteration = 0;  // steps done, skipped ones included
+  ConsumedSamples consumed;
+  int64_t optimizer_steps = 0;  // updates made: the t of AdamW's bias corrections
+  int64_t skipped_iterations = 0;
+  int64_t skipped_in_a_row = 0;
+  std::vector<double> recent_grad_norms;  // oldest first; of a run that skips spikes, else empty
+  DataIdentity data;
+  DataOrder data_order;
+  // The resolved configuration of the run that wrote it, as in a run's config.json, without what
+  // belongs to the machine or the run's folders.
+  nlohmann::json configuration;
+  int64_t shards = 1;  // of the numbers beside it
+
+  // For people, and for the link from a resumed run to the one before.
+  std::string run_dir;     // absolute; of the run that wrote it
+  std::string written_at;  // local time
+  std::string version;     // of Borealis
+};
+
+std::string run_state_text(const RunState& state);
+// Throws Error(kData) naming what is missing, of the wrong type or out of range, and for a state of
+// a later version of Borealis. `path` is for messages.
+RunState parse_run_state(std::string_view text, const std::filesystem::path& path);
+
+// "shard-00000-of-00001.safetensors"
+std::string state_shard_name(int64_t shard, int64_t shards);
+
+}  // namespace borealis

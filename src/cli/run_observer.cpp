@@ -1,0 +1,74 @@
+#include "cli/run_observer.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "base/process.h"
+
+namespace borealis {
+
+RunObserver::RunObserver(const RunConfig& config, const RunHistory& history)
+    : config_(config),
+      line_context_{config.limits.train_iters, config.batch.seq_length},
+      metrics_(config.output.run_dir, history),
+      progress_(progress_on_stderr(config.limits.train_iters, config.output.progress)) {}
+
+TrainerEvents RunObserver::events() {
+  TrainerEvents events;
+  events.on_step = [this](const StepRecord& record) { on_step(record); };
+  events.on_validation = [this](const ValidationRecord& record) {
+    metrics_.write(record);
+    log(format_validation(record));
+  };
+  events.on_evaluation = [this](int64_t round, int64_t rounds) {
+    if (round % config_.limits.log_interval == 0) log(format_evaluation(round, rounds));
+  };
+  events.on_final_validation = [this](const ValidationRecord& record, int64_t samples,
+                                      const std::string& set) {
+    if (set == "validation") {
+      metrics_.write(record);
+    } else {
+      metrics_.write_test(record);
+    }
+    log(format_final_validation(record, samples, set));
+  };
+  events.on_checkpoint = [this](const std::string& folder) {
+    log(fmt::format("saved {}", folder));
+  };
+  return events;
+}
+
+void RunObserver::training_begins() { time_to_first_step_s_ = process_age_s(); }
+
+void RunObserver::on_step(const StepRecord& record) {
+  steps_.push_back(record);
+  metrics_.write(record);
+  interval_.add(record);
+  if (record.skipped) log_skipped(record);
+  if (record.iteration % config_.limits.log_interval == 0) {
+    const IterationLine line = interval_.take();
+    log(format_iteration_line(line, line_context_));
+    const std::string timers = format_timers(line, config_.limits.timing_log_level);
+    if (!timers.empty()) log_info(timers);
+  }
+  if (const auto line = progress_.log_line()) log_info(*line);
+  progress_.update(record);
+}
+
+void RunObserver::log_skipped(const StepRecord& record) {
+  progress_.erase();
+  const bool on_purpose =
+      record.skip_reason == SkipReason::kRange || record.skip_reason == SkipReason::kForwardOnly;
+  if (on_purpose) {
+    log_info(format_skipped(record));
+  } else {
+    log_warning(format_skipped(record));
+  }
+}
+
+void RunObserver::log(const std::string& text) {
+  progress_.erase();
+  log_info(text);
+}
+
+}  // namespace borealis

@@ -1,0 +1,31 @@
+#include "optim/norm_spikes.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace borealis {
+namespace {
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  if (values.size() % 2 == 1) return *middle;
+  return (*middle + *std::max_element(values.begin(), middle)) / 2;
+}
+
+}  // namespace
+
+bool NormSpikes::add(double norm) {
+  const bool spike = std::ssize(recent_) >= kFewestNorms && norm > factor_ * median(recent_);
+  recent_.push_back(norm);
+  restore(std::move(recent_));
+  return spike;
+}
+
+void NormSpikes::restore(std::vector<double> recent) {
+  const auto surplus = std::ssize(recent) - static_cast<std::ptrdiff_t>(window_);
+  if (surplus > 0) recent.erase(recent.begin(), recent.begin() + surplus);
+  recent_ = std::move(recent);
+}
+
+}  // namespace borealis

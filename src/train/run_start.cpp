@@ -1,0 +1,249 @@
+#include "train/run_start.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <nlohmann/json.hpp>
+
+#include "config/run_config_json.h"
+#include "train/setting_changes.h"
+
+namespace borealis {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool same_folder(const fs::path& a, const fs::path& b) {
+  std::error_code unknown;
+  return a.lexically_normal() == b.lexically_normal() || fs::equivalent(a, b, unknown);
+}
+
+bool holds_a_model(const fs::path& folder) {
+  std::error_code unknown;
+  return fs::exists(folder / "config.json", unknown);
+}
+
+// Where checkpoints of another run lie that this one's would mix with.
+void refuse_mixing(const std::string& flag, const std::string& folder) {
+  throw Error(
+      ErrorKind::kConfig,
+      fmt::format("{} begins a run anew, and {} holds the checkpoints of another", flag, folder),
+      "save elsewhere (SAVE=... or CKPT_DIR=...), save nothing (--no-save), or leave the "
+      "flag out to go on");
+}
+
+std::string flag_that_begins_anew(const CheckpointConfig& checkpoint) {
+  if (checkpoint.no_load) return "--no-load";
+  if (checkpoint.finetune) return "--finetune";
+  return checkpoint.reset_iteration ? "--reset-iteration" : "";
+}
+
+// Data that the run has consumed so far, and the order of what is to come.
+void continue_data_order(RunConfig& config, RunState& state) {
+  const DataIdentity data = data_identity(config);
+  if (data == state.data) {
+    const DataOrder begun = state.data_order;
+    state.data_order = extended_data_order(config, begun, state.iteration, state.consumed);
+    if (state.data_order.train != begun.train) {
+      config.notes.push_back(
+          "the run goes on for longer than it was begun for: its data keeps the order that it "
+          "began "
+          "with, then goes on behind it (a run begun with this length has another order)");
+    }
+    return;
+  }
+  config.warnings.push_back(
+      fmt::format("the data differs from that of the checkpoint (list, files or split): samples "
+                  "from {} on are drawn from the new data in an order of their own",
+                  state.consumed.train));
+  state.data = data;
+  state.data_order = new_data_order(config, state.consumed);
+}
+
+void warn_of_ended_schedule(const RunState& state, RunConfig& config) {
+  const int64_t decay_iters = config.schedule.decay_iters.value_or(config.limits.train_iters);
+  const bool ends = config.schedule.decay_style != LrDecayStyle::kConstant ||
+                    config.schedule.constant_plus_cooldown;
+  if (!ends || decay_iters >= config.limits.train_iters || config.checkpoint.override_schedule ||
+      state.iteration >= config.limits.train_iters) {
+    return;
+  }
+  config.warnings.push_back(
+      fmt::format("the checkpoint's learning-rate schedule ends with iteration {} of {}; what "
+                  "follows trains at "
+                  "{}. OVERRIDE_CKPT_OPT_PARAM=1 takes the schedule of this command",
+                  decay_iters, config.limits.train_iters, config.schedule.min_learning_rate));
+}
+
+}  // namespace
+
+StartChooser::StartChooser(const RunConfig& config) {
+  choose_source(config);
+  any_ = !candidates_.empty();
+}
+
+// As other trainers have it: LOAD is what a run begins with, and where it has saved checkpoints of
+// its own since, it goes on with those.
+void StartChooser::choose_source(const RunConfig& config) {
+  const CheckpointConfig& checkpoint = config.checkpoint;
+  const std::string& save = config.output.checkpoint_dir;
+  const fs::path load = checkpoint.load_dir;
+  const bool saves = config.output.save_checkpoints;
+  const std::vector<fs::path> own = checkpoints_to_start_from(save);
+  const bool same = same_folder(load, save);
+  const std::string anew = flag_that_begins_anew(checkpoint);
+
+  if (checkpoint.no_load) {
+    if (saves && !own.empty()) refuse_mixing(anew, save);
+    return;
+  }
+  if ((checkpoint.finetune || checkpoint.reset_iteration) && same) {
+    if (!checkpoint.load_given) {
+      throw Error(ErrorKind::kConfig, fmt::format("{} has nothing to begin with", anew),
+                  "name a checkpoint or a model's folder with LOAD");
+    }
+    if (saves) refuse_mixing(anew, save);
+  }
+  if (!checkpoint.load_given && !saves) {
+    if (!own.empty()) {
+      notes_.push_back(fmt::format(
+          "--no-save without LOAD: the run starts from scratch, {} is left alone", save));
+    }
+    return;
+  }
+  if (saves && !same && !own.empty() && !same_folder(load.parent_path(), save)) {
+    candidates_ = own;
+    if (checkpoint.load_given) {
+      notes_.push_back(
+          fmt::format("{} has checkpoints of this run: it goes on with those, not with "
+                      "LOAD={}",
+                      save, checkpoint.load_dir));
+    }
+    return;
+  }
+  candidates_ = checkpoints_to_start_from(load);
+  weights_only_ = checkpoint.finetune;
+  reset_ = checkpoint.reset_iteration;
+  if (candidates_.empty() && holds_a_model(load)) {
+    if (!checkpoint.finetune) {
+      throw Error(ErrorKind::kConfig,
+                  fmt::format("LOAD={} is a model without a training state", checkpoint.load_dir),
+                  "begin with its weights by --finetune");
+    }
+    weights_folder_ = load;
+  } else if (candidates_.empty() && checkpoint.finetune) {
+    throw Error(ErrorKind::kFile,
+                fmt::format("LOAD={} holds no checkpoint and no model", checkpoint.load_dir),
+                "name a run's checkpoints, one step's folder, or a model's folder");
+  } else if (candidates_.empty() && checkpoint.load_given) {
+    warnings_.push_back(fmt::format("LOAD={} holds no checkpoint: the run starts from scratch",
+                                    checkpoint.load_dir));
+  }
+}
+
+void StartChooser::reject(const DamagedCheckpoint& damage) {
+  warnings_.push_back(fmt::format("{}", damage.what()));
+}
+
+RunStart StartChooser::next(RunConfig& config) {
+  config.notes.insert(config.notes.end(), notes_.begin(), notes_.end());
+  while (!candidates_.empty()) {
+    const fs::path folder = candidates_.front();
+    candidates_.erase(candidates_.begin());
+    if (weights_only_ && holds_a_model(folder) && !fs::exists(folder / kStateFolder)) {
+      return from_weights(config, folder);
+    }
+    std::optional<OpenedCheckpoint> opened;
+    try {
+      opened = open_checkpoint(folder);
+    } catch (const Error& damage) {
+      if (damage.kind() == ErrorKind::kConfig) throw;
+      warnings_.push_back(damage.what());
+      continue;
+    }
+    return from_checkpoint(config, std::move(*opened));
+  }
+  if (any_) {
+    throw Error(ErrorKind::kData,
+                fmt::format("none of the checkpoints can be loaded:\n  - {}",
+                            fmt::join(warnings_, "\n  - ")),
+                "restore one of them, or begin anew elsewhere (CKPT_DIR=...)");
+  }
+  if (!weights_folder_.empty()) return from_weights(config, weights_folder_);
+  return from_scratch(config);
+}
+
+RunStart StartChooser::from_scratch(RunConfig& config) const {
+  config.warnings.insert(config.warnings.end(), warnings_.begin(), warnings_.end());
+  RunStart start;
+  start.state.data = data_identity(config);
+  start.state.data_order = new_data_order(config);
+  start.state.configuration = saved_configuration(config);
+  return start;
+}
+
+RunStart StartChooser::from_weights(RunConfig& config, const fs::path& folder) const {
+  RunConfig there;
+  there.model = load_model_config(folder);
+  const auto differences = model_differences(to_json(there)["model"], config.model);
+  if (!differences.empty()) {
+    throw Error(
+        ErrorKind::kConfig,
+        fmt::format("{} is another model: {}", folder.string(), fmt::join(differences, "; ")),
+        fmt::format("set them alike, or take its architecture with MODEL_ARCH={}",
+                    folder.string()));
+  }
+  RunStart start = from_scratch(config);
+  start.model_folder = folder;
+  config.notes.push_back(fmt::format("weights are those of {}", folder.string()));
+  return start;
+}
+
+RunStart StartChooser::from_checkpoint(RunConfig& config, OpenedCheckpoint checkpoint) const {
+  const std::string path = (checkpoint.folder / kStateFile).string();
+  const nlohmann::json& saved = checkpoint.state.configuration;
+  SettingChanges changes = setting_changes(saved, config);
+  if (weights_only_) {
+    changes.forbidden = model_differences(saved.value("model", nlohmann::json()), config.model);
+  }
+  if (!changes.forbidden.empty()) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("the run cannot go on from {}: {}", checkpoint.folder.string(),
+                            fmt::join(changes.forbidden, "; ")),
+                "set them as they were, or begin another run (CKPT_DIR=...)");
+  }
+  if (weights_only_) {
+    RunStart start = from_scratch(config);
+    config.notes.push_back(fmt::format("weights are those of {}", checkpoint.folder.string()));
+    start.checkpoint = std::move(checkpoint);
+    return start;
+  }
+  if (!config.checkpoint.override_schedule) {
+    for (std::string& line : take_saved_schedule(saved, path, config)) {
+      config.notes.push_back(line + " (OVERRIDE_CKPT_OPT_PARAM=1 takes this command's)");
+    }
+  }
+  for (const std::string& change : changes.allowed) {
+    config.notes.push_back("changed since the checkpoint: " + change);
+  }
+  RunStart start;
+  start.load_moments = config.checkpoint.load_optimizer;
+  start.state = checkpoint.state;
+  if (!start.load_moments) start.state.optimizer_steps = 0;
+  if (reset_) {
+    start.state.iteration = 0;
+    start.state.consumed = {};
+    start.state.skipped_iterations = start.state.skipped_in_a_row = 0;
+    start.state.data = data_identity(config);
+    start.state.data_order = new_data_order(config);
+  } else {
+    continue_data_order(config, start.state);
+  }
+  warn_of_ended_schedule(start.state, config);
+  config.warnings.insert(config.warnings.end(), warnings_.begin(), warnings_.end());
+  start.state.configuration = saved_configuration(config);
+  start.checkpoint = std::move(checkpoint);
+  return start;
+}
+
+}  // namespace borealis

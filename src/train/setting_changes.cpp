@@ -1,0 +1,201 @@
+#include "train/setting_changes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/json_excerpt.h"
+#include "config/run_config_json.h"
+
+namespace borealis {
+namespace {
+
+using nlohmann::json;
+
+// A setting by its place in the saved configuration, under the name that users know it by.
+struct NamedSetting {
+  const char* place;  // JSON pointer
+  std::string_view name;
+};
+
+constexpr std::array kModel = {
+    NamedSetting{"/num_hidden_layers", "NLAYERS"},
+    NamedSetting{"/hidden_size", "HIDDEN"},
+    NamedSetting{"/num_attention_heads", "HEADS"},
+    NamedSetting{"/num_key_value_heads", "NUM_KV_HEAD"},
+    NamedSetting{"/head_dim", "--kv-channels"},
+    NamedSetting{"/intermediate_size", "FFN_HIDDEN_SIZE"},
+    NamedSetting{"/vocab_size", "the vocabulary"},
+    NamedSetting{"/rope_theta", "ROPE_THETA"},
+    NamedSetting{"/rope_scaling", "the scaling of RoPE"},
+    NamedSetting{"/rope_on_layer", "RoPE by layer (--no-rope-layer-interval)"},
+    NamedSetting{"/rms_norm_eps", "--rms-norm-eps"},
+    NamedSetting{"/tie_word_embeddings", "--tie-word-embeddings"},
+};
+
+constexpr std::array kForbidden = {
+    NamedSetting{"/batch/seq_length", "SEQ"},
+    NamedSetting{"/batch/global_batch_size", "GLOBAL_BATCH"},
+    NamedSetting{"/dtype", "DTYPE"},
+    NamedSetting{"/optimizer/name", "OPT"},
+    NamedSetting{"/seed", "--seed"},
+};
+
+constexpr std::array kAllowed = {
+    NamedSetting{"/batch/micro_batch_size", "MICRO_BATCH"},
+    NamedSetting{"/batch/grad_accum_steps", "GRAD_ACC_STEPS"},
+    NamedSetting{"/limits/train_iters", "TRAIN_ITERS"},
+    NamedSetting{"/limits/eval_interval", "EVAL_INTERVAL"},
+    NamedSetting{"/limits/eval_iters", "EVAL_ITERS"},
+    NamedSetting{"/limits/ranges_to_skip", "--train-range-to-skip"},
+    NamedSetting{"/limits/forward_only_after", "--train-iters-to-skip"},
+    NamedSetting{"/optimizer/beta1", "ADAM_BETA1"},
+    NamedSetting{"/optimizer/beta2", "ADAM_BETA2"},
+    NamedSetting{"/optimizer/eps", "ADAM_EPS"},
+    NamedSetting{"/optimizer/max_grad_norm", "CLIP_GRAD"},
+    NamedSetting{"/optimizer/skip_grad_norm_factor", "--skip-grad-norm-factor"},
+    NamedSetting{"/optimizer/skip_grad_norm_window", "--skip-grad-norm-window"},
+    NamedSetting{"/data/data_file_list", "DATA_FILE_LIST"},
+    NamedSetting{"/data/mock_data", "--mock-data"},
+    NamedSetting{"/data/split", "--split"},
+    NamedSetting{"/data/shuffle_sample_in_corpus", "--shuffle-sample-in-corpus"},
+    NamedSetting{"/data/blend_sample_in_corpus", "--blend-sample-in-corpus"},
+    NamedSetting{"/data/eod_mask_loss", "--eod-mask-loss"},
+    NamedSetting{"/data/reset_position_ids", "--reset-position-ids"},
+    NamedSetting{"/data/reset_attention_mask", "--reset-attention-mask"},
+    NamedSetting{"/recompute/enabled", "USE_ACTIVATION_CHECKPOINTING"},
+    NamedSetting{"/recompute/layers_per_segment", "ACT_CKPT_NUM_LAYERS"},
+};
+
+// null where there is no such place.
+json value_at(const json& document, const char* place) {
+  const json::json_pointer pointer(place);
+  try {
+    return document.contains(pointer) ? document.at(pointer) : json(nullptr);
+  } catch (const json::exception&) {  // a list where an object should be
+    return nullptr;
+  }
+}
+
+std::string shown(const json& value) {
+  if (value.is_null()) return "none";
+  return value.is_string() ? value.get<std::string>() : json_excerpt(value);
+}
+
+template <typename Settings, typename Tell>
+void for_each_difference(const json& saved, const json& now, const Settings& settings, Tell tell) {
+  for (const NamedSetting& setting : settings) {
+    const json before = value_at(saved, setting.place), after = value_at(now, setting.place);
+    if (before != after) tell(setting.name, shown(before), shown(after));
+  }
+}
+
+[[noreturn]] void reject(const std::string& path, const char* what) {
+  throw Error(ErrorKind::kData, fmt::format("{}: configuration.{} is missing or wrong", path, what),
+              "the checkpoint is damaged; use another one");
+}
+
+double number_in(const json& schedule, const char* key, const std::string& path) {
+  const auto found = schedule.find(key);
+  if (found == schedule.end() || !found->is_number()) reject(path, key);
+  return found->get<double>();
+}
+
+LrDecayStyle style_in(const json& schedule, const std::string& path) {
+  const std::string name = shown(schedule.value("decay_style", json(nullptr)));
+  for (int i = 0; i <= static_cast<int>(LrDecayStyle::kInfiniteInverseSquareRoot); ++i) {
+    const auto style = static_cast<LrDecayStyle>(i);
+    if (lr_decay_style_name(style) == name) return style;
+  }
+  reject(path, "schedule.decay_style");
+}
+
+// The decay length that the run went with.
+int64_t decay_iters_in(const json& saved, const std::string& path) {
+  json length = value_at(saved, "/schedule/decay_iters");
+  if (length.is_null()) length = value_at(saved, "/limits/train_iters");
+  if (!length.is_number_integer() || length.get<int64_t>() < 1) reject(path, "limits.train_iters");
+  return length.get<int64_t>();
+}
+
+}  // namespace
+
+json saved_configuration(const RunConfig& config) {
+  json all = to_json(config);
+  json kept = json::object();
+  for (const char* part : {"model", "batch", "schedule", "optimizer", "data", "limits", "recompute",
+                           "dtype", "seed"}) {
+    kept[part] = std::move(all[part]);
+  }
+  // Where things lie on this machine is no part of the state.
+  for (const char* key : {"tokenizer_path", "tokenizer_merges_path", "data_cache_path"}) {
+    kept["data"].erase(key);
+  }
+  return kept;
+}
+
+std::vector<std::string> model_differences(const json& saved_model, const ModelConfig& model) {
+  RunConfig config;
+  config.model = model;
+  std::vector<std::string> differences;
+  const json now = to_json(config)["model"];
+  for_each_difference(
+      saved_model, now, kModel,
+      [&](std::string_view name, const std::string& before, const std::string& after) {
+        differences.push_back(fmt::format("{} is {} here and {} there", name, after, before));
+      });
+  return differences;
+}
+
+SettingChanges setting_changes(const json& saved, const RunConfig& config) {
+  SettingChanges changes;
+  changes.forbidden = model_differences(value_at(saved, "/model"), config.model);
+  const json now = saved_configuration(config);
+  for_each_difference(
+      saved, now, kForbidden,
+      [&](std::string_view name, const std::string& before, const std::string& after) {
+        changes.forbidden.push_back(fmt::format("{} is {} here and {} there", name, after, before));
+      });
+  for_each_difference(
+      saved, now, kAllowed,
+      [&](std::string_view name, const std::string& before, const std::string& after) {
+        changes.allowed.push_back(fmt::format("{} {} -> {}", name, before, after));
+      });
+  return changes;
+}
+
+std::vector<std::string> take_saved_schedule(const json& saved, const std::string& path,
+                                             RunConfig& config) {
+  const json schedule = value_at(saved, "/schedule"), optimizer = value_at(saved, "/optimizer");
+  if (!schedule.is_object()) reject(path, "schedule");
+  if (!optimizer.is_object()) reject(path, "optimizer");
+  std::vector<std::string> lines;
+  const auto take = [&lines](std::string_view name, auto& setting, auto before) {
+    if (setting == before) return;
+    lines.push_back(
+        fmt::format("{}={} is not used, the checkpoint's {} goes on", name, setting, before));
+    setting = before;
+  };
+  ScheduleConfig& now = config.schedule;
+  take("LR", now.learning_rate, number_in(schedule, "learning_rate", path));
+  take("--min-lr", now.min_learning_rate, number_in(schedule, "min_learning_rate", path));
+  take("LR_WARMUP_FRAC", now.warmup_fraction, number_in(schedule, "warmup_fraction", path));
+  take("WEIGHT_DECAY", config.optimizer.weight_decay, number_in(optimizer, "weight_decay", path));
+  const int64_t asked = now.decay_iters.value_or(config.limits.train_iters);
+  int64_t decay_iters = asked;
+  take("LR_DECAY_ITERS", decay_iters, decay_iters_in(saved, path));
+  if (decay_iters != asked) now.decay_iters = decay_iters;
+  const LrDecayStyle style = style_in(schedule, path);
+  if (style != now.decay_style) {
+    lines.push_back(fmt::format("LR_DECAY_STYLE={} is not used, the checkpoint's {} goes on",
+                                lr_decay_style_name(now.decay_style), lr_decay_style_name(style)));
+    now.decay_style = style;
+  }
+  return lines;
+}
+
+}  // namespace borealis

@@ -1,0 +1,32 @@
+// What a run that goes on was configured with, beside what it is configured with now.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "config/run_config.h"
+
+namespace borealis {
+
+// The part of a configuration that a run's state keeps (RunState::configuration): all but the
+// machine, the folders and what only concerns the log.
+nlohmann::json saved_configuration(const RunConfig& config);
+
+struct SettingChanges {
+  std::vector<std::string> forbidden;  // "NLAYERS=4, and the checkpoint has 2"
+  std::vector<std::string> allowed;    // "TRAIN_ITERS 20 -> 40"
+};
+// Learning rates and weight decay are not among them: take_saved_schedule sees to those.
+SettingChanges setting_changes(const nlohmann::json& saved, const RunConfig& config);
+// Differences of the model alone, as `forbidden`.
+std::vector<std::string> model_differences(const nlohmann::json& saved_model,
+                                           const ModelConfig& model);
+
+// Replaces the learning-rate schedule and weight decay of `config` by those that the run went with
+// (contract section 4: without an override the checkpoint's win). Returns a line for each that
+// differed. Throws Error(kData) if the saved ones cannot be read; `path` is for the message.
+std::vector<std::string> take_saved_schedule(const nlohmann::json& saved, const std::string& path,
+                                             RunConfig& config);
+
+}  // namespace borealis

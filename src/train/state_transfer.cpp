@@ -1,0 +1,159 @@
+#include "train/state_transfer.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/check.h"
+#include "optim/adamw.h"
+
+namespace borealis {
+namespace {
+
+constexpr int64_t kPart = 16384;  // elements that are composed or split at a time
+
+template <typename T>
+std::span<const std::byte> bytes_of(const T* values, int64_t count) {
+  return std::as_bytes(std::span(values, static_cast<size_t>(count)));
+}
+
+// The f32 master weights of a piece of bf16 weights, from their two halves.
+void compose_master(const bf16* weights, const uint16_t* remainder, int64_t count,
+                    const ByteSink& sink) {
+  std::array<float, kPart> whole;
+  for (int64_t at = 0; at < count; at += kPart) {
+    const int64_t part = std::min(kPart, count - at);
+    for (int64_t i = 0; i < part; ++i) {
+      whole[static_cast<size_t>(i)] = SplitF32{weights[at + i], remainder[at + i]}.whole();
+    }
+    sink(bytes_of(whole.data(), part));
+  }
+}
+
+const Parameter& parameter_of(const RunLayout& layout, const ShardPiece& piece) {
+  return layout.table.entries()[piece.parameter];
+}
+
+// Where the master weights of a piece are kept.
+class MasterWeights {
+ public:
+  MasterWeights(const RunLayout& layout, const TrainingBuffers& buffers, const ShardPiece& piece)
+      : dtype_(layout.dtype) {
+    const int64_t offset = parameter_of(layout, piece).offset + piece.begin;
+    if (dtype_ == DType::kBF16) {
+      narrow_ = buffers.parameters.weights_as<bf16>() + offset;
+      remainder_ = buffers.optimizer.master_remainder + piece.offset;
+    } else {
+      wide_ = buffers.parameters.weights_as<float>() + offset;
+    }
+  }
+
+  void store(int64_t at, std::span<const float> values) const {
+    if (dtype_ == DType::kF32) {
+      std::copy(values.begin(), values.end(), wide_ + at);
+      return;
+    }
+    for (size_t i = 0; i < values.size(); ++i) {
+      const SplitF32 split = SplitF32::of(values[i]);
+      narrow_[at + static_cast<int64_t>(i)] = split.rounded;
+      remainder_[at + static_cast<int64_t>(i)] = split.remainder;
+    }
+  }
+
+ private:
+  DType dtype_;
+  bf16* narrow_ = nullptr;
+  uint16_t* remainder_ = nullptr;
+  float* wide_ = nullptr;
+};
+
+}  // namespace
+
+std::vector<NamedTensor> model_tensors(const RunLayout& layout, const StateBuffers& buffers) {
+  std::vector<NamedTensor> tensors;
+  for (const Parameter& parameter : layout.table.entries()) {
+    const auto offset_bytes = parameter.offset * static_cast<int64_t>(dtype_bytes(layout.dtype));
+    tensors.push_back({parameter.name, layout.dtype, parameter.shape,
+                       static_cast<const std::byte*>(buffers.weights) + offset_bytes});
+  }
+  return tensors;
+}
+
+std::vector<TensorSource> state_sources(const RunLayout& layout, const StateBuffers& buffers,
+                                        int64_t shard) {
+  std::vector<TensorSource> sources;
+  for (const ShardPiece& piece : layout.partition.pieces(shard)) {
+    const Parameter& parameter = parameter_of(layout, piece);
+    const int64_t at = parameter.offset + piece.begin, size = piece.size();
+    const OptimizerState& optimizer = buffers.optimizer;
+    const auto add = [&](std::string_view kind, std::function<void(const ByteSink&)> produce) {
+      sources.push_back(piece_source(kind, parameter.name, piece.begin, size, std::move(produce)));
+    };
+    const auto plain = [size](const float* values) {
+      return [values, size](const ByteSink& sink) { sink(bytes_of(values, size)); };
+    };
+    if (layout.dtype == DType::kBF16) {
+      const bf16* weights = static_cast<const bf16*>(buffers.weights) + at;
+      const uint16_t* remainder = optimizer.master_remainder + piece.offset;
+      add(kMasterWeight, [weights, remainder, size](const ByteSink& sink) {
+        compose_master(weights, remainder, size, sink);
+      });
+    } else {
+      add(kMasterWeight, plain(static_cast<const float*>(buffers.weights) + at));
+    }
+    add(kFirstMoment, plain(optimizer.first_moment + piece.offset));
+    add(kSecondMoment, plain(optimizer.second_moment + piece.offset));
+  }
+  return sources;
+}
+
+std::vector<PieceTarget> state_targets(const RunLayout& layout, const TrainingBuffers& buffers,
+                                       int64_t shard, bool moments) {
+  std::vector<PieceTarget> targets;
+  for (const ShardPiece& piece : layout.partition.pieces(shard)) {
+    const std::string& tensor = parameter_of(layout, piece).name;
+    const auto add = [&](std::string_view kind, auto store) {
+      targets.push_back({std::string(kind), tensor, piece.begin, piece.end, std::move(store)});
+    };
+    const auto into = [](float* values) {
+      return [values](int64_t at, std::span<const float> part) {
+        std::copy(part.begin(), part.end(), values + at);
+      };
+    };
+    add(kMasterWeight, [master = MasterWeights(layout, buffers, piece)](
+                           int64_t at, std::span<const float> part) { master.store(at, part); });
+    if (!moments) continue;
+    add(kFirstMoment, into(buffers.optimizer.first_moment + piece.offset));
+    add(kSecondMoment, into(buffers.optimizer.second_moment + piece.offset));
+  }
+  return targets;
+}
+
+void load_model_weights(const ModelWeights& weights, const RunLayout& layout,
+                        const TrainingBuffers& buffers, int64_t shard) {
+  std::vector<float> values;
+  for (const ShardPiece& piece : layout.partition.pieces(shard)) {
+    const Parameter& parameter = parameter_of(layout, piece);
+    const MasterWeights master(layout, buffers, piece);
+    weights.read_parts(
+        parameter.name, parameter.shape, [&](int64_t at, std::span<const float> part) {
+          const int64_t from = std::max(at, piece.begin);
+          const int64_t to = std::min(at + std::ssize(part), piece.end);
+          if (from < to) {
+            master.store(from - piece.begin, part.subspan(static_cast<size_t>(from - at),
+                                                          static_cast<size_t>(to - from)));
+          }
+        });
+  }
+}
+
+void restore_derived_state(const RunLayout& layout, const TrainingBuffers& buffers, int64_t shard) {
+  if (buffers.optimizer.had_gradient == nullptr) return;
+  for (const ShardPiece& piece : layout.partition.pieces(shard)) {
+    const Parameter& parameter = parameter_of(layout, piece);
+    if (parameter.kind == ParameterKind::kEmbedding) {
+      mark_rows_with_history(piece, parameter.shape[1], buffers.optimizer);
+    }
+  }
+}
+
+}  // namespace borealis
