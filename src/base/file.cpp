@@ -24,10 +24,13 @@ class Descriptor {
       : value_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
     if (value_ < 0) throw file_error(action, path, errno);
   }
-  ~Descriptor() { ::close(value_); }
+  ~Descriptor() {
+    if (value_ >= 0) ::close(value_);
+  }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   int get() const { return value_; }
+  int release() { return std::exchange(value_, -1); }
 
  private:
   int value_;
@@ -176,7 +179,7 @@ void MappedFile::forget(size_t first_byte, size_t byte_count) const {
 
 AppendFile::AppendFile(const std::filesystem::path& path, uint64_t keep_bytes)
     : path_(path), size_(keep_bytes) {
-  const Descriptor file(path, O_WRONLY | O_CREAT, "create");
+  Descriptor file(path, O_WRONLY | O_CREAT | O_APPEND, "create");
   if (regular_file_size(file.get(), path) < keep_bytes) {
     throw Error(ErrorKind::kFile, fmt::format("{} is shorter than the {} bytes that were written",
                                               path.string(), keep_bytes));
@@ -184,9 +187,8 @@ AppendFile::AppendFile(const std::filesystem::path& path, uint64_t keep_bytes)
   if (::ftruncate(file.get(), static_cast<off_t>(keep_bytes)) != 0) {
     throw file_error("truncate", path, errno);
   }
-  descriptor_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-  if (descriptor_ < 0) throw file_error("open", path, errno);
   buffer_.reserve(kWriteBufferBytes);
+  descriptor_ = file.release();
 }
 
 AppendFile::~AppendFile() {
@@ -224,16 +226,16 @@ void AppendFile::rename_to(const std::filesystem::path& path) {
   flush_directory(parent_of(path));
 }
 
-AtomicFile::AtomicFile(const std::filesystem::path& path)
-    : path_(path), file_(partial_path_of(path), 0) {}
-
-AtomicFile::~AtomicFile() {
-  if (!committed_) ::unlink(file_.path().c_str());
+AtomicFile::Partial::~Partial() {
+  if (!renamed) ::unlink(path.c_str());
 }
+
+AtomicFile::AtomicFile(const std::filesystem::path& path)
+    : path_(path), partial_{partial_path_of(path)}, file_(partial_.path, 0) {}
 
 void AtomicFile::commit() {
   file_.rename_to(path_);
-  committed_ = true;
+  partial_.renamed = true;
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view text) {

@@ -100,7 +100,6 @@ int remove_stale_partials(const std::filesystem::path& folder);
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& path);
-  ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
@@ -111,9 +110,15 @@ class AtomicFile {
   void commit();
 
  private:
+  // Removes the file unless it has its final name: also if it could be made, but not set up.
+  struct Partial {
+    std::filesystem::path path;
+    bool renamed = false;
+    ~Partial();
+  };
   std::filesystem::path path_;
+  Partial partial_;
   AppendFile file_;
-  bool committed_ = false;
 };
 
 // One AtomicFile, written and committed.
