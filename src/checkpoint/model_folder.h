@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "checkpoint/folder_writer.h"
-#include "checkpoint/hf_config.h"
 #include "checkpoint/named_tensor.h"
 #include "checkpoint/safetensors_file.h"
 #include "checkpoint/safetensors_writer.h"
+#include "config/hf_config.h"
 #include "config/tokenizer_types.h"
 
 namespace borealis {

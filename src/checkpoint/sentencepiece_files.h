@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/hf_config.h"
+#include "config/hf_config.h"
 #include "config/tokenizer_types.h"
 
 namespace borealis {

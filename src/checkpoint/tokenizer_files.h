@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "checkpoint/hf_config.h"
+#include "config/hf_config.h"
 #include "config/tokenizer_types.h"
 
 namespace borealis {

@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
-#include "checkpoint/hf_config.h"
+#include "config/hf_config.h"
 
 namespace borealis {
 namespace {

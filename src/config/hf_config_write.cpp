@@ -1,7 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
-#include "checkpoint/hf_config.h"
+#include "config/hf_config.h"
 
 namespace borealis {
 namespace {

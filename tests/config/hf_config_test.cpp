@@ -1,4 +1,4 @@
-#include "checkpoint/hf_config.h"
+#include "config/hf_config.h"
 
 #include <gtest/gtest.h>
 

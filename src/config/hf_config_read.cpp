@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/json_excerpt.h"
-#include "checkpoint/hf_config.h"
+#include "config/hf_config.h"
 
 namespace borealis {
 namespace {
