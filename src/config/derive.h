@@ -2,6 +2,7 @@
 // what is worth a line of the log to the run's notes and warnings.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "config/presets.h"
@@ -11,9 +12,9 @@
 
 namespace borealis {
 
-// The model that MODEL_ARCH names (the default model after an unknown name, which is a problem).
-// Puts the model's own defaults into `settings`.
-const ModelPreset& choose_preset(Settings& settings, Problems& problems);
+// The model that MODEL_ARCH names; none for an unknown one, which is a problem. Puts the model's
+// own defaults into `settings`.
+std::optional<ModelPreset> choose_preset(Settings& settings, Problems& problems);
 
 // The shape of the model with what the user changes of it; names it.
 void derive_shape(const Settings& settings, const ModelPreset& preset, RunConfig& run,

@@ -3,7 +3,9 @@
 #include <array>
 #include <utility>
 
+#include "base/error.h"
 #include "config/derive.h"
+#include "config/hf_preset.h"
 #include "config/nearest.h"
 
 namespace borealis {
@@ -75,8 +77,8 @@ void name_model(const Settings& settings, const ModelPreset& preset, RunConfig& 
   ModelConfig& model = run.model;
   const bool other_layers = model.num_hidden_layers != preset.num_hidden_layers;
   const bool other_shape = differs_beyond_layers(model, preset);
-  model.name = std::string(preset.name);
-  model.note = std::string(preset.note);
+  model.name = preset.name;
+  model.note = preset.note;
   if (!settings.given("MODEL_ARCH") && (other_layers || other_shape)) {
     model.name = "custom";
     model.note = "custom is a shape of the user's own.";
@@ -114,25 +116,70 @@ void check_heads(const ModelConfig& model, bool head_dim_given, Problems& proble
   }
 }
 
+// A name of the table comes first: a folder of the same name is meant by "./name".
+std::optional<ModelPreset> named_model(const Settings& settings, Problems& problems) {
+  const std::string name = settings.text("MODEL_ARCH");
+  if (const ModelPreset* preset = find_preset(name)) return *preset;
+  const HfConfigLookup found = find_hf_config(name, settings.text("BOREALIS_HOME"));
+  if (found.file) {
+    try {
+      return preset_of_hf_config(*found.file);
+    } catch (const Error& error) {
+      problems.settings.push_back(
+          fmt::format("{}: {}", settings.spelled("MODEL_ARCH"), error.what()));
+    }
+    return std::nullopt;
+  }
+  if (found.looks_like_a_path) {
+    problems.settings.push_back(
+        fmt::format("{}: no Hugging Face config.json was found (tried {}); name a folder with one, "
+                    "or a known architecture: {}",
+                    settings.spelled("MODEL_ARCH"), fmt::join(found.tried, ", "),
+                    fmt::join(preset_names(), ", ")));
+    return std::nullopt;
+  }
+  const auto near = nearest_name(name, preset_names());
+  problems.settings.push_back(fmt::format(
+      "{} is not a known architecture; {}known are {}, or a folder with a Hugging Face config.json",
+      settings.spelled("MODEL_ARCH"),
+      near ? fmt::format("did you mean {}? ", *near) : std::string(),
+      fmt::join(preset_names(), ", ")));
+  return std::nullopt;
+}
+
+// Where a config.json lists the layers one by one, fewer layers are the first of them.
+std::vector<bool> rope_layers(const Settings& settings, const ModelPreset& preset,
+                              int64_t num_hidden_layers, Problems& problems) {
+  const auto layers = static_cast<size_t>(num_hidden_layers);
+  std::vector<bool> rope = preset.rope_on_layer;
+  if (!rope.empty() && !settings.given("--no-rope-layer-interval")) {
+    if (layers > rope.size()) {
+      problems.settings.push_back(
+          fmt::format("{}: the no_rope_layers of {} list {} layers and follow no interval; give "
+                      "--no-rope-layer-interval for more",
+                      settings.spelled("NLAYERS"), settings.text("MODEL_ARCH"), rope.size()));
+    }
+    rope.resize(layers, true);
+    return rope;
+  }
+  const auto interval =
+      static_cast<size_t>(settings.integer("--no-rope-layer-interval").value_or(0));
+  rope.clear();
+  for (size_t layer = 0; layer < layers; ++layer) {
+    rope.push_back(interval == 0 || (layer + 1) % interval != 0);
+  }
+  return rope;
+}
+
 }  // namespace
 
-const ModelPreset& choose_preset(Settings& settings, Problems& problems) {
-  const ModelPreset* preset = &default_preset();
-  if (settings.given("MODEL_ARCH")) {
-    const std::string name = settings.text("MODEL_ARCH");
-    preset = find_preset(name);
-    if (preset == nullptr) {
-      const auto near = nearest_name(name, preset_names());
-      problems.settings.push_back(fmt::format(
-          "{} is not a known architecture; {}known are {}", settings.spelled("MODEL_ARCH"),
-          near ? fmt::format("did you mean {}? ", *near) : std::string(),
-          fmt::join(preset_names(), ", ")));
-      return default_preset();
-    }
-  }
+std::optional<ModelPreset> choose_preset(Settings& settings, Problems& problems) {
+  std::optional<ModelPreset> preset = default_preset();
+  if (settings.given("MODEL_ARCH")) preset = named_model(settings, problems);
+  if (!preset) return std::nullopt;
   put_preset_defaults(*preset, settings, problems);
   if (settings.given("MODEL_ARCH")) check_shape_variables(settings, *preset, problems);
-  return *preset;
+  return preset;
 }
 
 void derive_shape(const Settings& settings, const ModelPreset& preset, RunConfig& run,
@@ -157,28 +204,29 @@ void derive_shape(const Settings& settings, const ModelPreset& preset, RunConfig
     model.tie_word_embeddings = false;
   }
   name_model(settings, preset, run);
+  if (preset.from_hf_config && !settings.given("SEQ")) {
+    run.notes.push_back(fmt::format("SEQ is unset: {} tokens, the model's positions but at most {}",
+                                    run.batch.seq_length, kLongestSeqOfHfConfig));
+  }
 }
 
 void derive_model_details(const Settings& settings, const ModelPreset& preset, RunConfig& run,
                           Problems& problems) {
   ModelConfig& model = run.model;
-  const bool head_dim_given = settings.given("--kv-channels");
+  const bool head_dim_given = settings.has("--kv-channels");
   if (!head_dim_given) model.head_dim = model.hidden_size / model.num_attention_heads;
   check_heads(model, head_dim_given, problems);
 
-  const int64_t interval = settings.integer("--no-rope-layer-interval").value_or(0);
-  model.rope_on_layer.clear();
-  for (int64_t layer = 0; layer < model.num_hidden_layers; ++layer) {
-    model.rope_on_layer.push_back(interval == 0 || (layer + 1) % interval != 0);
-  }
+  model.rope_on_layer = rope_layers(settings, preset, model.num_hidden_layers, problems);
   model.rope_scaling = preset.rope_scaling;
-  model.hf_model_type = interval > 0 ? "smollm3" : std::string(preset.hf_model_type);
+  const bool without_rope = settings.integer("--no-rope-layer-interval").value_or(0) > 0;
+  model.hf_model_type = without_rope ? "smollm3" : preset.hf_model_type;
 
   const int64_t seq = run.batch.seq_length;
   model.max_position_embeddings =
       preset.max_position_embeddings > 0 ? std::max(preset.max_position_embeddings, seq) : 16 * seq;
 
-  if (!settings.given("--init-method-std")) {
+  if (!settings.has("--init-method-std")) {
     model.init_method_std = model.init_style == InitStyle::kMeant
                                 ? exact_init_std(model.hidden_size)
                                 : as_run_init_std(model.hidden_size);

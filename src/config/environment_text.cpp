@@ -124,6 +124,15 @@ well-known tokenizer is absent, its vocabulary size is used with a warning: enou
 that is already tokenized.
 )";
 
+constexpr std::string_view kHfConfigs = R"(
+A folder with a Hugging Face config.json (LlamaForCausalLM or SmolLM3ForCausalLM), or that file: all of
+the architecture comes from it, the standard deviation of initial weights (`initializer_range`) too.
+`NLAYERS`, `SEQ` and the flags of the shape still win. The vocabulary is exactly `vocab_size`, not
+padded, and must hold the tokenizer's ids; `TOKENIZER_MODEL` is the folder by default; `SEQ` is
+`max_position_embeddings`, but at most 8192. The run is named after the folder. See
+[huggingface.md](huggingface.md).
+)";
+
 std::string models_markdown() {
   std::string text =
       "\n## Values of MODEL_ARCH\n\nCase matters. The last column names the variables of the shape "
@@ -148,7 +157,7 @@ std::string models_markdown() {
     }
     text += "\n";
   }
-  return text;
+  return text + std::string(kHfConfigs);
 }
 
 std::string look_alikes_markdown() {

@@ -25,7 +25,8 @@ std::vector<OptionRow> shape_rows() {
       {.variable = "MODEL_ARCH",
        .flags = {"--model-arch"},
        .default_note = "borealis-small",
-       .help = "name of a known architecture (listed below); case matters"},
+       .help = "name of a known architecture (listed below; case matters), or a folder with a "
+               "Hugging Face config.json"},
       {.variable = "NLAYERS",
        .aliases = {"NUM_LAYERS"},
        .flags = {"--num-layers"},

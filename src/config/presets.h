@@ -15,12 +15,12 @@ namespace borealis {
 // A default of this model for any row of the contract, by the row's key.
 struct PresetDefault {
   std::string_view key;
-  std::string_view value;
+  std::string value;
 };
 
 struct ModelPreset {
   std::vector<std::string_view> accepted = {};  // values of MODEL_ARCH
-  std::string_view name;                        // what paths and reports call it
+  std::string name;                             // what paths and reports call it
   bool layers_in_name = false;                  // "-nLayers<L>" is always added
   int64_t num_hidden_layers = 0;
   int64_t hidden_size = 0;
@@ -30,13 +30,17 @@ struct ModelPreset {
   int64_t seq_length = 0;
   std::vector<std::string_view> takes = {};  // variables of the shape that the environment may set
   std::vector<PresetDefault> defaults = {};  // where the user sets nothing
-  std::string_view hf_model_type = "llama";
+  std::string hf_model_type = "llama";
   int64_t vocab_size = 0;  // 0: the tokenizer's
   // Of the default tokenizer, while the corpus that it is made from is not prepared.
   int64_t assumed_vocab_size = 0;
   int64_t max_position_embeddings = 0;  // 0: 16 x sequence length, as the reference
   std::optional<RopeScaling> rope_scaling = std::nullopt;
-  std::string_view note = {};  // what a report must say of the shape
+  // Where --no-rope-layer-interval cannot say it: one a layer, else empty.
+  std::vector<bool> rope_on_layer = {};
+  std::string note = {};  // what a report must say of the shape
+  // Of a config.json: the vocabulary is exactly that, whatever multiple other models are padded to.
+  bool from_hf_config = false;
 };
 
 const std::vector<ModelPreset>& model_presets();

@@ -51,9 +51,21 @@ void report_missing(const Settings& settings, const TokenizerRequest& request,
                   spelled_tokenizer(settings, request), places(found.tried), remedy));
 }
 
-// Tokens that the model could not take, if the data holds them.
-void warn_of_large_ids(const TokenizerLookup& found, int64_t largest, RunConfig& run) {
+// Tokens that the model could not take, if the data holds them. Of a size that padding makes up it
+// is a warning; a config.json's is meant as it stands, so the tokenizer is another model's.
+void report_large_ids(const Settings& settings, const TokenizerLookup& found, bool exact_size,
+                      RunConfig& run, Problems& problems) {
+  const int64_t largest = std::max(*found.vocab_size - 1, found.largest_added_id);
   if (run.data.mock_data || largest < run.model.vocab_size) return;
+  if (exact_size) {
+    problems.settings.push_back(fmt::format(
+        "{}: the vocabulary of {} that its config.json states does not hold the token ids of the "
+        "tokenizer {}, up to {}; name the model's own with TOKENIZER_MODEL, or give --vocab-size "
+        "{}",
+        settings.spelled("MODEL_ARCH"), run.model.vocab_size, found.source->path, largest,
+        largest + 1));
+    return;
+  }
   run.warnings.push_back(fmt::format(
       "the tokenizer {} has token ids up to {}, the model's vocabulary is {}; data that "
       "holds larger ids needs --vocab-size {}",
@@ -154,9 +166,14 @@ void resolve_tokenizer(const Settings& settings, const ModelPreset& preset,
   }
   if (found->source) keep_source(*found->source, run);
   run.data.tokenizer_vocab_size = *entries;
-  run.model.vocab_size = padded_vocab_size(*entries, run.parallel.tensor_parallel_size);
+  // NullTokenizer's --vocab-size is the tokenizer's, not the model's.
+  const bool exact_size = preset.from_hf_config && (request->type == TokenizerType::kNull ||
+                                                    !settings.given("--vocab-size"));
+  run.model.vocab_size = exact_size
+                             ? preset.vocab_size
+                             : padded_vocab_size(*entries, run.parallel.tensor_parallel_size);
   if (found->source) {
-    warn_of_large_ids(*found, std::max(*found->vocab_size - 1, found->largest_added_id), run);
+    report_large_ids(settings, *found, exact_size, run, problems);
   } else if (named || (reads_data && !settings.given("--vocab-size"))) {
     warn_of_absence(*request, *found, run);
   }

@@ -22,13 +22,12 @@ RunConfig load_run_config(const Environment& environment, const std::vector<std:
   Problems problems;
   RunConfig run;
   Settings settings = read_settings(environment, arguments, options.command, problems);
-  const ModelPreset& preset = choose_preset(settings, problems);
+  const std::optional<ModelPreset> chosen = choose_preset(settings, problems);
+  const ModelPreset& preset = chosen ? *chosen : default_preset();
   derive_shape(settings, preset, run, problems);
   if (options.world_size) run.parallel.world_size = *options.world_size;
   // The rest is worth checking only on the shape that was meant, on one rank.
-  const bool model_known =
-      !settings.given("MODEL_ARCH") || find_preset(settings.text("MODEL_ARCH")) != nullptr;
-  if (model_known) {
+  if (chosen) {
     derive_model_details(settings, preset, run, problems);
     derive_batch(settings, run, problems);
     derive_train_length(settings, run, problems);

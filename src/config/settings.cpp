@@ -293,7 +293,7 @@ void Settings::put(const OptionRow& row, Source source, std::string_view text, s
                    Problems& problems) {
   Parsed parsed = parse_value(row, text);
   if (!parsed.value) {
-    CHECK(source >= Source::kEnvironment, spelled);  // defaults are ours
+    CHECK(source != Source::kDefault, spelled);  // those are ours; a model's may be a config.json's
     const std::string_view gap = parsed.wrong.starts_with(':') ? "" : " ";
     problems.settings.push_back(spelled + std::string(gap) + parsed.wrong);
     return;
