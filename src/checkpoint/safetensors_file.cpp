@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/float16.h"
 #include "base/json_excerpt.h"
 #include "base/units.h"
 
@@ -169,17 +170,6 @@ void check_gap_free(const std::filesystem::path& path, const std::vector<Extent>
   }
 }
 
-float f16_to_f32(uint16_t bits) {
-  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
-  const uint32_t magnitude = bits & 0x7fffu;
-  if (magnitude >= 0x7c00u) {  // infinity, NaN
-    return std::bit_cast<float>(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
-  }
-  // Moving the exponent by a product is exact for normal and subnormal numbers alike.
-  const float value = std::bit_cast<float>(magnitude << 13) * 0x1p112f;
-  return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(value));
-}
-
 template <typename In, typename Out, typename Convert>
 void convert(const TensorView& tensor, std::span<Out> out, Convert to_out) {
   for (size_t i = 0; i < out.size(); ++i) {
@@ -199,7 +189,7 @@ void copy_converted(const TensorView& tensor, std::span<Out> out) {
   } else if (tensor.dtype == StoredDType::kBF16) {
     convert<bf16>(tensor, out, [](bf16 value) { return Out(static_cast<float>(value)); });
   } else if (tensor.dtype == StoredDType::kF16) {
-    convert<uint16_t>(tensor, out, [](uint16_t value) { return Out(f16_to_f32(value)); });
+    convert<uint16_t>(tensor, out, [](uint16_t value) { return Out(float16_to_float(value)); });
   } else {
     throw Error(ErrorKind::kData,
                 fmt::format("tensor {} holds {}, which is no weight that Borealis reads",

@@ -58,8 +58,8 @@ HfConfigLookup find_hf_config(const std::string& model_arch, const std::string& 
     if (folder) lookup.looks_like_a_path = true;
     const fs::path file = folder ? place / "config.json" : place;
     if (fs::is_regular_file(file, ignored)) {
-      lookup.file = fs::canonical(file.parent_path().empty() ? "." : file.parent_path()) /
-                    file.filename();
+      lookup.file =
+          fs::canonical(file.parent_path().empty() ? "." : file.parent_path()) / file.filename();
       return lookup;
     }
     lookup.tried.push_back(file.string());
@@ -84,8 +84,7 @@ ModelPreset preset_of_hf_config(const fs::path& file) {
                      .rope_scaling = model.rope_scaling,
                      .note = fmt::format("the architecture of {}.", file.string()),
                      .from_hf_config = true};
-  preset.seq_length =
-      std::clamp<int64_t>(model.max_position_embeddings, 2, kLongestSeqOfHfConfig);
+  preset.seq_length = std::clamp<int64_t>(model.max_position_embeddings, 2, kLongestSeqOfHfConfig);
   if (preset.name.empty()) preset.name = "model";  // of the root folder
   if (!no_rope_interval(model.rope_on_layer)) preset.rope_on_layer = model.rope_on_layer;
   return preset;

@@ -25,8 +25,8 @@ struct HfConfigLookup {
 // working directory, then from `home` (may be empty).
 HfConfigLookup find_hf_config(const std::string& model_arch, const std::string& home);
 
-// Named after its folder. Its tokenizer is that of the folder. Throws Error(kFile), and Error(kData)
-// as parse_hf_config().
+// Named after its folder. Its tokenizer is that of the folder. Throws Error(kFile), and
+// Error(kData) as parse_hf_config().
 ModelPreset preset_of_hf_config(const std::filesystem::path& file);
 
 }  // namespace borealis

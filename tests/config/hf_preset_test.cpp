@@ -182,9 +182,8 @@ TEST_F(HfPreset, WithoutATokenizerItsVocabularyIsKnown) {
 
 TEST_F(HfPreset, TextsOfNumbersNeedNotFillTheVocabulary) {
   write_model("tiny", llama());
-  const Variables variables = {{"MODEL_ARCH", "tiny"},
-                               {"TOKENIZER_TYPE", "NullTokenizer"},
-                               {"DATA_FILE_LIST", "list.txt"}};
+  const Variables variables = {
+      {"MODEL_ARCH", "tiny"}, {"TOKENIZER_TYPE", "NullTokenizer"}, {"DATA_FILE_LIST", "list.txt"}};
   folder_.write("list.txt", "1.0 nowhere corpus\n");
   EXPECT_EQ(load_as_given(variables, {"--vocab-size", "50"}).model.vocab_size, 97);
   EXPECT_THAT(refusal_as_given(variables, {"--vocab-size", "97"}).text, HasSubstr("up to 97"));
