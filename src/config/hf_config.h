@@ -21,10 +21,14 @@ struct SpecialTokens {
   std::optional<int64_t> pad;
 };
 
+std::string hf_architecture(const ModelConfig& model);  // "LlamaForCausalLM"
+
 // Text of config.json. Every key is written, in the older spelling (rope_theta, rope_scaling,
 // torch_dtype) that transformers 4 and 5 both read; the classes' defaults differ too much to lean
-// on. `dtype` is that of the stored weights. The name of the model goes to _name_or_path.
+// on. The dtype is that of the stored weights. The name of the model goes to _name_or_path.
 std::string hf_config_text(const ModelConfig& model, const SpecialTokens& tokens, DType dtype);
+std::string hf_config_text(const ModelConfig& model, const SpecialTokens& tokens,
+                           std::string_view torch_dtype);
 std::string hf_generation_config_text(const SpecialTokens& tokens);
 
 // Reads config.json's text; `path` is for messages. Throws Error(kData): not JSON, a key missing or

@@ -262,7 +262,12 @@ ModelConfig parse_hf_config(std::string_view text, const std::filesystem::path& 
 SpecialTokens parse_hf_special_tokens(std::string_view text, const std::filesystem::path& path) {
   const Json config = parse_object(text, path);
   const Keys keys(config, path);
-  const auto id = [&](const char* key) { return token_id(keys, key, keys.value(key)); };
+  const auto id = [&](const char* key) -> std::optional<int64_t> {
+    const Json* value = keys.value(key);
+    // -1 stands for "none" in configurations of the first Llama.
+    if (value != nullptr && *value == -1) return std::nullopt;
+    return token_id(keys, key, value);
+  };
   SpecialTokens tokens{.bos = id("bos_token_id"), .eos = {}, .pad = id("pad_token_id")};
   const Json* eos = keys.value("eos_token_id");
   if (eos != nullptr && eos->is_array()) {

@@ -45,13 +45,22 @@ void add_smollm3_keys(Json& config, const ModelConfig& model) {
 
 }  // namespace
 
+std::string hf_architecture(const ModelConfig& model) {
+  if (model.hf_model_type == "smollm3") return "SmolLM3ForCausalLM";
+  CHECK(model.hf_model_type == "llama", model.hf_model_type);
+  return "LlamaForCausalLM";
+}
+
 std::string hf_config_text(const ModelConfig& model, const SpecialTokens& tokens, DType dtype) {
-  const bool smollm3 = model.hf_model_type == "smollm3";
-  CHECK(smollm3 || model.hf_model_type == "llama", model.hf_model_type);
+  return hf_config_text(model, tokens, dtype == DType::kF32 ? "float32" : "bfloat16");
+}
+
+std::string hf_config_text(const ModelConfig& model, const SpecialTokens& tokens,
+                           std::string_view torch_dtype) {
   CHECK(static_cast<int64_t>(model.rope_on_layer.size()) == model.num_hidden_layers);
   Json config = {
       {"_name_or_path", model.name},
-      {"architectures", Json::array({smollm3 ? "SmolLM3ForCausalLM" : "LlamaForCausalLM"})},
+      {"architectures", Json::array({hf_architecture(model)})},
       {"model_type", model.hf_model_type},
       {"vocab_size", model.vocab_size},
       {"hidden_size", model.hidden_size},
@@ -76,10 +85,10 @@ std::string hf_config_text(const ModelConfig& model, const SpecialTokens& tokens
       {"eos_token_id", eos_ids(tokens)},
       {"pad_token_id", optional_id(tokens.pad)},
       {"use_cache", true},
-      {"torch_dtype", dtype == DType::kF32 ? "float32" : "bfloat16"},
+      {"torch_dtype", torch_dtype},
       {"transformers_version", kTransformersVersion},
   };
-  if (smollm3) {
+  if (model.hf_model_type == "smollm3") {
     add_smollm3_keys(config, model);
   } else {
     for (const bool rope : model.rope_on_layer) CHECK(rope, "llama has RoPE in every layer");

@@ -111,6 +111,8 @@ TEST(HfConfig, WritesEveryKeyThatLoadersRead) {
     EXPECT_TRUE(config.contains(key)) << key;
   }
   EXPECT_EQ(config["torch_dtype"], "bfloat16");
+  EXPECT_EQ(Json::parse(hf_config_text(small_model(), tokens, "float16"))["torch_dtype"],
+            "float16");
   EXPECT_EQ(config["bos_token_id"], 2);
   EXPECT_EQ(config["eos_token_id"], Json({1, 7}));
   EXPECT_EQ(config["rope_scaling"], nullptr);
@@ -133,6 +135,7 @@ TEST(HfConfig, RoundTripsSpecialTokens) {
                "'eos_token_id' is \"x\", not a token id");
   EXPECT_ERROR(parse_hf_special_tokens(R"({"eos_token_id":[1,18446744073709551615]})", kPath),
                ErrorKind::kData, "'eos_token_id' is 18446744073709551615, not a token id");
+  EXPECT_FALSE(parse_hf_special_tokens(R"({"pad_token_id":-1})", kPath).pad.has_value());
 }
 
 // Writing such a value into the message would need a stack as deep.
