@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "checkpoint/foreign_weights.h"
 #include "checkpoint/tokenizer_files.h"
 
 namespace borealis {
@@ -101,6 +102,7 @@ ModelWeights::ModelWeights(const fs::path& folder) : folder_(folder) {
   } else if (fs::exists(folder / kIndexFile)) {
     open_shards(folder / kIndexFile);
   } else {
+    refuse_foreign_weights(folder);
     throw Error(ErrorKind::kFile,
                 fmt::format("{} has neither {} nor {}", folder.string(), kWeightsFile, kIndexFile),
                 "give the folder of a model in safetensors form");
@@ -143,48 +145,55 @@ ModelWeights::Place ModelWeights::require(std::string_view name,
 }
 
 // The pages of a part are given up once it is copied, or a model would be in memory twice.
-void ModelWeights::for_each_part(
-    const Place& place, const std::function<void(size_t first, const TensorView&)>& take) const {
+template <typename T>
+void ModelWeights::read_in_parts(const Place& place, int64_t begin, std::span<T> out) const {
   constexpr size_t kPartElements = size_t{1} << 20;
-  const std::span<const std::byte> bytes = place.tensor->bytes;
   const size_t width = stored_dtype_bytes(place.tensor->dtype);
-  const size_t size = bytes.size() / width;
-  for (size_t first = 0; first < size; first += kPartElements) {
-    const size_t count = std::min(kPartElements, size - first);
+  CHECK(begin >= 0 && begin + static_cast<int64_t>(out.size()) <= place.tensor->element_count(),
+        place.tensor->name);
+  const std::span<const std::byte> bytes =
+      place.tensor->bytes.subspan(static_cast<size_t>(begin) * width, out.size() * width);
+  for (size_t first = 0; first < out.size(); first += kPartElements) {
+    const size_t count = std::min(kPartElements, out.size() - first);
     TensorView part{place.tensor->name, place.tensor->dtype, {static_cast<int64_t>(count)}, {}};
     part.bytes = bytes.subspan(first * width, count * width);
-    take(first, part);
+    copy_tensor(part, out.subspan(first, count));
     place.file->forget(part.bytes);
   }
 }
 
-template <typename T>
-void ModelWeights::read_in_parts(const Place& place, std::span<T> out) const {
-  CHECK(static_cast<int64_t>(out.size()) == place.tensor->element_count(), place.tensor->name);
-  for_each_part(place, [&](size_t first, const TensorView& part) {
-    copy_tensor(part, out.subspan(first, static_cast<size_t>(part.element_count())));
-  });
-}
-
 void ModelWeights::read(std::string_view name, std::span<const int64_t> shape,
                         std::span<float> out) const {
-  read_in_parts(require(name, shape), out);
+  const Place place = require(name, shape);
+  CHECK(static_cast<int64_t>(out.size()) == place.tensor->element_count(), place.tensor->name);
+  read_in_parts(place, 0, out);
 }
 
 void ModelWeights::read(std::string_view name, std::span<const int64_t> shape,
                         std::span<bf16> out) const {
-  read_in_parts(require(name, shape), out);
+  const Place place = require(name, shape);
+  CHECK(static_cast<int64_t>(out.size()) == place.tensor->element_count(), place.tensor->name);
+  read_in_parts(place, 0, out);
+}
+
+void ModelWeights::read_part(std::string_view name, int64_t begin, std::span<float> out) const {
+  const auto found = tensors_.find(std::string(name));
+  CHECK(found != tensors_.end(), name);
+  read_in_parts(found->second, begin, out);
 }
 
 void ModelWeights::read_parts(
     std::string_view name, std::span<const int64_t> shape,
     const std::function<void(int64_t at, std::span<const float>)>& take) const {
+  constexpr int64_t kPartElements = int64_t{1} << 20;
+  const Place place = require(name, shape);
+  const int64_t size = place.tensor->element_count();
   std::vector<float> values;
-  for_each_part(require(name, shape), [&](size_t first, const TensorView& part) {
-    values.resize(static_cast<size_t>(part.element_count()));
-    copy_tensor(part, std::span(values));
-    take(static_cast<int64_t>(first), values);
-  });
+  for (int64_t first = 0; first < size; first += kPartElements) {
+    values.resize(static_cast<size_t>(std::min(kPartElements, size - first)));
+    read_in_parts(place, first, std::span(values));
+    take(first, values);
+  }
 }
 
 }  // namespace borealis

@@ -63,6 +63,10 @@ class ModelWeights {
   // The same in parts of f32: take(at, values) with the first element's place in the tensor.
   void read_parts(std::string_view name, std::span<const int64_t> shape,
                   const std::function<void(int64_t at, std::span<const float>)>& take) const;
+  // Elements begin, begin + 1, ... of a tensor that is there (CHECKed), in row-major order. Their
+  // pages are given up again.
+  void read_part(std::string_view name, int64_t begin, std::span<float> out) const;
+  std::span<const std::unique_ptr<SafetensorsFile>> files() const { return files_; }
 
  private:
   struct Place {
@@ -71,10 +75,8 @@ class ModelWeights {
   };
   void open_shards(const std::filesystem::path& index_path);
   Place require(std::string_view name, std::span<const int64_t> shape) const;
-  void for_each_part(const Place& place,
-                     const std::function<void(size_t first, const TensorView&)>& take) const;
   template <typename T>
-  void read_in_parts(const Place& place, std::span<T> out) const;
+  void read_in_parts(const Place& place, int64_t begin, std::span<T> out) const;
 
   std::filesystem::path folder_;
   std::vector<std::unique_ptr<SafetensorsFile>> files_;

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "checkpoint/foreign_weights.h"
 
 namespace borealis {
 namespace {
@@ -51,6 +52,11 @@ std::optional<int64_t> latest_step(const fs::path& checkpoint_dir) {
   }
 }
 
+void point_latest_at(const fs::path& checkpoint_dir, int64_t step) {
+  write_file_atomically(checkpoint_dir / "latest", step_name(step));
+  write_file_atomically(checkpoint_dir / "latest_checkpointed_iteration.txt", std::to_string(step));
+}
+
 // A checkpoint is taken away in one go: what is left of a removal that was cut off is no
 // checkpoint.
 void remove_checkpoint(const fs::path& folder) {
@@ -89,11 +95,16 @@ fs::path save_checkpoint(const fs::path& checkpoint_dir, const CheckpointContent
   folder.write_text(kStateFile, run_state_text(content.state));
   if (before_commit) before_commit();
   folder.commit(FolderWriter::Checksums::kWrite);
-  write_file_atomically(checkpoint_dir / "latest", name);
-  write_file_atomically(checkpoint_dir / "latest_checkpointed_iteration.txt",
-                        std::to_string(content.state.iteration));
+  point_latest_at(checkpoint_dir, content.state.iteration);
   apply_retention(checkpoint_dir, content.state.iteration, retention);
   return checkpoint_dir / name;
+}
+
+fs::path save_first_checkpoint(const fs::path& checkpoint_dir, const ConvertedModel& model) {
+  const fs::path folder = checkpoint_dir / step_name(0);
+  save_converted(folder, model);
+  point_latest_at(checkpoint_dir, 0);
+  return folder;
 }
 
 std::vector<int64_t> checkpoint_steps(const fs::path& checkpoint_dir) {
@@ -148,12 +159,14 @@ void load_checkpoint(const OpenedCheckpoint& checkpoint, std::span<const PieceTa
 
 fs::path find_model_folder(const fs::path& given) {
   if (!fs::is_directory(given)) {
+    refuse_foreign_weights(given);
     throw Error(ErrorKind::kFile, fmt::format("{} is not a folder", given.string()),
                 "give a run's checkpoint folder or a model's folder");
   }
   if (is_model_folder(given)) return given;
   const fs::path latest = given / "latest";
   if (!fs::exists(latest)) {
+    refuse_foreign_weights(given);
     throw Error(ErrorKind::kFile,
                 fmt::format("{} holds no model: neither config.json nor latest", given.string()),
                 "give a run's checkpoint folder or a model's folder");
@@ -161,6 +174,7 @@ fs::path find_model_folder(const fs::path& given) {
   const std::string name = trimmed(read_text_file(latest));
   const bool plain = !name.empty() && name != ".." && name.find('/') == std::string::npos;
   if (!plain || !is_model_folder(given / name)) {
+    refuse_foreign_weights(given);
     throw Error(ErrorKind::kData,
                 fmt::format("{} names '{}', which is no model folder", latest.string(), name),
                 "write the name of one of the global_step folders into it");

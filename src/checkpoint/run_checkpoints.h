@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/model_conversion.h"
 #include "checkpoint/model_folder.h"
 #include "checkpoint/named_tensor.h"
 #include "checkpoint/run_state.h"
@@ -68,9 +69,13 @@ OpenedCheckpoint open_checkpoint(const std::filesystem::path& folder);
 void load_checkpoint(const OpenedCheckpoint& checkpoint, std::span<const PieceTarget> targets,
                      DirectBlocks& blocks);
 
+// The same of a model that was not trained here, as step 0.
+std::filesystem::path save_first_checkpoint(const std::filesystem::path& checkpoint_dir,
+                                            const ConvertedModel& model);
+
 // The model folder meant by `given`: itself if it holds a config.json, else the one that its
 // `latest` names. Throws Error(kFile) if it is neither, Error(kData) if `latest` is not the name of
-// a model folder.
+// a model folder or if what is there are weights of a foreign form (foreign_weights.h).
 std::filesystem::path find_model_folder(const std::filesystem::path& given);
 
 }  // namespace borealis

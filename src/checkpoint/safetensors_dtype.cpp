@@ -48,4 +48,11 @@ StoredDType stored_dtype_of(DType dtype) {
   return dtype == DType::kF32 ? StoredDType::kF32 : StoredDType::kBF16;
 }
 
+std::string_view torch_dtype_name(StoredDType dtype) {
+  if (dtype == StoredDType::kF32) return "float32";
+  if (dtype == StoredDType::kF16) return "float16";
+  CHECK(dtype == StoredDType::kBF16, stored_dtype_name(dtype));
+  return "bfloat16";
+}
+
 }  // namespace borealis

@@ -297,6 +297,17 @@ TEST(RunCheckpoints, FollowsLatest) {
   EXPECT_EQ(find_model_folder(root), root / "global_step10");
 }
 
+TEST(RunCheckpoints, ListsItsSteps) {
+  const TemporaryFolder folder;
+  for (const char* name :
+       {"global_step20", "global_step3", "global_stepX", "global_step", "other"}) {
+    fs::create_directory(folder.path() / name);
+  }
+  write(folder.path() / "global_step7", "a file");
+  EXPECT_EQ(checkpoint_steps(folder.path()), (std::vector<int64_t>{3, 20}));
+  EXPECT_TRUE(checkpoint_steps(folder.path() / "nowhere").empty());
+}
+
 TEST(RunCheckpoints, SaysWhyAFolderHoldsNoModel) {
   const TemporaryFolder folder;
   EXPECT_ERROR(find_model_folder(folder.path() / "none"), ErrorKind::kFile, "none is not a folder");

@@ -1,0 +1,95 @@
+#include "checkpoint/promised_tensors.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "checkpoint/tensor_elements.h"
+
+namespace borealis {
+namespace {
+
+constexpr size_t kNamesShown = 8;
+constexpr const char* kEmbedding = "model.embed_tokens.weight";
+constexpr const char* kHead = "lm_head.weight";
+
+bool is_weight(StoredDType dtype) {
+  return dtype == StoredDType::kF32 || dtype == StoredDType::kF16 || dtype == StoredDType::kBF16;
+}
+
+bool same_values(const TensorElements& a, const TensorElements& b) {
+  if (a.shape != b.shape) return false;
+  bool same = true;
+  std::vector<float> other;
+  for_each_part(a, a.element_count(), [&](int64_t begin, std::span<const float> part) {
+    if (!same) return;
+    other.resize(part.size());
+    b.read(begin, other);
+    same = std::ranges::equal(part, other);
+  });
+  return same;
+}
+
+// Both are there, and no head is promised.
+bool is_copy_of_the_embedding(const ModelWeights& weights, const std::string& name) {
+  const TensorView* embedding = weights.find(kEmbedding);
+  if (name != kHead || embedding == nullptr) return false;
+  if (!is_weight(embedding->dtype) || !is_weight(weights.find(name)->dtype)) return false;
+  return same_values(elements_of(weights, name), elements_of(weights, kEmbedding));
+}
+
+std::string shortened(const std::vector<std::string>& names) {
+  const size_t shown = std::min(names.size(), kNamesShown);
+  std::string text = fmt::format(
+      "{}", fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shown), ", "));
+  if (names.size() > shown) text += fmt::format(" and {} more", names.size() - shown);
+  return text;
+}
+
+}  // namespace
+
+bool TensorMismatch::any() const {
+  return !missing.empty() || !unexpected.empty() || !misshapen.empty() || !unreadable.empty();
+}
+
+std::string TensorMismatch::text() const {
+  std::vector<std::string> parts;
+  if (!missing.empty()) parts.push_back("missing " + shortened(missing));
+  if (!unexpected.empty()) parts.push_back("unexpected " + shortened(unexpected));
+  for (const auto* list : {&misshapen, &unreadable}) {
+    if (!list->empty()) parts.push_back(shortened(*list));
+  }
+  return fmt::format("{}", fmt::join(parts, "; "));
+}
+
+TensorMismatch compare_with_promised(const ModelWeights& weights,
+                                     std::span<const PromisedTensor> promised) {
+  TensorMismatch mismatch;
+  std::unordered_map<std::string_view, const PromisedTensor*> by_name;
+  for (const PromisedTensor& tensor : promised) {
+    by_name[tensor.name] = &tensor;
+    const TensorView* found = weights.find(tensor.name);
+    if (found == nullptr) {
+      mismatch.missing.push_back(tensor.name);
+    } else if (found->shape != tensor.shape) {
+      mismatch.misshapen.push_back(fmt::format("{} is [{}] instead of [{}]", tensor.name,
+                                               fmt::join(found->shape, ", "),
+                                               fmt::join(tensor.shape, ", ")));
+    } else if (!is_weight(found->dtype)) {
+      mismatch.unreadable.push_back(fmt::format("{} holds {}, not F32, F16 or BF16", tensor.name,
+                                                stored_dtype_name(found->dtype)));
+    }
+  }
+  for (const std::string& name : weights.names()) {
+    if (by_name.contains(name) || name.ends_with(".rotary_emb.inv_freq") ||
+        is_copy_of_the_embedding(weights, name)) {
+      continue;
+    }
+    mismatch.unexpected.push_back(name);
+  }
+  return mismatch;
+}
+
+}  // namespace borealis
