@@ -29,5 +29,11 @@ int run_data_batches_command(const std::vector<std::string>& arguments);
 int run_tokenizer_command(const std::vector<std::string>& arguments);
 int run_generate_command(const std::vector<std::string>& arguments);
 int run_eval_command(const std::vector<std::string>& arguments);
+int run_checkpoint_command(const std::vector<std::string>& arguments);
+int run_checkpoint_export_command(const std::vector<std::string>& arguments);
+int run_checkpoint_import_command(const std::vector<std::string>& arguments);
+int run_checkpoint_inspect_command(const std::vector<std::string>& arguments);
+int run_checkpoint_diff_command(const std::vector<std::string>& arguments);
+int run_checkpoint_verify_command(const std::vector<std::string>& arguments);
 
 }  // namespace borealis

@@ -4,15 +4,14 @@
 
 #include "base/error.h"
 #include "config/run_config_loader.h"
-#include "config/tokenizer_lookup.h"
 #include "tokenizer/open_tokenizer.h"
 
 namespace borealis {
 namespace {
 
-Tokenizer find_and_open(const TokenizerRequest& request, const std::string& shown) {
+TokenizerLookup find_named(const TokenizerRequest& request, const std::string& shown) {
   const Environment environment = process_environment();
-  const TokenizerLookup found =
+  TokenizerLookup found =
       find_tokenizer(request, environment("BOREALIS_HOME").value_or(""), environment);
   if (!found.source) {
     throw Error(ErrorKind::kFile,
@@ -21,7 +20,7 @@ Tokenizer find_and_open(const TokenizerRequest& request, const std::string& show
                 "give --tokenizer its file, its folder, or a name in the Hugging Face cache; "
                 "`borealis tokenizer train` makes one");
   }
-  return open_tokenizer(*found.source);
+  return found;
 }
 
 }  // namespace
@@ -40,7 +39,7 @@ bool TokenizerOptions::names_one() const {
   return !model.empty() || !vocab_file.empty() || !merge_file.empty() || vocab_size > 0;
 }
 
-Tokenizer TokenizerOptions::open() const {
+TokenizerLookup TokenizerOptions::find() const {
   const auto known = parse_tokenizer_type(type);
   if (!known) {
     throw Error(ErrorKind::kUsage, fmt::format("--tokenizer-type {}: not supported", type),
@@ -61,16 +60,18 @@ Tokenizer TokenizerOptions::open() const {
     throw Error(ErrorKind::kUsage, "--tokenizer is required",
                 "give a tokenizer's file, its folder, or a name in the Hugging Face cache");
   }
-  return find_and_open({.type = *known,
-                        .model = model,
-                        .vocab_file = vocab_file,
-                        .merge_file = merge_file,
-                        .size = vocab_size},
-                       two_files ? vocab_file + " and " + merge_file : model);
+  return find_named({.type = *known,
+                     .model = model,
+                     .vocab_file = vocab_file,
+                     .merge_file = merge_file,
+                     .size = vocab_size},
+                    two_files ? vocab_file + " and " + merge_file : model);
 }
 
+Tokenizer TokenizerOptions::open() const { return open_tokenizer(*find().source); }
+
 Tokenizer open_tokenizer_of(const std::string& folder) {
-  return find_and_open({.model = folder}, folder);
+  return open_tokenizer(*find_named({.model = folder}, folder).source);
 }
 
 }  // namespace borealis

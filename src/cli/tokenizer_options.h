@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
+#include "config/tokenizer_lookup.h"
 #include "tokenizer/tokenizer.h"
 
 namespace borealis {
@@ -18,9 +19,10 @@ struct TokenizerOptions {
   // `help` says what --tokenizer is by default, if it has one.
   void add_to(CLI::App& app, const std::string& help);
   bool names_one() const;
-  // Looks it up as `train` does TOKENIZER_MODEL. Throws Error(kUsage) if nothing is named,
-  // Error(kFile) listing where it was looked for, and as open_tokenizer().
-  Tokenizer open() const;
+  // Looks it up as `train` does TOKENIZER_MODEL; the result has a source. Throws Error(kUsage) if
+  // nothing is named, Error(kFile) listing where it was looked for.
+  TokenizerLookup find() const;
+  Tokenizer open() const;  // throws as find() and open_tokenizer()
 };
 
 // The tokenizer of a checkpoint's folder, by its files. Throws as above.

@@ -1,0 +1,74 @@
+#include "cli/stored_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "checkpoint/run_checkpoints.h"
+#include "model/parameter_layout.h"
+
+namespace borealis {
+
+std::vector<PromisedTensor> promised_tensors(const ModelConfig& model) {
+  std::vector<PromisedTensor> promised;
+  const ParameterTable table = make_parameter_table(model);
+  for (const Parameter& parameter : table.entries()) {
+    promised.push_back({parameter.name, parameter.shape});
+  }
+  return promised;
+}
+
+bool has_vocabulary_rows(std::string_view tensor) {
+  return tensor == "model.embed_tokens.weight" || tensor == "lm_head.weight";
+}
+
+StoredModel::StoredModel(const std::filesystem::path& given)
+    : folder(find_model_folder(given)),
+      config(load_model_config(folder)),
+      promised(promised_tensors(config)),
+      weights(folder) {
+  const TensorMismatch mismatch = compare_with_promised(weights, promised);
+  if (!mismatch.any()) return;
+  throw Error(ErrorKind::kData,
+              fmt::format("{} does not hold the tensors that its config.json promises: {}",
+                          folder.string(), mismatch.text()),
+              config.tie_word_embeddings
+                  ? "copy the model again; a head of its own needs \"tie_word_embeddings\": false"
+                  : "copy the model again; without lm_head.weight it needs "
+                    "\"tie_word_embeddings\": true");
+}
+
+int64_t StoredModel::parameter_count() const {
+  return make_parameter_table(config).parameter_count();
+}
+
+StoredDType StoredModel::dtype() const {
+  const StoredDType first = weights.find(promised.front().name)->dtype;
+  const bool all = std::ranges::all_of(promised, [&](const PromisedTensor& tensor) {
+    return weights.find(tensor.name)->dtype == first;
+  });
+  return all ? first : StoredDType::kF32;
+}
+
+std::string StoredModel::description() const {
+  const size_t files = weights.files().size();
+  return fmt::format("{}, {} parameters, {} in {} file{}", hf_architecture(config),
+                     format_count(parameter_count()), stored_dtype_name(dtype()), files,
+                     files == 1 ? "" : "s");
+}
+
+std::optional<TokenizerLookup> StoredModel::tokenizer() const {
+  // An absolute path is no name in the Hugging Face cache.
+  const TokenizerRequest request{.model = std::filesystem::absolute(folder).string()};
+  TokenizerLookup found = find_tokenizer(request, "", process_environment());
+  if (!found.source) return std::nullopt;
+  return found;
+}
+
+int64_t largest_token_id(const TokenizerLookup& tokenizer) {
+  return std::max(tokenizer.vocab_size.value_or(0) - 1, tokenizer.largest_added_id);
+}
+
+}  // namespace borealis
