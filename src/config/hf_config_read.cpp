@@ -96,6 +96,10 @@ struct ClassDefaults {
 ClassDefaults class_defaults(const std::string& model_type, const std::filesystem::path& path) {
   if (model_type == "llama") return {"LlamaForCausalLM", std::nullopt, 2048, 10000.0, false};
   if (model_type == "smollm3") return {"SmolLM3ForCausalLM", 4, 32768, 2000000.0, true};
+  if (model_type.empty()) {
+    reject(path, "has no model_type, so it is not the config.json of a Hugging Face model",
+           "give the folder of a LlamaForCausalLM or a SmolLM3ForCausalLM");
+  }
   reject(path, fmt::format("describes a model of type '{}'", model_type),
          "Borealis computes the types llama and smollm3");
 }

@@ -220,6 +220,9 @@ TEST(HfConfig, RefusesOtherArchitectures) {
   Json config = minimal_config();
   config["model_type"] = "mistral";
   EXPECT_ERROR(parse(config), ErrorKind::kData, "a model of type 'mistral'", "llama and smollm3");
+  config.erase("model_type");
+  EXPECT_ERROR(parse(config), ErrorKind::kData,
+               "has no model_type, so it is not the config.json of a Hugging Face model");
 }
 
 TEST(HfConfig, RejectsBrokenContent) {
