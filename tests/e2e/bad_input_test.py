@@ -216,8 +216,115 @@ def evaluation_cases(folder):
     evaluate("eval of damaged weights", DATA, "model.safetensors")
 
 
+def make_model(folder):
+    """A checkpoint of one step, from random tokens and without a tokenizer."""
+    expect("a model", run(["train", *SMALL, *MOCK, "--run-dir", folder / "run", "--save", folder / "ckpt"], {}, folder), 0)
+    return folder / "ckpt/global_step1"
+
+
+def change_config(model, **changes):
+    path = model / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def checkpoint_cases(folder):
+    """What `checkpoint` says of folders that are no model, of damage, and of outputs that hold something."""
+    model = make_model(folder)
+
+    def checkpoint(name, code, *words, arguments):
+        expect(name, run(["checkpoint", *arguments], {}, folder), code, *words)
+
+    def export(name, code, *words, arguments=(), source=model, output="out"):
+        checkpoint(name, code, *words, arguments=["export", "--from", source, "--output", folder / output, *arguments])
+
+    def import_(name, code, *words, source, output="imported"):
+        checkpoint(name, code, *words, arguments=["import", "--from", source, "--output", folder / output])
+
+    checkpoint("checkpoint without a command", USAGE, "choose one of: export import inspect diff verify", arguments=["convert"])
+    export("export of nothing", FILE, "nowhere is not a folder", source=folder / "nowhere")
+    (folder / "empty").mkdir()
+    export("export of an empty folder", FILE, "neither config.json nor latest", source=folder / "empty")
+    export("export of a run's log folder", DATA, "has no model_type, so it is not the config.json", source=folder / "run")
+    export("an export", 0)
+    export("export onto an export", FILE, "exists and is not empty", "--overwrite")
+    export("export in the place of an export", 0, arguments=["--overwrite"])
+    (folder / "out/notes.txt").write_text("mine")
+    export("export onto other files", FILE, "holds notes.txt, which is no part of an export", arguments=["--overwrite"])
+    export("export onto a file", FILE, "out/notes.txt is not a folder", output="out/notes.txt")
+    export("export onto the checkpoint", USAGE, "is the checkpoint", output="ckpt/global_step1", arguments=["--overwrite"])
+    export("export of a larger vocabulary", USAGE, "--vocab-size 129 is more than the 128 rows", arguments=["--vocab-size", 129], output="o2")
+    export("export to another type", USAGE, "--dtype", arguments=["--dtype", "fp8"], output="o2")
+    export("export in shards of nothing", USAGE, "--max-shard-size 0 is not a size", arguments=["--max-shard-size", "0"], output="o2")
+    export("export with a tokenizer that is not there", FILE, "none.json", arguments=["--tokenizer", folder / "none.json"], output="o2")
+
+    checkpoint("import", 0, arguments=["import", "--from", folder / "ckpt", "--output", folder / "imported"])
+    import_("import into checkpoints", FILE, "holds checkpoints already (latest)", source=model)
+    checkpoint("import with a multiple of nothing", USAGE, "--pad-vocab-multiple",
+               arguments=["import", "--from", model, "--output", folder / "i2", "--pad-vocab-multiple", "0"])
+    copy = folder / "copy"
+    shutil.copytree(model, copy)
+    change_config(copy, num_hidden_layers=2)
+    import_("import of a model with a layer too few", DATA, "does not hold the tensors that its config.json promises",
+            "missing model.layers.1.input_layernorm.weight", "and 1 more", source=copy, output="i2")
+    change_config(copy, num_hidden_layers=1, tie_word_embeddings=True)
+    import_("import of a tied model with a head", DATA, "unexpected lm_head.weight", "tie_word_embeddings", source=copy, output="i2")
+    change_config(copy, tie_word_embeddings=False, vocab_size=100)
+    import_("import of another vocabulary", DATA, "model.embed_tokens.weight is [128, 32] instead of [100, 32]", source=copy, output="i2")
+    change_config(copy, vocab_size=128, attention_bias=True)
+    import_("import of biases", DATA, "attention_bias", source=copy, output="i2")
+    pickled = folder / "pickled"
+    pickled.mkdir()
+    shutil.copy(model / "config.json", pickled)
+    (pickled / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch opened'\ntR.")
+    import_("import of a pickle", DATA, "pytorch_model.bin is a pickle", "safe_serialization=True", source=pickled, output="i2")
+    (folder / "megatron/global_step9").mkdir(parents=True)
+    (folder / "megatron/latest").write_text("global_step9")
+    (folder / "megatron/global_step9/mp_rank_00_model_states.pt").write_text("")
+    import_("import of a Megatron checkpoint", DATA, "mp_rank_00_model_states.pt", "exporter", source=folder / "megatron", output="i2")
+    expect("generate with a Megatron checkpoint", run(["generate", "--model", folder / "megatron", "--prompt", "x"], {}, folder), DATA,
+           "mp_rank_00_model_states.pt")
+    if (folder / "opened").exists() or (folder / "i2").exists():
+        failures.append("a refused import did something")
+
+    checkpoint("verify", 0, arguments=["verify", folder / "ckpt"])
+    checkpoint("verify all", 0, arguments=["verify", "--all", folder / "ckpt"])
+    checkpoint("verify all of a step", FILE, "holds no global_step folders", arguments=["verify", "--all", model])
+    checkpoint("diff of equals", 0, arguments=["diff", model, folder / "imported"])
+    checkpoint("diff of nothing", FILE, "nowhere", arguments=["diff", model, folder / "nowhere"])
+    checkpoint("inspect nothing", FILE, "nowhere", arguments=["inspect", folder / "nowhere"])
+    weights = model / "model.safetensors"
+    os.truncate(weights, weights.stat().st_size - 100)
+    checkpoint("verify damage", DATA, "1 of 1 checkpoint is damaged", arguments=["verify", model])
+    document = json.loads(run(["checkpoint", "verify", "--json", model], {}, folder).stdout)
+    named = [problem["file"] for problem in document["folders"][0]["problems"]]
+    if str(weights) not in named:
+        failures.append(f"verify does not name {weights}: {named}")
+    checkpoint("diff with damage", DATA, "model.safetensors", arguments=["diff", model, folder / "imported"])
+
+
+def architecture_cases(folder):
+    """MODEL_ARCH as a folder with a config.json."""
+    model = make_model(folder)
+
+    def config(name, code, *words, arch, env=None, arguments=()):
+        expect(name, run(["plan", "--mock-data", *arguments], {"MODEL_ARCH": str(arch), **(env or {})}, folder), code, *words)
+
+    config("an architecture from a file", 0, arch=model)
+    (folder / "empty").mkdir()
+    config("an architecture from a folder without one", CONFIG, "no Hugging Face config.json was found (tried", arch=folder / "empty")
+    config("an architecture from a run's log folder", CONFIG, "has no model_type", arch=folder / "run")
+    config("an architecture from nowhere", CONFIG, "models/none: no Hugging Face config.json was found", arch="models/none")
+    config("an architecture with its hidden size changed", CONFIG, "fixes HIDDEN at 32", arch=model, env={"HIDDEN": "64"})
+    change_config(model, num_key_value_heads=3)
+    config("an architecture of heads that do not divide", CONFIG, "not a multiple of its 3 key/value heads", arch=model)
+    change_config(model, model_type="mistral")
+    config("an architecture of another type", CONFIG, "a model of type 'mistral'", arch=model)
+    (model / "config.json").write_text("{")
+    config("an architecture from damage", CONFIG, "is not a JSON object", arch=model)
+
+
 def main():
-    for cases in (configuration_cases, data_cases, output_cases, tool_cases, evaluation_cases):
+    for cases in (configuration_cases, data_cases, output_cases, tool_cases, evaluation_cases, checkpoint_cases, architecture_cases):
         with tempfile.TemporaryDirectory() as folder:
             cases(pathlib.Path(folder))
             left = [str(p) for p in pathlib.Path(folder).rglob("*.partial.*")]
