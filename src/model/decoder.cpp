@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "model/decoder_kernels.h"
+#include "model/decoder_layer.h"
 #include "telemetry/stopwatch.h"
 
 namespace borealis {
@@ -16,11 +17,7 @@ class Decoder : public LanguageModel {
  public:
   Decoder(const DecoderShape& shape, const ParameterBuffers& parameters, Profiler* profiler)
       : shape_(shape),
-        offsets_(layer_offsets(*parameters.table, shape.model.num_hidden_layers)),
-        embedding_(parameters.table->at("model.embed_tokens.weight").offset),
-        final_norm_(parameters.table->at("model.norm.weight").offset),
-        head_(shape.model.tie_word_embeddings ? embedding_
-                                              : parameters.table->at("lm_head.weight").offset),
+        offsets_(decoder_offsets(shape.model, *parameters.table)),
         arenas_(allocate(shape)),
         buffers_(shape, arenas_),
         kernels_(shape, parameters,
@@ -37,23 +34,23 @@ class Decoder : public LanguageModel {
     }
     const TimedScope timed(times.backward_ms);
     kernels_.begin_gradients(accumulate);
-    const double loss =
-        kernels_.head_loss_backward(b.normed, head_, batch.targets.data(), loss_scale, b.branch);
+    const double loss = kernels_.head_loss_backward(b.normed, offsets_.head, batch.targets.data(),
+                                                    loss_scale, b.branch);
     kernels_.clear(b.dx);
-    kernels_.norm_backward(b.branch, b.x_final, final_norm_, b.inv_rms_final, b.dx);
+    kernels_.norm_backward(b.branch, b.x_final, offsets_.final_norm, b.inv_rms_final, b.dx);
     backward_layers();
-    kernels_.embed_backward(batch.tokens.data(), b.dx, embedding_);
+    kernels_.embed_backward(batch.tokens.data(), b.dx, offsets_.embedding);
     return loss;
   }
 
   double forward(const Batch& batch) override {
     forward_layers(batch);
-    return kernels_.head_loss(buffers_.normed, head_, batch.targets.data());
+    return kernels_.head_loss(buffers_.normed, offsets_.head, batch.targets.data());
   }
 
   void logits(const Batch& batch, float* logits) override {
     forward_layers(batch);
-    kernels_.logits(buffers_.normed, head_, logits);
+    kernels_.logits(buffers_.normed, offsets_.head, shape_.rows(), logits);
   }
 
   std::span<std::byte> idle_memory() override {
@@ -72,9 +69,6 @@ class Decoder : public LanguageModel {
   }
 
   int64_t layers() const { return shape_.model.num_hidden_layers; }
-  bool has_rope(int64_t layer) const {
-    return shape_.model.rope_on_layer[static_cast<size_t>(layer)];
-  }
   LayerActivations<T>& slot(int64_t layer) {
     return buffers_.slots[static_cast<size_t>(layer % shape_.slots())];
   }
@@ -85,36 +79,22 @@ class Decoder : public LanguageModel {
   // Leaves the final norm's output in `normed`.
   void forward_layers(const Batch& batch) {
     CHECK(batch.batch_size == shape_.micro_batch_size && batch.seq_length == shape_.seq_length);
-    kernels_.look_at_documents(batch);
-    kernels_.embed(batch.tokens.data(), embedding_, slot(0).x);
+    kernels_.begin(batch);
+    kernels_.embed(batch.tokens.data(), offsets_.embedding, slot(0).x);
     for (int64_t layer = 0; layer < layers(); ++layer) {
       if (shape_.segments() > 0 && layer % shape_.slots() == 0) {
         kernels_.copy(slot(layer).x, segment_input(layer));
       }
       forward_layer(layer, layer + 1 < layers() ? slot(layer + 1).x : buffers_.x_final);
     }
-    kernels_.norm(buffers_.x_final, final_norm_, buffers_.normed, buffers_.inv_rms_final);
+    kernels_.norm(buffers_.x_final, offsets_.final_norm, buffers_.normed, buffers_.inv_rms_final);
   }
 
-  // x_middle = x + attention(norm(x));  x_next = x_middle + feed_forward(norm(x_middle))
   void forward_layer(int64_t layer, T* x_next) {
     LayerActivations<T>& a = slot(layer);
-    const LayerOffsets& at = offsets_[static_cast<size_t>(layer)];
-    DecoderBuffers<T>& b = buffers_;
-    kernels_.norm(a.x, at.input_norm, b.normed, a.inv_rms_input);
-    if (has_rope(layer)) {
-      kernels_.project_and_rotate(b.normed, at.qkv, a.qkv);
-    } else {
-      kernels_.project(kernels_.qkv, b.normed, at.qkv, a.qkv);
-    }
-    kernels_.attend(a.qkv, a.attention, a.lse);
-    kernels_.project(kernels_.attention_output, a.attention, at.attention_output, b.branch);
-
-    kernels_.add_norm(a.x, b.branch, at.middle_norm, a.x_middle, b.normed, a.inv_rms_middle);
-    kernels_.project(kernels_.gate_up, b.normed, at.gate_up, a.gate_up);
-    kernels_.gate(a.gate_up, b.wide);
-    kernels_.project(kernels_.down, b.wide, at.down, b.branch);
-    kernels_.add(a.x_middle, b.branch, x_next);
+    borealis::forward_layer(
+        kernels_, offsets_.layers[static_cast<size_t>(layer)], a, buffers_,
+        [&] { kernels_.attend(a.qkv, a.attention, a.lse); }, x_next);
   }
 
   // On entry dx is the gradient of the last layer's output, on return of the first layer's input.
@@ -139,7 +119,7 @@ class Decoder : public LanguageModel {
 
   void backward_layer(int64_t layer) {
     LayerActivations<T>& a = slot(layer);
-    const LayerOffsets& at = offsets_[static_cast<size_t>(layer)];
+    const LayerOffsets& at = offsets_.layers[static_cast<size_t>(layer)];
     DecoderBuffers<T>& b = buffers_;
 
     // x_next = x_middle + Wdown swiglu(Wgate_up norm(x_middle))
@@ -157,7 +137,7 @@ class Decoder : public LanguageModel {
                                      at.attention_output);
     kernels_.project_backward_input(kernels_.attention_output, b.dx, at.attention_output, b.wide);
     kernels_.attend_backward(a, b.wide, b.dqkv);
-    if (has_rope(layer)) kernels_.rotate_backward(b.dqkv);
+    if (at.has_rope) kernels_.rotate_backward(b.dqkv);
     kernels_.norm(a.x, at.input_norm, b.normed, nullptr);
     kernels_.project_backward_weight(kernels_.qkv, b.dqkv, b.normed, at.qkv);
     kernels_.project_backward_input(kernels_.qkv, b.dqkv, at.qkv, b.branch);
@@ -165,8 +145,7 @@ class Decoder : public LanguageModel {
   }
 
   DecoderShape shape_;
-  std::vector<LayerOffsets> offsets_;
-  int64_t embedding_, final_norm_, head_;
+  DecoderOffsets offsets_;
   DecoderArenas arenas_;
   DecoderBuffers<T> buffers_;
   DecoderKernels<T> kernels_;
@@ -174,15 +153,20 @@ class Decoder : public LanguageModel {
 
 }  // namespace
 
-std::vector<LayerOffsets> layer_offsets(const ParameterTable& table, int64_t num_layers) {
-  std::vector<LayerOffsets> offsets;
-  for (int64_t layer = 0; layer < num_layers; ++layer) {
+DecoderOffsets decoder_offsets(const ModelConfig& model, const ParameterTable& table) {
+  const int64_t embedding = table.at("model.embed_tokens.weight").offset;
+  DecoderOffsets offsets{embedding,
+                         table.at("model.norm.weight").offset,
+                         model.tie_word_embeddings ? embedding : table.at("lm_head.weight").offset,
+                         {}};
+  for (int64_t layer = 0; layer < model.num_hidden_layers; ++layer) {
     const auto offset = [&](const char* name) {
       return table.at(fmt::format("model.layers.{}.{}.weight", layer, name)).offset;
     };
-    offsets.push_back({offset("input_layernorm"), offset("self_attn.q_proj"),
-                       offset("self_attn.o_proj"), offset("post_attention_layernorm"),
-                       offset("mlp.gate_proj"), offset("mlp.down_proj")});
+    offsets.layers.push_back({offset("input_layernorm"), offset("self_attn.q_proj"),
+                              offset("self_attn.o_proj"), offset("post_attention_layernorm"),
+                              offset("mlp.gate_proj"), offset("mlp.down_proj"),
+                              model.rope_on_layer[static_cast<size_t>(layer)]});
   }
   return offsets;
 }

@@ -45,11 +45,17 @@ std::unique_ptr<LanguageModel> make_language_model(const DecoderShape& shape,
                                                    const ParameterBuffers& parameters,
                                                    Profiler* profiler = nullptr);
 
-// Where a layer's matrices start in the flat buffers.
+// Where a layer's matrices start in the flat buffers, and whether it turns queries and keys.
 struct LayerOffsets {
   int64_t input_norm, qkv, attention_output, middle_norm, gate_up, down;
+  bool has_rope;
 };
-std::vector<LayerOffsets> layer_offsets(const ParameterTable& table, int64_t num_layers);
+// Those of all layers and what is around them; a tied head is the embedding.
+struct DecoderOffsets {
+  int64_t embedding, final_norm, head;
+  std::vector<LayerOffsets> layers;
+};
+DecoderOffsets decoder_offsets(const ModelConfig& model, const ParameterTable& table);
 
 RopeTable make_rope_table(const ModelConfig& model, int64_t seq_length, DType dtype);
 

@@ -45,8 +45,11 @@ class DecoderKernels {
                 StepKernel::kGateUpInput},
         down{shape.down(), StepKernel::kDown, StepKernel::kDownWeight, StepKernel::kDownInput} {}
 
-  // Positions and documents of the batch that the next calls work on; it must outlive them.
-  void look_at_documents(const Batch& batch) {
+  // The batch that the next calls work on, with its positions and documents; it must outlive them,
+  // and have no more rows than the buffers were laid out for.
+  void begin(const Batch& batch) {
+    shape_.micro_batch_size = batch.batch_size;
+    shape_.seq_length = batch.seq_length;
     positions_ = batch.positions.empty() ? nullptr : batch.positions.data();
     document_starts_ = batch.document_starts.empty() ? nullptr : batch.document_starts.data();
   }
@@ -103,7 +106,7 @@ class DecoderKernels {
 
   void project(const Projection& by, const T* x, int64_t w, T* y) {
     const auto scope = timed(by.forward);
-    linear_.forward(x, weight(w), y, by.shape);
+    linear_.forward(x, weight(w), y, sized(by));
   }
   // qkv = x W^T with its queries and keys turned to their positions, as they leave the product.
   void project_and_rotate(const T* x, int64_t w, T* qkv_rows) {
@@ -111,15 +114,15 @@ class DecoderKernels {
     const ResultEpilogue rotate{shape_.model.head_dim, [this, qkv_rows](const ResultBlock& block) {
                                   rotate_block(block, qkv_rows);
                                 }};
-    linear_.forward(x, weight(w), qkv_rows, qkv.shape, &rotate);
+    linear_.forward(x, weight(w), qkv_rows, sized(qkv), &rotate);
   }
   void project_backward_weight(const Projection& by, const T* dy, const T* x, int64_t w) {
     const auto scope = timed(by.weight_gradient);
-    linear_.backward_weight(dy, x, gradient(w), accumulate_, by.shape);
+    linear_.backward_weight(dy, x, gradient(w), accumulate_, sized(by));
   }
   void project_backward_input(const Projection& by, const T* dy, int64_t w, T* dx) {
     const auto scope = timed(by.input_gradient);
-    linear_.backward_data(dy, weight(w), dx, by.shape);
+    linear_.backward_data(dy, weight(w), dx, sized(by));
   }
 
   void rotate_backward(T* dqkv) {
@@ -171,13 +174,18 @@ class DecoderKernels {
                                       HeadOperands<T>{x, weight(w), targets}, scale, dx,
                                       gradient(w), accumulate_, buffers_.scratch);
   }
-  void logits(const T* x, int64_t w, float* logits) {
-    head_logits(linear_, shape_.head(), x, weight(w), logits, buffers_.scratch);
+  // Of the first `count` rows.
+  void logits(const T* x, int64_t w, int64_t count, float* logits) {
+    head_logits(linear_, {count, hidden(), shape_.model.vocab_size}, x, weight(w), logits,
+                buffers_.scratch);
   }
 
  private:
   int64_t rows() const { return shape_.rows(); }
   int64_t hidden() const { return shape_.model.hidden_size; }
+  LinearShape sized(const Projection& by) const {
+    return {rows(), by.shape.out_features, by.shape.in_features};
+  }
   float eps() const { return static_cast<float>(shape_.model.rms_norm_eps); }
   int64_t rotated_heads() const {
     return shape_.model.num_attention_heads + shape_.model.num_key_value_heads;

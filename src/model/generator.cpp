@@ -37,7 +37,7 @@ class DecodingState : public StateBase {
   DecodingState(const ModelConfig& model, const ParameterBuffers& parameters, int64_t positions)
       : model_(model),
         parameters_(parameters),
-        offsets_(layer_offsets(*parameters.table, model.num_hidden_layers)),
+        offsets_(decoder_offsets(model, *parameters.table).layers),
         rope_(make_rope_table(model, positions, parameters.dtype)),
         head_{1, model.hidden_size, model.vocab_size},
         scratch_(scratch_floats()),
@@ -103,7 +103,7 @@ class DecodingState : public StateBase {
     rms_norm_forward(x_.data(), weight(at.input_norm), eps(), 1, D, normed_.data(),
                      static_cast<float*>(nullptr));
     linear_.forward(normed_.data(), weight(at.qkv), qkv_.data(), row(qkv_size, D));
-    if (model_.rope_on_layer[static_cast<size_t>(layer)]) {
+    if (at.has_rope) {
       rope_forward(qkv_.data(), 1, qkv_size,
                    model_.num_attention_heads + model_.num_key_value_heads, model_.head_dim, rope_,
                    this->length);
