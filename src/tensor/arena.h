@@ -17,27 +17,33 @@ class Arena {
  public:
   static Arena measuring() { return Arena(); }
   Arena(int64_t bytes, const std::string& name)
-      : buffer_(static_cast<size_t>(bytes), name), measuring_(false) {}
+      : buffer_(static_cast<size_t>(bytes), name),
+        memory_(buffer_.data(), buffer_.size_bytes()),
+        measuring_(false) {}
+  // In memory of the caller's, on a cache line, which must outlive this.
+  explicit Arena(std::span<std::byte> memory) : memory_(memory), measuring_(false) {}
 
-  // `count` zeroed elements, on a cache line of their own; nullptr while measuring.
+  // `count` elements on a cache line of their own: zeroed, but for memory of the caller's, which is
+  // as it was; nullptr while measuring.
   template <typename T>
   T* take(int64_t count) {
     const int64_t offset = used_;
     used_ += (count * static_cast<int64_t>(sizeof(T)) + kAlignment - 1) / kAlignment * kAlignment;
     if (measuring_) return nullptr;
-    CHECK(used_ <= static_cast<int64_t>(buffer_.size_bytes()), "arena smaller than its plan");
-    return reinterpret_cast<T*>(buffer_.data() + offset);
+    CHECK(used_ <= static_cast<int64_t>(memory_.size()), "arena smaller than its plan");
+    return reinterpret_cast<T*>(memory_.data() + offset);
   }
 
   int64_t used_bytes() const { return used_; }
-  std::span<std::byte> memory() const { return {buffer_.data(), buffer_.size_bytes()}; }
+  std::span<std::byte> memory() const { return memory_; }
   bool is_measuring() const { return measuring_; }
 
  private:
   Arena() = default;
   static constexpr int64_t kAlignment = 64;
 
-  PageBuffer buffer_;
+  PageBuffer buffer_;  // empty: the caller's memory
+  std::span<std::byte> memory_;
   int64_t used_ = 0;
   bool measuring_ = true;
 };
