@@ -21,7 +21,6 @@
 #include "cli/text_input_options.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work_progress.h"
-#include "config/run_config_loader.h"
 #include "data/token_documents.h"
 #include "planner/planner.h"
 #include "train/text_evaluation.h"
@@ -81,18 +80,6 @@ void add_options(CLI::App& app, EvalOptions& options) {
   app.add_option("--memory-limit", options.memory_limit,
                  "never use more, as in 8GiB [MEMORY_LIMIT, or what is free]");
   options.text.add_run_to(app);
-}
-
-std::optional<int64_t> memory_limit_option(const EvalOptions& options) {
-  std::string text = options.memory_limit;
-  if (text.empty()) text = process_environment()("MEMORY_LIMIT").value_or("");
-  if (text.empty()) return std::nullopt;
-  const std::optional<int64_t> bytes = parse_bytes(text);
-  if (!bytes) {
-    throw Error(ErrorKind::kConfig, fmt::format("MEMORY_LIMIT={} is no amount of memory", text),
-                "write it as 20GiB or 512M");
-  }
-  return bytes;
 }
 
 TextEvaluationOptions window_options(const EvalOptions& options, const ModelConfig& model) {
@@ -266,7 +253,7 @@ TextEvaluation run_model(const fs::path& folder, DType dtype, const DecoderShape
 int evaluate(const EvalOptions& options) {
   MachineConfig machine;
   machine.threads = options.text.threads;
-  machine.memory_limit_bytes = memory_limit_option(options);
+  machine.memory_limit_bytes = memory_limit_option(options.memory_limit);
   const int threads = prepare_machine(machine);
   const DType dtype = options.dtype == "fp32" ? DType::kF32 : DType::kBF16;
 

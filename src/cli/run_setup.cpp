@@ -1,8 +1,12 @@
 #include "cli/run_setup.h"
 
+#include <fmt/format.h>
 #include <omp.h>
 
+#include "base/error.h"
 #include "base/process.h"
+#include "base/units.h"
+#include "config/run_config_loader.h"
 #include "data/batch_loader.h"
 #include "kernels/cpu_isa.h"
 
@@ -14,6 +18,18 @@ int prepare_machine(const MachineConfig& machine) {
   omp_set_num_threads(threads);
   omp_set_dynamic(0);
   return threads;
+}
+
+std::optional<int64_t> memory_limit_option(const std::string& flag) {
+  std::string text = flag;
+  if (text.empty()) text = process_environment()("MEMORY_LIMIT").value_or("");
+  if (text.empty()) return std::nullopt;
+  const std::optional<int64_t> bytes = parse_bytes(text);
+  if (!bytes) {
+    throw Error(ErrorKind::kConfig, fmt::format("MEMORY_LIMIT={} is no amount of memory", text),
+                "write it as 20GiB or 512M");
+  }
+  return bytes;
 }
 
 int64_t planned_data_bytes(const RunConfig& config) {

@@ -4,8 +4,9 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "model/generator.h"
+#include "base/memory.h"
 #include "tokenizer/open_tokenizer.h"
+#include "train/text_generation.h"
 
 namespace borealis {
 namespace {
@@ -15,9 +16,18 @@ constexpr int64_t kSampleTokens = 96;
 // A model much larger than this takes minutes for a sample that nobody waits for.
 constexpr int64_t kLargestSampledModel = 500'000'000;
 
+// Whether it lies in memory that is there already, or finds room beside it.
+bool has_room(const GenerationShape& shape, const RunConfig& config,
+              std::span<std::byte> idle_memory) {
+  const int64_t bytes = measure_generation(shape).used_bytes();
+  return bytes <= static_cast<int64_t>(idle_memory.size()) ||
+         resident_bytes() + bytes < memory_limit(config.machine.memory_limit_bytes).bytes;
+}
+
 }  // namespace
 
-std::optional<SampleText> sample_text(const RunConfig& config, const ParameterBuffers& parameters) {
+std::optional<SampleText> sample_text(const RunConfig& config, const ParameterBuffers& parameters,
+                                      int threads, std::span<std::byte> idle_memory) {
   const auto source = tokenizer_source(config.data);
   // To numbers a prompt of words means nothing.
   if (config.data.mock_data || !source || source->format() == TokenizerFormat::kNumbers ||
@@ -26,19 +36,27 @@ std::optional<SampleText> sample_text(const RunConfig& config, const ParameterBu
   }
   try {
     const Tokenizer tokenizer = open_tokenizer(*source);
-    const std::vector<int32_t> prompt = tokenizer.encode_document(kPrompt);
+    const Prompt prompt = encode_prompt(tokenizer, kPrompt);
     const auto fits = [&](int32_t id) { return id < config.model.vocab_size; };
-    if (prompt.empty() || !std::all_of(prompt.begin(), prompt.end(), fits)) return std::nullopt;
-    Generator generator(config.model, parameters,
-                        static_cast<int64_t>(prompt.size()) + kSampleTokens);
-    SamplingOptions options;
-    options.max_new_tokens = kSampleTokens;
-    options.seed = config.seed;
-    if (const auto end = tokenizer.end_of_text()) options.stop_tokens.push_back(*end);
+    if (prompt.empty() || !std::all_of(prompt.begin(), prompt.end(), fits) ||
+        static_cast<int64_t>(prompt.size()) >= config.model.max_position_embeddings) {
+      return std::nullopt;
+    }
+    const GenerationShape shape = generation_shape(config.model, {&prompt, 1}, kSampleTokens,
+                                                   /*batch_size=*/1, parameters.dtype, threads);
+    if (!has_room(shape, config, idle_memory)) return std::nullopt;
+    Generator generator(shape, parameters, idle_memory);
+    TextGenerationOptions options;
+    options.generation.max_new_tokens = kSampleTokens;
+    options.generation.sampling.seed = config.seed;
+    if (const auto end = tokenizer.end_of_text()) {
+      options.generation.stop_tokens.push_back(*end);
+    }
     SampleText sample{kPrompt, ""};
-    StreamDecoder decoder(tokenizer);
-    generator.generate(prompt, options, [&](int32_t id) { sample.text += decoder.add(id); });
-    sample.text += decoder.finish();
+    TextGenerationEvents events;
+    events.on_text = [&](size_t, std::string_view piece) { sample.text += piece; };
+    events.on_finish = [](size_t, const GeneratedText&) {};
+    generate_texts(generator, tokenizer, {&prompt, 1}, options, events);
     return sample;
   } catch (const Error& error) {
     // The run itself is done and saved; a tokenizer that cannot be read costs it only the sample.

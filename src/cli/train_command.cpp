@@ -198,7 +198,7 @@ std::unique_ptr<Trainer> make_trainer(const PlannedRun& run, Profiler* profiler,
 }
 
 // The weights and everything that was allocated for them live no longer than this call.
-TrainedModel run_training(std::unique_ptr<Trainer> trainer, const RunConfig& config,
+TrainedModel run_training(std::unique_ptr<Trainer> trainer, const RunConfig& config, int threads,
                           RunObserver& observer) {
   TrainedModel trained;
   log_info("[before the start of training step]");
@@ -206,7 +206,8 @@ TrainedModel run_training(std::unique_ptr<Trainer> trainer, const RunConfig& con
   trained.outcome = trainer->run(observer.events());
   // Taken here: what the report allocates is not training's.
   trained.peak_bytes = peak_resident_bytes();
-  trained.sample = sample_text(config, trainer->parameters());
+  trained.sample =
+      sample_text(config, trainer->parameters(), threads, trainer->idle_memory());
   return trained;
 }
 
@@ -236,7 +237,7 @@ int finish_run(const PlannedRun& run, std::unique_ptr<Trainer> trainer, const Pr
   RunObserver observer(
       config, {run.start.resumes() ? run.start.state.run_dir : "", run.start.state.iteration});
   warn_of_gap(observer, run.start);
-  TrainedModel trained = run_training(std::move(trainer), config, observer);
+  TrainedModel trained = run_training(std::move(trainer), config, run.threads, observer);
   trained.gemm = gemm;
   if (observer.steps().empty() && observer.steps_of_history() == 0) {
     log_info(fmt::format("stopped by {} before the first step", trained.outcome.stopped_by));

@@ -44,9 +44,36 @@ void attention_backward(const AttentionShape& shape, const T_* qkv, const T_* ou
                         const float* lse, T_* dqkv, float* scratch, int threads,
                         const int32_t* document_starts = nullptr);
 
-// One new token against a cache, for generation: q [H*C] f32; keys, values [K, capacity, C] f32, of
-// which the first `length` positions are filled; out [H*C] f32.
-void attention_decode(const AttentionShape& shape, const float* q, const float* keys,
-                      const float* values, int64_t capacity, int64_t length, float* out);
+// Keys and values of earlier tokens, for generation: S sequences of up to `capacity` positions.
+// They are kept as tensors are stored, which is what they were rounded to when they left their
+// product: the bits are those of an f32 cache, and in bf16 half the bytes.
+template <typename T_>
+struct KeyValueCache {
+  T_* keys = nullptr;    // [S, K, capacity, C], turned to their positions
+  T_* values = nullptr;  // [S, K, capacity, C]
+  int64_t capacity = 0;
+};
+
+// Which token each of R rows is.
+struct CacheRows {
+  int64_t count = 0;                   // R
+  const int32_t* sequences = nullptr;  // [R], kNoSequence: a row that fills up a batch
+  const int32_t* positions = nullptr;  // [R], below the capacity
+};
+inline constexpr int32_t kNoSequence = -1;
+
+// Puts the keys and values of qkv [R, (H + 2K) * C] to their places.
+template <typename T_>
+void cache_keys_values(const AttentionShape& shape, const T_* qkv, const CacheRows& rows,
+                       const KeyValueCache<T_>& cache);
+
+// out [R, H*C]: the queries of qkv, each over positions 0 .. its own of its sequence in the cache,
+// where its own key and value are already; rows without a sequence are left alone. Arithmetic is
+// f32, and a row's result does not depend on the other rows. scratch:
+// attention_decode_scratch_floats.
+int64_t attention_decode_scratch_floats(const AttentionShape& shape, int64_t rows);
+template <typename T_>
+void attention_decode(const AttentionShape& shape, const T_* qkv, const CacheRows& rows,
+                      const KeyValueCache<T_>& cache, T_* out, float* scratch);
 
 }  // namespace borealis

@@ -30,7 +30,21 @@ int64_t library_bytes(const DecoderShape& shape) {
   return kForwardCodeBytes + (shape.mode == ProductMode::kBF16Native ? panels / 2 : panels);
 }
 
-// Weights, and everything that a decoder allocates.
+// Weights, the buffers of these arenas, and what a decoder of this shape has besides.
+MemoryPlan plan_of(const DecoderShape& shape, const DecoderArenas& arenas, int64_t positions,
+                   DType dtype) {
+  MemoryPlan plan;
+  plan.weights_bytes = make_parameter_table(shape.model).buffer_elements() *
+                       static_cast<int64_t>(dtype_bytes(dtype));
+  plan.activations_bytes = arenas.activations.used_bytes();
+  plan.working_bytes = arenas.working.used_bytes();
+  plan.scratch_bytes = arenas.scratch.used_bytes() + linear_engine_bytes(shape.mode, shape.threads);
+  plan.tables_bytes = positions * shape.model.head_dim * 4;  // cos and sin, C/2 each
+  plan.libraries_bytes = library_bytes(shape);
+  plan.forward_only = shape.forward_only;
+  return plan;
+}
+
 MemoryPlan plan_buffers(const DecoderShape& shape, DType dtype) {
   DecoderArenas arenas = DecoderArenas::measuring();
   if (dtype == DType::kF32) {
@@ -38,15 +52,7 @@ MemoryPlan plan_buffers(const DecoderShape& shape, DType dtype) {
   } else {
     const DecoderBuffers<bf16> measured(shape, arenas);
   }
-  MemoryPlan plan;
-  plan.weights_bytes = make_parameter_table(shape.model).buffer_elements() *
-                       static_cast<int64_t>(dtype_bytes(dtype));
-  plan.activations_bytes = arenas.activations.used_bytes();
-  plan.working_bytes = arenas.working.used_bytes();
-  plan.scratch_bytes = arenas.scratch.used_bytes() + linear_engine_bytes(shape.mode, shape.threads);
-  plan.tables_bytes = shape.seq_length * shape.model.head_dim * 4;  // cos and sin, C/2 each
-  plan.libraries_bytes = library_bytes(shape);
-  return plan;
+  return plan_of(shape, arenas, shape.seq_length, dtype);
 }
 
 }  // namespace
@@ -70,9 +76,9 @@ double flops_per_token(const ModelConfig& model, int64_t seq_length) {
 }
 
 int64_t MemoryPlan::total_bytes() const {
-  return weights_bytes + gradients_bytes + optimizer_bytes + activations_bytes + working_bytes +
-         scratch_bytes + tables_bytes + data_bytes + profile_bytes + transfer_bytes +
-         snapshot_bytes + libraries_bytes + program_bytes;
+  return weights_bytes + gradients_bytes + optimizer_bytes + activations_bytes + cache_bytes +
+         working_bytes + scratch_bytes + tables_bytes + data_bytes + profile_bytes +
+         transfer_bytes + snapshot_bytes + libraries_bytes + program_bytes;
 }
 
 std::vector<MemoryClass> MemoryPlan::classes(DType dtype) const {
@@ -85,10 +91,15 @@ std::vector<MemoryClass> MemoryPlan::classes(DType dtype) const {
        optimizer_bytes},
       {forward_only ? "activations of one layer" : "activations kept for backward",
        activations_bytes},
-      {"working set of one layer", working_bytes},
+      {"key/value cache", cache_bytes},
+      {cache_bytes > 0 ? "working set of one layer, logits" : "working set of one layer",
+       working_bytes},
       {"scratch of products, attention and logits", scratch_bytes},
       {"position tables", tables_bytes},
-      {forward_only ? "tokens of the text and batch" : "sample index and batches", data_bytes},
+      {cache_bytes > 0 ? "prompts and texts"
+       : forward_only  ? "tokens of the text and batch"
+                       : "sample index and batches",
+       data_bytes},
       {"buffers inside libraries", libraries_bytes},
       {"program and shared libraries", program_bytes},
   };
@@ -119,7 +130,16 @@ MemoryPlan plan_forward_memory(const DecoderShape& shape, DType dtype, int64_t d
   MemoryPlan plan = plan_buffers(shape, dtype);
   plan.data_bytes = data_bytes;
   plan.program_bytes = program_bytes;
-  plan.forward_only = true;
+  return plan;
+}
+
+MemoryPlan plan_generation_memory(const GenerationShape& shape, DType dtype, int64_t data_bytes,
+                                  int64_t program_bytes) {
+  const GenerationArenas arenas = measure_generation(shape);
+  MemoryPlan plan = plan_of(shape.largest_pass(), arenas.decoder, shape.capacity, dtype);
+  plan.cache_bytes = arenas.cache.used_bytes();
+  plan.data_bytes = data_bytes;
+  plan.program_bytes = program_bytes;
   return plan;
 }
 

@@ -6,6 +6,7 @@
 
 #include "config/run_config.h"
 #include "kernels/linear.h"
+#include "model/generation_buffers.h"
 #include "model/run_layout.h"
 #include "telemetry/profiler.h"
 #include "telemetry/run_summary.h"
@@ -28,10 +29,11 @@ struct MemoryPlan {
   int64_t gradients_bytes = 0;
   int64_t optimizer_bytes = 0;
   int64_t activations_bytes = 0;
+  int64_t cache_bytes = 0;  // keys and values of texts that are generated
   int64_t working_bytes = 0;
   int64_t scratch_bytes = 0;
   int64_t tables_bytes = 0;     // RoPE
-  int64_t data_bytes = 0;       // sample index and batches; of a forward pass, tokens and batch
+  int64_t data_bytes = 0;       // sample index and batches, or texts
   int64_t profile_bytes = 0;    // events of --profile
   int64_t transfer_bytes = 0;   // buffers between memory and a checkpoint's files
   int64_t snapshot_bytes = 0;   // copy of weights and optimizer state that is saved from
@@ -47,6 +49,9 @@ struct MemoryPlan {
 // profiled: the steps whose kernels are timed (step_kernels.h).
 MemoryPlan plan_memory(const RunLayout& layout, ProfiledSteps profiled, int64_t data_bytes,
                        int64_t program_bytes);
+// Of a model that generates: data_bytes are those of prompts and texts.
+MemoryPlan plan_generation_memory(const GenerationShape& shape, DType dtype, int64_t data_bytes,
+                                  int64_t program_bytes);
 // Of a model that only looks at texts: weights, and the buffers of a forward pass of `shape`.
 MemoryPlan plan_forward_memory(const DecoderShape& shape, DType dtype, int64_t data_bytes,
                                int64_t program_bytes);

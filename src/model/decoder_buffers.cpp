@@ -37,21 +37,26 @@ LinearShape DecoderShape::down() const {
   return {rows(), model.hidden_size, model.intermediate_size};
 }
 
-int64_t DecoderShape::scratch_floats() const {
+int64_t DecoderShape::layer_scratch_floats() const {
   const auto attention_floats = [this]<typename T>(T) {
     const int64_t forward = attention_forward_scratch_floats<T>(attention(), threads);
     if (forward_only) return forward;
     return std::max(forward, attention_backward_scratch_floats<T>(attention(), threads));
   };
   return std::max({mode == ProductMode::kF32 ? attention_floats(float()) : attention_floats(bf16()),
-                   forward_only ? 0 : head_scratch_floats(mode, head()),
-                   head_forward_scratch_floats(mode, head()), linear_scratch_floats(mode, qkv()),
+                   linear_scratch_floats(mode, qkv()),
                    linear_scratch_floats(mode, attention_output()),
                    linear_scratch_floats(mode, gate_up()), linear_scratch_floats(mode, down())});
 }
 
+int64_t DecoderShape::scratch_floats() const {
+  return std::max({layer_scratch_floats(), forward_only ? 0 : head_scratch_floats(mode, head()),
+                   head_forward_scratch_floats(mode, head())});
+}
+
 template <typename T>
-DecoderBuffers<T>::DecoderBuffers(const DecoderShape& shape, DecoderArenas& arenas) {
+DecoderBuffers<T>::DecoderBuffers(const DecoderShape& shape, DecoderArenas& arenas,
+                                  int64_t scratch_floats) {
   const ModelConfig& model = shape.model;
   const int64_t R = shape.rows(), D = model.hidden_size, F = model.intermediate_size;
   const int64_t qkv_size = shape.qkv().out_features;
@@ -80,7 +85,7 @@ DecoderBuffers<T>::DecoderBuffers(const DecoderShape& shape, DecoderArenas& aren
     dqkv = arenas.working.take<T>(R * qkv_size);
     norm_scratch = arenas.working.take<float>(rms_norm_backward_scratch_floats(D));
   }
-  scratch = arenas.scratch.take<float>(shape.scratch_floats());
+  scratch = arenas.scratch.take<float>(scratch_floats);
 }
 
 template struct DecoderBuffers<float>;

@@ -35,7 +35,10 @@ struct DecoderShape {
   LinearShape attention_output() const;
   LinearShape gate_up() const;
   LinearShape down() const;
-  int64_t scratch_floats() const;  // the largest need; kernels use the scratch one after the other
+  // The largest need, of the layers and of them and the head: kernels use the scratch one after the
+  // other.
+  int64_t layer_scratch_floats() const;
+  int64_t scratch_floats() const;
 };
 
 // What the forward pass of a layer leaves for its backward pass. The norms' outputs and the SwiGLU
@@ -76,7 +79,9 @@ struct DecoderBuffers {
   float* norm_scratch = nullptr;
   float* scratch = nullptr;
 
-  DecoderBuffers(const DecoderShape& shape, DecoderArenas& arenas);
+  DecoderBuffers(const DecoderShape& shape, DecoderArenas& arenas)
+      : DecoderBuffers(shape, arenas, shape.scratch_floats()) {}
+  DecoderBuffers(const DecoderShape& shape, DecoderArenas& arenas, int64_t scratch_floats);
 };
 
 }  // namespace borealis

@@ -135,6 +135,16 @@ class DecoderKernels {
     attention_forward(shape_.attention(), qkv_rows, output, lse, buffers_.scratch, shape_.threads,
                       document_starts_);
   }
+  // Puts the rows' keys and values into a cache, and attends over it.
+  void cache(const T* qkv_rows, const CacheRows& cached, const KeyValueCache<T>& to) {
+    const auto scope = timed(StepKernel::kAttention);
+    cache_keys_values(shape_.attention(), qkv_rows, cached, to);
+  }
+  void attend_cached(const T* qkv_rows, const CacheRows& cached, const KeyValueCache<T>& over,
+                     T* output) {
+    const auto scope = timed(StepKernel::kAttention);
+    attention_decode(shape_.attention(), qkv_rows, cached, over, output, buffers_.scratch);
+  }
   void attend_backward(const LayerActivations<T>& a, const T* doutput, T* dqkv) {
     const auto scope = timed(StepKernel::kAttentionBackward);
     attention_backward(shape_.attention(), a.qkv, a.attention, doutput, a.lse, dqkv,

@@ -1,50 +1,80 @@
-// Continues a text with a decoder: one pass over the prompt, then a token at a time against a cache
-// of keys and values.
+// Continues texts with a decoder: some at a time, each with a stream of random numbers of its own,
+// so that a text depends on its seed and its place among the prompts, not on its neighbours (but
+// for the last bits of products, whose shapes change with the number of rows).
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
-#include "config/run_config.h"
+#include "model/generation_buffers.h"
+#include "model/sampler.h"
 #include "tensor/parameter_buffers.h"
 
 namespace borealis {
 
-struct SamplingOptions {
-  int64_t max_new_tokens = 128;
-  double temperature = 0.8;  // 0: always the most likely token
-  int64_t top_k = 40;        // 0: no limit
-  double top_p = 1.0;        // smallest set of likely tokens with this much probability
-  uint64_t seed = 1234;
-  std::vector<int32_t> stop_tokens;  // ends the text, not part of it
+using Prompt = std::vector<int32_t>;  // at least one token
+
+// For at most `batch_size` of these prompts at a time, none of them longer than the model's
+// positions less one: room to go on.
+GenerationShape generation_shape(const ModelConfig& model, std::span<const Prompt> prompts,
+                                 int64_t max_new_tokens, int64_t batch_size, DType dtype,
+                                 int threads);
+
+struct GenerationOptions {
+  int64_t max_new_tokens = 128;      // fewer where the model's positions end before
+  std::vector<int32_t> stop_tokens;  // each ends a text and is no part of it
+  SamplingOptions sampling;
+};
+
+enum class FinishReason { kStop, kLength, kEos };
+std::string_view finish_reason_name(FinishReason reason);  // "stop", "length", "eos"
+
+// Rates are those of a text's own passes, which it shares with other texts.
+struct FinishedText {
+  FinishReason reason = FinishReason::kLength;
+  double prompt_tokens_per_second = 0;
+  double tokens_per_second = 0;  // of those behind its first token, which comes out of the prompt's
+                                 // pass; 0 if there are none
+};
+
+struct GenerationEvents {
+  std::function<bool(size_t prompt, int32_t token)> on_token;  // false: the text ends here (kStop)
+  std::function<void(size_t prompt, const FinishedText&)> on_finish;
+};
+
+// Of all texts together; a text's first token comes out of its prompt's pass.
+struct GenerationTotals {
+  int64_t prompt_tokens = 0;
+  double prompt_seconds = 0;
+  int64_t decoded_tokens = 0;
+  double decode_seconds = 0;
+
+  double prompt_tokens_per_second() const;
+  double decoded_tokens_per_second() const;
 };
 
 class Generator {
  public:
-  // The cache holds `capacity` positions: prompt and continuation together.
-  Generator(const ModelConfig& model, const ParameterBuffers& parameters, int64_t capacity);
+  // memory: what plan_generation_memory counts lies there where it is large enough, and must
+  // outlive this; else in pages of its own.
+  Generator(const GenerationShape& shape, const ParameterBuffers& parameters,
+            std::span<std::byte> memory = {});
   ~Generator();
   Generator(const Generator&) = delete;
   Generator& operator=(const Generator&) = delete;
 
-  // Calls on_token with each new token. The prompt must have at least one token and leave room in
-  // the cache; the text ends where the cache does.
-  void generate(std::span<const int32_t> prompt, const SamplingOptions& options,
-                const std::function<void(int32_t)>& on_token);
-
-  // logits [V] for what follows `token` at the next position; the cache then holds it.
-  std::span<const float> next_logits(int32_t token);
+  // Prompts are those of the shape. When a text ends the next prompt takes its place. Throws
+  // Error(kNumerics) if logits are not finite, and what the events throw.
+  GenerationTotals generate(std::span<const Prompt> prompts, const GenerationOptions& options,
+                            const GenerationEvents& events);
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
-
-// One token of the distribution softmax(logits / temperature), cut by top_k and top_p. `uniform` in
-// (0, 1) decides.
-int32_t sample_token(std::span<const float> logits, const SamplingOptions& options, double uniform);
 
 }  // namespace borealis

@@ -79,15 +79,33 @@ std::string saving_line(const RunConfig& config, const Prediction& prediction) {
       format_bytes(prediction.memory.weights_bytes + prediction.memory.optimizer_bytes));
 }
 
+namespace {
+
+Prediction predict_pass(const ModelConfig& model, int64_t seq_length, const MemoryPlan& memory,
+                        std::optional<int64_t> memory_limit_bytes) {
+  Prediction prediction;
+  prediction.parameters = parameter_count(model);
+  prediction.flops_per_token = flops_per_token(model, seq_length) / 3;
+  prediction.memory = memory;
+  prediction.limit = memory_limit(memory_limit_bytes);
+  prediction.fits = fits_within(memory.total_bytes(), prediction.limit);
+  return prediction;
+}
+
+}  // namespace
+
 Prediction predict_forward(const DecoderShape& shape, DType dtype, int64_t data_bytes,
                            int64_t program_bytes, std::optional<int64_t> memory_limit_bytes) {
-  Prediction prediction;
-  prediction.parameters = parameter_count(shape.model);
-  prediction.flops_per_token = flops_per_token(shape.model, shape.seq_length) / 3;
-  prediction.memory = plan_forward_memory(shape, dtype, data_bytes, program_bytes);
-  prediction.limit = memory_limit(memory_limit_bytes);
-  prediction.fits = fits_within(prediction.memory.total_bytes(), prediction.limit);
-  return prediction;
+  return predict_pass(shape.model, shape.seq_length,
+                      plan_forward_memory(shape, dtype, data_bytes, program_bytes),
+                      memory_limit_bytes);
+}
+
+Prediction predict_generation(const GenerationShape& shape, DType dtype, int64_t data_bytes,
+                              int64_t program_bytes, std::optional<int64_t> memory_limit_bytes) {
+  return predict_pass(shape.model, shape.capacity,
+                      plan_generation_memory(shape, dtype, data_bytes, program_bytes),
+                      memory_limit_bytes);
 }
 
 std::string memory_table(const Prediction& prediction, DType dtype) {
@@ -190,6 +208,50 @@ void require_forward_fit(const DecoderShape& shape, DType dtype, const Predictio
   }
   if (dtype == DType::kF32) {
     changed = shape;
+    changed.mode = product_mode(DType::kBF16);
+    try_setting("--dtype bf16", changed, DType::kBF16);
+  }
+  refuse(shape.model.name, prediction, dtype, ways);
+}
+
+void require_generation_fit(const GenerationShape& shape, DType dtype, int64_t longest_prompt,
+                            const Prediction& prediction) {
+  if (prediction.fits) return;
+  std::vector<std::string> ways;
+  const auto bytes_of = [&](const GenerationShape& changed, DType stored) {
+    return plan_generation_memory(changed, stored, prediction.memory.data_bytes,
+                                  prediction.memory.program_bytes)
+        .total_bytes();
+  };
+  const auto try_setting = [&](const std::string& setting, const GenerationShape& changed,
+                               DType stored) {
+    const int64_t bytes = bytes_of(changed, stored);
+    if (fits_within(bytes, prediction.limit)) {
+      ways.push_back(fmt::format("{} ({})", setting, format_bytes(bytes)));
+    }
+  };
+  const auto with = [&](int64_t sequences, int64_t new_tokens) {
+    GenerationShape changed = shape;
+    changed.sequences = sequences;
+    changed.capacity = longest_prompt + new_tokens;
+    return changed;
+  };
+  const int64_t new_tokens = shape.capacity - longest_prompt;
+  const auto largest = [&](int64_t most, const std::function<GenerationShape(int64_t)>& shape_of) {
+    return largest_fitting(most, [&](int64_t n) {
+      return fits_within(bytes_of(shape_of(n), dtype), prediction.limit);
+    });
+  };
+  const int64_t batch =
+      largest(shape.sequences - 1, [&](int64_t n) { return with(n, new_tokens); });
+  if (batch > 0) try_setting(fmt::format("--batch-size {}", batch), with(batch, new_tokens), dtype);
+  const int64_t shorter =
+      largest(new_tokens - 1, [&](int64_t n) { return with(shape.sequences, n); });
+  if (shorter > 0) {
+    try_setting(fmt::format("--max-new-tokens {}", shorter), with(shape.sequences, shorter), dtype);
+  }
+  if (dtype == DType::kF32) {
+    GenerationShape changed = shape;
     changed.mode = product_mode(DType::kBF16);
     try_setting("--dtype bf16", changed, DType::kBF16);
   }

@@ -35,6 +35,10 @@ std::string saving_line(const RunConfig& config, const Prediction& prediction);
 Prediction predict_forward(const DecoderShape& shape, DType dtype, int64_t data_bytes,
                            int64_t program_bytes, std::optional<int64_t> memory_limit_bytes);
 
+// The same for texts that a model continues.
+Prediction predict_generation(const GenerationShape& shape, DType dtype, int64_t data_bytes,
+                              int64_t program_bytes, std::optional<int64_t> memory_limit_bytes);
+
 // The plan as an aligned table, one class a line, with its total and the limit.
 std::string memory_table(const Prediction& prediction, DType dtype);
 
@@ -45,6 +49,9 @@ std::vector<std::string> ways_to_fit(const RunConfig& config, const Prediction& 
 // Throws Error(kMemory) with the table, the shortfall and the ways to fit, unless the run fits.
 void require_fit(const RunConfig& config, const Prediction& prediction, int threads);
 void require_forward_fit(const DecoderShape& shape, DType dtype, const Prediction& prediction);
+// longest_prompt: the tokens that more room for new ones cannot do without.
+void require_generation_fit(const GenerationShape& shape, DType dtype, int64_t longest_prompt,
+                            const Prediction& prediction);
 
 // The document of `plan --json`.
 std::string prediction_json(const RunConfig& config, const Prediction& prediction);

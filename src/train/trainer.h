@@ -70,6 +70,8 @@ class Trainer {
   const ParameterBuffers& parameters() const { return buffers_.parameters; }
   // After the last step that was made.
   RunState state() const;
+  // Memory of the model that nothing needs between steps.
+  std::span<std::byte> idle_memory() { return model_->idle_memory(); }
 
  private:
   void load(const RunStart& start);

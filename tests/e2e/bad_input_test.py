@@ -208,6 +208,7 @@ def evaluation_cases(folder):
     evaluate("eval that does not fit", MEMORY, "8.0 MiB", arguments=[*good, "--memory-limit", "8M"])
     evaluate("eval with a limit that is none", CONFIG, "lots", arguments=[*good, "--memory-limit", "lots"])
     evaluate("eval of no model", FILE, model="tok")
+    generation_cases(folder)
     os.truncate(folder / "set.bin", 20)
     evaluate("eval of a truncated data set", DATA, "set.bin", arguments=["--data", folder / "set"])
     evaluate("eval of a missing data set", FILE, "nothing.idx", arguments=["--data", folder / "nothing"])
@@ -321,6 +322,46 @@ def architecture_cases(folder):
     config("an architecture of another type", CONFIG, "a model of type 'mistral'", arch=model)
     (model / "config.json").write_text("{")
     config("an architecture from damage", CONFIG, "is not a JSON object", arch=model)
+
+
+def generation_cases(folder):
+    """What `generate` says, with the models of evaluation_cases: `ckpt` has 256 positions."""
+    prompt = ("--prompt", "the cat")
+
+    def generate(name, code, *words, model="ckpt", arguments=prompt):
+        length = [] if "--max-new-tokens" in arguments else ["--max-new-tokens", 4]
+        expect(name, run(["generate", "--model", folder / model, *length, *arguments], {}, folder), code, *words)
+
+    def prompts(name, content, code, *words, suffix="jsonl", arguments=()):
+        (folder / f"prompts.{suffix}").write_bytes(content)
+        generate(name, code, *words, arguments=["--prompts", folder / f"prompts.{suffix}", *arguments])
+
+    generate("generate", 0, "tokens/s")
+    prompts("generate of lines", b"the cat\nthe mat\n", 0, suffix="txt")
+    generate("generate without a prompt", USAGE, "--prompt", arguments=[])
+    generate("generate of two kinds of prompts", USAGE, arguments=[*prompt, "--prompts", "x"])
+    generate("generate of an empty prompt", DATA, "--prompt is empty", arguments=["--prompt", ""])
+    generate("generate without a tokenizer", FILE, "tokenizer.json", "--tokenizer", model="bare")
+    generate("generate with a foreign tokenizer", DATA, "token id", "vocabulary of 128", model="bare",
+             arguments=["--prompt", "the cat sat on the mat", "--tokenizer", folder / "tok"])
+    generate("generate from a missing file", FILE, "none.txt", arguments=["--prompts", folder / "none.txt"])
+    prompts("generate from an empty file", b"", DATA, "prompts.txt holds no prompt", suffix="txt")
+    prompts("generate from an empty line", b"the cat\n\nthe mat\n", DATA, "prompt 2 of", "is empty", suffix="txt")
+    prompts("generate from a broken line", b'{"prompt": "the"}\n{"prompt": \n', DATA, "prompts.jsonl:2")
+    prompts("generate from a line without a prompt", b'{"prompt": "the"}\n\n{"text": "cat"}\n', DATA, "prompts.jsonl:3", "prompt")
+    prompts("generate from a prompt that is no text", b'{"prompt": 5}\n', DATA, "prompts.jsonl:1", "prompt")
+    prompts("generate from lines that are no UTF-8", b"the c\xff\xfet\n", 0, suffix="txt", arguments=["--json"])
+    long = b"the cat sat on the mat. " * 400
+    prompts("generate behind all positions", b"a\n" + long, DATA, "prompt 2 of", "256 positions", suffix="txt")
+    generate("generate beyond the positions", 0, "--max-new-tokens 400", "256 positions", "1 of 1",
+             arguments=["--prompt", "a", "--greedy", "--ignore-eos", "--max-new-tokens", 400])
+    for flag, value, *words in (("--max-new-tokens", 0), ("--max-new-tokens", "many"), ("--batch-size", 0), ("--threads", -1),
+                                ("--temperature", -1), ("--temperature", "nan"), ("--top-k", -1), ("--top-p", 1.5), ("--min-p", -0.5),
+                                ("--repetition-penalty", 0), ("--seed", "x"), ("--seed", -1), ("--dtype", "fp8"), ("--stop", "")):
+        generate(f"generate {flag} {value}", USAGE, flag, arguments=[*prompt, flag, value])
+    generate("generate greedy and hot", USAGE, "--greedy", "--temperature", arguments=[*prompt, "--greedy", "--temperature", 1])
+    generate("generate that does not fit", MEMORY, "8.0 MiB", "key/value cache", arguments=[*prompt, "--memory-limit", "8M"])
+    generate("generate with a limit that is none", CONFIG, "lots", arguments=[*prompt, "--memory-limit", "lots"])
 
 
 def main():

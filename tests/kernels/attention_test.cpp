@@ -410,27 +410,5 @@ TEST(Attention, OneDocumentGivesTheBitsOfNone) {
   expect_one_document_is_free<bf16>();
 }
 
-TEST(Attention, DecodeAgreesWithTheLastRowOfForward) {
-  const AttentionShape s{1, 33, 4, 2, 24};
-  const AttentionRun<float> run(s, 1);
-  const int64_t C = s.head_dim, K = s.num_key_value_heads, capacity = 40;
-  std::vector<float> keys(K * capacity * C), values(K * capacity * C), out(s.num_heads * C);
-  for (int64_t t = 0; t < s.seq_length; ++t) {
-    for (int64_t k = 0; k < K; ++k) {
-      for (int64_t c = 0; c < C; ++c) {
-        const int64_t row = t * s.row_stride();
-        keys[(k * capacity + t) * C + c] = run.qkv[row + (s.num_heads + k) * C + c];
-        values[(k * capacity + t) * C + c] = run.qkv[row + (s.num_heads + K + k) * C + c];
-      }
-    }
-  }
-  const int64_t last = s.seq_length - 1;
-  attention_decode(s, run.qkv.data() + last * s.row_stride(), keys.data(), values.data(), capacity,
-                   s.seq_length, out.data());
-  for (size_t i = 0; i < out.size(); ++i) {
-    EXPECT_NEAR(out[i], run.out[last * s.num_heads * C + static_cast<int64_t>(i)], 2e-6);
-  }
-}
-
 }  // namespace
 }  // namespace borealis

@@ -113,6 +113,66 @@ TEST(Planner, AForwardPassThatDoesNotFitIsRefusedWithWaysOut) {
   }
 }
 
+GenerationShape generating_shape(int64_t sequences, int64_t capacity) {
+  return {small_llama(6), sequences, capacity, /*prompt_rows=*/32, ProductMode::kF32, 2};
+}
+
+TEST(Planner, GenerationCountsItsCache) {
+  const GenerationShape shape = generating_shape(3, 100);
+  const Prediction prediction = predict_generation(shape, DType::kF32, 100, 1000, std::nullopt);
+  EXPECT_TRUE(prediction.fits);
+  std::vector<std::string> names;
+  for (const MemoryClass& entry : prediction.memory.classes(DType::kF32)) {
+    names.push_back(entry.name);
+  }
+  EXPECT_THAT(
+      names, ::testing::ElementsAre("weights (fp32)", "activations of one layer", "key/value cache",
+                                    "working set of one layer, logits",
+                                    "scratch of products, attention and logits", "position tables",
+                                    "prompts and texts", "buffers inside libraries",
+                                    "program and shared libraries"));
+  // two of 3 sequences x 100 positions x 2 heads x 12 a layer, of 4 bytes: whole cache lines
+  EXPECT_EQ(prediction.memory.cache_bytes, 6 * 2 * (3 * 100 * 2 * 12 * 4));
+  GenerationShape narrow = shape;
+  narrow.mode = product_mode(DType::kBF16);
+  EXPECT_EQ(plan_generation_memory(narrow, DType::kBF16, 0, 0).cache_bytes,
+            prediction.memory.cache_bytes / 2);
+}
+
+TEST(Planner, GenerationThatDoesNotFitIsRefusedWithWaysOut) {
+  const int64_t prompt = 20;
+  const GenerationShape shape = generating_shape(64, prompt + 4000);
+  const auto bytes = [](const GenerationShape& of) {
+    return plan_generation_memory(of, DType::kF32, 0, 0).total_bytes();
+  };
+  const Prediction prediction = predict_generation(shape, DType::kF32, 0, 0, bytes(shape) * 3 / 10);
+  EXPECT_FALSE(prediction.fits);
+  try {
+    require_generation_fit(shape, DType::kF32, prompt, prediction);
+    FAIL() << "a third of what is needed cannot be enough";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kMemory);
+    EXPECT_THAT(error.what(), HasSubstr("key/value cache"));
+    const std::string text = error.what();
+    const auto number_behind = [&](const std::string& option) {
+      const size_t at = text.find(option);
+      EXPECT_NE(at, std::string::npos) << text;
+      return at == std::string::npos ? 1 : std::stol(text.substr(at + option.size()));
+    };
+    // Each way fits, and is the largest that does.
+    const auto fits = [&](int64_t sequences, int64_t new_tokens) {
+      return predict_generation(generating_shape(sequences, prompt + new_tokens), DType::kF32, 0, 0,
+                                bytes(shape) * 3 / 10)
+          .fits;
+    };
+    const int64_t batch = number_behind("--batch-size "),
+                  tokens = number_behind("--max-new-tokens ");
+    EXPECT_TRUE(fits(batch, 4000) && !fits(batch + 1, 4000)) << text;
+    EXPECT_TRUE(fits(64, tokens) && !fits(64, tokens + 1)) << text;
+    EXPECT_THAT(text, HasSubstr("total"));
+  }
+}
+
 TEST(Planner, JsonHasTheNamesThatScriptsRelyOn) {
   const RunConfig config = run_config(report_llama3(14), 8192);
   const auto document = nlohmann::json::parse(prediction_json(config, prediction_of(config)));

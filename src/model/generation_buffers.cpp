@@ -1,0 +1,110 @@
+#include "model/generation_buffers.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace borealis {
+
+DecoderShape GenerationShape::prompt_pass(int64_t rows) const {
+  DecoderShape shape{.model = model, .recompute = {}};
+  shape.micro_batch_size = 1;
+  shape.seq_length = rows;
+  shape.mode = mode;
+  shape.threads = threads;
+  shape.forward_only = true;
+  return shape;
+}
+
+DecoderShape GenerationShape::decode_pass(int64_t rows) const {
+  DecoderShape shape = prompt_pass(1);
+  shape.micro_batch_size = rows;
+  return shape;
+}
+
+DecoderShape GenerationShape::largest_pass() const {
+  return prompt_pass(std::max(prompt_rows, sequences));
+}
+
+// Over every pass that can come: what kernels need does not always grow with the rows.
+int64_t GenerationShape::scratch_floats() const {
+  int64_t floats =
+      std::max(head_forward_scratch_floats(mode, {sequences, model.hidden_size, model.vocab_size}),
+               attention_decode_scratch_floats(decode_pass(sequences).attention(), sequences));
+  for (int64_t rows = 0; rows < prompt_rows;) {
+    rows = pass_rows(rows + 1, prompt_rows);
+    floats = std::max(floats, prompt_pass(rows).layer_scratch_floats());
+  }
+  for (int64_t rows = 0; rows < sequences;) {
+    rows = pass_rows(rows + 1, sequences);
+    floats = std::max(floats, decode_pass(rows).layer_scratch_floats());
+  }
+  return floats;
+}
+
+int64_t pass_rows(int64_t tokens, int64_t most) {
+  const auto octave = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(tokens)));
+  const int64_t step = std::max<int64_t>(octave / 8, 1);
+  return std::min((tokens + step - 1) / step * step, most);
+}
+
+int64_t GenerationArenas::used_bytes() const {
+  return decoder.activations.used_bytes() + decoder.working.used_bytes() +
+         decoder.scratch.used_bytes() + cache.used_bytes();
+}
+
+GenerationArenas measure_generation(const GenerationShape& shape) {
+  GenerationArenas arenas = GenerationArenas::measuring();
+  if (shape.mode == ProductMode::kF32) {
+    const CachedDecoderBuffers<float> measured(shape, arenas);
+  } else {
+    const CachedDecoderBuffers<bf16> measured(shape, arenas);
+  }
+  const SamplingBuffers measured(shape, arenas);
+  return arenas;
+}
+
+GenerationArenas allocate_generation(const GenerationShape& shape, std::span<std::byte> memory) {
+  const GenerationArenas measured = measure_generation(shape);
+  const DecoderArenas& decoder = measured.decoder;
+  if (static_cast<int64_t>(memory.size()) < measured.used_bytes()) {
+    return {{Arena(decoder.activations.used_bytes(), "activations"),
+             Arena(decoder.working.used_bytes(), "the working set"),
+             Arena(decoder.scratch.used_bytes(), "scratch")},
+            Arena(measured.cache.used_bytes(), "the key/value cache")};
+  }
+  const auto carve = [&memory](const Arena& of) {
+    const std::span<std::byte> piece = memory.first(static_cast<size_t>(of.used_bytes()));
+    memory = memory.subspan(piece.size());
+    return Arena(piece);
+  };
+  return {{carve(decoder.activations), carve(decoder.working), carve(decoder.scratch)},
+          carve(measured.cache)};
+}
+
+template <typename T>
+CachedDecoderBuffers<T>::CachedDecoderBuffers(const GenerationShape& shape,
+                                              GenerationArenas& arenas)
+    : decoder(shape.largest_pass(), arenas.decoder, shape.scratch_floats()) {
+  for (int64_t layer = 0; layer < shape.model.num_hidden_layers; ++layer) {
+    KeyValueCache<T> of_layer;
+    of_layer.keys = arenas.cache.take<T>(shape.cache_elements());
+    of_layer.values = arenas.cache.take<T>(shape.cache_elements());
+    of_layer.capacity = shape.capacity;
+    cache.push_back(of_layer);
+  }
+  last = arenas.decoder.working.take<T>(shape.sequences * shape.model.hidden_size);
+}
+
+SamplingBuffers::SamplingBuffers(const GenerationShape& shape, GenerationArenas& arenas) {
+  const int64_t S = shape.sequences, V = shape.model.vocab_size;
+  Arena& working = arenas.decoder.working;
+  logits = working.take<float>(S * V);
+  candidates = working.take<Candidate>(S * V);
+  seen = working.take<int32_t>(S * shape.capacity);
+  is_seen = working.take<uint64_t>(S * SeenTokens::words(V));
+}
+
+template struct CachedDecoderBuffers<float>;
+template struct CachedDecoderBuffers<bf16>;
+
+}  // namespace borealis

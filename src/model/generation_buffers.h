@@ -1,0 +1,66 @@
+// Every byte that generation touches besides the weights, laid out once: on measuring arenas it is
+// the memory plan, on real ones the allocation.
+//   S sequences that grow at the same time, R rows of the largest pass, D hidden, V vocabulary,
+//   K key/value heads, C head dim, L layers.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/attention.h"
+#include "model/decoder_buffers.h"
+#include "model/sampler.h"
+
+namespace borealis {
+
+struct GenerationShape {
+  ModelConfig model;
+  int64_t sequences = 1;    // S
+  int64_t capacity = 0;     // positions of a sequence: prompt and continuation together
+  int64_t prompt_rows = 0;  // tokens of prompts that pass through the layers at a time
+  ProductMode mode = ProductMode::kF32;
+  int threads = 1;
+
+  DecoderShape prompt_pass(int64_t rows) const;  // prompts one behind the other in one sequence
+  DecoderShape decode_pass(int64_t rows) const;  // one token of each of so many sequences
+  DecoderShape largest_pass() const;             // R
+  int64_t cache_elements() const { return sequences * model.key_value_size() * capacity; }
+  int64_t scratch_floats() const;
+};
+
+// Rows of a pass over `tokens` <= most: as many up to 16, beyond that one of eight sizes an octave,
+// so that products of few shapes are made.
+int64_t pass_rows(int64_t tokens, int64_t most);
+
+struct GenerationArenas {
+  DecoderArenas decoder;
+  Arena cache;
+
+  static GenerationArenas measuring() { return {DecoderArenas::measuring(), Arena::measuring()}; }
+  int64_t used_bytes() const;
+};
+// Sizes alone, and memory of these sizes: in `memory` if it is large enough, which must then
+// outlive the arenas, else pages of their own.
+GenerationArenas measure_generation(const GenerationShape& shape);
+GenerationArenas allocate_generation(const GenerationShape& shape, std::span<std::byte> memory);
+
+template <typename T>
+struct CachedDecoderBuffers {
+  DecoderBuffers<T> decoder;            // of the largest pass
+  std::vector<KeyValueCache<T>> cache;  // [L]
+  T* last = nullptr;  // [S, D] the final norm of the tokens whose logits are wanted
+
+  CachedDecoderBuffers(const GenerationShape& shape, GenerationArenas& arenas);
+};
+
+struct SamplingBuffers {
+  float* logits = nullptr;          // [S, V]
+  Candidate* candidates = nullptr;  // [S, V]
+  int32_t* seen = nullptr;          // [S, capacity] the different tokens of a text
+  uint64_t* is_seen = nullptr;      // [S, V / 64] a bit a token
+
+  SamplingBuffers(const GenerationShape& shape, GenerationArenas& arenas);
+};
+
+}  // namespace borealis

@@ -1,0 +1,191 @@
+#include "model/cached_decoder.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "base/random.h"
+#include "support/small_models.h"
+#include "support/trainable_model.h"
+
+namespace borealis {
+namespace {
+
+using testing::small_llama;
+using testing::TrainableModel;
+
+using Tokens = std::vector<int32_t>;
+
+Tokens random_tokens(int64_t count, uint64_t stream) {
+  const RandomStream random(23, stream);
+  Tokens tokens;
+  for (int64_t i = 0; i < count; ++i) {
+    tokens.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(i), 128)));
+  }
+  return tokens;
+}
+
+// head_dim unlike hidden / heads, a layer without RoPE.
+ModelConfig odd_model() {
+  ModelConfig config = small_llama(4);
+  config.head_dim = 14;
+  config.rope_on_layer[2] = false;
+  config.max_position_embeddings = 256;
+  return config;
+}
+
+// A tied head, RoPE with stretched wavelengths.
+ModelConfig stretched_model() {
+  ModelConfig config = small_llama(2);
+  config.tie_word_embeddings = true;
+  config.max_position_embeddings = 256;
+  config.rope_scaling = RopeScaling{4.0, 1.0, 4.0, 64};
+  return config;
+}
+
+// logits [T, V] of a whole text at once, as training and evaluation see them.
+std::vector<float> whole_pass(const ModelConfig& config, DType dtype, const Tokens& tokens) {
+  const auto T = static_cast<int64_t>(tokens.size());
+  TrainableModel model(config, dtype, 1, T);
+  initialize_parameters(model.parameters, 3);
+  std::vector<float> logits(static_cast<size_t>(T * config.vocab_size));
+  model.model->logits({1, T, tokens, {}}, logits.data());
+  return logits;
+}
+
+// A decoder against a cache, of texts of at most 120 tokens.
+struct Cached {
+  TrainableModel model;
+  GenerationShape shape;
+  GenerationArenas arenas;
+  std::unique_ptr<CachedDecoder> decoder;
+  std::vector<float> logits;
+
+  Cached(const ModelConfig& config, DType dtype, int64_t sequences, int64_t prompt_rows)
+      : model(config, dtype, 1, 1),
+        shape{config, sequences, 120, prompt_rows, product_mode(dtype), 2},
+        arenas(allocate_generation(shape, {})),
+        decoder(make_cached_decoder(shape, model.parameters, arenas)),
+        logits(static_cast<size_t>(sequences * config.vocab_size)) {
+    initialize_parameters(model.parameters, 3);
+  }
+  std::vector<float> row(size_t i) const {
+    const auto V = shape.model.vocab_size;
+    const auto begin = logits.begin() + static_cast<int64_t>(i) * V;
+    return {begin, begin + V};
+  }
+};
+
+double relative_distance(const std::vector<float>& a, const float* b) {
+  double difference = 0, length = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    difference += std::pow(static_cast<double>(a[i]) - b[i], 2);
+    length += std::pow(static_cast<double>(b[i]), 2);
+  }
+  return std::sqrt(difference / length);
+}
+
+// Texts of different lengths, prompts packed into a pass and then a token of each at a time: the
+// logits are those of whole passes. fp32 sums in another order. In bf16 activations are rounded to
+// 8 bits wherever a product of other rows or another attention sums differently: 2^-9 a rounding,
+// some ten of them a layer, as a random walk.
+void expect_logits_of_whole_passes(const ModelConfig& config, DType dtype, double bound) {
+  const std::vector<Tokens> texts = {random_tokens(90, 1), random_tokens(40, 2),
+                                     random_tokens(101, 3)};
+  const std::vector<size_t> prompts = {37, 1, 70};
+  const std::vector<int32_t> sequences = {2, 0, 1};
+  Cached cached(config, dtype, 3, 110);
+  std::vector<std::vector<float>> expected;
+  std::vector<SequenceTokens> rows;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    expected.push_back(whole_pass(config, dtype, texts[i]));
+    rows.push_back({sequences[i], std::span(texts[i]).first(prompts[i])});
+  }
+  cached.decoder->prefill(rows, cached.logits.data());
+  const auto expect_row = [&](size_t row, size_t text, size_t tokens) {
+    const float* whole =
+        expected[text].data() + static_cast<int64_t>(tokens - 1) * config.vocab_size;
+    EXPECT_LT(relative_distance(cached.row(row), whole), bound) << text << " at " << tokens;
+  };
+  for (size_t i = 0; i < texts.size(); ++i) expect_row(i, i, prompts[i]);
+  for (size_t step = 0;; ++step) {
+    std::vector<size_t> alive;
+    rows.clear();
+    for (size_t i = 0; i < texts.size(); ++i) {
+      if (prompts[i] + step >= texts[i].size()) continue;
+      alive.push_back(i);
+      rows.push_back({sequences[i], {&texts[i][prompts[i] + step], 1}});
+    }
+    if (rows.empty()) break;
+    cached.decoder->decode(rows, cached.logits.data());
+    for (size_t row = 0; row < alive.size(); ++row) {
+      expect_row(row, alive[row], prompts[alive[row]] + step + 1);
+    }
+  }
+}
+
+TEST(CachedDecoder, Fp32LogitsAreThoseOfAWholePass) {
+  expect_logits_of_whole_passes(odd_model(), DType::kF32, 3e-6);
+  expect_logits_of_whole_passes(stretched_model(), DType::kF32, 3e-6);
+}
+
+TEST(CachedDecoder, Bf16LogitsAreThoseOfAWholePassButForRounding) {
+  expect_logits_of_whole_passes(odd_model(), DType::kBF16, 0.02);
+  expect_logits_of_whole_passes(stretched_model(), DType::kBF16, 0.02);
+}
+
+// A sequence that was used before gives what a fresh one gives.
+TEST(CachedDecoder, APromptTakesThePlaceOfAnEarlierText) {
+  const ModelConfig config = odd_model();
+  const Tokens first = random_tokens(80, 4), second = random_tokens(13, 5), next = {7};
+  const auto logits_of_second = [&](bool after_first) {
+    Cached cached(config, DType::kF32, 1, 80);
+    const std::vector<SequenceTokens> prompt = {{0, first}}, other = {{0, second}},
+                                      token = {{0, next}};
+    if (after_first) cached.decoder->prefill(prompt, cached.logits.data());
+    cached.decoder->prefill(other, cached.logits.data());
+    cached.decoder->decode(token, cached.logits.data());
+    return cached.logits;
+  };
+  EXPECT_EQ(logits_of_second(true), logits_of_second(false));
+}
+
+TEST(CachedDecoder, MemoryIsTheCallersWhereItIsLargeEnough) {
+  GenerationShape shape{small_llama(), 2, 50, 32, ProductMode::kF32, 2};
+  const auto bytes = static_cast<size_t>(measure_generation(shape).used_bytes());
+  const PageBuffer memory(bytes + 64, "test");
+  const std::span<std::byte> all(memory.data(), memory.size_bytes());
+  const auto lies_in_memory = [&](const Arena& arena) {
+    return arena.memory().data() >= all.data() &&
+           arena.memory().data() + arena.memory().size() <= all.data() + all.size();
+  };
+  const GenerationArenas inside = allocate_generation(shape, all);
+  for (const Arena* arena : {&inside.decoder.activations, &inside.decoder.working,
+                             &inside.decoder.scratch, &inside.cache}) {
+    EXPECT_TRUE(lies_in_memory(*arena));
+  }
+  const GenerationArenas outside = allocate_generation(shape, all.first(bytes - 64));
+  EXPECT_FALSE(lies_in_memory(outside.cache));
+}
+
+TEST(CachedDecoder, PassesHaveFewSizes) {
+  int64_t sizes = 0;
+  for (int64_t rows = 0; rows < 8000; ++sizes) {
+    const int64_t next = pass_rows(rows + 1, 8000);
+    ASSERT_GT(next, rows);
+    EXPECT_LE(next, std::max<int64_t>(rows + 1, (rows + 1) * 9 / 8));
+    for (int64_t tokens = rows + 1; tokens <= next; ++tokens) {
+      ASSERT_EQ(pass_rows(tokens, 8000), next);
+    }
+    rows = next;
+  }
+  EXPECT_LT(sizes, 100);
+  EXPECT_EQ(pass_rows(13, 8000), 13);
+  EXPECT_EQ(pass_rows(7990, 8000), 8000);
+}
+
+}  // namespace
+}  // namespace borealis
