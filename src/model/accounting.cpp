@@ -18,6 +18,9 @@ constexpr int64_t kLargestPanelBytesPerThread = (int64_t{11} << 20) / 4;
 // panels have the width of the operands.
 constexpr int64_t kForwardCodeBytes = (int64_t{5} << 20) / 2;
 
+// What oneDNN keeps of the kernels of one product's shape, measured on passes of 1 to 480 rows.
+constexpr int64_t kProductKernelBytes = int64_t{96} << 10;
+
 int64_t library_bytes(const DecoderShape& shape) {
   int64_t largest_operands = 0;
   for (const LinearShape& s :
@@ -28,6 +31,16 @@ int64_t library_bytes(const DecoderShape& shape) {
   const int64_t panels = std::min(largest_operands, kLargestPanelBytesPerThread * shape.threads);
   if (!shape.forward_only) return kLibraryCodeBytes + panels;
   return kForwardCodeBytes + (shape.mode == ProductMode::kBF16Native ? panels / 2 : panels);
+}
+
+// Kernels of the sizes that passes can have, beyond the one that library_bytes counts: four
+// products of a layer, and the head of as many texts as a pass has rows.
+int64_t pass_kernel_bytes(const GenerationShape& shape) {
+  const auto prompt_sizes =
+      std::min(static_cast<int64_t>(shape.prompt_pass_rows().size()), shape.prompts);
+  const auto decode_sizes = static_cast<int64_t>(shape.decode_pass_rows().size());
+  const bool own = linear_engine_bytes(shape.mode, shape.threads) > 0;  // those of prompts are ours
+  return (4 * (own ? 0 : prompt_sizes - 1) + 5 * (decode_sizes - 1)) * kProductKernelBytes;
 }
 
 // Weights, the buffers of these arenas, and what a decoder of this shape has besides.
@@ -138,6 +151,7 @@ MemoryPlan plan_generation_memory(const GenerationShape& shape, DType dtype, int
   const GenerationArenas arenas = measure_generation(shape);
   MemoryPlan plan = plan_of(shape.largest_pass(), arenas.decoder, shape.capacity, dtype);
   plan.cache_bytes = arenas.cache.used_bytes();
+  plan.libraries_bytes += pass_kernel_bytes(shape);
   plan.data_bytes = data_bytes;
   plan.program_bytes = program_bytes;
   return plan;

@@ -22,6 +22,8 @@ class CachedDecoderOf : public CachedDecoder {
         kernels_(shape.largest_pass(), parameters,
                  make_rope_table(shape.model, shape.capacity, parameters.dtype), buffers_.decoder,
                  /*profiler=*/nullptr),
+        prompt_rows_(shape.prompt_pass_rows()),
+        decode_rows_(shape.decode_pass_rows()),
         lengths_(static_cast<size_t>(shape.sequences)) {
     const auto rows = static_cast<size_t>(shape.largest_pass().rows());
     for (auto* of_rows :
@@ -38,7 +40,7 @@ class CachedDecoderOf : public CachedDecoder {
       lengths_[static_cast<size_t>(prompt.sequence)] = 0;
       add_rows(prompt);
     }
-    fill_up(shape_.prompt_rows);
+    fill_up(prompt_rows_);
     batch_.batch_size = 1;
     batch_.seq_length = rows();
     forward_layers([this](const LayerActivations<T>& a, const KeyValueCache<T>& cache) {
@@ -54,7 +56,7 @@ class CachedDecoderOf : public CachedDecoder {
       CHECK(token.tokens.size() == 1);
       add_rows(token);
     }
-    fill_up(shape_.sequences);
+    fill_up(decode_rows_);
     batch_.batch_size = rows();
     batch_.seq_length = 1;
     forward_layers([this](const LayerActivations<T>& a, const KeyValueCache<T>& cache) {
@@ -89,11 +91,10 @@ class CachedDecoderOf : public CachedDecoder {
     for (const int32_t token : of.tokens) add_row(of.sequence, token, length++, start);
     last_rows_.push_back(rows() - 1);
   }
-  void fill_up(int64_t most) {
-    CHECK(rows() <= most);
-    while (rows() < pass_rows(rows(), most)) {
-      add_row(kNoSequence, 0, 0, static_cast<int32_t>(rows()));
-    }
+  void fill_up(const std::vector<int64_t>& sizes) {
+    const auto size = std::lower_bound(sizes.begin(), sizes.end(), rows());
+    CHECK(size != sizes.end());
+    while (rows() < *size) add_row(kNoSequence, 0, 0, static_cast<int32_t>(rows()));
   }
 
   // Leaves the final norm's output in `normed`.
@@ -123,6 +124,7 @@ class CachedDecoderOf : public CachedDecoder {
   DecoderOffsets offsets_;
   CachedDecoderBuffers<T> buffers_;
   DecoderKernels<T> kernels_;
+  std::vector<int64_t> prompt_rows_, decode_rows_;
   std::vector<int32_t> lengths_;  // [S] tokens in the cache
   // Of the pass under way:
   Batch batch_;

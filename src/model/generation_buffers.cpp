@@ -4,6 +4,22 @@
 #include <bit>
 
 namespace borealis {
+namespace {
+
+// Multiples of `least`, and four sizes an octave where these are further apart, up to `most`: a
+// library makes its kernels anew for every size, so they are few; at most a quarter of the rows of
+// a pass only fill it up.
+std::vector<int64_t> pass_sizes(int64_t least, int64_t most) {
+  std::vector<int64_t> sizes;
+  for (int64_t rows = 0; rows < most;) {
+    const auto octave = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(rows)));
+    rows = std::min(rows + std::max(least, octave / 4), most);
+    sizes.push_back(rows);
+  }
+  return sizes;
+}
+
+}  // namespace
 
 DecoderShape GenerationShape::prompt_pass(int64_t rows) const {
   DecoderShape shape{.model = model, .recompute = {}};
@@ -30,22 +46,19 @@ int64_t GenerationShape::scratch_floats() const {
   int64_t floats =
       std::max(head_forward_scratch_floats(mode, {sequences, model.hidden_size, model.vocab_size}),
                attention_decode_scratch_floats(decode_pass(sequences).attention(), sequences));
-  for (int64_t rows = 0; rows < prompt_rows;) {
-    rows = pass_rows(rows + 1, prompt_rows);
+  for (const int64_t rows : prompt_pass_rows()) {
     floats = std::max(floats, prompt_pass(rows).layer_scratch_floats());
   }
-  for (int64_t rows = 0; rows < sequences;) {
-    rows = pass_rows(rows + 1, sequences);
+  for (const int64_t rows : decode_pass_rows()) {
     floats = std::max(floats, decode_pass(rows).layer_scratch_floats());
   }
   return floats;
 }
 
-int64_t pass_rows(int64_t tokens, int64_t most) {
-  const auto octave = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(tokens)));
-  const int64_t step = std::max<int64_t>(octave / 8, 1);
-  return std::min((tokens + step - 1) / step * step, most);
+std::vector<int64_t> GenerationShape::prompt_pass_rows() const {
+  return pass_sizes(16, prompt_rows);
 }
+std::vector<int64_t> GenerationShape::decode_pass_rows() const { return pass_sizes(1, sequences); }
 
 int64_t GenerationArenas::used_bytes() const {
   return decoder.activations.used_bytes() + decoder.working.used_bytes() +

@@ -21,17 +21,17 @@ struct GenerationShape {
   int64_t prompt_rows = 0;  // tokens of prompts that pass through the layers at a time
   ProductMode mode = ProductMode::kF32;
   int threads = 1;
+  int64_t prompts = 1;  // in all
 
   DecoderShape prompt_pass(int64_t rows) const;  // prompts one behind the other in one sequence
   DecoderShape decode_pass(int64_t rows) const;  // one token of each of so many sequences
   DecoderShape largest_pass() const;             // R
+  // The sizes that passes have, in rising order; a pass over fewer tokens is filled up to the next.
+  std::vector<int64_t> prompt_pass_rows() const;
+  std::vector<int64_t> decode_pass_rows() const;
   int64_t cache_elements() const { return sequences * model.key_value_size() * capacity; }
   int64_t scratch_floats() const;
 };
-
-// Rows of a pass over `tokens` <= most: as many up to 16, beyond that one of eight sizes an octave,
-// so that products of few shapes are made.
-int64_t pass_rows(int64_t tokens, int64_t most);
 
 struct GenerationArenas {
   DecoderArenas decoder;

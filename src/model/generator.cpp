@@ -55,6 +55,7 @@ GenerationShape generation_shape(const ModelConfig& model, std::span<const Promp
   shape.prompt_rows = std::max(longest, std::min(all, kPromptRows));
   shape.mode = product_mode(dtype);
   shape.threads = threads;
+  shape.prompts = static_cast<int64_t>(prompts.size());
   return shape;
 }
 

@@ -1,56 +1,22 @@
 #include "train/text_generation.h"
 
-#include <algorithm>
 #include <map>
 #include <utility>
 
-#include "tokenizer/stop_text.h"
+#include "tokenizer/continued_text.h"
 
 namespace borealis {
 namespace {
 
-// One text on its way from tokens to what is shown.
-class TextInProgress {
- public:
-  // A decoder that has seen the prompt knows whether the next piece begins with a space. What it
-  // still holds of the prompt's own text comes first and is left out.
-  TextInProgress(const Tokenizer& tokenizer, const Prompt& prompt,
-                 const std::vector<std::string>& stop_strings)
-      : decoder_(tokenizer), stop_(stop_strings), prompt_bytes_(tokenizer.decode(prompt).size()) {
-    for (const int32_t token : prompt) new_text(decoder_.add(token));
-  }
+// A text that grows, and what has been shown of it.
+struct TextInProgress {
+  ContinuedText text;
+  GeneratedText result;
 
-  std::string add(int32_t token) {
-    result_.tokens.push_back(token);
-    return show(stop_.add(new_text(decoder_.add(token))));
+  std::string show(std::string piece) {
+    result.text += piece;
+    return piece;
   }
-  std::string finish() {
-    std::string shown = show(stop_.add(new_text(decoder_.finish())));
-    return shown + show(stop_.finish());
-  }
-  bool stopped() const { return stop_.stopped(); }
-  GeneratedText take(const FinishedText& finished) {
-    result_.finished = finished;
-    return std::move(result_);
-  }
-
- private:
-  std::string_view new_text(const std::string& decoded) {
-    const size_t of_prompt = std::min(prompt_bytes_, decoded.size());
-    prompt_bytes_ -= of_prompt;
-    decoded_ = decoded.substr(of_prompt);
-    return decoded_;
-  }
-  std::string show(std::string text) {
-    result_.text += text;
-    return text;
-  }
-
-  StreamDecoder decoder_;
-  StopText stop_;
-  size_t prompt_bytes_;  // of the prompt's text that the decoder has not given out yet
-  std::string decoded_;
-  GeneratedText result_;
 };
 
 }  // namespace
@@ -67,22 +33,26 @@ GenerationTotals generate_texts(Generator& generator, const Tokenizer& tokenizer
                                 const TextGenerationOptions& options,
                                 const TextGenerationEvents& events) {
   std::map<size_t, TextInProgress> texts;
-  const auto text_of = [&](size_t prompt) -> TextInProgress& {
-    return texts.try_emplace(prompt, tokenizer, prompts[prompt], options.stop_strings)
-        .first->second;
+  const auto at = [&](size_t prompt) -> TextInProgress& {
+    const auto found = texts.find(prompt);
+    if (found != texts.end()) return found->second;
+    ContinuedText text(tokenizer, prompts[prompt], options.stop_strings);
+    return texts.emplace(prompt, TextInProgress{std::move(text), {}}).first->second;
   };
   GenerationEvents on;
   on.on_token = [&](size_t prompt, int32_t token) {
-    TextInProgress& text = text_of(prompt);
-    events.on_text(prompt, text.add(token));
-    return !text.stopped();
+    TextInProgress& growing = at(prompt);
+    growing.result.tokens.push_back(token);
+    events.on_text(prompt, growing.show(growing.text.add(token)));
+    return !growing.text.stopped();
   };
   on.on_finish = [&](size_t prompt, const FinishedText& finished) {
-    TextInProgress& text = text_of(prompt);
-    events.on_text(prompt, text.finish());
-    FinishedText result = finished;
-    if (text.stopped()) result.reason = FinishReason::kStop;  // the last characters complete one
-    events.on_finish(prompt, text.take(result));
+    TextInProgress& growing = at(prompt);
+    events.on_text(prompt, growing.show(growing.text.finish()));
+    growing.result.finished = finished;
+    // The last characters, of a token that a limit ended with, can complete a stop string too.
+    if (growing.text.stopped()) growing.result.finished.reason = FinishReason::kStop;
+    events.on_finish(prompt, std::move(growing.result));
     texts.erase(prompt);
   };
   return generator.generate(prompts, options.generation, on);

@@ -1,5 +1,6 @@
 #include "model/cached_decoder.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -172,19 +173,17 @@ TEST(CachedDecoder, MemoryIsTheCallersWhereItIsLargeEnough) {
 }
 
 TEST(CachedDecoder, PassesHaveFewSizes) {
-  int64_t sizes = 0;
-  for (int64_t rows = 0; rows < 8000; ++sizes) {
-    const int64_t next = pass_rows(rows + 1, 8000);
-    ASSERT_GT(next, rows);
-    EXPECT_LE(next, std::max<int64_t>(rows + 1, (rows + 1) * 9 / 8));
-    for (int64_t tokens = rows + 1; tokens <= next; ++tokens) {
-      ASSERT_EQ(pass_rows(tokens, 8000), next);
-    }
-    rows = next;
+  GenerationShape shape{small_llama(), 30, 8000, 8000, ProductMode::kF32, 2};
+  EXPECT_THAT(shape.decode_pass_rows(),
+              ::testing::ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 30));
+  const std::vector<int64_t> sizes = shape.prompt_pass_rows();
+  EXPECT_LT(sizes.size(), 40u);
+  EXPECT_EQ(sizes.back(), 8000);
+  for (size_t i = 1; i < sizes.size(); ++i) {
+    EXPECT_LE(sizes[i], std::max(sizes[i - 1] + 16, sizes[i - 1] * 5 / 4));
   }
-  EXPECT_LT(sizes, 100);
-  EXPECT_EQ(pass_rows(13, 8000), 13);
-  EXPECT_EQ(pass_rows(7990, 8000), 8000);
+  shape.prompt_rows = 5;
+  EXPECT_THAT(shape.prompt_pass_rows(), ::testing::ElementsAre(5));
 }
 
 }  // namespace
