@@ -39,7 +39,8 @@ int64_t pass_kernel_bytes(const GenerationShape& shape) {
   const auto prompt_sizes =
       std::min(static_cast<int64_t>(shape.prompt_pass_rows().size()), shape.prompts);
   const auto decode_sizes = static_cast<int64_t>(shape.decode_pass_rows().size());
-  const bool own = linear_engine_bytes(shape.mode, shape.threads) > 0;  // those of prompts are ours
+  const bool own = linear_engine_bytes(shape.mode, shape.threads, shape.largest_pass().products) >
+                   0;  // those of prompts are ours
   return (4 * (own ? 0 : prompt_sizes - 1) + 5 * (decode_sizes - 1)) * kProductKernelBytes;
 }
 
@@ -51,7 +52,8 @@ MemoryPlan plan_of(const DecoderShape& shape, const DecoderArenas& arenas, int64
                        static_cast<int64_t>(dtype_bytes(dtype));
   plan.activations_bytes = arenas.activations.used_bytes();
   plan.working_bytes = arenas.working.used_bytes();
-  plan.scratch_bytes = arenas.scratch.used_bytes() + linear_engine_bytes(shape.mode, shape.threads);
+  plan.scratch_bytes =
+      arenas.scratch.used_bytes() + linear_engine_bytes(shape.mode, shape.threads, shape.products);
   plan.tables_bytes = positions * shape.model.head_dim * 4;  // cos and sin, C/2 each
   plan.libraries_bytes = library_bytes(shape);
   plan.forward_only = shape.forward_only;

@@ -44,14 +44,16 @@ int64_t DecoderShape::layer_scratch_floats() const {
     return std::max(forward, attention_backward_scratch_floats<T>(attention(), threads));
   };
   return std::max({mode == ProductMode::kF32 ? attention_floats(float()) : attention_floats(bf16()),
-                   linear_scratch_floats(mode, qkv()),
-                   linear_scratch_floats(mode, attention_output()),
-                   linear_scratch_floats(mode, gate_up()), linear_scratch_floats(mode, down())});
+                   linear_scratch_floats(mode, qkv(), products),
+                   linear_scratch_floats(mode, attention_output(), products),
+                   linear_scratch_floats(mode, gate_up(), products),
+                   linear_scratch_floats(mode, down(), products)});
 }
 
 int64_t DecoderShape::scratch_floats() const {
-  return std::max({layer_scratch_floats(), forward_only ? 0 : head_scratch_floats(mode, head()),
-                   head_forward_scratch_floats(mode, head())});
+  return std::max({layer_scratch_floats(),
+                   forward_only ? 0 : head_scratch_floats(mode, head(), products),
+                   head_forward_scratch_floats(mode, head(), products)});
 }
 
 template <typename T>

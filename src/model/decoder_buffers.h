@@ -24,6 +24,7 @@ struct DecoderShape {
   ProductMode mode = ProductMode::kF32;
   int threads = 1;
   bool forward_only = false;  // no backward pass will follow: one layer's activations, no gradients
+  Products products = Products::kOwnWhereTheyFit;
 
   int64_t rows() const { return micro_batch_size * seq_length; }
   // Layers whose activations exist at a time: all, those of one recomputed segment, or one.

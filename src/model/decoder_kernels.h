@@ -36,7 +36,7 @@ class DecoderKernels {
         parameters_(parameters),
         rope_(std::move(rope)),
         buffers_(buffers),
-        linear_(shape.mode, buffers.scratch, shape.threads),
+        linear_(shape.mode, buffers.scratch, shape.threads, shape.products),
         profiler_(profiler),
         qkv{shape.qkv(), StepKernel::kQkv, StepKernel::kQkvWeight, StepKernel::kQkvInput},
         attention_output{shape.attention_output(), StepKernel::kAttentionOutput,

@@ -28,6 +28,7 @@ DecoderShape GenerationShape::prompt_pass(int64_t rows) const {
   shape.mode = mode;
   shape.threads = threads;
   shape.forward_only = true;
+  shape.products = products_for_rows(std::max(prompt_rows, sequences));
   return shape;
 }
 
@@ -44,7 +45,8 @@ DecoderShape GenerationShape::largest_pass() const {
 // Over every pass that can come: what kernels need does not always grow with the rows.
 int64_t GenerationShape::scratch_floats() const {
   int64_t floats =
-      std::max(head_forward_scratch_floats(mode, {sequences, model.hidden_size, model.vocab_size}),
+      std::max(head_forward_scratch_floats(mode, {sequences, model.hidden_size, model.vocab_size},
+                                           largest_pass().products),
                attention_decode_scratch_floats(decode_pass(sequences).attention(), sequences));
   for (const int64_t rows : prompt_pass_rows()) {
     floats = std::max(floats, prompt_pass(rows).layer_scratch_floats());

@@ -148,8 +148,17 @@ int64_t linear_scratch_floats(ProductMode mode, const LinearShape& shape, Produc
   return 0;
 }
 
-int64_t linear_engine_bytes(ProductMode mode, int threads) {
-  if (mode != ProductMode::kBF16Native || !bf16_products_supported()) return 0;
+Products products_for_rows(int64_t most_rows) {
+  constexpr int64_t kFittingSize = 64;  // of the other two dimensions
+  return bf16_product_fits(most_rows, kFittingSize, kFittingSize) ? Products::kOwnWhereTheyFit
+                                                                  : Products::kLibrary;
+}
+
+int64_t linear_engine_bytes(ProductMode mode, int threads, Products products) {
+  if (products == Products::kLibrary || mode != ProductMode::kBF16Native ||
+      !bf16_products_supported()) {
+    return 0;
+  }
   return bf16_product_workspace_floats(threads) * static_cast<int64_t>(sizeof(float));
 }
 
@@ -184,10 +193,10 @@ struct LinearEngine::Primitives {
 
 LinearEngine::LinearEngine(ProductMode mode, float* scratch)
     : mode_(mode), scratch_(scratch), primitives_(std::make_unique<Primitives>()) {}
-LinearEngine::LinearEngine(ProductMode mode, float* scratch, int threads)
+LinearEngine::LinearEngine(ProductMode mode, float* scratch, int threads, Products products)
     : LinearEngine(mode, scratch) {
   threads_ = threads;
-  const int64_t bytes = linear_engine_bytes(mode, threads);
+  const int64_t bytes = linear_engine_bytes(mode, threads, products);
   if (bytes > 0) workspace_ = PageBuffer(static_cast<size_t>(bytes), "packed operands");
 }
 LinearEngine::~LinearEngine() = default;
