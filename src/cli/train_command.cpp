@@ -206,8 +206,7 @@ TrainedModel run_training(std::unique_ptr<Trainer> trainer, const RunConfig& con
   trained.outcome = trainer->run(observer.events());
   // Taken here: what the report allocates is not training's.
   trained.peak_bytes = peak_resident_bytes();
-  trained.sample =
-      sample_text(config, trainer->parameters(), threads, trainer->idle_memory());
+  trained.sample = sample_text(config, trainer->parameters(), threads, trainer->idle_memory());
   return trained;
 }
 

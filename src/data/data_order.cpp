@@ -52,7 +52,8 @@ DataIdentity data_identity(const RunConfig& config) {
                         .blend_in_corpus = config.data.blend_sample_in_corpus,
                         .files = {}};
   if (config.data.mock_data) return identity;
-  for (const OpenedFile& file : *open_data_files(config)) {
+  const auto files = open_data_files(config);
+  for (const OpenedFile& file : *files) {
     identity.files.push_back(
         {file.weight, file.corpus, file.data.sequence_count(), file.data.token_count()});
   }

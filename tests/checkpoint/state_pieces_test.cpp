@@ -39,12 +39,13 @@ class StatePieces : public ::testing::Test {
         const int64_t part = (size + shards - 1) / shards;
         const int64_t begin = std::min(size, shard * part), end = std::min(size, begin + part);
         if (begin == end) continue;
-        pieces.push_back(piece_source(kMasterWeight, tensor, begin, end - begin,
-                                      [this, &tensor = tensor, begin, end](const ByteSink& sink) {
-                                        sink(std::as_bytes(std::span(values_.at(tensor)).subspan(
-                                            static_cast<size_t>(begin),
-                                            static_cast<size_t>(end - begin))));
-                                      }));
+        pieces.push_back(
+            piece_source(kMasterWeight, tensor, begin, end - begin,
+                         [this, &tensor = tensor, begin, end](const ByteSink& sink) {
+                           sink(std::as_bytes(std::span(values_.at(tensor))
+                                                  .subspan(static_cast<size_t>(begin),
+                                                           static_cast<size_t>(end - begin))));
+                         }));
       }
       folder.write_tensors(fmt_name(shard, shards), pieces);
     }

@@ -1,0 +1,426 @@
+// A run that was stopped and goes on is the run that was not, to the last bit.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <filesystem>
+#include <set>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "data/indexed_dataset_writer.h"
+#include "support/expect_error.h"
+#include "support/small_models.h"
+#include "support/temporary_folder.h"
+#include "train/trainer.h"
+
+namespace borealis {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+
+RunConfig small_run(const fs::path& folder) {
+  RunConfig config;
+  config.model = testing::small_llama(2);
+  config.batch = {
+      .seq_length = 16, .micro_batch_size = 1, .grad_accum_steps = 2, .global_batch_size = 2};
+  config.data.mock_data = true;
+  config.data.split = "80,20,0";
+  config.limits.train_iters = 10;
+  config.limits.eval_interval = 3;
+  config.limits.eval_iters = 1;
+  config.limits.save_interval = 0;
+  config.schedule.learning_rate = 1e-2;
+  config.schedule.warmup_fraction = 0.1;
+  config.output.checkpoint_dir = (folder / "checkpoints").string();
+  config.output.run_dir = (folder / "run").string();
+  config.checkpoint.load_dir = config.output.checkpoint_dir;
+  return config;
+}
+
+struct Outcome {
+  std::vector<StepRecord> steps;
+  std::vector<ValidationRecord> validations;
+  std::vector<std::string> notes, warnings;
+  std::string checkpoint;
+};
+
+// One process: from where it starts by itself to the end, or to `exit_after`.
+Outcome train(RunConfig config, std::optional<int64_t> exit_after = std::nullopt) {
+  config.limits.exit_interval = exit_after;
+  fs::create_directories(config.output.run_dir);
+  StartChooser starts(config);
+  RunConfig decided = config;
+  const RunStart start = starts.next(decided);
+  const RunLayout layout = make_run_layout(decided, 2);
+  Trainer trainer(decided, layout, start,
+                  {.measure_gemm = [](std::span<std::byte>) { return 1e11; },
+                   .profiler = nullptr,
+                   .save_in_background = true,
+                   .version = ""});
+  Outcome outcome{.steps = {},
+                  .validations = {},
+                  .notes = decided.notes,
+                  .warnings = decided.warnings,
+                  .checkpoint = ""};
+  TrainerEvents events;
+  events.on_step = [&](const StepRecord& record) { outcome.steps.push_back(record); };
+  events.on_validation = [&](const ValidationRecord& r) { outcome.validations.push_back(r); };
+  events.on_final_validation = [&](const ValidationRecord& r, int64_t, const std::string&) {
+    outcome.validations.push_back(r);
+  };
+  outcome.checkpoint = trainer.run(events).checkpoint;
+  return outcome;
+}
+
+bool same_number(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
+
+void expect_same_run(const Outcome& whole, const std::vector<Outcome>& parts) {
+  std::vector<StepRecord> steps;
+  std::vector<ValidationRecord> validations;
+  for (const Outcome& part : parts) {
+    steps.insert(steps.end(), part.steps.begin(), part.steps.end());
+    validations.insert(validations.end(), part.validations.begin(), part.validations.end());
+  }
+  ASSERT_EQ(steps.size(), whole.steps.size());
+  for (size_t i = 0; i < steps.size(); ++i) {
+    EXPECT_EQ(steps[i].iteration, whole.steps[i].iteration);
+    EXPECT_TRUE(same_number(steps[i].lm_loss, whole.steps[i].lm_loss)) << i;
+    EXPECT_EQ(steps[i].grad_norm, whole.steps[i].grad_norm) << i;
+    EXPECT_EQ(steps[i].learning_rate, whole.steps[i].learning_rate);
+    EXPECT_EQ(steps[i].consumed_samples, whole.steps[i].consumed_samples);
+    EXPECT_EQ(steps[i].skipped_iterations, whole.steps[i].skipped_iterations);
+  }
+  ASSERT_EQ(validations.size(), whole.validations.size());
+  for (size_t i = 0; i < validations.size(); ++i) {
+    EXPECT_EQ(validations[i].lm_loss, whole.validations[i].lm_loss) << i;
+  }
+  for (const char* file : {"model.safetensors", "state/shard-00000-of-00001.safetensors"}) {
+    EXPECT_EQ(read_text_file(fs::path(whole.checkpoint) / file),
+              read_text_file(fs::path(parts.back().checkpoint) / file))
+        << file;
+  }
+}
+
+struct Variant {
+  std::string name;
+  std::function<void(RunConfig&)> change;
+};
+
+// .bin/.idx of documents whose tokens rise, so that some of the vocabulary only comes late.
+void write_documents(const fs::path& prefix, int64_t documents, int64_t first_token) {
+  IndexedDatasetWriter writer(prefix, TokenType::kU16);
+  for (int64_t document = 0; document < documents; ++document) {
+    std::vector<int32_t> tokens;
+    for (int64_t i = 0; i < 20 + document % 7; ++i) {
+      tokens.push_back(static_cast<int32_t>(first_token + (document * 3 + i) % 60));
+    }
+    tokens.push_back(5);
+    writer.add_document(tokens);
+  }
+  writer.commit();
+}
+
+void use_files(RunConfig& config) {
+  const fs::path folder = fs::path(config.output.run_dir).parent_path() / "data";
+  fs::create_directories(folder);
+  write_documents(folder / "a", 40, 6);
+  write_documents(folder / "b", 25, 60);
+  write_file_atomically(folder / "list.txt", "0.7 a web\n0.3 b books\n");
+  config.data.mock_data = false;
+  config.data.data_file_list = (folder / "list.txt").string();
+}
+
+class ResumeTest : public ::testing::TestWithParam<Variant> {
+ protected:
+  RunConfig config(const std::string& name) {
+    RunConfig config = small_run(folder_.path() / name);
+    fs::create_directories(folder_.path() / name);
+    GetParam().change(config);
+    return config;
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_P(ResumeTest, IsTheUninterruptedRun) {
+  const RunConfig whole = config("whole"), parts = config("parts");
+  expect_same_run(train(whole), {train(parts, 4), train(parts, 7), train(parts)});
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Variants, ResumeTest,
+    ::testing::Values(
+        Variant{"bf16", [](RunConfig&) {}},
+        Variant{"fp32", [](RunConfig& c) { c.dtype = DType::kF32; }},
+        Variant{"tied", [](RunConfig& c) { c.model.tie_word_embeddings = true; }},
+        Variant{"recompute", [](RunConfig& c) { c.recompute = {true, 1}; }},
+        Variant{"background", [](RunConfig& c) { c.limits.save_interval = 1; }},
+        // A vocabulary of which each step sees a part: rows appear only after the resume.
+        Variant{"new_rows", [](RunConfig& c) { c.model.vocab_size = 2048; }},
+        Variant{"blend", use_files},
+        Variant{"documents",
+                [](RunConfig& c) {
+                  use_files(c);
+                  c.data.eod_token = 5;
+                  c.data.eod_mask_loss = c.data.reset_position_ids = true;
+                  c.data.reset_attention_mask = true;
+                }},
+        Variant{"skipped",
+                [](RunConfig& c) {
+                  c.limits.ranges_to_skip = {{3, 4}, {8, 8}};
+                  c.limits.forward_only_after = {5};
+                }},
+        Variant{"spikes",
+                [](RunConfig& c) {
+                  c.limits.train_iters = 40;
+                  c.optimizer.skip_grad_norm_factor = 1.02;
+                  c.optimizer.skip_grad_norm_window = 20;
+                }}),
+    [](const auto& variant) { return variant.param.name; });
+
+class ResumeRulesTest : public ::testing::Test {
+ protected:
+  ResumeRulesTest() : config_(small_run(folder_.path())) {}
+
+  TemporaryFolder folder_;
+  RunConfig config_;
+};
+
+TEST_F(ResumeRulesTest, MicroBatchesMayBeCutAnotherWay) {
+  config_.dtype = DType::kF32;
+  train(config_, 4);
+  config_.batch.micro_batch_size = 2;
+  config_.batch.grad_accum_steps = 1;
+  const Outcome rest = train(config_);
+  EXPECT_EQ(rest.steps.front().iteration, 5);
+  EXPECT_THAT(rest.notes, Contains(HasSubstr("MICRO_BATCH 1 -> 2")));
+  EXPECT_THAT(rest.notes, Contains(HasSubstr("GRAD_ACC_STEPS 2 -> 1")));
+}
+
+TEST_F(ResumeRulesTest, WhatMustNotChangeIsListedAtOnce) {
+  train(config_, 4);
+  RunConfig other = config_;
+  other.model.num_hidden_layers = 3;
+  other.model.rope_on_layer.push_back(true);
+  other.dtype = DType::kF32;
+  other.seed = 7;
+  other.batch.seq_length = 8;
+  EXPECT_ERROR(train(other), ErrorKind::kConfig, "cannot go on from", "global_step4",
+               "NLAYERS is 3 here and 2 there", "DTYPE is fp32 here and bf16 there",
+               "--seed is 7 here and 1234 there", "SEQ is 8 here and 16 there");
+}
+
+TEST_F(ResumeRulesTest, TheCheckpointsScheduleGoesOnUnlessOverridden) {
+  const Outcome first = train(config_, 4);
+  RunConfig other = config_;
+  other.schedule.learning_rate = 1;
+  other.optimizer.weight_decay = 0;
+  const Outcome kept = train(other, 5);
+  EXPECT_EQ(kept.steps.front().learning_rate, first.steps.back().next_learning_rate);
+  EXPECT_THAT(kept.notes, Contains(HasSubstr("LR=1 is not used, the checkpoint's 0.01 goes on")));
+  EXPECT_THAT(kept.notes, Contains(HasSubstr("WEIGHT_DECAY=0 is not used")));
+  other.checkpoint.override_schedule = true;
+  EXPECT_GT(train(other, 6).steps.front().learning_rate, 0.1);
+}
+
+TEST_F(ResumeRulesTest, MoreIterationsKeepTheOrderAndTheSchedule) {
+  use_files(config_);
+  const Outcome whole = train(config_);
+  RunConfig longer = config_;
+  longer.limits.train_iters = 16;
+  const Outcome rest = train(longer);
+  EXPECT_EQ(rest.steps.size(), 6u);
+  EXPECT_EQ(rest.steps.front().iteration, 11);
+  EXPECT_THAT(rest.notes, Contains(HasSubstr("goes on for longer than it was begun for")));
+  EXPECT_THAT(rest.warnings, Contains(HasSubstr("schedule ends with iteration 10 of 16")));
+  EXPECT_EQ(rest.steps.back().learning_rate, 0);
+  // Extended half-way, it is the same run up to where it was begun for, and then the same again.
+  RunConfig other = small_run(folder_.path() / "other");
+  fs::create_directories(folder_.path() / "other");
+  use_files(other);
+  const Outcome half = train(other, 5);
+  other.limits.train_iters = 16;
+  const Outcome second = train(other);
+  for (size_t i = 0; i < 5; ++i) EXPECT_EQ(half.steps[i].lm_loss, whole.steps[i].lm_loss);
+  for (size_t i = 0; i < 5; ++i) EXPECT_EQ(second.steps[i].lm_loss, whole.steps[5 + i].lm_loss);
+  for (size_t i = 0; i < 6; ++i) EXPECT_EQ(second.steps[5 + i].lm_loss, rest.steps[i].lm_loss);
+}
+
+TEST_F(ResumeRulesTest, FewerIterationsEndSooner) {
+  train(config_, 4);
+  config_.limits.train_iters = 6;
+  EXPECT_EQ(train(config_).steps.size(), 2u);
+}
+
+TEST_F(ResumeRulesTest, OtherDataGoesOnWithAnOrderOfItsOwn) {
+  use_files(config_);
+  train(config_, 4);
+  config_.data.split = "50,50,0";
+  const Outcome rest = train(config_);
+  EXPECT_EQ(rest.steps.size(), 6u);
+  EXPECT_EQ(rest.steps.back().consumed_samples, 20);
+  EXPECT_THAT(rest.warnings, Contains(HasSubstr("the data differs")));
+  EXPECT_THAT(rest.notes, Contains(HasSubstr("--split 80,20,0 -> 50,50,0")));
+}
+
+TEST_F(ResumeRulesTest, ADoneRunHasNothingToDo) {
+  const Outcome whole = train(config_);
+  const Outcome again = train(config_);
+  EXPECT_TRUE(again.steps.empty());
+  ASSERT_EQ(again.validations.size(), 1u);  // that at the end, as it was
+  EXPECT_EQ(again.validations[0].lm_loss, whole.validations.back().lm_loss);
+  EXPECT_EQ(again.checkpoint, whole.checkpoint);
+}
+
+TEST_F(ResumeRulesTest, FinetuningTakesTheWeightsAlone) {
+  const Outcome first = train(config_, 4);
+  RunConfig other = config_;
+  other.checkpoint.finetune = true;
+  EXPECT_ERROR(train(other), ErrorKind::kConfig, "--finetune has nothing to begin with", "LOAD");
+  other.checkpoint.load_given = true;
+  EXPECT_ERROR(train(other), ErrorKind::kConfig, "holds the checkpoints of another", "SAVE=");
+  other.output.checkpoint_dir = (folder_.path() / "tuned").string();
+  const Outcome tuned = train(other, 2);
+  EXPECT_EQ(tuned.steps.front().iteration, 1);
+  EXPECT_EQ(tuned.steps.front().consumed_samples, 2);
+  EXPECT_LT(tuned.steps.front().lm_loss, first.steps.front().lm_loss);  // on the same samples
+  // The same command goes on with what it has saved, not with LOAD again.
+  const Outcome rest = train(other, 5);
+  EXPECT_EQ(rest.steps.front().iteration, 3);
+  EXPECT_THAT(rest.notes, Contains(HasSubstr("it goes on with those, not with LOAD=")));
+}
+
+TEST_F(ResumeRulesTest, AModelWithoutAStateIsBegunWith) {
+  config_.dtype = DType::kF32;
+  const Outcome first = train(config_, 4);
+  const fs::path model = folder_.path() / "model";
+  fs::copy(first.checkpoint, model);  // without its folders
+  RunConfig other = config_;
+  other.output.checkpoint_dir = (folder_.path() / "tuned").string();
+  other.checkpoint.load_dir = model.string();
+  other.checkpoint.load_given = true;
+  EXPECT_ERROR(train(other), ErrorKind::kConfig, "a model without a training state", "--finetune");
+  other.checkpoint.finetune = true;
+  RunConfig from_state = other;
+  from_state.checkpoint.load_dir = config_.output.checkpoint_dir;
+  from_state.output.checkpoint_dir = (folder_.path() / "tuned2").string();
+  const Outcome a = train(other, 3), b = train(from_state, 3);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(a.steps[i].lm_loss, b.steps[i].lm_loss);
+  other.model.hidden_size = 24;
+  other.output.checkpoint_dir = (folder_.path() / "tuned3").string();
+  EXPECT_ERROR(train(other), ErrorKind::kConfig, "is another model: HIDDEN is 24 here and 48 there",
+               "MODEL_ARCH=");
+}
+
+TEST_F(ResumeRulesTest, ResetIterationKeepsMoments) {
+  train(config_, 4);
+  RunConfig other = config_;
+  other.checkpoint.load_given = true;
+  other.checkpoint.reset_iteration = true;
+  other.output.checkpoint_dir = (folder_.path() / "other").string();
+  const Outcome reset = train(other, 2);
+  EXPECT_EQ(reset.steps.front().iteration, 1);
+  EXPECT_EQ(reset.steps.front().learning_rate, 0);
+  other.checkpoint.load_optimizer = false;
+  other.output.checkpoint_dir = (folder_.path() / "other2").string();
+  const Outcome fresh = train(other, 3);
+  EXPECT_EQ(fresh.steps[0].lm_loss, reset.steps[0].lm_loss);  // the weights are the same
+}
+
+TEST_F(ResumeRulesTest, NoLoadRefusesToMixCheckpoints) {
+  train(config_, 4);
+  config_.checkpoint.no_load = true;
+  EXPECT_ERROR(train(config_), ErrorKind::kConfig, "--no-load begins a run anew", "--no-save");
+  config_.output.save_checkpoints = false;
+  EXPECT_EQ(train(config_).steps.front().iteration, 1);
+}
+
+TEST_F(ResumeRulesTest, DamageIsNamedAndTheCheckpointBeforeItUsed) {
+  config_.limits.save_interval = 2;
+  const Outcome whole = train(config_);
+  const fs::path root = config_.output.checkpoint_dir;
+  const auto flip = [](const fs::path& file) {
+    std::string bytes = read_text_file(file);
+    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+    write_file_atomically(file, bytes);
+  };
+  flip(root / "global_step10/state/state.json");
+  StartChooser starts(config_);
+  RunConfig decided = config_;
+  RunStart start = starts.next(decided);
+  EXPECT_EQ(start.state.iteration, 8);
+  EXPECT_THAT(decided.warnings, Contains(HasSubstr("global_step10/state/state.json is damaged")));
+  // Damage in the numbers is found while they are loaded.
+  flip(root / "global_step8/state/shard-00000-of-00001.safetensors");
+  const RunLayout layout = make_run_layout(decided, 2);
+  try {
+    Trainer trainer(decided, layout, start, {});
+    FAIL() << "loaded damage";
+  } catch (const DamagedCheckpoint& damage) {
+    EXPECT_THAT(damage.what(), HasSubstr("global_step8/state/shard-00000"));
+    starts.reject(damage);
+  }
+  decided = config_;
+  start = starts.next(decided);
+  EXPECT_EQ(start.state.iteration, 6);
+  for (const int step : {2, 4, 6}) {
+    flip(root / ("global_step" + std::to_string(step)) / "state/state.json");
+  }
+  RunConfig again = config_;
+  StartChooser none(again);
+  EXPECT_ERROR(none.next(again), ErrorKind::kData, "none of the checkpoints can be loaded",
+               "global_step10", "global_step2");
+}
+
+TEST_F(ResumeRulesTest, SignalsSaveAndStop) {
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) {
+    RunConfig config = small_run(folder_.path() / std::to_string(signal));
+    fs::create_directories(folder_.path() / std::to_string(signal));
+    fs::create_directories(config.output.run_dir);
+    RunConfig decided = config;
+    const RunStart start = StartChooser(config).next(decided);
+    const RunLayout layout = make_run_layout(decided, 2);
+    Trainer trainer(decided, layout, start, {.measure_gemm = [](auto) { return 1e11; }});
+    TrainerEvents events;
+    events.on_step = [&](const StepRecord& record) {
+      if (record.iteration == 2) std::raise(signal);
+    };
+    const TrainingOutcome outcome = trainer.run(events);
+    EXPECT_THAT(outcome.checkpoint, HasSubstr("global_step2"));
+    EXPECT_EQ(train(config).steps.front().iteration, 3);
+  }
+}
+
+TEST_F(ResumeRulesTest, StopsByTimeAndKillSwitch) {
+  config_.limits.exit_duration_mins = 0;
+  EXPECT_EQ(train(config_).steps.size(), 1u);
+  config_.limits.exit_duration_mins.reset();
+  config_.limits.kill_switch_file = (folder_.path() / "stop").string();
+  write_file_atomically(config_.limits.kill_switch_file, "");
+  EXPECT_TRUE(train(config_).steps.empty());  // does not begin
+  fs::remove(config_.limits.kill_switch_file);
+  EXPECT_EQ(train(config_).steps.front().iteration, 2);
+}
+
+TEST_F(ResumeRulesTest, SkippedStepsConsumeDataAndAreCounted) {
+  config_.limits.ranges_to_skip = {{2, 3}};
+  config_.limits.forward_only_after = {4};
+  const Outcome run = train(config_);
+  EXPECT_TRUE(std::isnan(run.steps[1].lm_loss));
+  EXPECT_FALSE(run.steps[1].grad_norm);
+  EXPECT_EQ(run.steps[2].skip_reason, SkipReason::kRange);
+  EXPECT_EQ(run.steps[4].skip_reason, SkipReason::kForwardOnly);
+  EXPECT_TRUE(std::isfinite(run.steps[4].lm_loss));
+  EXPECT_EQ(run.steps.back().skipped_iterations, 3);
+  EXPECT_EQ(run.steps.back().consumed_samples, 20);
+  // A forward pass alone has the bits of a training step on the same weights.
+  RunConfig plain = small_run(folder_.path() / "plain");
+  fs::create_directories(folder_.path() / "plain");
+  plain.limits.ranges_to_skip = {{2, 3}};
+  EXPECT_EQ(train(plain).steps[4].lm_loss, run.steps[4].lm_loss);
+}
+
+}  // namespace
+}  // namespace borealis
