@@ -6,6 +6,9 @@
 #include <optional>
 
 #include "base/error.h"
+#include "checkpoint/checksums.h"
+#include "checkpoint/state_pieces.h"
+#include "checkpoint/stored_state.h"
 #include "checkpoint/tensor_difference.h"
 
 namespace borealis {
@@ -24,33 +27,79 @@ bool attempt(const fs::path& file, FolderCheck& check, const std::function<void(
   }
 }
 
-// Each file by itself first: one damaged shard must not hide another.
-bool check_files(const fs::path& folder, FolderCheck& check) {
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
+// Paths in the folder, of its subfolders, too.
+std::vector<std::string> files_in(const fs::path& folder) {
+  std::vector<std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
+    files.push_back(entry.path().lexically_relative(folder).string());
   }
   std::ranges::sort(files);
+  return files;
+}
+
+// Each file by itself first: one damaged shard must not hide another.
+bool check_structure(const fs::path& folder, FolderCheck& check) {
   bool sound = true;
-  for (const fs::path& file : files) {
+  for (const std::string& name : files_in(folder)) {
+    const fs::path file = folder / name;
+    if (file.extension() != ".safetensors") continue;
     sound &= attempt(file, check, [&] { const SafetensorsFile opened(file); });
   }
   return sound;
 }
 
-void check_values(const ModelWeights& weights, const fs::path& folder,
-                  std::span<const PromisedTensor> promised, FolderCheck& check) {
+void check_checksums(const fs::path& folder, FolderCheck& check) {
+  if (!fs::exists(folder / kChecksumsFile)) return;
+  FileChecksums checksums;
+  if (!attempt(folder / kChecksumsFile, check, [&] { checksums = read_checksums(folder); })) return;
+  DirectBlocks blocks;
+  for (const auto& [name, checksum] : checksums) {
+    attempt(folder / name, check, [&] { verify_file(folder, name, checksum, blocks); });
+  }
+  for (const std::string& name : files_in(folder)) {
+    if (name == kChecksumsFile || checksums.contains(name)) continue;
+    check.warnings.push_back(
+        {folder / name,
+         fmt::format("is no part of the checkpoint: {} has no checksum of it", kChecksumsFile)});
+  }
+}
+
+void warn_of_values(const TensorElements& tensor, const fs::path& place, FolderCheck& check) {
+  const NonFiniteCount count = count_non_finite(tensor);
+  if (count.nan + count.infinite == 0) return;
+  check.warnings.push_back({place, fmt::format("{} holds {} NaN and {} infinities", tensor.name,
+                                               count.nan, count.infinite)});
+}
+
+void check_weights(const fs::path& folder, std::span<const PromisedTensor> promised,
+                   FolderCheck& check) {
+  std::optional<ModelWeights> weights;
+  if (!attempt(folder, check, [&] { weights.emplace(folder); })) return;
+  const TensorMismatch mismatch = compare_with_promised(*weights, promised);
+  if (mismatch.any()) {
+    check.problems.push_back(
+        {folder, "does not hold what its config.json promises: " + mismatch.text()});
+  }
   for (const PromisedTensor& tensor : promised) {
-    const TensorView* view = weights.find(tensor.name);
-    if (view == nullptr || view->shape != tensor.shape) continue;  // reported already
-    NonFiniteCount count;
-    if (!attempt(folder, check,
-                 [&] { count = count_non_finite(elements_of(weights, tensor.name)); })) {
-      continue;
+    const TensorView* view = weights->find(tensor.name);
+    if (view == nullptr || !is_weight(view->dtype)) continue;  // reported already
+    warn_of_values(elements_of(*weights, tensor.name), folder, check);
+  }
+}
+
+// Of every promised tensor the master weights and both moments, each element once.
+void check_state(const fs::path& folder, std::span<const PromisedTensor> promised,
+                 FolderCheck& check) {
+  const fs::path place = folder / kStateFolder;
+  std::optional<StoredState> state;
+  if (!attempt(place, check, [&] { state.emplace(folder); })) return;
+  for (const PromisedTensor& tensor : promised) {
+    for (const std::string_view kind : {kMasterWeight, kFirstMoment, kSecondMoment}) {
+      attempt(place, check, [&] {
+        warn_of_values(state->elements(kind, tensor.name, tensor.shape), place, check);
+      });
     }
-    if (count.nan + count.infinite == 0) continue;
-    check.warnings.push_back({folder, fmt::format("tensor {} holds {} NaN and {} infinities",
-                                                  tensor.name, count.nan, count.infinite)});
   }
 }
 
@@ -64,16 +113,21 @@ FolderCheck check_model_folder(const fs::path& folder, const TensorPromise& prom
   if (fs::exists(folder / "generation_config.json")) {
     attempt(folder / "generation_config.json", check, [&] { load_special_tokens(folder); });
   }
-  if (!check_files(folder, check) || !described) return check;
-  std::optional<ModelWeights> weights;
-  if (!attempt(folder, check, [&] { weights.emplace(folder); })) return check;
-  const TensorMismatch mismatch = compare_with_promised(*weights, promised);
-  if (mismatch.any()) {
-    check.problems.push_back(
-        {folder, "does not hold what its config.json promises: " + mismatch.text()});
-  }
-  check_values(*weights, folder, promised, check);
+  const bool readable = check_structure(folder, check);
+  check_checksums(folder, check);
+  if (!readable || !described) return check;
+  check_weights(folder, promised, check);
+  if (StoredState::is_in(folder)) check_state(folder, promised, check);
   return check;
+}
+
+void require_checksums(const fs::path& folder,
+                       const std::function<bool(const std::string&)>& wanted) {
+  if (!fs::exists(folder / kChecksumsFile)) return;
+  DirectBlocks blocks;
+  for (const auto& [name, checksum] : read_checksums(folder)) {
+    if (wanted(name)) verify_file(folder, name, checksum, blocks);
+  }
 }
 
 }  // namespace borealis

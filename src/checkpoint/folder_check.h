@@ -1,4 +1,5 @@
-// Reads all of a model folder and collects what is wrong with it, file by file.
+// Reads all of a checkpoint, or of another model folder, and collects what is wrong with it, file
+// by file.
 #pragma once
 
 #include <filesystem>
@@ -18,7 +19,8 @@ struct FolderFinding {
 
 struct FolderCheck {
   std::vector<FolderFinding> problems;
-  std::vector<FolderFinding> warnings;  // NaN and infinities: read as they stand
+  // NaN and infinities, which are read as they stand, and files that have no checksum.
+  std::vector<FolderFinding> warnings;
 
   bool sound() const { return problems.empty(); }
 };
@@ -26,6 +28,13 @@ struct FolderCheck {
 // What the architecture of a config.json promises; checkpoint/ itself knows no architectures.
 using TensorPromise = std::function<std::vector<PromisedTensor>(const ModelConfig&)>;
 
+// Structure, the promised tensors, values, checksums and the training state; the latter two where
+// the folder has them.
 FolderCheck check_model_folder(const std::filesystem::path& folder, const TensorPromise& promise);
+
+// Verifies those files of `folder` that have a checksum and that `wanted` picks by their path in
+// it. Throws Error(kData) naming the first that is damaged. Without checksums nothing is verified.
+void require_checksums(const std::filesystem::path& folder,
+                       const std::function<bool(const std::string&)>& wanted);
 
 }  // namespace borealis

@@ -104,14 +104,22 @@ TensorSource converted(const TensorElements& tensor, int64_t rows, StoredDType d
   return source;
 }
 
-void save_converted(const fs::path& folder, const ConvertedModel& model) {
-  AtomicDirectory target(folder);
-  const fs::path& partial = target.partial_path();
-  write_sharded_safetensors(partial, model.tensors, model.max_shard_bytes);
-  write_file_atomically(partial / "config.json", hf_config_text(model.config, model.special_tokens,
-                                                                torch_dtype_name(model.dtype)));
-  write_companions(partial, model);
-  target.commit();
+void save_converted(const fs::path& folder, const ConvertedModel& model,
+                    FolderWriter::Checksums checksums) {
+  DirectBlocks blocks;
+  FolderWriter writer(folder, blocks);
+  write_sharded_safetensors(
+      model.tensors, model.max_shard_bytes,
+      {.write_tensors =
+           [&](const std::string& name, std::span<const TensorSource> shard) {
+             writer.write_tensors(name, shard);
+           },
+       .write_text = [&](const std::string& name,
+                         const std::string& text) { writer.write_text(name, text); }});
+  writer.write_text("config.json", hf_config_text(model.config, model.special_tokens,
+                                                  torch_dtype_name(model.dtype)));
+  write_companions(writer.partial_path(), model);
+  writer.commit(checksums);
 }
 
 std::vector<std::string> companion_files(const fs::path& folder) {

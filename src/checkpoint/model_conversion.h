@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/folder_writer.h"
 #include "checkpoint/safetensors_writer.h"
 #include "checkpoint/tensor_elements.h"
 #include "config/hf_config.h"
@@ -36,7 +37,8 @@ struct ConvertedModel {
 };
 
 // Writes the folder as save_model() does: as a whole, or on any failure not at all.
-void save_converted(const std::filesystem::path& folder, const ConvertedModel& model);
+void save_converted(const std::filesystem::path& folder, const ConvertedModel& model,
+                    FolderWriter::Checksums checksums = FolderWriter::Checksums::kNone);
 
 // Files beside the weights that make a Hugging Face folder whole, and that copies keep.
 std::vector<std::string> companion_files(const std::filesystem::path& folder);

@@ -15,10 +15,6 @@ constexpr size_t kNamesShown = 8;
 constexpr const char* kEmbedding = "model.embed_tokens.weight";
 constexpr const char* kHead = "lm_head.weight";
 
-bool is_weight(StoredDType dtype) {
-  return dtype == StoredDType::kF32 || dtype == StoredDType::kF16 || dtype == StoredDType::kBF16;
-}
-
 bool same_values(const TensorElements& a, const TensorElements& b) {
   if (a.shape != b.shape) return false;
   bool same = true;

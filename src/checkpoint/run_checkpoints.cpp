@@ -102,7 +102,7 @@ fs::path save_checkpoint(const fs::path& checkpoint_dir, const CheckpointContent
 
 fs::path save_first_checkpoint(const fs::path& checkpoint_dir, const ConvertedModel& model) {
   const fs::path folder = checkpoint_dir / step_name(0);
-  save_converted(folder, model);
+  save_converted(folder, model, FolderWriter::Checksums::kWrite);
   point_latest_at(checkpoint_dir, 0);
   return folder;
 }

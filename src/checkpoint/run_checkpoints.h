@@ -47,6 +47,10 @@ std::filesystem::path save_checkpoint(const std::filesystem::path& checkpoint_di
                                       const std::function<void()>& before_commit,
                                       DirectBlocks& blocks);
 
+// The same of a model that was not trained here, as step 0 and without a training state.
+std::filesystem::path save_first_checkpoint(const std::filesystem::path& checkpoint_dir,
+                                            const ConvertedModel& model);
+
 // The steps of the folders global_step<N>, ascending. Empty where there is no such folder.
 std::vector<int64_t> checkpoint_steps(const std::filesystem::path& checkpoint_dir);
 
@@ -68,10 +72,6 @@ OpenedCheckpoint open_checkpoint(const std::filesystem::path& folder);
 // Error(kFile) naming the file that is damaged; what was stored by then is of no use.
 void load_checkpoint(const OpenedCheckpoint& checkpoint, std::span<const PieceTarget> targets,
                      DirectBlocks& blocks);
-
-// The same of a model that was not trained here, as step 0.
-std::filesystem::path save_first_checkpoint(const std::filesystem::path& checkpoint_dir,
-                                            const ConvertedModel& model);
 
 // The model folder meant by `given`: itself if it holds a config.json, else the one that its
 // `latest` names. Throws Error(kFile) if it is neither, Error(kData) if `latest` is not the name of

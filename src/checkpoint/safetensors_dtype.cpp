@@ -48,6 +48,10 @@ StoredDType stored_dtype_of(DType dtype) {
   return dtype == DType::kF32 ? StoredDType::kF32 : StoredDType::kBF16;
 }
 
+bool is_weight(StoredDType dtype) {
+  return dtype == StoredDType::kF32 || dtype == StoredDType::kF16 || dtype == StoredDType::kBF16;
+}
+
 std::string_view torch_dtype_name(StoredDType dtype) {
   if (dtype == StoredDType::kF32) return "float32";
   if (dtype == StoredDType::kF16) return "float16";

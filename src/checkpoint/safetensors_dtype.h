@@ -32,6 +32,7 @@ std::string_view stored_dtype_name(StoredDType dtype);  // as in the file: "BF16
 std::optional<StoredDType> parse_stored_dtype(std::string_view name);
 size_t stored_dtype_bytes(StoredDType dtype);
 StoredDType stored_dtype_of(DType dtype);
+bool is_weight(StoredDType dtype);  // F32, F16 or BF16, which copy_tensor() converts
 // What config.json calls a dtype of weights: "float32", "float16", "bfloat16" (CHECKed).
 std::string_view torch_dtype_name(StoredDType dtype);
 

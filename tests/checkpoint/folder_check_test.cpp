@@ -5,7 +5,10 @@
 #include <cmath>
 
 #include "base/file.h"
+#include "checkpoint/checksums.h"
 #include "checkpoint/small_folders.h"
+#include "checkpoint/small_states.h"
+#include "support/expect_error.h"
 #include "support/temporary_folder.h"
 
 namespace borealis::testing {
@@ -85,7 +88,98 @@ TEST_F(FolderChecks, ValuesThatAreNotFiniteAreAWarning) {
   const FolderCheck found = check();
   EXPECT_TRUE(found.sound());
   ASSERT_EQ(found.warnings.size(), 1u);
-  EXPECT_EQ(found.warnings[0].text, "tensor model.norm.weight holds 1 NaN and 1 infinities");
+  EXPECT_EQ(found.warnings[0].text, "model.norm.weight holds 1 NaN and 1 infinities");
+}
+
+std::string text_of(const FolderCheck& check) {
+  std::string text;
+  for (const FolderFinding& problem : check.problems) {
+    text += problem.file.string() + ": " + problem.text + "\n";
+  }
+  return text;
+}
+
+// The same folder with checksums and a state.
+class CheckpointChecks : public FolderChecks {
+ protected:
+  void save(std::vector<StatePiece> pieces) {
+    save_converted(model_folder(), model_of(tiny_values()));
+    write_state(model_folder(), {std::move(pieces)});
+    DirectBlocks blocks;
+    FileChecksums checksums;
+    for (const auto& entry : fs::recursive_directory_iterator(model_folder())) {
+      if (!entry.is_regular_file()) continue;
+      checksums[entry.path().lexically_relative(model_folder()).string()] =
+          read_direct(entry.path(), blocks, [](std::span<const std::byte>) {});
+    }
+    write_file(model_folder() / kChecksumsFile, checksums_text(checksums));
+  }
+  static std::vector<StatePiece> whole_state() {
+    std::vector<StatePiece> pieces;
+    for (const auto& [name, values] : tiny_values()) {
+      for (const char* kind : {"fp32", "exp_avg", "exp_avg_sq"}) {
+        pieces.push_back({kind, name, 0, values.elements});
+      }
+    }
+    return pieces;
+  }
+};
+
+TEST_F(CheckpointChecks, AWholeCheckpointIsSound) {
+  save(whole_state());
+  EXPECT_EQ(text_of(check()), "");
+  EXPECT_TRUE(check().warnings.empty());
+  require_checksums(model_folder(), [](const std::string&) { return true; });
+}
+
+TEST_F(CheckpointChecks, AChangedByteIsFoundByItsChecksum) {
+  save(whole_state());
+  const fs::path weights = model_folder() / "model.safetensors";
+  std::string bytes = read_text_file(weights);
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  write_file(weights, bytes);
+  EXPECT_THAT(text_of(check()), HasSubstr("model.safetensors is damaged: its content does not have "
+                                          "the checksum in checksums.xxh128"));
+  EXPECT_ERROR(
+      require_checksums(model_folder(),
+                        [](const std::string& name) { return name == "model.safetensors"; }),
+      ErrorKind::kData, "model.safetensors is damaged");
+  require_checksums(model_folder(), [](const std::string& name) { return name == "config.json"; });
+}
+
+TEST_F(CheckpointChecks, EveryDamagedPartOfTheStateIsNamed) {
+  save(whole_state());
+  const fs::path shard = model_folder() / "state/shard-00000-of-00001.safetensors";
+  fs::resize_file(shard, fs::file_size(shard) - 4);
+  write_file(model_folder() / "tokenizer_config.json", "{}");  // not of this checkpoint
+  const FolderCheck found = check();
+  EXPECT_THAT(text_of(found), HasSubstr("state/shard-00000-of-00001.safetensors: is cut short"));
+  EXPECT_THAT(text_of(found), HasSubstr("shard-00000-of-00001.safetensors is damaged"));
+  ASSERT_EQ(found.warnings.size(), 1u);
+  EXPECT_THAT(found.warnings[0].text, HasSubstr("is no part of the checkpoint"));
+  fs::remove(shard);
+  EXPECT_THAT(text_of(check()), HasSubstr("shard-00000-of-00001.safetensors"));
+}
+
+TEST_F(CheckpointChecks, APieceThatIsMissingIsAProblem) {
+  std::vector<StatePiece> pieces = whole_state();
+  pieces[1].values.pop_back();
+  pieces.erase(pieces.begin() + 5);
+  save(pieces);
+  const std::string text = text_of(check());
+  EXPECT_THAT(text, HasSubstr("the pieces of exp_avg of model.embed_tokens.weight do not cover"));
+  EXPECT_THAT(text, HasSubstr("has no exp_avg_sq of model.norm.weight"));
+}
+
+TEST_F(CheckpointChecks, MomentsThatAreNotFiniteAreAWarning) {
+  std::vector<StatePiece> pieces = whole_state();
+  pieces[2].values[0] = NAN;
+  save(pieces);
+  const FolderCheck found = check();
+  EXPECT_TRUE(found.sound());
+  ASSERT_EQ(found.warnings.size(), 1u);
+  EXPECT_EQ(found.warnings[0].text,
+            "exp_avg_sq of model.embed_tokens.weight holds 1 NaN and 0 infinities");
 }
 
 }  // namespace
