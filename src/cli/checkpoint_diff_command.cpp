@@ -4,6 +4,8 @@
 
 #include "base/log.h"
 #include "base/units.h"
+#include "checkpoint/state_pieces.h"
+#include "checkpoint/stored_state.h"
 #include "checkpoint/tensor_difference.h"
 #include "cli/command.h"
 #include "cli/parse_arguments.h"
@@ -35,12 +37,14 @@ struct NamedDifference {
 
 struct CheckpointDifference {
   std::vector<SettingDifference> architecture;
+  std::vector<SettingDifference> progress;       // of the training states, where both have one
+  std::vector<SettingDifference> configuration;  // of the runs; no part of what must be equal
   std::vector<std::string> only_in_a, only_in_b;
   std::vector<std::string> misshapen;    // of another shape in each
-  std::vector<NamedDifference> tensors;  // of those in both
+  std::vector<NamedDifference> tensors;  // of those in both, then of the training states
 
   bool any() const {
-    return !architecture.empty() || !only_in_a.empty() || !only_in_b.empty() ||
+    return !architecture.empty() || !progress.empty() || !only_in_a.empty() || !only_in_b.empty() ||
            !misshapen.empty() ||
            std::ranges::any_of(tensors, [](const auto& t) { return t.values.different > 0; });
   }
@@ -67,6 +71,33 @@ Json architecture_json(const ModelConfig& model) {
   return json;
 }
 
+Json progress_json(const RunState& state) {
+  return {{"iteration", state.iteration},
+          {"consumed_train_samples", state.consumed.train},
+          {"consumed_valid_samples", state.consumed.valid},
+          {"optimizer_steps", state.optimizer_steps},
+          {"skipped_iterations", state.skipped_iterations}};
+}
+
+// Tensors that both models have in one shape; the states of others were reported with them.
+void compare_states(const StoredModel& a, const StoredModel& b, CheckpointDifference& difference) {
+  if (!StoredState::is_in(a.folder) || !StoredState::is_in(b.folder)) return;
+  const StoredState first(a.folder), second(b.folder);
+  difference.progress =
+      compare_settings(progress_json(first.state()), progress_json(second.state()));
+  difference.configuration = compare_settings(Json(first.state().configuration).flatten(),
+                                              Json(second.state().configuration).flatten());
+  for (const PromisedTensor& tensor : a.promised) {
+    const TensorView* other = b.weights.find(tensor.name);
+    if (other == nullptr || other->shape != tensor.shape) continue;
+    for (const std::string_view kind : {kMasterWeight, kFirstMoment, kSecondMoment}) {
+      const TensorElements left = first.elements(kind, tensor.name, tensor.shape);
+      difference.tensors.push_back(
+          {left.name, compare_tensors(left, second.elements(kind, tensor.name, tensor.shape))});
+    }
+  }
+}
+
 CheckpointDifference compare(const StoredModel& a, const StoredModel& b) {
   CheckpointDifference difference;
   difference.architecture =
@@ -91,14 +122,20 @@ CheckpointDifference compare(const StoredModel& a, const StoredModel& b) {
   for (const PromisedTensor& tensor : b.promised) {
     if (a.weights.find(tensor.name) == nullptr) difference.only_in_b.push_back(tensor.name);
   }
+  compare_states(a, b, difference);
   return difference;
 }
 
-Json to_json(const StoredModel& a, const StoredModel& b, const CheckpointDifference& difference) {
-  Json architecture = Json::array(), tensors = Json::array();
-  for (const SettingDifference& setting : difference.architecture) {
-    architecture.push_back({{"key", setting.key}, {"a", setting.a}, {"b", setting.b}});
+Json settings_json(const std::vector<SettingDifference>& settings) {
+  Json list = Json::array();
+  for (const SettingDifference& setting : settings) {
+    list.push_back({{"key", setting.key}, {"a", setting.a}, {"b", setting.b}});
   }
+  return list;
+}
+
+Json to_json(const StoredModel& a, const StoredModel& b, const CheckpointDifference& difference) {
+  Json tensors = Json::array();
   for (const auto& [name, values] : difference.tensors) {
     tensors.push_back({{"name", name},
                        {"elements", values.elements},
@@ -111,11 +148,27 @@ Json to_json(const StoredModel& a, const StoredModel& b, const CheckpointDiffere
           {"equal", !difference.any()},
           {"dtype_a", stored_dtype_name(a.dtype())},
           {"dtype_b", stored_dtype_name(b.dtype())},
-          {"architecture", architecture},
+          {"state_a", StoredState::is_in(a.folder)},
+          {"state_b", StoredState::is_in(b.folder)},
+          {"architecture", settings_json(difference.architecture)},
+          {"progress", settings_json(difference.progress)},
+          {"configuration", settings_json(difference.configuration)},
           {"only_in_a", difference.only_in_a},
           {"only_in_b", difference.only_in_b},
           {"shapes", difference.misshapen},
           {"tensors", tensors}};
+}
+
+void print_settings(const char* title, const std::vector<SettingDifference>& settings) {
+  if (!settings.empty()) fmt::print("{}\n", title);
+  for (const SettingDifference& setting : settings) {
+    fmt::print("  {}: {} and {}\n", setting.key, setting.a.dump(), setting.b.dump());
+  }
+}
+
+std::string content_of(const StoredModel& model) {
+  return fmt::format("{}{}", stored_dtype_name(model.dtype()),
+                     StoredState::is_in(model.folder) ? " and a training state" : "");
 }
 
 void print_names(const char* title, const std::vector<std::string>& names) {
@@ -125,12 +178,12 @@ void print_names(const char* title, const std::vector<std::string>& names) {
 
 void print_text(const StoredModel& a, const StoredModel& b,
                 const CheckpointDifference& difference) {
-  fmt::print("A  {}  ({})\nB  {}  ({})\n", a.folder.string(), stored_dtype_name(a.dtype()),
-             b.folder.string(), stored_dtype_name(b.dtype()));
-  if (!difference.architecture.empty()) fmt::print("architecture\n");
-  for (const SettingDifference& setting : difference.architecture) {
-    fmt::print("  {}: {} and {}\n", setting.key, setting.a.dump(), setting.b.dump());
-  }
+  fmt::print("A  {}  ({})\nB  {}  ({})\n", a.folder.string(), content_of(a), b.folder.string(),
+             content_of(b));
+  print_settings("architecture", difference.architecture);
+  print_settings("progress", difference.progress);
+  print_settings("configuration of the runs (says nothing of the numbers)",
+                 difference.configuration);
   print_names("only in A", difference.only_in_a);
   print_names("only in B", difference.only_in_b);
   print_names("of different shapes", difference.misshapen);
@@ -140,7 +193,7 @@ void print_text(const StoredModel& a, const StoredModel& b,
       ++equal;
       continue;
     }
-    fmt::print("{:<50} max |a-b| {:<10.3g} relative {:<10.3g} {} of {} elements differ\n", name,
+    fmt::print("{:<62} max |a-b| {:<10.3g} relative {:<10.3g} {} of {} elements differ\n", name,
                values.max_absolute, values.relative, format_count(values.different),
                format_count(values.elements));
   }
@@ -165,8 +218,10 @@ int diff(const DiffOptions& options) {
 int run_checkpoint_diff_command(const std::vector<std::string>& arguments) {
   CLI::App app(
       "Compares two checkpoints: architecture, then every tensor's values, in f32 whatever they "
-      "are stored in. Exit code 0 if all are equal, 1 if something differs. relative: the L2 norm "
-      "of the difference over that of A's tensor.",
+      "are stored in, and where both have a training state its counters, master weights and "
+      "moments. Exit code 0 if all are equal, 1 if something differs; how the runs were "
+      "configured is shown and does not count. relative: the L2 norm of the difference over that "
+      "of A's tensor.",
       "borealis checkpoint diff");
   DiffOptions options;
   app.add_option("A", options.a, "a step's folder, a run's checkpoints, or a Hugging Face folder")

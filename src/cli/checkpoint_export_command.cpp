@@ -3,11 +3,15 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <memory>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "checkpoint/folder_check.h"
 #include "checkpoint/model_conversion.h"
+#include "checkpoint/state_pieces.h"
+#include "checkpoint/stored_state.h"
 #include "checkpoint/tokenizer_files.h"
 #include "cli/command.h"
 #include "cli/conversion_progress.h"
@@ -133,6 +137,44 @@ void choose_tokenizer(const ExportOptions& options, const StoredModel& checkpoin
   }
 }
 
+// Where the exported values come from: for fp32 the master weights, which stored weights of 16 bits
+// are only the rounding of. What will be read is verified where it has checksums.
+struct WeightChoice {
+  std::unique_ptr<StoredState> masters;  // null: the stored weights
+  std::string description;
+};
+
+WeightChoice choose_weights(const StoredModel& checkpoint, StoredDType dtype) {
+  const StoredDType stored = checkpoint.dtype();
+  const bool widens = dtype == StoredDType::kF32 && stored != StoredDType::kF32;
+  if (widens && StoredState::is_in(checkpoint.folder)) {
+    require_checksums(checkpoint.folder,
+                      [](const std::string& name) { return name.starts_with("state/"); });
+    return {std::make_unique<StoredState>(checkpoint.folder),
+            fmt::format("the f32 master weights of {}/", kStateFolder)};
+  }
+  require_checksums(checkpoint.folder,
+                    [](const std::string& name) { return !name.starts_with("state/"); });
+  if (!widens) return {nullptr, fmt::format("the stored {}", stored_dtype_name(stored))};
+  return {nullptr, fmt::format("the stored {}, widened: there are no master weights",
+                               stored_dtype_name(stored))};
+}
+
+std::vector<TensorSource> sources_of(const StoredModel& checkpoint, const WeightChoice& choice,
+                                     const ConvertedModel& model) {
+  std::vector<TensorSource> sources;
+  for (const PromisedTensor& tensor : checkpoint.promised) {
+    TensorElements elements =
+        choice.masters ? choice.masters->elements(kMasterWeight, tensor.name, tensor.shape)
+                       : elements_of(checkpoint.weights, tensor.name);
+    elements.name = tensor.name;
+    const int64_t rows =
+        has_vocabulary_rows(tensor.name) ? model.config.vocab_size : tensor.shape.front();
+    sources.push_back(converted(elements, rows, model.dtype));
+  }
+  return sources;
+}
+
 int export_model(const ExportOptions& options) {
   log_open(LogStream::kStdout, "INFO");
   const int64_t max_shard_bytes = parse_shard_size(options.max_shard_size);
@@ -146,22 +188,19 @@ int export_model(const ExportOptions& options) {
   int64_t largest_id = -1;
   choose_tokenizer(options, checkpoint, model, largest_id);
   model.config.vocab_size = rows_to_keep(options, checkpoint, largest_id);
+  const WeightChoice choice = choose_weights(checkpoint, model.dtype);
+  model.tensors = sources_of(checkpoint, choice, model);
   int64_t bytes = 0;
-  for (const PromisedTensor& tensor : checkpoint.promised) {
-    const int64_t rows =
-        has_vocabulary_rows(tensor.name) ? model.config.vocab_size : tensor.shape.front();
-    model.tensors.push_back(
-        converted(elements_of(checkpoint.weights, tensor.name), rows, model.dtype));
-    bytes += model.tensors.back().size_bytes();
-  }
+  for (const TensorSource& source : model.tensors) bytes += source.size_bytes();
   {
     WorkProgress progress("exporting");
     report_progress(model.tensors, progress);
     save_converted(options.output, model);
   }
-  log_info(fmt::format("wrote {}: {}, {} of {}, vocabulary {}", options.output,
+  log_info(fmt::format("wrote {}: {}, {} of {} from {}; vocabulary {}", options.output,
                        hf_architecture(model.config), format_bytes(bytes),
-                       stored_dtype_name(model.dtype), model.config.vocab_size));
+                       stored_dtype_name(model.dtype), choice.description,
+                       model.config.vocab_size));
   return 0;
 }
 

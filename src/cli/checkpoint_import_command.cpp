@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "checkpoint/folder_check.h"
 #include "checkpoint/model_conversion.h"
 #include "checkpoint/run_checkpoints.h"
 #include "cli/command.h"
@@ -42,6 +43,7 @@ int import_model(const ImportOptions& options) {
   check_output(options.output);
   const StoredModel source(options.from);
   log_info(fmt::format("{}: {}", source.folder.string(), source.description()));
+  require_checksums(source.folder, [](const std::string&) { return true; });
 
   ConvertedModel model{.config = source.config,
                        .tensors = {},
@@ -77,8 +79,9 @@ int import_model(const ImportOptions& options) {
 
 int run_checkpoint_import_command(const std::vector<std::string>& arguments) {
   CLI::App app(
-      "Makes a checkpoint that training continues from out of a Hugging Face folder: "
-      "LlamaForCausalLM or SmolLM3ForCausalLM in safetensors, one file or sharded, of fp32, bf16 "
+      "Makes a checkpoint that training continues from (LOAD=DIR, --finetune) out of a Hugging "
+      "Face folder: LlamaForCausalLM or SmolLM3ForCausalLM in safetensors, one file or sharded, of "
+      "fp32, bf16 "
       "or fp16. Pickles (pytorch_model.bin, *.pt) are not opened.",
       "borealis checkpoint import");
   ImportOptions options;

@@ -7,14 +7,20 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "checkpoint/checksums.h"
 #include "checkpoint/run_checkpoints.h"
+#include "checkpoint/stored_state.h"
 #include "cli/command.h"
 #include "cli/parse_arguments.h"
 #include "cli/stored_model.h"
 #include "config/hf_config.h"
+#include "config/run_config_json.h"
+#include "optim/lr_schedule.h"
+#include "train/setting_changes.h"
 
 namespace borealis {
 namespace {
@@ -93,10 +99,95 @@ std::optional<int64_t> step_of(const fs::path& folder) {
   return std::nullopt;
 }
 
+// The schedule that the run would go on with. Keys that its style has no use for may be absent.
+ScheduleConfig saved_schedule(const fs::path& folder, const nlohmann::json& saved) {
+  RunConfig config;
+  take_saved_schedule(saved, (folder / kStateFile).string(), config);
+  ScheduleConfig schedule = config.schedule;
+  const nlohmann::json& keys = saved.at("schedule");
+  schedule.constant_plus_cooldown = keys.value("constant_plus_cooldown", false);
+  schedule.constant_plus_cooldown_fraction =
+      keys.value("constant_plus_cooldown_fraction", schedule.constant_plus_cooldown_fraction);
+  schedule.constant_learning_rate =
+      keys.value("constant_learning_rate", schedule.constant_learning_rate);
+  schedule.cooldown_fraction = keys.value("cooldown_fraction", schedule.cooldown_fraction);
+  schedule.constant_fraction = keys.value("constant_fraction", schedule.constant_fraction);
+  return schedule;
+}
+
+struct StateSummary {
+  RunState state;
+  int64_t bytes = 0;
+  ScheduleConfig schedule;
+  double next_learning_rate = 0;  // of the step that comes next
+};
+
+// None where the folder has no training state. Throws Error(kData) where it is damaged.
+std::optional<StateSummary> summarize_state(const fs::path& folder) {
+  if (!StoredState::is_in(folder)) return std::nullopt;
+  const StoredState stored(folder);
+  StateSummary summary{.state = stored.state(), .bytes = stored.bytes(), .schedule = {}};
+  try {
+    const nlohmann::json& saved = summary.state.configuration;
+    summary.schedule = saved_schedule(folder, saved);
+    const auto batch = saved.at("batch").at("global_batch_size").get<double>();
+    const auto iterations = static_cast<double>(summary.schedule.decay_iters.value_or(0));
+    summary.next_learning_rate = learning_rate_at(
+        summary.schedule, static_cast<double>(summary.state.iteration) * batch, iterations * batch);
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{}: its configuration is damaged ({})", (folder / kStateFile).string(),
+                            error.what()),
+                "use another checkpoint");
+  }
+  return summary;
+}
+
+Json state_json(const StateSummary& summary) {
+  const RunState& state = summary.state;
+  return {{"iteration", state.iteration},
+          {"consumed_train_samples", state.consumed.train},
+          {"consumed_valid_samples", state.consumed.valid},
+          {"optimizer_steps", state.optimizer_steps},
+          {"skipped_iterations", state.skipped_iterations},
+          {"learning_rate", summary.next_learning_rate},
+          {"lr_decay_style", lr_decay_style_name(summary.schedule.decay_style)},
+          {"bytes", summary.bytes},
+          {"shards", state.shards},
+          {"written_at", state.written_at},
+          {"version", state.version},
+          {"run_dir", state.run_dir},
+          {"configuration", Json(state.configuration)}};
+}
+
+void print_line(const char* name, const std::string& value) {
+  fmt::print("  {:<14} {}\n", name, value);
+}
+
+void print_state(const StateSummary& summary) {
+  const RunState& state = summary.state;
+  print_line("iteration", fmt::format("{}{}", format_count(state.iteration),
+                                      state.skipped_iterations == 0
+                                          ? ""
+                                          : fmt::format(", {} of them skipped",
+                                                        format_count(state.skipped_iterations))));
+  print_line("consumed", format_count(state.consumed.train) + " training samples");
+  print_line("learning rate",
+             fmt::format("{:.4g} next ({}, peak {:.4g})", summary.next_learning_rate,
+                         lr_decay_style_name(summary.schedule.decay_style),
+                         summary.schedule.learning_rate));
+  print_line("state",
+             fmt::format("master weights and moments, {} in {} file{}", format_bytes(summary.bytes),
+                         state.shards, state.shards == 1 ? "" : "s"));
+  print_line("written", fmt::format("{} by Borealis {}", state.written_at, state.version));
+  print_line("run", state.run_dir);
+}
+
 void print_json(const InspectOptions& options, const StoredModel& checkpoint) {
   const fs::path& folder = checkpoint.folder;
   const std::vector<FileEntry> files = files_of(folder);
-  const auto step = step_of(folder);
+  const auto state = summarize_state(folder);
+  const auto step = state ? std::optional(state->state.iteration) : step_of(folder);
   Json list = Json::array();
   for (const FileEntry& file : files) list.push_back({{"name", file.name}, {"bytes", file.bytes}});
   Json json = {
@@ -108,16 +199,14 @@ void print_json(const InspectOptions& options, const StoredModel& checkpoint) {
       {"weight_files", checkpoint.weights.files().size()},
       {"bytes", total_bytes(files)},
       {"iteration", step ? Json(*step) : Json()},
-      {"written", written_at(folder)},
+      {"written", state ? state->state.written_at : written_at(folder)},
+      {"state", state ? state_json(*state) : Json()},
+      {"checksums", fs::exists(folder / kChecksumsFile)},
       {"tokenizer", checkpoint.tokenizer().has_value()},
       {"steps", checkpoint_steps(options.folder)},
       {"files", list}};
   if (options.tensors) json["tensors"] = tensors_json(checkpoint);
   fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
-}
-
-void print_line(const char* name, const std::string& value) {
-  fmt::print("  {:<14} {}\n", name, value);
 }
 
 void print_text(const InspectOptions& options, const StoredModel& checkpoint) {
@@ -131,8 +220,14 @@ void print_text(const InspectOptions& options, const StoredModel& checkpoint) {
   print_line("weights", fmt::format("{} in {} file{}", stored_dtype_name(checkpoint.dtype()),
                                     checkpoint.weights.files().size(),
                                     checkpoint.weights.files().size() == 1 ? "" : "s"));
-  if (const auto step = step_of(folder)) print_line("iteration", format_count(*step));
-  print_line("written", written_at(folder));
+  if (const auto state = summarize_state(folder)) {
+    print_state(*state);
+  } else {
+    if (const auto step = step_of(folder)) print_line("iteration", format_count(*step));
+    print_line("written", written_at(folder));
+    print_line("state", "none: weights alone");
+  }
+  print_line("checksums", fs::exists(folder / kChecksumsFile) ? "yes" : "none");
   const auto tokenizer = checkpoint.tokenizer();
   print_line("tokenizer",
              tokenizer ? fmt::format("{} entries", tokenizer->vocab_size.value_or(0)) : "none");
