@@ -27,8 +27,8 @@ StoredState::StoredState(const fs::path& folder)
     : folder_(folder),
       state_(parse_run_state(read_text_file(folder / kStateFile), folder / kStateFile)) {
   for (int64_t shard = 0; shard < state_.shards; ++shard) {
-    files_.push_back(std::make_unique<SafetensorsFile>(
-        folder / kStateFolder / state_shard_name(shard, state_.shards)));
+    files_.push_back(std::make_unique<SafetensorsFile>(folder / kStateFolder /
+                                                       state_shard_name(shard, state_.shards)));
     add_pieces_of(*files_.back());
   }
   for (auto& [name, pieces] : pieces_) std::ranges::sort(pieces, {}, &Piece::begin);

@@ -1,6 +1,6 @@
-// The numbers of a saved training state by tensor, for those who look at a checkpoint or convert it.
-// A run that resumes reads them in one pass, verified (state_pieces.h); here the files are mapped
-// and only what is asked for is read.
+// The numbers of a saved training state by tensor, for those who look at a checkpoint or convert
+// it. A run that resumes reads them in one pass, verified (state_pieces.h); here the files are
+// mapped and only what is asked for is read.
 #pragma once
 
 #include <cstdint>

@@ -150,7 +150,9 @@ RunStart StartChooser::next(RunConfig& config) {
   while (!candidates_.empty()) {
     const fs::path folder = candidates_.front();
     candidates_.erase(candidates_.begin());
-    if (weights_only_ && holds_a_model(folder) && !fs::exists(folder / kStateFolder)) {
+    // Step 0 without a state is a model that was imported.
+    const bool begins = weights_only_ || folder.filename() == "global_step0";
+    if (begins && holds_a_model(folder) && !fs::exists(folder / kStateFolder)) {
       return from_weights(config, folder);
     }
     std::optional<OpenedCheckpoint> opened;

@@ -32,14 +32,12 @@ inline void write_state(const std::filesystem::path& folder,
   for (size_t i = 0; i < shards.size(); ++i) {
     std::vector<TensorSource> sources;
     for (const StatePiece& piece : shards[i]) {
-      sources.push_back(piece_source(piece.kind, piece.tensor, piece.begin,
-                                     std::ssize(piece.values), [&piece](const ByteSink& sink) {
-                                       sink(std::as_bytes(std::span(piece.values)));
-                                     }));
+      sources.push_back(piece_source(
+          piece.kind, piece.tensor, piece.begin, std::ssize(piece.values),
+          [&piece](const ByteSink& sink) { sink(std::as_bytes(std::span(piece.values))); }));
     }
-    write_safetensors(folder / kStateFolder /
-                          state_shard_name(static_cast<int64_t>(i), state.shards),
-                      sources);
+    write_safetensors(
+        folder / kStateFolder / state_shard_name(static_cast<int64_t>(i), state.shards), sources);
   }
 }
 

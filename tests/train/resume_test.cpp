@@ -155,7 +155,10 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"bf16", [](RunConfig&) {}},
         Variant{"fp32", [](RunConfig& c) { c.dtype = DType::kF32; }},
         Variant{"tied", [](RunConfig& c) { c.model.tie_word_embeddings = true; }},
-        Variant{"recompute", [](RunConfig& c) { c.recompute = {true, 1}; }},
+        Variant{"recompute",
+                [](RunConfig& c) {
+                  c.recompute = {true, 1};
+                }},
         Variant{"background", [](RunConfig& c) { c.limits.save_interval = 1; }},
         // A vocabulary of which each step sees a part: rows appear only after the resume.
         Variant{"new_rows", [](RunConfig& c) { c.model.vocab_size = 2048; }},
@@ -314,6 +317,18 @@ TEST_F(ResumeRulesTest, AModelWithoutAStateIsBegunWith) {
                "MODEL_ARCH=");
 }
 
+TEST_F(ResumeRulesTest, AnImportedModelIsGoneOnFrom) {
+  const Outcome first = train(config_, 4);
+  RunConfig other = config_;
+  other.output.checkpoint_dir = other.checkpoint.load_dir = (folder_.path() / "imported").string();
+  fs::create_directories(other.output.checkpoint_dir);
+  fs::copy(first.checkpoint, fs::path(other.output.checkpoint_dir) / "global_step0");
+  const Outcome begun = train(other, 3);
+  EXPECT_EQ(begun.steps.front().iteration, 1);
+  EXPECT_LT(begun.steps.front().lm_loss, first.steps.front().lm_loss);
+  EXPECT_EQ(train(other, 5).steps.front().iteration, 4);
+}
+
 TEST_F(ResumeRulesTest, ResetIterationKeepsMoments) {
   train(config_, 4);
   RunConfig other = config_;
@@ -365,7 +380,7 @@ TEST_F(ResumeRulesTest, DamageIsNamedAndTheCheckpointBeforeItUsed) {
   decided = config_;
   start = starts.next(decided);
   EXPECT_EQ(start.state.iteration, 6);
-  for (const int step : {2, 4, 6}) {
+  for (const int step : {2, 4, 6, 8}) {
     flip(root / ("global_step" + std::to_string(step)) / "state/state.json");
   }
   RunConfig again = config_;
