@@ -95,9 +95,14 @@ fs::path save_checkpoint(const fs::path& checkpoint_dir, const CheckpointContent
   folder.write_text(kStateFile, run_state_text(content.state));
   if (before_commit) before_commit();
   folder.commit(FolderWriter::Checksums::kWrite);
-  point_latest_at(checkpoint_dir, content.state.iteration);
-  apply_retention(checkpoint_dir, content.state.iteration, retention);
+  complete_checkpoint(checkpoint_dir, content.state.iteration, retention);
   return checkpoint_dir / name;
+}
+
+void complete_checkpoint(const fs::path& checkpoint_dir, int64_t step, const Retention& retention) {
+  if (!fs::exists(checkpoint_dir / step_name(step))) return;
+  point_latest_at(checkpoint_dir, step);
+  apply_retention(checkpoint_dir, step, retention);
 }
 
 fs::path save_first_checkpoint(const fs::path& checkpoint_dir, const ConvertedModel& model) {

@@ -51,6 +51,11 @@ std::filesystem::path save_checkpoint(const std::filesystem::path& checkpoint_di
 std::filesystem::path save_first_checkpoint(const std::filesystem::path& checkpoint_dir,
                                             const ConvertedModel& model);
 
+// What save_checkpoint does when the step's folder has its name, for one whose saver was killed
+// then. Without such a folder it does nothing.
+void complete_checkpoint(const std::filesystem::path& checkpoint_dir, int64_t step,
+                         const Retention& retention);
+
 // The steps of the folders global_step<N>, ascending. Empty where there is no such folder.
 std::vector<int64_t> checkpoint_steps(const std::filesystem::path& checkpoint_dir);
 

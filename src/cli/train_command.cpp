@@ -68,6 +68,7 @@ PlannedRun plan_run(const RunConfig& asked, int threads, StartChooser& starts) {
 void open_run_folder(const RunConfig& config, const RunStart& start) {
   const std::filesystem::path folder = config.output.run_dir;
   borealis::create_directories(folder);
+  remove_stale_partials(folder);  // of a killed run with the same --run-dir
   const std::filesystem::path log = folder / "output.log";
   log_add_file(log);
   write_file_atomically(folder / "config.json", to_json(config).dump(2) + "\n");

@@ -91,6 +91,14 @@ void CheckpointSaver::save(RunState state) {
   });
 }
 
+Retention CheckpointSaver::retention() const {
+  return {config_.checkpoint.keep_last, config_.checkpoint.keep_every};
+}
+
+void CheckpointSaver::complete(int64_t iteration) {
+  complete_checkpoint(config_.output.checkpoint_dir, iteration, retention());
+}
+
 void CheckpointSaver::write(const StateBuffers& buffers, const RunState& state) {
   CheckpointContent content;
   content.model = config_.model;
@@ -98,9 +106,8 @@ void CheckpointSaver::write(const StateBuffers& buffers, const RunState& state) 
   content.options.tokenizer = tokenizer_source(config_.data);
   content.state = state;
   content.pieces = state_sources(layout_, buffers, 0);
-  const Retention retention{config_.checkpoint.keep_last, config_.checkpoint.keep_every};
   const std::filesystem::path folder = save_checkpoint(
-      config_.output.checkpoint_dir, content, retention,
+      config_.output.checkpoint_dir, content, retention(),
       [&] { flush_metrics(config_.output.run_dir); }, blocks_);
   const std::lock_guard lock(mutex_);
   completed_ = folder;

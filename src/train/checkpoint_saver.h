@@ -31,6 +31,9 @@ class CheckpointSaver {
   // a save before it that is still being written is waited for. Throws Error(kFile), also what a
   // save before it ended with.
   void save(RunState state);
+  // For a run that finds its last checkpoint written, but perhaps not what follows: `latest`, and
+  // the removal of older ones.
+  void complete(int64_t iteration);
   // The checkpoint that became complete since the last call, if one did. Throws what a save in the
   // background ended with.
   std::optional<std::filesystem::path> take_completed();
@@ -42,6 +45,7 @@ class CheckpointSaver {
 
  private:
   void write(const StateBuffers& buffers, const RunState& state);
+  Retention retention() const;
   StateBuffers copy_buffers();
 
   const RunConfig& config_;

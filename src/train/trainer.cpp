@@ -130,6 +130,7 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
   }
   since_last_record_ = Stopwatch();
   bool saved = state_.iteration >= limits.train_iters;  // nothing is left to do, nor to save
+  if (saved && saver_) saver_->complete(state_.iteration);
   while (state_.iteration < limits.train_iters) {
     const int64_t iteration = state_.iteration + 1;
     saved = false;

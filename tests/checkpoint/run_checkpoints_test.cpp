@@ -69,6 +69,19 @@ TEST_F(RunCheckpointsTest, KeepsTheLastAndEveryMth) {
   }
 }
 
+// Killed between the folder's name and what follows it, when no further step would do that.
+TEST_F(RunCheckpointsTest, CompletesWhatAKilledSaverLeft) {
+  for (const int64_t step : {5, 10, 15}) save(step);
+  write_file_atomically(root() / "latest", "global_step10");
+  write_file_atomically(root() / "latest_checkpointed_iteration.txt", "10");
+  complete_checkpoint(root(), 20, {.keep_last = 1});
+  EXPECT_EQ(read_text_file(root() / "latest"), "global_step10");
+  complete_checkpoint(root(), 15, {.keep_last = 1});
+  EXPECT_EQ(read_text_file(root() / "latest"), "global_step15");
+  EXPECT_EQ(read_text_file(root() / "latest_checkpointed_iteration.txt"), "15");
+  EXPECT_THAT(checkpoint_steps(root()), ElementsAre(15));
+}
+
 TEST_F(RunCheckpointsTest, KeepsAllWithoutRetention) {
   for (int64_t step = 1; step <= 4; ++step) save(step);
   EXPECT_THAT(checkpoint_steps(root()), ElementsAre(1, 2, 3, 4));
