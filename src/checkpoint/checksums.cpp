@@ -31,6 +31,7 @@ bool is_checksum(std::string_view text) {
 bool is_inside(const std::string& name) {
   const fs::path path(name);
   if (name.empty() || name == "." || path.is_absolute()) return false;
+  if (name.find('\0') != std::string::npos) return false;  // another file would be opened
   if (path.lexically_normal().string() != name) return false;
   return std::ranges::none_of(path, [](const fs::path& part) { return part == ".."; }) &&
          path.has_filename();

@@ -31,6 +31,7 @@ TEST(Checksums, RefusesWhatIsNotALineOfItsForm) {
        {"", "/etc/passwd", "../a", "a/../../b", "a/", "./a", "a//b", "."}) {
     rejects(fmt::format("{0}  a\n{0}  {1}\n", kSum, name), "line 2 is not a checksum");
   }
+  rejects(fmt::format("{}  {}\n", kSum, std::string_view("a\0b", 3)), "line 1 is not a checksum");
   rejects(fmt::format("{}  a\n", kSum.substr(1)), "line 1 is not a checksum");
   rejects(fmt::format("X{}  a\n", kSum.substr(1)), "line 1 is not a checksum");
   rejects(kSum + " a\n", "line 1 is not a checksum");
