@@ -293,6 +293,28 @@ def checkpoint_cases(folder):
     checkpoint("diff of equals", 0, arguments=["diff", model, folder / "imported"])
     checkpoint("diff of nothing", FILE, "nowhere", arguments=["diff", model, folder / "nowhere"])
     checkpoint("inspect nothing", FILE, "nowhere", arguments=["inspect", folder / "nowhere"])
+    state = folder / "state-damaged"
+    shutil.copytree(folder / "ckpt", state)
+    shard = state / "global_step1/state/shard-00000-of-00001.safetensors"
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    checkpoint("verify a damaged state", DATA, "1 of 1 checkpoint is damaged", arguments=["verify", state])
+    export("export of damaged master weights", DATA, "shard-00000-of-00001.safetensors is damaged", source=state, output="o2",
+           arguments=["--dtype", "fp32"])
+    export("export of sound weights beside a damaged state", 0, source=state, output="o3")
+    changed = run(["checkpoint", "diff", "--json", model, state], {}, folder)
+    if changed.returncode != 1 or sum(t["different"] for t in json.loads(changed.stdout)["tensors"]) != 1:
+        failures.append(f"diff does not find the one element that was changed: {changed.returncode}, {changed.stdout[:300]}")
+    (state / "global_step1/state/state.json").write_text('{"version": 99}')
+    checkpoint("inspect the state of a later version", DATA, "has version 99", arguments=["inspect", state])
+    shutil.rmtree(state / "global_step1/state")
+    checkpoint("verify without the state that has checksums", DATA, "1 of 1 checkpoint is damaged", arguments=["verify", state])
+    (state / "global_step1/checksums.xxh128").write_text("nonsense\n")
+    export("export with damaged checksums", DATA, "checksums.xxh128: line 1 is not a checksum", source=state, output="o2")
+    (state / "global_step1/checksums.xxh128").unlink()
+    checkpoint("verify of an old checkpoint", 0, arguments=["verify", state])
+    checkpoint("inspect an old checkpoint", 0, arguments=["inspect", state])
     weights = model / "model.safetensors"
     os.truncate(weights, weights.stat().st_size - 100)
     checkpoint("verify damage", DATA, "1 of 1 checkpoint is damaged", arguments=["verify", model])

@@ -2,8 +2,8 @@
 
 Random models (Llama and SmolLM3; tied and untied; heads of a width unlike hidden / heads; llama3 scaling of RoPE in both
 spellings; layers without RoPE; one file and shards; fp32, bf16, fp16) give Hugging Face's logits within 1e-4 in fp32, go out
-again with the same names, shapes, types and bits, and a model trained here loads in transformers with no name missing or
-unexpected and gives our logits. Skipped where torch or transformers is not installed."""
+again with the same names, shapes, types and bits, and train for ten steps with torch's losses. A model trained here loads in
+transformers with no name missing or unexpected and gives our logits; fp32 exports hold the master weights. Skipped where torch or transformers is not installed."""
 
 import json
 import os
@@ -49,9 +49,9 @@ MODELS = {
 }
 
 
-def borealis(*arguments, folder, code=0):
+def borealis(*arguments, folder, code=0, env=None):
     command = [BOREALIS, *[str(a) for a in arguments]]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=folder, env={"PATH": os.environ["PATH"]})
+    result = subprocess.run(command, capture_output=True, text=True, cwd=folder, env={"PATH": os.environ["PATH"], **(env or {})})
     assert result.returncode == code, f"{command}: {result.returncode}\n{result.stdout}{result.stderr}"
     return result.stdout
 
@@ -184,6 +184,65 @@ def check_trained_model(folder, source, name):
     return difference
 
 
+def write_dataset(prefix, vocab_size):
+    """A Megatron data set of u16 tokens, skewed towards small ids, so that there is something to learn."""
+    generator = numpy.random.default_rng(9)
+    lengths = [200] * 40
+    tokens = (generator.random(sum(lengths)) ** 2 * vocab_size).astype("<u2")
+    n, offsets = len(lengths), [400 * i for i in range(len(lengths))]
+    index = b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, 8, n, n + 1)
+    index += struct.pack(f"<{n}i", *lengths) + struct.pack(f"<{n}q", *offsets) + struct.pack(f"<{n + 1}q", *range(n + 1))
+    pathlib.Path(f"{prefix}.idx").write_bytes(index)
+    pathlib.Path(f"{prefix}.bin").write_bytes(tokens.tobytes())
+
+
+def train_with_torch(model, batches):
+    """Losses and norms of AdamW steps: no decay of tensors of one dimension, the norm clipped at 1 (contract sections 3.3 to 3.5)."""
+    groups = [{"params": [p for p in model.parameters() if p.dim() > 1], "weight_decay": 0.1},
+              {"params": [p for p in model.parameters() if p.dim() == 1], "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.95), eps=1e-5)
+    model.model.embed_tokens.padding_idx = None
+    losses, norms = [], []
+    for tokens in batches:
+        tokens = torch.tensor(tokens)
+        logits = model(tokens[:, :-1]).logits
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).item())
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, norms
+
+
+def check_training(folder, checkpoint, source, name):
+    """Ten steps from the imported weights: torch's losses, norms and weights; then out again, with what was imported but values."""
+    write_dataset(folder / "set", vocab_size_of(source))
+    (folder / "list.txt").write_text("1.0 set corpus\n")
+    data = ["--model-arch", checkpoint, "--data-file-list", "list.txt", "--seq-length", 32, "--micro-batch-size", 2,
+            "--grad-acc-steps", 2, "--train-iters", 10, "--dtype", "fp32"]
+    lines = borealis("data", "batches", *data, "--steps", 10, folder=folder, env={"TRAIN_SPLIT": "1", "VAL_SPLIT": "0"}).splitlines()
+    batches = [json.loads(line)["tokens"] for line in lines]
+    assert len(batches) == 10 and len(batches[0]) == 4 and len(batches[0][0]) == 33, (len(batches), len(batches[0]))
+    borealis("train", *data, "--load", name, "--finetune", "--lr", "1e-3", "--lr-decay-style", "constant", "--lr-warmup-fraction", 0,
+             "--eval-interval", 0, "--run-dir", f"{name}-run", "--save", f"{name}-tuned", "--no-progress", folder=folder,
+             env={"TRAIN_SPLIT": "1", "VAL_SPLIT": "0"})
+    steps = [json.loads(line) for line in (folder / f"{name}-run" / "metrics.jsonl").read_text().splitlines()]
+    model = load(checkpoint)
+    losses, norms = train_with_torch(model, batches)
+    for step, loss, norm in zip(steps, losses, norms, strict=True):
+        assert abs(step["lm_loss"] - loss) < 1e-5 * loss, (name, step["iteration"], step["lm_loss"], loss)
+        assert abs(step["grad_norm"] - norm) < 1e-4 * norm, (name, step["iteration"], step["grad_norm"], norm)
+    assert losses[-1] < losses[0] - 0.01, losses
+    target = folder / f"{name}-tuned-exported"
+    borealis("checkpoint", "export", "--from", f"{name}-tuned", "--output", target, folder=folder)
+    before, after = stored_tensors(checkpoint), stored_tensors(target)
+    assert {n: v.shape for n, v in before.items()} == {n: v.shape for n, v in after.items()}
+    tokens = random_tokens(vocab_size_of(checkpoint))
+    assert largest_difference(their_logits(model, tokens), their_logits(load(target), tokens)) < TOLERANCE
+    return max(abs(step["lm_loss"] - loss) for step, loss in zip(steps, losses))
+
+
 def peak_memory_bytes(*arguments, folder):
     """Of one command: a child of its own counts its children's peak."""
     code = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, capture_output=True); "
@@ -191,6 +250,24 @@ def peak_memory_bytes(*arguments, folder):
     result = subprocess.run([sys.executable, "-c", code, BOREALIS, *[str(a) for a in arguments]], capture_output=True, text=True, cwd=folder)
     assert result.returncode == 0, result.stderr
     return int(result.stdout) * 1024
+
+
+def check_master_weights(folder):
+    """Of a bf16 run fp32 exports hold more than the rounded weights: all bits of the state."""
+    borealis("train", "--mock-data", "--vocab-size", 128, "--num-layers", 2, "--hidden-size", 64, "--num-attention-heads", 4,
+             "--num-key-value-heads", 2, "--ffn-hidden-size", 96, "--seq-length", 32, "--micro-batch-size", 2, "--train-iters", 3, "--lr", "1e-3",
+             "--eval-interval", 0, "--run-dir", "bf16-run", "--save", "bf16", "--no-progress", folder=folder)
+    said = borealis("checkpoint", "export", "--from", "bf16", "--output", "masters", "--dtype", "fp32", folder=folder)
+    assert "from the f32 master weights of state/" in said, said
+    exported, rounded = stored_tensors(folder / "masters"), stored_tensors(folder / "bf16" / "global_step3")
+    state = stored_tensors(folder / "bf16" / "global_step3" / "state")
+    for tensor, values in exported.items():
+        pieces = sorted((int(name.rsplit(":", 1)[1]), values) for name, values in state.items() if name.startswith(f"fp32:{tensor}:"))
+        assert torch.equal(values.flatten(), torch.cat([piece for _, piece in pieces])), tensor
+        # A master weight half-way between two bf16 rounds away from zero, where torch rounds to even.
+        error = (values - rounded[tensor].float()).abs()
+        assert (error <= values.abs() * 2**-8).all(), tensor
+    assert any(not torch.equal(values, rounded[tensor].float()) for tensor, values in exported.items())
 
 
 def check_memory(folder):
@@ -220,8 +297,11 @@ def main():
             spell_as_transformers_4(source)
             check_import(folder, f"{name}-older", source)
             trained = check_trained_model(folder, source, name)
-            print(f"{name}, {STORED[dtype]}: logits within {difference:.1e} of transformers', a model trained here within {trained:.1e}")
+            tuned = check_training(folder, checkpoint, source, name)
+            print(f"{name}, {STORED[dtype]}: logits within {difference:.1e} of transformers', a model trained here within {trained:.1e}; "
+                  f"losses of ten steps within {tuned:.1e}")
         check_conversion(folder, folder / "llama_scaled_wide_heads" / "global_step0")
+        check_master_weights(folder)
         check_memory(folder)
 
 
