@@ -86,7 +86,6 @@ DirectWriter::~DirectWriter() {
 }
 
 void DirectWriter::write(std::span<const std::byte> bytes) {
-  checksum_.add(bytes);
   written_ += bytes.size();
   while (!bytes.empty()) {
     const size_t count = std::min(bytes.size(), DirectBlocks::kBlockBytes - filled_);
@@ -98,9 +97,9 @@ void DirectWriter::write(std::span<const std::byte> bytes) {
 }
 
 void DirectWriter::flush_block() {
-  writing_.start([this, block = blocks_.block(mine_), at = block_at_] {
-    write_block(block, DirectBlocks::kBlockBytes, at);
-  });
+  const std::span<const std::byte> block(blocks_.block(mine_), DirectBlocks::kBlockBytes);
+  writing_.start([this, block, at = block_at_] { write_block(block.data(), block.size(), at); });
+  checking_.start([this, block] { checksum_.add(block); });
   mine_ = 1 - mine_;
   block_at_ += DirectBlocks::kBlockBytes;
   filled_ = 0;
@@ -122,7 +121,9 @@ void DirectWriter::write_block(const std::byte* block, size_t bytes, uint64_t at
 
 std::string DirectWriter::finish() {
   writing_.settle();
+  checking_.settle();
   if (filled_ > 0) {
+    checksum_.add({blocks_.block(mine_), filled_});
     // The last block is written as whole sectors, which direct writing asks for, and then cut.
     const size_t bytes = direct_ ? whole_sectors(filled_) : filled_;
     std::byte* block = blocks_.block(mine_);

@@ -1,7 +1,8 @@
 // Large files written and read once from front to back, past the page cache where the file system
 // allows it (O_DIRECT): a checkpoint of many GiB neither pushes out what others have cached nor
-// waits for the kernel's copy. A thread moves one block between memory and disk while the caller
-// works on another. Every failure is an Error(kFile) that names the path.
+// waits for the kernel's copy. A thread moves one block between memory and disk, and another one
+// checks it, while the caller works on the next. Every failure is an Error(kFile) that names the
+// path.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +25,7 @@ class DirectBlocks {
   static constexpr size_t kBlockBytes = size_t{4} << 20;
   static constexpr size_t kCount = 2;
   // What a writer or reader with its thread takes, for memory plans.
-  static constexpr int64_t kMemoryBytes = static_cast<int64_t>(kCount * kBlockBytes) + (128 << 10);
+  static constexpr int64_t kMemoryBytes = static_cast<int64_t>(kCount * kBlockBytes) + (256 << 10);
 
   DirectBlocks();
   std::byte* block(size_t i) const { return buffer_.data() + i * kBlockBytes; }
@@ -62,6 +63,7 @@ class DirectWriter {
   uint64_t written_ = 0;   // handed in
   Checksum checksum_;
   SideTask writing_;
+  SideTask checking_;  // adds up the checksum of the block that is being written
 };
 
 // Reads a whole file: calls take(bytes) with its parts in order, each of at most kBlockBytes, and
