@@ -134,7 +134,8 @@ def output_cases(folder):
                 good = [*train, "--run-dir", folder / "run", "--save", disk]
                 expect("a save that fits", run(good, {}, folder), 0)
                 before = {p: p.read_bytes() for p in disk.rglob("*") if p.is_file()}
-                larger = [a if a != "48" else "4096" for a in good]
+                # Another model is another run, which does not go on from the first one's checkpoint.
+                larger = [*[a if a != "48" else "4096" for a in train], "--run-dir", folder / "run", "--save", disk / "larger"]
                 expect("full disk while saving", run([*larger, "--train-iters", "2"], {}, folder), FILE, "No space left")
                 after = {p: p.read_bytes() for p in disk.rglob("*") if p.is_file()}
                 if before != after:
