@@ -108,7 +108,9 @@ void measure(const fs::path& folder, int64_t layers, int rounds) {
     const double saved_s = seconds_of([&] { saver.save(state); });
     const fs::path step = saver.take_completed().value();
     const int64_t bytes = bytes_in(step);
-    const auto rate = [bytes](double seconds) { return static_cast<double>(bytes) * 1e-9 / seconds; };
+    const auto rate = [bytes](double seconds) {
+      return static_cast<double>(bytes) * 1e-9 / seconds;
+    };
     save.push_back(rate(saved_s));
     const fs::path raw = folder / "raw";
     raw_write.push_back(rate(seconds_of([&] { write_raw(raw, block, bytes); })));
@@ -122,12 +124,13 @@ void measure(const fs::path& folder, int64_t layers, int rounds) {
                raw_write.back(), save.back(), save.back() / raw_write.back(), raw_read.back(),
                load.back(), load.back() / raw_read.back());
   }
-  fmt::print("{} parameters, {} a checkpoint; median save {:.2f} of {:.2f} GB/s = {:.0f} %, "
-             "load {:.2f} of {:.2f} GB/s = {:.0f} %\n",
-             format_count(layout.table.parameter_count()),
-             format_bytes(14 * layout.table.parameter_count()), median(save), median(raw_write),
-             100 * median(save) / median(raw_write), median(load), median(raw_read),
-             100 * median(load) / median(raw_read));
+  fmt::print(
+      "{} parameters, {} a checkpoint; median save {:.2f} of {:.2f} GB/s = {:.0f} %, "
+      "load {:.2f} of {:.2f} GB/s = {:.0f} %\n",
+      format_count(layout.table.parameter_count()),
+      format_bytes(14 * layout.table.parameter_count()), median(save), median(raw_write),
+      100 * median(save) / median(raw_write), median(load), median(raw_read),
+      100 * median(load) / median(raw_read));
 }
 
 }  // namespace

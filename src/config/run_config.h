@@ -89,7 +89,7 @@ struct OptimizerConfig {
   double max_grad_norm = 1.0;         // CLIP_GRAD; 0 switches clipping off
   int64_t max_skipped_in_a_row = 20;  // non-finite steps in a row before the run gives up
   // A step whose gradient norm is above this times the median of the norms before it is skipped.
-  std::optional<double> skip_grad_norm_factor;
+  std::optional<double> skip_grad_norm_factor = {};
   int64_t skip_grad_norm_window = 128;  // how many norms before it
 };
 
@@ -132,11 +132,11 @@ struct ScheduleLimits {
   int64_t save_interval = 50;  // iterations; 0 = only at the end
   int64_t log_interval = 1;
   int64_t timing_log_level = 1;
-  std::optional<int64_t> exit_interval;      // leave when an iteration divides by it
-  std::optional<double> exit_duration_mins;  // leave when the process is older
-  std::string kill_switch_file;              // leave when it exists; empty: none
-  std::vector<IterationRange> ranges_to_skip;
-  std::vector<int64_t> forward_only_after;  // iterations behind which a step makes no update
+  std::optional<int64_t> exit_interval;           // leave when an iteration divides by it
+  std::optional<double> exit_duration_mins = {};  // leave when the process is older
+  std::string kill_switch_file = {};              // leave when it exists; empty: none
+  std::vector<IterationRange> ranges_to_skip = {};
+  std::vector<int64_t> forward_only_after = {};  // iterations behind which a step makes no update
 };
 
 // The rank grid. Until the distributed issues land, every size is 1 and validation says so.
