@@ -1,9 +1,5 @@
-#include <fmt/format.h>
-
 #include <array>
-#include <cstdio>
 
-#include "base/error.h"
 #include "cli/command.h"
 
 namespace borealis {
@@ -19,35 +15,14 @@ constexpr std::array kCommands = {
             run_checkpoint_verify_command},
 };
 
-void print_usage(std::FILE* stream) {
-  fmt::print(stream,
-             "Converts and examines checkpoints: safetensors in folders that Hugging Face reads."
-             "\n\nusage: borealis checkpoint <command> [options]\n\n");
-  for (const Command& command : kCommands) {
-    fmt::print(stream, "  {:<10} {}\n", command.name, command.summary);
-  }
-  fmt::print(stream, "\nborealis checkpoint <command> --help explains a command.\n");
-}
-
 }  // namespace
 
 int run_checkpoint_command(const std::vector<std::string>& arguments) {
-  if (arguments.empty()) {
-    print_usage(stderr);
-    return error_exit_code(ErrorKind::kUsage);
-  }
-  const std::string& name = arguments.front();
-  if (name == "--help" || name == "-h" || name == "help") {
-    print_usage(stdout);
-    return 0;
-  }
-  for (const Command& command : kCommands) {
-    if (name == command.name) return command.run({arguments.begin() + 1, arguments.end()});
-  }
-  std::string known;
-  for (const Command& command : kCommands) known += fmt::format(" {}", command.name);
-  throw Error(ErrorKind::kUsage, fmt::format("'checkpoint {}' is not a command", name),
-              fmt::format("choose one of:{}", known));
+  return run_group(
+      {"borealis checkpoint",
+       "Converts and examines checkpoints: safetensors in folders that Hugging Face reads.",
+       kCommands},
+      arguments);
 }
 
 }  // namespace borealis

@@ -1,6 +1,7 @@
 // The subcommands of `borealis`. One file each; main.cpp holds the table.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,16 @@ struct Command {
   const char* summary;
   CommandFunction run;
 };
+
+// A command that is a group of others, and the program itself.
+struct CommandGroup {
+  const char* name;     // "borealis data"
+  const char* summary;  // what it is for; "": the program's usage needs no word
+  std::span<const Command> commands;
+};
+// Runs the command that the first argument names, or prints what there is. Throws Error(kUsage) for
+// a name that is none.
+int run_group(const CommandGroup& group, const std::vector<std::string>& arguments);
 
 int run_train_command(const std::vector<std::string>& arguments);
 int run_plan_command(const std::vector<std::string>& arguments);

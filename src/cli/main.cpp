@@ -27,35 +27,12 @@ constexpr std::array kCommands = {
             run_checkpoint_command},
 };
 
-void print_usage(std::FILE* stream) {
-  fmt::print(stream, "usage: borealis <command> [options]\n\n");
-  for (const Command& command : kCommands) {
-    fmt::print(stream, "  {:<10} {}\n", command.name, command.summary);
-  }
-  fmt::print(stream, "\nborealis <command> --help explains a command.\n");
-}
-
 int run(const std::vector<std::string>& arguments) {
-  if (arguments.empty()) {
-    print_usage(stderr);
-    return error_exit_code(ErrorKind::kUsage);
-  }
-  const std::string& name = arguments.front();
-  if (name == "--help" || name == "-h" || name == "help") {
-    print_usage(stdout);
-    return 0;
-  }
-  if (name == "--version") {
+  if (!arguments.empty() && arguments.front() == "--version") {
     fmt::print("borealis {} ({})\n", BOREALIS_VERSION, BOREALIS_COMMIT);
     return 0;
   }
-  for (const Command& command : kCommands) {
-    if (name == command.name) return command.run({arguments.begin() + 1, arguments.end()});
-  }
-  std::string known;
-  for (const Command& command : kCommands) known += fmt::format(" {}", command.name);
-  throw Error(ErrorKind::kUsage, fmt::format("'{}' is not a command", name),
-              fmt::format("choose one of:{}", known));
+  return run_group({"borealis", "", kCommands}, arguments);
 }
 
 }  // namespace
