@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/file.h"
 
 namespace borealis {
 namespace {
@@ -140,6 +141,7 @@ std::string DirectWriter::finish() {
 
 std::string read_direct(const std::filesystem::path& path, DirectBlocks& blocks,
                         const std::function<void(std::span<const std::byte>)>& take) {
+  file_stamp(path);  // throws for what is no regular file: opening a pipe would wait
   bool direct = true;
   const int descriptor = open_direct(path, O_RDONLY, direct);
   if (descriptor < 0) throw file_error("open", path, errno);

@@ -116,6 +116,12 @@ void create_directories(const std::filesystem::path& path) {
   if (code) throw file_error("create the folder", path, code.value());
 }
 
+bool create_new_directory(const std::filesystem::path& path) {
+  if (::mkdir(path.c_str(), 0755) == 0) return true;
+  if (errno == EEXIST) return false;
+  throw file_error("create the folder", path, errno);
+}
+
 void flush_directory(const std::filesystem::path& path) {
   const Descriptor folder(path, O_RDONLY | O_DIRECTORY, "open the folder");
   if (::fsync(folder.get()) != 0) throw file_error("flush the folder", path, errno);

@@ -13,6 +13,8 @@ namespace borealis {
 
 std::string read_text_file(const std::filesystem::path& path);
 void create_directories(const std::filesystem::path& path);
+// False where something has the name already.
+bool create_new_directory(const std::filesystem::path& path);
 // A name made, renamed or removed in a folder survives a power cut only once the folder is flushed.
 void flush_directory(const std::filesystem::path& path);
 // What was written to the file so far, by whomever, is on the disk when this returns.

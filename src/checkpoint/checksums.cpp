@@ -94,6 +94,7 @@ std::string read_verified_text(const fs::path& folder, const std::string& file,
   if (expected == checksums.end()) {
     reject(folder / kChecksumsFile, fmt::format("has no checksum of {}", file));
   }
+  file_stamp(folder / file);  // throws for what is no regular file, and would not end
   std::string text = read_text_file(folder / file);
   Checksum checksum;
   checksum.add(std::as_bytes(std::span(text)));

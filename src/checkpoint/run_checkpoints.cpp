@@ -74,7 +74,10 @@ void apply_retention(const fs::path& checkpoint_dir, int64_t newest, const Reten
   if (retention.keep_last <= 0) return;
   std::vector<int64_t> steps = checkpoint_steps(checkpoint_dir);
   // Steps beyond the newest are of another run, and not ours to remove.
-  std::erase_if(steps, [newest](int64_t step) { return step > newest; });
+  // Nor is a folder that only has the name of a checkpoint.
+  std::erase_if(steps, [&](int64_t step) {
+    return step > newest || !fs::exists(checkpoint_dir / step_name(step) / kChecksumsFile);
+  });
   const auto last = std::min(std::ssize(steps), static_cast<std::ptrdiff_t>(retention.keep_last));
   for (auto step = steps.begin(); step != steps.end() - last; ++step) {
     if (retention.keep_every > 0 && *step % retention.keep_every == 0) continue;
@@ -126,7 +129,11 @@ std::vector<int64_t> checkpoint_steps(const fs::path& checkpoint_dir) {
 
 std::vector<fs::path> checkpoints_to_start_from(const fs::path& given) {
   const fs::path folder = given.has_filename() ? given : given.parent_path();  // "dir/" is "dir"
-  if (step_of(folder.filename().string()) && fs::is_directory(folder)) return {folder};
+  std::error_code unknown;
+  const fs::path real = fs::weakly_canonical(folder, unknown);  // of a link to a step
+  for (const fs::path& step : {folder, real}) {
+    if (step_of(step.filename().string()) && fs::is_directory(step, unknown)) return {step};
+  }
   std::vector<int64_t> steps = checkpoint_steps(folder);
   if (const auto latest = latest_step(folder)) {
     std::erase_if(steps, [&](int64_t step) { return step > *latest; });

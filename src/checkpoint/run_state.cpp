@@ -19,6 +19,7 @@ constexpr size_t kMostFiles = 1'000'000;
 constexpr size_t kMostGradNorms = 100'000;
 constexpr int64_t kMostShards = 1'000'000;
 constexpr int kDeepest = 32;
+constexpr int64_t kMostCounted = int64_t{1} << 60;  // steps and samples: sums stay in 63 bits
 
 // Typed access to a JSON object whose place in the file is known for messages.
 class Fields {
@@ -94,10 +95,16 @@ ordered_json to_json(const SplitOrder& order) {
 }
 
 SplitOrder split_order_of(const Fields& fields) {
-  SplitOrder order{.begin = fields.count("begin"), .segments = {}};
+  SplitOrder order{.begin = fields.count("begin", kMostCounted), .segments = {}};
+  int64_t left = kMostCounted;
   for (const json& entry : fields.list("segments", kMostSegments)) {
     const Fields segment = fields.entry("segments", entry);
-    order.segments.push_back({segment.count("samples"), segment.count("train_samples")});
+    order.segments.push_back(
+        {segment.count("samples", left), segment.count("train_samples", kMostCounted)});
+    const DataSegment& added = order.segments.back();
+    if (added.samples == 0 || added.train_samples == 0)
+      fields.reject("a segment", "is of no samples");
+    left -= added.samples;
   }
   return order;
 }
@@ -129,6 +136,24 @@ DataIdentity data_identity_of(const Fields& fields) {
                           file.count("tokens")});
   }
   return data;
+}
+
+// Samples are consumed a global batch a step, and what is to come lies behind them.
+void check_samples(const RunState& state, const Fields& fields) {
+  const json::json_pointer place("/batch/global_batch_size");
+  const json& configuration = state.configuration;
+  if (configuration.contains("batch") && configuration["batch"].is_object() &&
+      configuration.contains(place) && configuration[place].is_number_integer()) {
+    int64_t consumed = 0;
+    if (__builtin_mul_overflow(state.iteration, configuration[place].get<int64_t>(), &consumed) ||
+        consumed != state.consumed.train) {
+      fields.reject("consumed_train_samples", "is not iteration x global_batch_size");
+    }
+  }
+  if (state.data_order.train.begin > state.consumed.train ||
+      state.data_order.valid.begin > state.consumed.valid) {
+    fields.reject("data_order", "begins behind what was consumed");
+  }
 }
 
 }  // namespace
@@ -169,9 +194,11 @@ RunState parse_run_state(std::string_view text, const std::filesystem::path& pat
   }
   const Fields order = fields.object("data_order"), run = fields.object("run");
   RunState state;
-  state.iteration = fields.count("iteration");
-  state.consumed = {fields.count("consumed_train_samples"), fields.count("consumed_valid_samples")};
-  state.optimizer_steps = fields.count("optimizer_steps", state.iteration);
+  state.iteration = fields.count("iteration", kMostCounted);
+  state.consumed = {fields.count("consumed_train_samples", kMostCounted),
+                    fields.count("consumed_valid_samples", kMostCounted)};
+  // More than iterations where these were reset.
+  state.optimizer_steps = fields.count("optimizer_steps", kMostCounted);
   state.skipped_iterations = fields.count("skipped_iterations", state.iteration);
   state.skipped_in_a_row = fields.count("skipped_in_a_row", state.iteration);
   state.recent_grad_norms = fields.numbers("recent_grad_norms", kMostGradNorms);
@@ -181,6 +208,7 @@ RunState parse_run_state(std::string_view text, const std::filesystem::path& pat
   if (state.shards == 0) fields.reject("shards of partition", "is 0");
   state.configuration = fields.at("configuration");
   if (!state.configuration.is_object()) fields.reject("configuration", "is not an object");
+  check_samples(state, fields);
   state.run_dir = run.text("run_dir");
   state.written_at = run.text("written_at");
   state.version = run.text("borealis");

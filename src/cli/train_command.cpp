@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -64,6 +66,16 @@ PlannedRun plan_run(const RunConfig& asked, int threads, StartChooser& starts) {
   return run;
 }
 
+// Two runs that start within a second have folders of their own, where their names are derived.
+void claim_run_folder(RunConfig& config) {
+  const std::string name = config.output.run_dir;
+  if (!name.starts_with(fmt::format("logs/{}/", config.output.prefix))) return;
+  borealis::create_directories(std::filesystem::path(name).parent_path());
+  for (int number = 2; !create_new_directory(config.output.run_dir); ++number) {
+    config.output.run_dir = fmt::format("{}_{}", name, number);
+  }
+}
+
 // Makes the run's folder and what is known of the run before its first step.
 void open_run_folder(const RunConfig& config, const RunStart& start) {
   const std::filesystem::path folder = config.output.run_dir;
@@ -72,7 +84,7 @@ void open_run_folder(const RunConfig& config, const RunStart& start) {
   const std::filesystem::path log = folder / "output.log";
   log_add_file(log);
   write_file_atomically(folder / "config.json", to_json(config).dump(2) + "\n");
-  if (start.resumes()) {
+  if (start.resumes) {
     const nlohmann::ordered_json link = {{"checkpoint", start.checkpoint->folder.string()},
                                          {"iteration", start.state.iteration},
                                          {"run_dir", start.state.run_dir}};
@@ -102,7 +114,7 @@ void log_configuration(const PlannedRun& run) {
 
 void log_start(const PlannedRun& run) {
   const RunStart& start = run.start;
-  if (!start.resumes()) return;
+  if (!start.resumes) return;
   log_info(
       fmt::format("resumed from {}: iteration {}, {} samples consumed; what came before is in {}",
                   start.checkpoint->folder.string(), start.state.iteration,
@@ -116,7 +128,7 @@ void log_start(const PlannedRun& run) {
 
 // Of a run that goes on, a part of its records would be missing.
 void warn_of_gap(const RunObserver& observer, const RunStart& start) {
-  if (!start.resumes() || observer.steps_of_history() == start.state.iteration) return;
+  if (!start.resumes || observer.steps_of_history() == start.state.iteration) return;
   log_warning(
       fmt::format("{} has {} of the {} steps before this run: metrics and report have a gap there",
                   start.state.run_dir, observer.steps_of_history(), start.state.iteration));
@@ -150,7 +162,7 @@ RunSummary summarize(const PlannedRun& run, const RunObserver& observer,
                      const TrainedModel& trained, RunSummary summary) {
   const std::vector<StepRecord> all = read_metrics(run.config.output.run_dir);
   summarize_steps(observer.steps().empty() ? all : observer.steps(), summary);
-  if (run.start.resumes()) {
+  if (run.start.resumes) {
     RunSummary whole;
     summarize_steps(all, whole);
     summary.steps = whole.steps;
@@ -162,7 +174,11 @@ RunSummary summarize(const PlannedRun& run, const RunObserver& observer,
   const Prediction& prediction = run.prediction;
   summary.parameters = prediction.parameters;
   summary.gemm_tflops = trained.gemm.flops_per_s * 1e-12;
-  summary.gemm_share = summary.tflops / summary.gemm_tflops;
+  if (observer.steps().empty()) {  // nothing was measured
+    summary.gemm_tflops = summary.gemm_share = std::numeric_limits<double>::quiet_NaN();
+  } else {
+    summary.gemm_share = summary.tflops / summary.gemm_tflops;
+  }
   summary.gemm_measurement = trained.gemm.description;
   summary.planned_memory_bytes = prediction.memory.total_bytes();
   summary.memory_classes = prediction.memory.classes(run.config.dtype);
@@ -222,6 +238,11 @@ void write_profile(const RunConfig& config, const Profiler* profiler, double gem
 }
 
 void log_outcome(const RunSummary& summary) {
+  if (!std::isfinite(summary.gemm_share)) {
+    log_info(fmt::format("{} steps, loss {:.3f} -> {:.3f}", summary.steps, summary.first_loss,
+                         summary.final_loss));
+    return;
+  }
   log_info(fmt::format(
       "{} steps, loss {:.3f} -> {:.3f}, {:.0f} tokens/s, {:.3f} TFLOP/s = {:.0f} % "
       "of the GEMM rate, peak memory {} of {} planned",
@@ -235,7 +256,7 @@ int finish_run(const PlannedRun& run, std::unique_ptr<Trainer> trainer, const Pr
                const GemmRate& gemm, RunSummary summary) {
   const RunConfig& config = run.config;
   RunObserver observer(
-      config, {run.start.resumes() ? run.start.state.run_dir : "", run.start.state.iteration});
+      config, {run.start.resumes ? run.start.state.run_dir : "", run.start.state.iteration});
   warn_of_gap(observer, run.start);
   TrainedModel trained = run_training(std::move(trainer), config, run.threads, observer);
   trained.gemm = gemm;
@@ -260,12 +281,14 @@ int finish_run(const PlannedRun& run, std::unique_ptr<Trainer> trainer, const Pr
   return 0;
 }
 
-int train(const RunConfig& config) {
+int train(RunConfig config) {
   const int threads = prepare_machine(config.machine);
   check_data_records(config);
   StartChooser starts(config);
   for (bool first_try = true;; first_try = false) {
-    const PlannedRun run = plan_run(config, threads, starts);
+    PlannedRun run = plan_run(config, threads, starts);
+    if (first_try) claim_run_folder(config);
+    run.config.output.run_dir = config.output.run_dir;
     open_run_folder(run.config, run.start);
     if (first_try) log_configuration(run);
     log_start(run);

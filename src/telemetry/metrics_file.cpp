@@ -103,12 +103,15 @@ void read_lines(const std::filesystem::path& path, const std::function<void(cons
 }
 
 // Whether a line is of the history: a record of an iteration after `done` and up to `last`.
-bool is_of_history(std::string_view line, int64_t done, int64_t last, int64_t& iteration) {
+bool is_of_history(std::string_view line, bool is_step, int64_t done, int64_t last,
+                   int64_t& iteration) {
   const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json.contains("iteration") || !json["iteration"].is_number_integer()) {
+  try {
+    iteration = is_step ? step_from_json(json).iteration
+                        : validation_from_json(json, "validation").iteration;
+  } catch (const Json::exception&) {
     return false;
   }
-  iteration = json["iteration"].get<int64_t>();
   return iteration > done && iteration <= last && !json.contains("at_end");
 }
 
@@ -120,7 +123,8 @@ int64_t copy_history(const RunHistory& history, const char* name,
   std::error_code unknown;
   AtomicFile out(target);
   int64_t lines = 0, done = 0;
-  if (std::filesystem::exists(source, unknown)) {
+  const bool is_step = std::string_view(name) == kMetricsFileName;
+  if (std::filesystem::is_regular_file(source, unknown)) {
     const MappedFile file(source);
     std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
     while (!text.empty()) {
@@ -129,7 +133,7 @@ int64_t copy_history(const RunHistory& history, const char* name,
       const std::string_view line = text.substr(0, end + 1);
       text.remove_prefix(end + 1);
       int64_t iteration = 0;
-      if (!is_of_history(line, done, history.iteration, iteration)) continue;
+      if (!is_of_history(line, is_step, done, history.iteration, iteration)) continue;
       done = iteration;
       out.write(line);
       ++lines;

@@ -50,6 +50,9 @@ CheckpointSaver::CheckpointSaver(const RunConfig& config, const RunLayout& layou
       layout_(layout),
       arenas_(arenas),
       live_{buffers.parameters.weights, buffers.optimizer} {
+  // What cannot be written shall be known before hours of training, not after.
+  borealis::create_directories(config.output.checkpoint_dir);
+  AtomicFile(std::filesystem::path(config.output.checkpoint_dir) / "latest");  // not committed
   remove_stale_partials(config.output.checkpoint_dir);
   if (!in_background) return;
   snapshot_.emplace(snapshot_bytes(arenas), "the copy that is saved");

@@ -230,6 +230,7 @@ RunStart StartChooser::from_checkpoint(RunConfig& config, OpenedCheckpoint check
   }
   RunStart start;
   start.load_moments = config.checkpoint.load_optimizer;
+  start.resumes = !reset_;
   start.state = checkpoint.state;
   if (!start.load_moments) start.state.optimizer_steps = 0;
   if (reset_) {

@@ -19,7 +19,7 @@ struct RunStart {
   bool load_moments = false;                   // with them those of the optimizer
   std::filesystem::path model_folder;          // of weights without a state; empty: none
 
-  bool resumes() const { return checkpoint.has_value() && load_moments; }
+  bool resumes = false;  // its iterations go on from the checkpoint's
 };
 
 // A file of a checkpoint that was chosen turned out to be damaged while it was read.

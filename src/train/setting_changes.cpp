@@ -118,7 +118,8 @@ LrDecayStyle style_in(const json& schedule, const std::string& path) {
 int64_t decay_iters_in(const json& saved, const std::string& path) {
   json length = value_at(saved, "/schedule/decay_iters");
   if (length.is_null()) length = value_at(saved, "/limits/train_iters");
-  if (!length.is_number_integer() || length.get<int64_t>() < 1) reject(path, "limits.train_iters");
+  if (!length.is_number_integer() || length.get<int64_t>() < 1)
+    reject(path, "schedule.decay_iters");
   return length.get<int64_t>();
 }
 
@@ -180,11 +181,18 @@ std::vector<std::string> take_saved_schedule(const json& saved, const std::strin
         fmt::format("{}={} is not used, the checkpoint's {} goes on", name, setting, before));
     setting = before;
   };
+  const double rate = number_in(schedule, "learning_rate", path);
+  const double least = number_in(schedule, "min_learning_rate", path);
+  const double warmup = number_in(schedule, "warmup_fraction", path);
+  const double decay = number_in(optimizer, "weight_decay", path);
+  if (!(rate >= 0 && rate <= 1e6 && least >= 0 && least <= rate)) reject(path, "schedule");
+  if (!(warmup >= 0 && warmup < 1)) reject(path, "schedule.warmup_fraction");
+  if (!(decay >= 0 && decay <= 1e6)) reject(path, "optimizer.weight_decay");
   ScheduleConfig& now = config.schedule;
-  take("LR", now.learning_rate, number_in(schedule, "learning_rate", path));
-  take("--min-lr", now.min_learning_rate, number_in(schedule, "min_learning_rate", path));
-  take("LR_WARMUP_FRAC", now.warmup_fraction, number_in(schedule, "warmup_fraction", path));
-  take("WEIGHT_DECAY", config.optimizer.weight_decay, number_in(optimizer, "weight_decay", path));
+  take("LR", now.learning_rate, rate);
+  take("--min-lr", now.min_learning_rate, least);
+  take("LR_WARMUP_FRAC", now.warmup_fraction, warmup);
+  take("WEIGHT_DECAY", config.optimizer.weight_decay, decay);
   const int64_t asked = now.decay_iters.value_or(config.limits.train_iters);
   int64_t decay_iters = asked;
   take("LR_DECAY_ITERS", decay_iters, decay_iters_in(saved, path));

@@ -107,6 +107,8 @@ RunState Trainer::state() const {
 
 void Trainer::save(const TrainerEvents& events, TrainingOutcome& outcome, bool wait) {
   if (!saver_) return;
+  saver_->wait();  // for the one before, which is told first
+  report_saved(events, outcome);
   saver_->save(state());
   if (wait) saver_->wait();
   report_saved(events, outcome);

@@ -82,6 +82,16 @@ TEST_F(RunCheckpointsTest, CompletesWhatAKilledSaverLeft) {
   EXPECT_THAT(checkpoint_steps(root()), ElementsAre(15));
 }
 
+TEST_F(RunCheckpointsTest, RemovesNothingButCheckpoints) {
+  fs::create_directories(root() / "global_step1");
+  write_file_atomically(root() / "global_step1/mine", "");
+  for (const int64_t step : {2, 3, 4}) save(step, {.keep_last = 1});
+  EXPECT_THAT(checkpoint_steps(root()), ElementsAre(1, 4));
+  fs::create_symlink(root() / "global_step4", folder_.path() / "link");
+  EXPECT_THAT(checkpoints_to_start_from(folder_.path() / "link"),
+              ElementsAre(root() / "global_step4"));
+}
+
 TEST_F(RunCheckpointsTest, KeepsAllWithoutRetention) {
   for (int64_t step = 1; step <= 4; ++step) save(step);
   EXPECT_THAT(checkpoint_steps(root()), ElementsAre(1, 2, 3, 4));

@@ -65,7 +65,11 @@ TEST(RunState, NamesWhatIsWrong) {
   rejects("/iteration", -1, "iteration of the document is -1");
   rejects("/iteration", "12", "iteration of the document");
   rejects("/iteration", 18446744073709551615u, "iteration of the document");
-  rejects("/optimizer_steps", 13, "optimizer_steps");  // more updates than steps
+  rejects("/consumed_train_samples", (int64_t{1} << 60) + 1, "consumed_train_samples");
+  rejects("/configuration/batch", {{"global_batch_size", 5}}, "is not iteration x global_batch");
+  rejects("/data_order/train/begin", 49, "begins behind what was consumed");
+  rejects("/data_order/train/segments/1/samples", 0, "is of no samples");
+  rejects("/data_order/train/segments/1/samples", int64_t{1} << 60, "samples of segments");
   rejects("/recent_grad_norms/1", nullptr, "recent_grad_norms of the document");
   rejects("/data", 3, "data of the document is not an object");
   rejects("/data/files/0/weight", "x", "weight of files of data");

@@ -64,7 +64,7 @@ TEST(GoldenState, LoadsWithTheNumbersThatAnotherReaderSees) {
   const TemporaryFolder folder;
   RunConfig config = golden_config(folder.path());
   const RunStart start = StartChooser(config).next(config);
-  ASSERT_TRUE(start.resumes());
+  ASSERT_TRUE(start.resumes);
   EXPECT_EQ(start.state.iteration, 3);
   EXPECT_EQ(start.state.consumed.train, 6);
   EXPECT_EQ(start.state.consumed.valid, 2);

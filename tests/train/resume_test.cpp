@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/file.h"
@@ -12,6 +13,7 @@
 #include "support/expect_error.h"
 #include "support/small_models.h"
 #include "support/temporary_folder.h"
+#include "train/setting_changes.h"
 #include "train/trainer.h"
 
 namespace borealis {
@@ -338,6 +340,7 @@ TEST_F(ResumeRulesTest, ResetIterationKeepsMoments) {
   const Outcome reset = train(other, 2);
   EXPECT_EQ(reset.steps.front().iteration, 1);
   EXPECT_EQ(reset.steps.front().learning_rate, 0);
+  EXPECT_EQ(train(other, 4).steps.front().iteration, 3);  // which can be gone on from in turn
   other.checkpoint.load_optimizer = false;
   other.output.checkpoint_dir = (folder_.path() / "other2").string();
   const Outcome fresh = train(other, 3);
@@ -406,6 +409,32 @@ TEST_F(ResumeRulesTest, SignalsSaveAndStop) {
     EXPECT_THAT(outcome.checkpoint, HasSubstr("global_step2"));
     EXPECT_EQ(train(config).steps.front().iteration, 3);
   }
+}
+
+TEST_F(ResumeRulesTest, AFolderThatCannotBeWrittenIsToldBeforeTraining) {
+  write_file_atomically(folder_.path() / "file", "");
+  config_.output.checkpoint_dir = config_.checkpoint.load_dir = (folder_.path() / "file").string();
+  EXPECT_ERROR(train(config_), ErrorKind::kFile, "create the folder", "file");
+}
+
+TEST_F(ResumeRulesTest, FreshMomentsAreNoNewRun) {
+  train(config_, 4);
+  config_.checkpoint.load_optimizer = false;
+  RunConfig decided = config_;
+  const RunStart start = StartChooser(config_).next(decided);
+  EXPECT_TRUE(start.resumes);
+  EXPECT_EQ(start.state.iteration, 4);
+  EXPECT_EQ(start.state.optimizer_steps, 0);
+}
+
+TEST_F(ResumeRulesTest, ASavedScheduleOutOfRangeIsRefused) {
+  nlohmann::json saved = saved_configuration(config_);
+  saved["schedule"]["learning_rate"] = -1;
+  EXPECT_ERROR(take_saved_schedule(saved, "state.json", config_), ErrorKind::kData, "state.json",
+               "schedule");
+  saved = saved_configuration(config_);
+  saved["optimizer"]["weight_decay"] = 1e38;
+  EXPECT_ERROR(take_saved_schedule(saved, "state.json", config_), ErrorKind::kData, "weight_decay");
 }
 
 TEST_F(ResumeRulesTest, StopsByTimeAndKillSwitch) {
