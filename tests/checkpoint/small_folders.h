@@ -53,8 +53,8 @@ inline TensorElements elements_in(const std::string& name, const Values& values)
   return {.name = name,
           .dtype = StoredDType::kF32,
           .shape = values.shape,
-          .read = [&values](int64_t begin, std::span<float> out) {
-            std::copy_n(values.elements.begin() + begin, out.size(), out.begin());
+          .read = [elements = values.elements](int64_t begin, std::span<float> out) {
+            std::copy_n(elements.begin() + begin, out.size(), out.begin());
           }};
 }
 
