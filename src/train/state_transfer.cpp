@@ -130,7 +130,6 @@ std::vector<PieceTarget> state_targets(const RunLayout& layout, const TrainingBu
 
 void load_model_weights(const ModelWeights& weights, const RunLayout& layout,
                         const TrainingBuffers& buffers, int64_t shard) {
-  std::vector<float> values;
   for (const ShardPiece& piece : layout.partition.pieces(shard)) {
     const Parameter& parameter = parameter_of(layout, piece);
     const MasterWeights master(layout, buffers, piece);
