@@ -8,6 +8,7 @@
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "checkpoint/damage.h"
 
 namespace borealis {
 namespace {
@@ -15,11 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kGap = "  ";
-
-[[noreturn]] void reject(const fs::path& path, const std::string& problem) {
-  throw Error(ErrorKind::kData, fmt::format("{}: {}", path.string(), problem),
-              "the checkpoint is damaged; use another one");
-}
 
 bool is_checksum(std::string_view text) {
   return text.size() == Checksum::kHexDigits && std::ranges::all_of(text, [](char c) {
@@ -60,26 +56,54 @@ FileChecksums parse_checksums(std::string_view text, const fs::path& path) {
   while (!text.empty()) {
     ++number;
     const size_t end = text.find('\n');
-    if (end == std::string_view::npos) reject(path, fmt::format("line {} is cut off", number));
+    if (end == std::string_view::npos)
+      reject_checkpoint(path, fmt::format("line {} is cut off", number));
     const std::string_view line = text.substr(0, end);
     text.remove_prefix(end + 1);
     const std::string_view checksum = line.substr(0, Checksum::kHexDigits);
     const std::string_view rest = line.substr(checksum.size());
     const std::string file(rest.substr(0, kGap.size()) == kGap ? rest.substr(kGap.size()) : "");
     if (!is_checksum(checksum) || !is_inside(file)) {
-      reject(path, fmt::format("line {} is not a checksum and a file of the folder", number));
+      reject_checkpoint(path,
+                        fmt::format("line {} is not a checksum and a file of the folder", number));
     }
     if (!checksums.emplace(file, checksum).second) {
-      reject(path, fmt::format("names {} twice", file));
+      reject_checkpoint(path, fmt::format("names {} twice", file));
     }
   }
-  if (checksums.empty()) reject(path, "names no file");
+  if (checksums.empty()) reject_checkpoint(path, "names no file");
   return checksums;
 }
 
 FileChecksums read_checksums(const fs::path& folder) {
   const fs::path path = folder / kChecksumsFile;
   return parse_checksums(read_text_file(path), path);
+}
+
+std::vector<std::string> files_beneath(const fs::path& folder) {
+  std::vector<std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
+    files.push_back(entry.path().lexically_relative(folder).string());
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
+bool needs_checksum(const std::string& file) {
+  if (file.starts_with("state/")) return true;
+  if (file.find('/') != std::string::npos || file == kChecksumsFile) return false;
+  return file == "config.json" || file == "generation_config.json" ||
+         file == "special_tokens_map.json" || file.starts_with("tokenizer") ||
+         file.ends_with(".safetensors") || file.ends_with(".safetensors.index.json");
+}
+
+void require_listed(const fs::path& folder, const FileChecksums& checksums,
+                    const std::function<bool(const std::string&)>& wanted) {
+  for (const std::string& file : files_beneath(folder)) {
+    if (!needs_checksum(file) || !wanted(file) || checksums.contains(file)) continue;
+    reject_checkpoint(folder / kChecksumsFile, fmt::format("has no checksum of {}", file));
+  }
 }
 
 void verify_file(const fs::path& folder, const std::string& file, const std::string& checksum,
@@ -92,7 +116,7 @@ std::string read_verified_text(const fs::path& folder, const std::string& file,
                                const FileChecksums& checksums) {
   const auto expected = checksums.find(file);
   if (expected == checksums.end()) {
-    reject(folder / kChecksumsFile, fmt::format("has no checksum of {}", file));
+    reject_checkpoint(folder / kChecksumsFile, fmt::format("has no checksum of {}", file));
   }
   file_stamp(folder / file);  // throws for what is no regular file, and would not end
   std::string text = read_text_file(folder / file);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -21,6 +22,16 @@ std::string checksums_text(const FileChecksums& checksums);
 FileChecksums parse_checksums(std::string_view text, const std::filesystem::path& path);
 // Throws Error(kFile) where the folder has no checksums.
 FileChecksums read_checksums(const std::filesystem::path& folder);
+
+// Paths in the folder, sorted; of its subfolders' files, too.
+std::vector<std::string> files_beneath(const std::filesystem::path& folder);
+// Whether the path in a model's folder is of a file that Borealis writes and reads: weights, state,
+// configuration, tokenizer. (A README beside them may lack a checksum.)
+bool needs_checksum(const std::string& file);
+// Throws Error(kData) naming a file of the folder that needs a checksum, that `wanted` picks, and
+// that has none: a list that lost a line would let it pass unverified.
+void require_listed(const std::filesystem::path& folder, const FileChecksums& checksums,
+                    const std::function<bool(const std::string&)>& wanted);
 
 // Reads a file of the folder. Throws Error(kData) naming it if its content has another checksum,
 // Error(kFile) if it cannot be read.

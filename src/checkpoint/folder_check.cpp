@@ -27,21 +27,10 @@ bool attempt(const fs::path& file, FolderCheck& check, const std::function<void(
   }
 }
 
-// Paths in the folder, of its subfolders, too.
-std::vector<std::string> files_in(const fs::path& folder) {
-  std::vector<std::string> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (!entry.is_regular_file()) continue;
-    files.push_back(entry.path().lexically_relative(folder).string());
-  }
-  std::ranges::sort(files);
-  return files;
-}
-
 // Each file by itself first: one damaged shard must not hide another.
 bool check_structure(const fs::path& folder, FolderCheck& check) {
   bool sound = true;
-  for (const std::string& name : files_in(folder)) {
+  for (const std::string& name : files_beneath(folder)) {
     const fs::path file = folder / name;
     if (file.extension() != ".safetensors") continue;
     sound &= attempt(file, check, [&] { const SafetensorsFile opened(file); });
@@ -57,11 +46,10 @@ void check_checksums(const fs::path& folder, FolderCheck& check) {
   for (const auto& [name, checksum] : checksums) {
     attempt(folder / name, check, [&] { verify_file(folder, name, checksum, blocks); });
   }
-  for (const std::string& name : files_in(folder)) {
+  for (const std::string& name : files_beneath(folder)) {
     if (name == kChecksumsFile || checksums.contains(name)) continue;
-    check.warnings.push_back(
-        {folder / name,
-         fmt::format("is no part of the checkpoint: {} has no checksum of it", kChecksumsFile)});
+    auto& findings = needs_checksum(name) ? check.problems : check.warnings;
+    findings.push_back({folder / name, fmt::format("{} has no checksum of it", kChecksumsFile)});
   }
 }
 
@@ -125,7 +113,9 @@ void require_checksums(const fs::path& folder,
                        const std::function<bool(const std::string&)>& wanted) {
   if (!fs::exists(folder / kChecksumsFile)) return;
   DirectBlocks blocks;
-  for (const auto& [name, checksum] : read_checksums(folder)) {
+  const FileChecksums checksums = read_checksums(folder);
+  require_listed(folder, checksums, wanted);
+  for (const auto& [name, checksum] : checksums) {
     if (wanted(name)) verify_file(folder, name, checksum, blocks);
   }
 }

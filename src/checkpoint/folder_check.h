@@ -19,7 +19,8 @@ struct FolderFinding {
 
 struct FolderCheck {
   std::vector<FolderFinding> problems;
-  // NaN and infinities, which are read as they stand, and files that have no checksum.
+  // NaN and infinities, which are read as they stand, and files that are no part of a model and
+  // have no checksum.
   std::vector<FolderFinding> warnings;
 
   bool sound() const { return problems.empty(); }
@@ -33,7 +34,8 @@ using TensorPromise = std::function<std::vector<PromisedTensor>(const ModelConfi
 FolderCheck check_model_folder(const std::filesystem::path& folder, const TensorPromise& promise);
 
 // Verifies those files of `folder` that have a checksum and that `wanted` picks by their path in
-// it. Throws Error(kData) naming the first that is damaged. Without checksums nothing is verified.
+// it. Throws Error(kData) naming the first that is damaged, or that the list of checksums lost.
+// Without such a list nothing is verified.
 void require_checksums(const std::filesystem::path& folder,
                        const std::function<bool(const std::string&)>& wanted);
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "checkpoint/damage.h"
 #include "checkpoint/foreign_weights.h"
 
 namespace borealis {
@@ -153,6 +154,11 @@ OpenedCheckpoint open_checkpoint(const fs::path& folder) {
                 "start from its weights with --finetune, or save elsewhere (SAVE=...)");
   }
   OpenedCheckpoint checkpoint{.folder = folder, .checksums = read_checksums(folder), .state = {}};
+  require_listed(folder, checkpoint.checksums, [](const std::string&) { return true; });
+  for (const char* file : {"config.json", kStateFile}) {
+    if (checkpoint.checksums.contains(file)) continue;
+    reject_checkpoint(folder / kChecksumsFile, fmt::format("has no checksum of {}", file));
+  }
   checkpoint.state = parse_run_state(read_verified_text(folder, kStateFile, checkpoint.checksums),
                                      folder / kStateFile);
   return checkpoint;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json_excerpt.h"
+#include "checkpoint/damage.h"
 
 namespace borealis {
 namespace {
@@ -68,8 +69,7 @@ class Fields {
     return *found;
   }
   [[noreturn]] void reject(const std::string& what, const std::string& problem) const {
-    throw Error(ErrorKind::kData, fmt::format("{}: {} {}", path_.string(), what, problem),
-                "the checkpoint is damaged; use another one");
+    reject_checkpoint(path_, fmt::format("{} {}", what, problem));
   }
 
  private:

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "checkpoint/damage.h"
 #include "checkpoint/run_state.h"
 #include "checkpoint/safetensors_file.h"
 
@@ -16,11 +17,6 @@ namespace borealis {
 namespace {
 
 namespace fs = std::filesystem;
-
-[[noreturn]] void reject(const fs::path& path, const std::string& problem) {
-  throw Error(ErrorKind::kData, fmt::format("{}: {}", path.string(), problem),
-              "the checkpoint is damaged; use another one");
-}
 
 // A piece of a file, with the targets that want a part of it.
 struct StoredPiece {
@@ -46,15 +42,18 @@ class PieceRouter {
     std::vector<StoredPiece> wanted;
     for (const TensorView& view : file.tensors()) {
       const auto name = parse_piece_name(view.name);
-      if (!name) reject(file.path(), fmt::format("has '{}', which is no piece", view.name));
+      if (!name)
+        reject_checkpoint(file.path(), fmt::format("has '{}', which is no piece", view.name));
       const uint64_t offset = file.offset_of(view);
       if (view.dtype != StoredDType::kF32 || view.shape.size() != 1 ||
           offset % sizeof(float) != 0) {
-        reject(file.path(), fmt::format("has the piece {} not as a row of aligned f32", view.name));
+        reject_checkpoint(file.path(),
+                          fmt::format("has the piece {} not as a row of aligned f32", view.name));
       }
       StoredPiece piece{offset, offset + view.bytes.size(), name->begin, name->begin, {}};
       if (__builtin_add_overflow(piece.begin, view.shape[0], &piece.end)) {
-        reject(file.path(), fmt::format("has the piece {} behind the end of counting", view.name));
+        reject_checkpoint(file.path(),
+                          fmt::format("has the piece {} behind the end of counting", view.name));
       }
       const auto found = by_name_.find({name->kind, name->tensor});
       if (found == by_name_.end()) continue;
@@ -87,8 +86,8 @@ class PieceRouter {
       const PieceTarget& target = targets_[i];
       const int64_t wanted = target.end - target.begin;
       if (stored_[i] == wanted) continue;
-      reject(folder, fmt::format("has {} of the {} elements of {} of {}", stored_[i], wanted,
-                                 target.kind, target.tensor));
+      reject_checkpoint(folder, fmt::format("has {} of the {} elements of {} of {}", stored_[i],
+                                            wanted, target.kind, target.tensor));
     }
   }
 
@@ -149,7 +148,8 @@ void read_state_pieces(const fs::path& folder, int64_t shards, const FileChecksu
   for (int64_t shard = 0; shard < shards; ++shard) {
     const std::string name = fmt::format("{}/{}", kStateFolder, state_shard_name(shard, shards));
     const auto expected = checksums.find(name);
-    if (expected == checksums.end()) reject(folder, fmt::format("has no checksum of {}", name));
+    if (expected == checksums.end())
+      reject_checkpoint(folder, fmt::format("has no checksum of {}", name));
     const SafetensorsFile file(folder / name);
     const std::vector<StoredPiece> wanted = router.wanted_of(file);
     if (wanted.empty() && !targets.empty() && shards > 1) continue;  // others read and verify it
@@ -161,7 +161,8 @@ void read_state_pieces(const fs::path& folder, int64_t shards, const FileChecksu
           at += bytes.size();
         });
     if (checksum != expected->second) {
-      reject(folder / name, fmt::format("does not have its checksum in {}", kChecksumsFile));
+      reject_checkpoint(folder / name,
+                        fmt::format("does not have its checksum in {}", kChecksumsFile));
     }
   }
   router.require_complete(folder);

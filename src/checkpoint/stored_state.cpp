@@ -7,19 +7,11 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "checkpoint/damage.h"
 #include "checkpoint/state_pieces.h"
 
 namespace borealis {
-namespace {
-
 namespace fs = std::filesystem;
-
-[[noreturn]] void reject(const fs::path& path, const std::string& problem) {
-  throw Error(ErrorKind::kData, fmt::format("{}: {}", path.string(), problem),
-              "the checkpoint is damaged; use another one");
-}
-
-}  // namespace
 
 bool StoredState::is_in(const fs::path& folder) { return fs::exists(folder / kStateFolder); }
 
@@ -37,13 +29,16 @@ StoredState::StoredState(const fs::path& folder)
 void StoredState::add_pieces_of(const SafetensorsFile& file) {
   for (const TensorView& view : file.tensors()) {
     const auto name = parse_piece_name(view.name);
-    if (!name) reject(file.path(), fmt::format("has '{}', which is no piece", view.name));
+    if (!name)
+      reject_checkpoint(file.path(), fmt::format("has '{}', which is no piece", view.name));
     if (view.dtype != StoredDType::kF32 || view.shape.size() != 1) {
-      reject(file.path(), fmt::format("has the piece {} not as a row of f32", view.name));
+      reject_checkpoint(file.path(),
+                        fmt::format("has the piece {} not as a row of f32", view.name));
     }
     Piece piece{&file, &view, name->begin, 0};
     if (__builtin_add_overflow(piece.begin, view.shape[0], &piece.end)) {
-      reject(file.path(), fmt::format("has the piece {} behind the end of counting", view.name));
+      reject_checkpoint(file.path(),
+                        fmt::format("has the piece {} behind the end of counting", view.name));
     }
     pieces_[{name->kind, name->tensor}].push_back(piece);
   }
@@ -66,8 +61,9 @@ void StoredState::require_cover(const Pieces& pieces, const std::string& name,
     covered = piece.end;
   }
   if (once && covered == elements) return;
-  reject(folder_ / kStateFolder,
-         fmt::format("the pieces of {} do not cover its {} elements, each once", name, elements));
+  reject_checkpoint(
+      folder_ / kStateFolder,
+      fmt::format("the pieces of {} do not cover its {} elements, each once", name, elements));
 }
 
 TensorElements StoredState::elements(std::string_view kind, const std::string& tensor,
@@ -76,7 +72,7 @@ TensorElements StoredState::elements(std::string_view kind, const std::string& t
   TensorElements result{.name = name, .dtype = StoredDType::kF32, .shape = shape, .read = {}};
   const auto found = pieces_.find({std::string(kind), tensor});
   if (found == pieces_.end()) {
-    reject(folder_ / kStateFolder, fmt::format("has no {}", name));
+    reject_checkpoint(folder_ / kStateFolder, fmt::format("has no {}", name));
   }
   require_cover(found->second, name, result.element_count());
   result.read = [pieces = &found->second](int64_t begin, std::span<float> out) {

@@ -1,19 +1,10 @@
 #include "optim/norm_spikes.h"
 
-#include <algorithm>
 #include <utility>
 
+#include "base/median.h"
+
 namespace borealis {
-namespace {
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  if (values.size() % 2 == 1) return *middle;
-  return (*middle + *std::max_element(values.begin(), middle)) / 2;
-}
-
-}  // namespace
 
 bool NormSpikes::add(double norm) {
   const bool spike = std::ssize(recent_) >= kFewestNorms && norm > factor_ * median(recent_);

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/median.h"
 
 namespace borealis {
 namespace {
@@ -105,15 +106,6 @@ void from_json(const Json& json, std::vector<NamedValue>& values) {
   for (const auto& [name, value] : json.items()) values.push_back({name, value});
 }
 
-double median(std::vector<double> values) {
-  std::erase_if(values, [](double value) { return !std::isfinite(value); });
-  if (values.empty()) return kNaN;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  if (values.size() % 2 == 1) return *middle;
-  return (*middle + *std::max_element(values.begin(), middle)) / 2;
-}
-
 // The steps that medians are taken over (see summarize_steps).
 std::vector<const StepRecord*> measured_steps(std::span<const StepRecord> steps) {
   if (steps.size() > 1) steps = steps.subspan(1);
@@ -132,7 +124,8 @@ double median_of(const std::vector<const StepRecord*>& steps, Value value) {
   std::vector<double> values;
   values.reserve(steps.size());
   for (const StepRecord* step : steps) values.push_back(value(*step));
-  return median(std::move(values));
+  std::erase_if(values, [](double one) { return !std::isfinite(one); });
+  return values.empty() ? kNaN : median(std::move(values));
 }
 
 }  // namespace

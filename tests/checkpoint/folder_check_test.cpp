@@ -151,12 +151,18 @@ TEST_F(CheckpointChecks, EveryDamagedPartOfTheStateIsNamed) {
   save(whole_state());
   const fs::path shard = model_folder() / "state/shard-00000-of-00001.safetensors";
   fs::resize_file(shard, fs::file_size(shard) - 4);
-  write_file(model_folder() / "tokenizer_config.json", "{}");  // not of this checkpoint
+  write_file(model_folder() / "README.md", "mine");  // not of this checkpoint
+  write_file(model_folder() / "tokenizer_config.json", "{}");
   const FolderCheck found = check();
   EXPECT_THAT(text_of(found), HasSubstr("state/shard-00000-of-00001.safetensors: is cut short"));
   EXPECT_THAT(text_of(found), HasSubstr("shard-00000-of-00001.safetensors is damaged"));
+  EXPECT_THAT(text_of(found), HasSubstr("checksums.xxh128 has no checksum of it"));
   ASSERT_EQ(found.warnings.size(), 1u);
-  EXPECT_THAT(found.warnings[0].text, HasSubstr("is no part of the checkpoint"));
+  EXPECT_EQ(found.warnings[0].file, model_folder() / "README.md");
+  EXPECT_ERROR(
+      require_checksums(model_folder(),
+                        [](const std::string& name) { return name == "tokenizer_config.json"; }),
+      ErrorKind::kData, "has no checksum of tokenizer_config.json");
   fs::remove(shard);
   EXPECT_THAT(text_of(check()), HasSubstr("shard-00000-of-00001.safetensors"));
 }

@@ -126,6 +126,23 @@ TEST_F(RunCheckpointsTest, NamesEachFileWithAFlippedBit) {
   }
 }
 
+TEST_F(RunCheckpointsTest, NamesEachFileThatTheChecksumsLost) {
+  const fs::path folder = save(3);
+  const FileChecksums all = read_checksums(folder);
+  ASSERT_GE(all.size(), 4u);
+  for (const auto& [file, checksum] : all) {
+    FileChecksums most = all;
+    most.erase(file);
+    write_file_atomically(folder / kChecksumsFile, checksums_text(most));
+    EXPECT_ERROR(open_checkpoint(folder), ErrorKind::kData, "has no checksum of " + file);
+  }
+  fs::remove(folder / "config.json");  // with its line
+  FileChecksums most = all;
+  most.erase("config.json");
+  write_file_atomically(folder / kChecksumsFile, checksums_text(most));
+  EXPECT_ERROR(open_checkpoint(folder), ErrorKind::kData, "has no checksum of config.json");
+}
+
 TEST_F(RunCheckpointsTest, AModelWithoutAStateSaysWhatToDo) {
   const fs::path folder = save(3);
   fs::remove_all(folder / "state");
