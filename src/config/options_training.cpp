@@ -19,6 +19,11 @@ void store_decay_style(RunConfig& run, const OptionValue& value) {
   if (text == "infinite-inv-square-root") style = LrDecayStyle::kInfiniteInverseSquareRoot;
 }
 
+void store_loss_mean(RunConfig& run, const OptionValue& value) {
+  run.optimizer.loss_mean =
+      std::get<std::string>(value) == "micro-batch" ? LossMean::kMicroBatch : LossMean::kTokens;
+}
+
 void store_seed(RunConfig& run, const OptionValue& value) {
   run.seed = static_cast<uint64_t>(std::get<int64_t>(value));
 }
@@ -256,6 +261,14 @@ std::vector<OptionRow> update_rows() {
        .help = "largest global norm of the gradient; 0: no clipping",
        .store = store<&RunConfig::optimizer, &OptimizerConfig::max_grad_norm>,
        .minimum = 0},
+      {.flags = {"--loss-mean"},
+       .type = OptionType::kChoice,
+       .default_text = "tokens",
+       .help = "where tokens are excluded from the loss: the mean over the step's counted tokens, "
+               "or over micro-batches of their means, as the reference has it",
+       .store = store_loss_mean,
+       .choices = {"tokens", "micro-batch"},
+       .ours = true},
       {.flags = {"--max-skipped-steps"},
        .type = OptionType::kInteger,
        .default_text = "20",

@@ -80,13 +80,20 @@ struct ScheduleConfig {
   double constant_fraction = 0.001;        // infinite styles
 };
 
+// Over what a step's loss is the mean where not every token counts (train/step_loss.h).
+enum class LossMean {
+  kTokens,
+  kMicroBatch,  // as the reference has it
+};
+
 struct OptimizerConfig {
   std::string name = "adamw";
   double weight_decay = 0.1;
   double beta1 = 0.9;
   double beta2 = 0.95;
   double eps = 1e-5;
-  double max_grad_norm = 1.0;         // CLIP_GRAD; 0 switches clipping off
+  double max_grad_norm = 1.0;  // CLIP_GRAD; 0 switches clipping off
+  LossMean loss_mean = LossMean::kTokens;
   int64_t max_skipped_in_a_row = 20;  // non-finite steps in a row before the run gives up
   // A step whose gradient norm is above this times the median of the norms before it is skipped.
   std::optional<double> skip_grad_norm_factor = {};

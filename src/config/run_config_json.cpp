@@ -69,6 +69,7 @@ json optimizer_json(const OptimizerConfig& optimizer) {
           {"beta2", optimizer.beta2},
           {"eps", optimizer.eps},
           {"max_grad_norm", optimizer.max_grad_norm},
+          {"loss_mean", optimizer.loss_mean == LossMean::kTokens ? "tokens" : "micro-batch"},
           {"max_skipped_in_a_row", optimizer.max_skipped_in_a_row},
           {"skip_grad_norm_factor", or_null(optimizer.skip_grad_norm_factor)},
           {"skip_grad_norm_window", optimizer.skip_grad_norm_window}};

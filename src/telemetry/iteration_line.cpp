@@ -43,7 +43,9 @@ void IterationInterval::add(const StepRecord& step) {
   ++line_.steps;
   if (step.skipped) {
     ++line_.skipped;
-    if (step.skip_reason != SkipReason::kRange && !std::isfinite(step.lm_loss)) ++line_.nan;
+    const bool has_loss =
+        step.skip_reason != SkipReason::kRange && step.skip_reason != SkipReason::kNoTokens;
+    if (has_loss && !std::isfinite(step.lm_loss)) ++line_.nan;
   } else {
     loss_sum_ += step.lm_loss;
   }
@@ -129,6 +131,9 @@ std::string format_skipped(const StepRecord& step) {
       break;
     case SkipReason::kForwardOnly:
       why = fmt::format("loss {} without an update, as asked for", step.lm_loss);
+      break;
+    case SkipReason::kNoTokens:
+      why = "none of its tokens counts in the loss (--eod-mask-loss); there was no update";
       break;
     case SkipReason::kNormSpike:
       why = fmt::format("gradient norm {} is far above those before it; the update was skipped",

@@ -13,6 +13,7 @@ enum class SkipReason {
   kNormSpike,    // far above the norms before it (optim/norm_spikes.h)
   kRange,        // its data was passed over on purpose: no loss either
   kForwardOnly,  // asked for: a loss without an update
+  kNoTokens,     // none of its tokens counts in the loss: there is no loss either
 };
 
 struct StepRecord {

@@ -57,6 +57,7 @@ constexpr std::array kAllowed = {
     NamedSetting{"/optimizer/beta2", "ADAM_BETA2"},
     NamedSetting{"/optimizer/eps", "ADAM_EPS"},
     NamedSetting{"/optimizer/max_grad_norm", "CLIP_GRAD"},
+    NamedSetting{"/optimizer/loss_mean", "--loss-mean"},
     NamedSetting{"/optimizer/skip_grad_norm_factor", "--skip-grad-norm-factor"},
     NamedSetting{"/optimizer/skip_grad_norm_window", "--skip-grad-norm-window"},
     NamedSetting{"/data/data_file_list", "DATA_FILE_LIST"},
@@ -164,6 +165,7 @@ SettingChanges setting_changes(const json& saved, const RunConfig& config) {
   for_each_difference(
       saved, now, kAllowed,
       [&](std::string_view name, const std::string& before, const std::string& after) {
+        if (name == "--loss-mean" && before == "none") return;  // older versions did not save it
         changes.allowed.push_back(fmt::format("{} {} -> {}", name, before, after));
       });
   return changes;

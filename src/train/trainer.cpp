@@ -25,13 +25,6 @@ namespace {
 constexpr int64_t kShard = 0;                    // of the state, that this rank owns
 constexpr double kLargestLossInPerplexity = 20;  // exp of more says nothing (contract section 10.1)
 
-// What a loss of the micro-batch counts so that it weighs as much as one of all its tokens.
-double loss_weight(const Batch& batch) {
-  const int64_t counted = batch.loss_tokens();
-  return counted == 0 ? 0.0
-                      : static_cast<double>(batch.targets.size()) / static_cast<double>(counted);
-}
-
 }  // namespace
 
 Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart start,
@@ -187,8 +180,7 @@ StepRecord Trainer::train_step(int64_t iteration) {
     record.lm_loss = forward_only(record);
     skip(record, SkipReason::kForwardOnly);
   } else {
-    const double loss = accumulate_gradients(record);
-    update(record, loss);
+    update(record, accumulate_gradients(record));
   }
   if (profiler) profiler->end_step();
   state_.iteration = iteration;
@@ -208,41 +200,39 @@ void Trainer::pass_over_data(StepRecord& record) {
 }
 
 double Trainer::forward_only(StepRecord& record) {
-  double loss_sum = 0;
+  StepLoss loss = loss_of(config_.batch.grad_accum_steps);
   for (int64_t micro = 0; micro < config_.batch.grad_accum_steps; ++micro) {
     {
       const TimedScope timed(record.data_ms);
       train_data_->next(batch_);
     }
     const TimedScope timed(record.forward_ms);
-    loss_sum += loss_weight(batch_) * model_->forward(batch_);
+    loss.add(batch_, model_->forward(batch_));
   }
-  return loss_sum / static_cast<double>(config_.batch.global_batch_size * config_.batch.seq_length /
-                                        config_.parallel.data_parallel_size());
+  return loss.mean();
 }
 
-// Mean over the step's micro-batches of the mean over their tokens that have a target, as the
-// reference weighs them (contract section 2.7); leaves its gradients.
-double Trainer::accumulate_gradients(StepRecord& record) {
-  const int64_t micro_batches = config_.batch.grad_accum_steps;
-  const auto tokens_per_step = static_cast<double>(micro_batches * config_.batch.micro_batch_size *
-                                                   config_.batch.seq_length);
-  double loss_sum = 0;
+StepLoss Trainer::loss_of(int64_t micro_batches) const {
+  return {config_.optimizer.loss_mean,
+          micro_batches * config_.batch.micro_batch_size * config_.batch.seq_length};
+}
+
+// Leaves the loss's gradients, up to its gradient_factor.
+StepLoss Trainer::accumulate_gradients(StepRecord& record) {
+  StepLoss loss = loss_of(config_.batch.grad_accum_steps);
   PassTimes times;
-  for (int64_t micro = 0; micro < micro_batches; ++micro) {
+  for (int64_t micro = 0; micro < config_.batch.grad_accum_steps; ++micro) {
     {
       const TimedScope timed(record.data_ms);
       const KernelScope scope = kernel_scope(options_.profiler, StepKernel::kNextBatch);
       train_data_->next(batch_);
     }
-    const double weight = loss_weight(batch_);
-    loss_sum +=
-        weight * model_->forward_backward(batch_, static_cast<float>(weight / tokens_per_step),
-                                          /*accumulate=*/micro > 0, times);
+    loss.add(batch_, model_->forward_backward(batch_, loss.gradient_scale(batch_),
+                                              /*accumulate=*/micro > 0, times));
   }
   record.forward_ms = times.forward_ms;
   record.backward_ms = times.backward_ms;
-  return loss_sum / tokens_per_step;
+  return loss;
 }
 
 double Trainer::gradient_norm() const {
@@ -251,13 +241,18 @@ double Trainer::gradient_norm() const {
 }
 
 // Clips and steps; a loss or norm that is not finite leaves the weights alone and is counted, and
-// so is, where that is asked for, a norm far above those before it.
-void Trainer::update(StepRecord& record, double loss) {
+// so is, where that is asked for, a norm far above those before it. Without a token that counts
+// there is nothing to learn from: not even the weights decay.
+void Trainer::update(StepRecord& record, const StepLoss& loss) {
+  record.lm_loss = loss.mean();
+  if (loss.counted_tokens() == 0) {
+    skip(record, SkipReason::kNoTokens);
+    return;
+  }
   const TimedScope timed(record.optimizer_ms);
-  const double grad_norm = gradient_norm();
-  record.lm_loss = loss;
+  const double grad_norm = loss.gradient_factor() * gradient_norm();
   record.grad_norm = grad_norm;
-  if (!std::isfinite(loss) || !std::isfinite(grad_norm)) {
+  if (!std::isfinite(record.lm_loss) || !std::isfinite(grad_norm)) {
     ++state_.skipped_in_a_row;
     skip(record, SkipReason::kNotFinite);
     return;
@@ -268,7 +263,8 @@ void Trainer::update(StepRecord& record, double loss) {
     return;
   }
   const KernelScope scope = kernel_scope(options_.profiler, StepKernel::kAdamW);
-  optimizer_.step(record.learning_rate, clip_factor(grad_norm, config_.optimizer.max_grad_norm));
+  optimizer_.step(record.learning_rate,
+                  loss.gradient_factor() * clip_factor(grad_norm, config_.optimizer.max_grad_norm));
 }
 
 void Trainer::skip(StepRecord& record, SkipReason reason) {
@@ -302,8 +298,7 @@ bool Trainer::evaluation_is_due(int64_t iteration) const {
          iteration % config_.limits.eval_interval == 0;
 }
 
-// Plain mean over eval_iters rounds of the micro-batches of a step, each of which is the mean over
-// its tokens that have a target (contract section 10.1).
+// Over eval_iters rounds of the micro-batches of a step (contract section 10.1).
 ValidationRecord Trainer::validate(Split split, int64_t iteration,
                                    const std::function<void(int64_t, int64_t)>& after_round) {
   std::unique_ptr<BatchSource> own;
@@ -315,19 +310,18 @@ ValidationRecord Trainer::validate(Split split, int64_t iteration,
   const int64_t batches = config_.limits.eval_iters * config_.batch.grad_accum_steps;
   const int64_t samples_of_a_round =
       config_.batch.micro_batch_size * config_.parallel.data_parallel_size();
-  double loss_sum = 0;
+  StepLoss loss = loss_of(batches);
   for (int64_t i = 1; i <= batches; ++i) {
     source->next(batch_);
     if (split == Split::kValid) state_.consumed.valid += samples_of_a_round;
-    loss_sum += loss_weight(batch_) * model_->forward(batch_);
+    loss.add(batch_, model_->forward(batch_));
     if (after_round && i % config_.batch.grad_accum_steps == 0) {
       after_round(i / config_.batch.grad_accum_steps, config_.limits.eval_iters);
     }
   }
-  const auto tokens =
-      static_cast<double>(batches * config_.batch.micro_batch_size * config_.batch.seq_length);
-  const double loss = loss_sum / tokens;
-  return {iteration, loss, std::exp(std::min(kLargestLossInPerplexity, loss)), false};
+  // Of NaN, where no token counts, NaN: the mean comes first.
+  const double perplexity = std::exp(std::min(loss.mean(), kLargestLossInPerplexity));
+  return {iteration, loss.mean(), perplexity, false};
 }
 
 void Trainer::validate_at_end(const TrainerEvents& events, int64_t iteration) {

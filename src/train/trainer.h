@@ -22,6 +22,7 @@
 #include "tensor/parameter_buffers.h"
 #include "train/checkpoint_saver.h"
 #include "train/run_start.h"
+#include "train/step_loss.h"
 
 namespace borealis {
 
@@ -80,9 +81,10 @@ class Trainer {
   void report_saved(const TrainerEvents& events, TrainingOutcome& outcome);
   void pass_over_data(StepRecord& record);
   double forward_only(StepRecord& record);
-  double accumulate_gradients(StepRecord& record);
+  StepLoss loss_of(int64_t micro_batches) const;
+  StepLoss accumulate_gradients(StepRecord& record);
   double gradient_norm() const;
-  void update(StepRecord& record, double loss);
+  void update(StepRecord& record, const StepLoss& loss);
   void skip(StepRecord& record, SkipReason reason);
   void complete(StepRecord& record);
   void require_finite_steps(int64_t iteration) const;

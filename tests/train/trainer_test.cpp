@@ -271,35 +271,110 @@ TEST_F(TrainerTest, EvaluatesBothSetsAtTheEnd) {
   }
 }
 
-// The mean over micro-batches of the mean over the tokens that count, of training and validation.
-TEST_F(TrainerTest, MaskedTokensDoNotCountInTheLoss) {
-  config_.dtype = DType::kF32;
-  config_.model.vocab_size = 8;
-  config_.data.eod_token = 5;
-  config_.data.eod_mask_loss = true;
-  config_.data.reset_position_ids = true;
-  config_.data.reset_attention_mask = true;
-  config_.limits.train_iters = 1;
-  config_.limits.eval_interval = 1;
-  config_.limits.eval_iters = 1;
-  config_.schedule.learning_rate = 0;
-  testing::TrainableModel model(config_.model, DType::kF32, 2, 16);
-  initialize_parameters(model.parameters, config_.seed);
-  const auto expected = [&](Split split) {
+// Steps on random documents, whose tokens behind an end do not count.
+class MaskedTrainerTest : public TrainerTest {
+ protected:
+  void SetUp() override {
+    TrainerTest::SetUp();
+    config_.dtype = DType::kF32;
+    config_.model.vocab_size = 8;
+    config_.data.eod_token = 5;
+    config_.data.eod_mask_loss = true;
+    config_.data.reset_position_ids = true;
+    config_.data.reset_attention_mask = true;
+    config_.limits.train_iters = 1;
+    config_.limits.eval_interval = 1;
+    config_.limits.eval_iters = 1;
+    config_.schedule.learning_rate = 0;
+  }
+
+  struct Sums {
+    double loss = 0, tokens = 0, mean = 0;
+  };
+  // Of the first two micro-batches, by the model alone.
+  Sums sums_of(Split split) const {
+    testing::TrainableModel model(config_.model, DType::kF32, 2, 16);
+    initialize_parameters(model.parameters, config_.seed);
     const auto source = make_batch_source(config_, split, 0);
-    double loss = 0;
+    Sums sums;
     for (int micro = 0; micro < 2; ++micro) {
       Batch batch;
       source->next(batch);
       EXPECT_GT(std::count(batch.tokens.begin(), batch.tokens.end(), 5), 0);
       EXPECT_LT(batch.loss_tokens(), 32);
-      loss += model.model->forward(batch) / static_cast<double>(batch.loss_tokens()) / 2;
+      const double loss = model.model->forward(batch);
+      const auto tokens = static_cast<double>(batch.loss_tokens());
+      sums.loss += loss;
+      sums.tokens += tokens;
+      sums.mean += loss / tokens / 2;
     }
-    return loss;
-  };
+    return sums;
+  }
+};
+
+// Of training and validation.
+TEST_F(MaskedTrainerTest, TheLossIsTheMeanOverTheTokensThatCount) {
   const Result result = run();
-  EXPECT_NEAR(result.steps[0].lm_loss, expected(Split::kTrain), 1e-6);
-  EXPECT_NEAR(result.validations.at(0).lm_loss, expected(Split::kValid), 1e-6);
+  const Sums train = sums_of(Split::kTrain), valid = sums_of(Split::kValid);
+  EXPECT_NEAR(result.steps[0].lm_loss, train.loss / train.tokens, 1e-6);
+  EXPECT_NEAR(result.validations.at(0).lm_loss, valid.loss / valid.tokens, 1e-6);
+}
+
+TEST_F(MaskedTrainerTest, TheReferencesMeanIsOverMicroBatches) {
+  config_.optimizer.loss_mean = LossMean::kMicroBatch;
+  const Result result = run();
+  EXPECT_NEAR(result.steps[0].lm_loss, sums_of(Split::kTrain).mean, 1e-6);
+  EXPECT_NEAR(result.validations.at(0).lm_loss, sums_of(Split::kValid).mean, 1e-6);
+}
+
+// Four samples with unlike numbers of counted tokens: in fp32 only the order of the sums differs.
+TEST_F(MaskedTrainerTest, TheStepDoesNotDependOnHowTheBatchIsCut) {
+  config_.schedule.learning_rate = 0.01;
+  config_.schedule.warmup_fraction = 0;
+  config_.limits.train_iters = 3;
+  const auto steps_of = [&](int64_t micro_batch) {
+    config_.batch.micro_batch_size = micro_batch;
+    config_.batch.grad_accum_steps = 4 / micro_batch;
+    return run();
+  };
+  const Result whole = steps_of(4);
+  for (const int64_t micro_batch : {1, 2}) {
+    const Result cut = steps_of(micro_batch);
+    for (size_t i = 0; i < 3; ++i) {
+      EXPECT_NEAR(cut.steps[i].lm_loss, whole.steps[i].lm_loss, 2e-6) << micro_batch;
+      EXPECT_NEAR(*cut.steps[i].grad_norm, *whole.steps[i].grad_norm, 2e-5) << micro_batch;
+    }
+    EXPECT_NEAR(cut.validations.back().lm_loss, whole.validations.back().lm_loss, 5e-6);
+  }
+  config_.optimizer.loss_mean = LossMean::kMicroBatch;
+  EXPECT_GT(std::abs(steps_of(1).steps[0].lm_loss - whole.steps[0].lm_loss), 1e-4);
+}
+
+TEST_F(MaskedTrainerTest, AStepWithoutACountedTokenLeavesTheWeightsAlone) {
+  config_.model.vocab_size = 1;  // every token ends a document
+  config_.data.eod_token = 0;
+  config_.schedule.learning_rate = 0.01;
+  config_.schedule.warmup_fraction = 0;
+  config_.limits.train_iters = 2;
+  const RunLayout layout = make_run_layout(config_, 2);
+  Trainer trainer(config_, layout, start(), {.measure_gemm = rate_of_1e11});
+  const ParameterBuffers& parameters = trainer.parameters();
+  const auto size = static_cast<size_t>(parameters.table->buffer_elements());
+  const std::vector<float> before(parameters.weights_as<float>(),
+                                  parameters.weights_as<float>() + size);
+  TrainerEvents events;
+  std::vector<StepRecord> steps;
+  events.on_step = [&](const StepRecord& step) { steps.push_back(step); };
+  events.on_validation = [&](const ValidationRecord& record) {
+    EXPECT_TRUE(std::isnan(record.lm_loss));
+    EXPECT_TRUE(std::isnan(record.perplexity));
+  };
+  trainer.run(events);
+  ASSERT_EQ(steps.size(), 2u);
+  EXPECT_EQ(steps[1].skip_reason, SkipReason::kNoTokens);
+  EXPECT_EQ(steps[1].skipped_iterations, 2);
+  EXPECT_EQ(trainer.state().optimizer_steps, 0);
+  for (size_t i = 0; i < size; ++i) ASSERT_EQ(parameters.weights_as<float>()[i], before[i]);
 }
 
 TEST_F(TrainerTest, ExitIntervalEndsTheRun) {
