@@ -21,7 +21,7 @@ constexpr size_t kWriteBufferBytes = 1 << 20;
 class Descriptor {
  public:
   Descriptor(const std::filesystem::path& path, int flags, const char* action)
-      : value_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
+      : value_((refuse_named_pipe(path), ::open(path.c_str(), flags | O_CLOEXEC, 0644))) {
     if (value_ < 0) throw file_error(action, path, errno);
   }
   ~Descriptor() {
@@ -92,6 +92,15 @@ FileStamp file_stamp(const std::filesystem::path& path) {
   }
   return {static_cast<int64_t>(status.st_size),
           static_cast<int64_t>(status.st_mtim.tv_sec) * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
+void refuse_named_pipe(const std::filesystem::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0 || !S_ISFIFO(status.st_mode)) return;
+  const std::string name = path.string();
+  if (name.starts_with("/dev/") || name.starts_with("/proc/")) return;
+  throw Error(ErrorKind::kFile, fmt::format("{} is a named pipe", name),
+              "save what it holds in a file first");
 }
 
 std::string read_text_file(const std::filesystem::path& path) {

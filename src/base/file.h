@@ -29,6 +29,10 @@ struct FileStamp {
 // Size and time of the last change. Throws Error(kFile) for what is missing or no regular file.
 FileStamp file_stamp(const std::filesystem::path& path);
 
+// Throws Error(kFile) for a named pipe, whose opening would wait for a writer that may never come.
+// One under /dev or /proc has its writer: the shell's <(...).
+void refuse_named_pipe(const std::filesystem::path& path);
+
 // A file mapped read-only for the life of the object. An empty file maps to an empty span.
 class MappedFile {
  public:

@@ -41,6 +41,8 @@ void log_open(LogStream stream, std::string_view level) {
     sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
   }
   auto logger = std::make_shared<spdlog::logger>("borealis", std::move(sink));
+  // A line that cannot be written is told once, by main(), as the standard output's error.
+  logger->set_error_handler([](const std::string&) {});
   spdlog::set_default_logger(logger);
   logger->set_pattern(kPattern);
   logger->flush_on(spdlog::level::info);

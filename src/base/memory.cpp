@@ -1,7 +1,9 @@
 #include "base/memory.h"
 
 #include <fmt/format.h>
+#include <omp.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -134,11 +136,33 @@ PageBuffer& PageBuffer::operator=(PageBuffer&& other) noexcept {
 int64_t resident_bytes() { return proc_field_bytes("/proc/self/status", "VmRSS:"); }
 int64_t peak_resident_bytes() { return proc_field_bytes("/proc/self/status", "VmHWM:"); }
 
+namespace {
+
+constexpr int64_t kThreadBytes = int64_t{8} << 20;
+constexpr int64_t kLibraryBytes = int64_t{64} << 20;
+
+// What `ulimit -v` leaves for memory that is used: addresses that are taken and hardly used count,
+// too: stacks of threads to come, generated code, room to start on a huge page.
+std::optional<int64_t> address_space_limit() {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
+  struct rlimit stack {};
+  const bool bounded = ::getrlimit(RLIMIT_STACK, &stack) == 0 && stack.rlim_cur != RLIM_INFINITY;
+  const int64_t thread_bytes = bounded ? static_cast<int64_t>(stack.rlim_cur) : kThreadBytes;
+  const int64_t unused = proc_field_bytes("/proc/self/status", "VmSize:") - resident_bytes() +
+                         omp_get_max_threads() * thread_bytes + kLibraryBytes;
+  return std::max<int64_t>(0, static_cast<int64_t>(limit.rlim_cur) - unused);
+}
+
+}  // namespace
+
 MemoryLimit memory_limit(std::optional<int64_t> user_limit_bytes) {
   MemoryLimit limit{proc_field_bytes("/proc/meminfo", "MemAvailable:") + resident_bytes(),
                     "free memory"};
   const auto group = cgroup_limit();
   if (group && *group < limit.bytes) limit = {*group, "the cgroup's limit"};
+  const auto addresses = address_space_limit();
+  if (addresses && *addresses < limit.bytes) limit = {*addresses, "ulimit -v"};
   if (user_limit_bytes && *user_limit_bytes < limit.bytes) {
     limit = {*user_limit_bytes, "MEMORY_LIMIT"};
   }

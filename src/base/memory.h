@@ -34,10 +34,10 @@ int64_t resident_bytes();       // VmRSS of this process
 int64_t peak_resident_bytes();  // VmHWM of this process
 
 // What a run may use: the smallest of the machine's available memory, the cgroup's limit (v1 or v2,
-// this group or any above it) and the user's MEMORY_LIMIT.
+// this group or any above it), the address space of `ulimit -v` and the user's MEMORY_LIMIT.
 struct MemoryLimit {
   int64_t bytes = 0;
-  std::string source;  // "free memory", "cgroup memory.max", "MEMORY_LIMIT"
+  std::string source;  // "free memory", "the cgroup's limit", "ulimit -v", "MEMORY_LIMIT"
 };
 MemoryLimit memory_limit(std::optional<int64_t> user_limit_bytes);
 

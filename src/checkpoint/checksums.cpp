@@ -82,9 +82,19 @@ FileChecksums read_checksums(const fs::path& folder) {
 
 std::vector<std::string> files_beneath(const fs::path& folder) {
   std::vector<std::string> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (!entry.is_regular_file()) continue;
-    files.push_back(entry.path().lexically_relative(folder).string());
+  std::vector<fs::path> folders = {""};
+  while (!folders.empty()) {
+    const fs::path below = folders.back();
+    folders.pop_back();
+    const fs::path here = below.empty() ? folder : folder / below;
+    std::error_code code;
+    for (fs::directory_iterator entry(here, code), end; !code && entry != end;
+         entry.increment(code)) {
+      const fs::path name = below / entry->path().filename();
+      if (entry->is_directory(code) && !entry->is_symlink(code)) folders.push_back(name);
+      if (entry->is_regular_file(code)) files.push_back(name.string());
+    }
+    if (code) throw file_error("list", here, code.value());
   }
   std::ranges::sort(files);
   return files;

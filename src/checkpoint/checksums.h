@@ -23,7 +23,7 @@ FileChecksums parse_checksums(std::string_view text, const std::filesystem::path
 // Throws Error(kFile) where the folder has no checksums.
 FileChecksums read_checksums(const std::filesystem::path& folder);
 
-// Paths in the folder, sorted; of its subfolders' files, too.
+// Paths in the folder, sorted; of its subfolders' files, too. Throws Error(kFile).
 std::vector<std::string> files_beneath(const std::filesystem::path& folder);
 // Whether the path in a model's folder is of a file that Borealis writes and reads: weights, state,
 // configuration, tokenizer. (A README beside them may lack a checksum.)

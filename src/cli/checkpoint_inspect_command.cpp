@@ -41,12 +41,9 @@ struct FileEntry {
 
 std::vector<FileEntry> files_of(const fs::path& folder) {
   std::vector<FileEntry> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (!entry.is_regular_file()) continue;
-    files.push_back(
-        {fs::relative(entry.path(), folder).string(), static_cast<int64_t>(entry.file_size())});
+  for (const std::string& name : files_beneath(folder)) {
+    files.push_back({name, file_stamp(folder / name).bytes});
   }
-  std::ranges::sort(files, {}, &FileEntry::name);
   return files;
 }
 

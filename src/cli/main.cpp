@@ -1,9 +1,14 @@
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <string_view>
+#include <system_error>
 
 #include "base/error.h"
 #include "cli/command.h"
@@ -35,12 +40,49 @@ int run(const std::vector<std::string>& arguments) {
   return run_group({"borealis", "", kCommands}, arguments);
 }
 
+// A file that is opened must not become a standard stream that the caller closed, or the log would
+// be written into it. What is written to such a stream fails.
+void keep_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) < 0) (void)::open("/dev/null", O_RDONLY);
+  }
+}
+
+int lost_output() {
+  fmt::print(stderr,
+             "borealis: file: the standard output could not be written: it is closed, or its disk "
+             "is full\n");
+  return error_exit_code(ErrorKind::kFile);
+}
+
+// A command whose results got lost has not succeeded.
+int checked_output(int exit_code) {
+  const bool lost = std::fflush(stdout) != 0 || std::ferror(stdout) != 0;
+  if (!lost) return exit_code;
+  return exit_code == 0 ? lost_output() : exit_code;
+}
+
+int explain_system_error(const std::system_error& error) {
+  if (std::ferror(stdout) != 0) return lost_output();
+  if (error.code() == std::errc::resource_unavailable_try_again) {
+    fmt::print(
+        stderr,
+        "borealis: memory: the system refused a thread; lower --threads, or raise the limits "
+        "(ulimit -u, ulimit -v)\n");
+    return error_exit_code(ErrorKind::kMemory);
+  }
+  fmt::print(stderr, "borealis: internal error: {}\n", error.what());
+  return 70;
+}
+
 }  // namespace
 }  // namespace borealis
 
 int main(int argc, char** argv) {
+  borealis::keep_standard_streams();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too large is then the error of a write
   try {
-    return borealis::run({argv + 1, argv + argc});
+    return borealis::checked_output(borealis::run({argv + 1, argv + argc}));
   } catch (const borealis::Error& error) {
     fmt::print(stderr, "borealis: {}\n", error.what());
     return borealis::error_exit_code(error.kind());
@@ -49,6 +91,12 @@ int main(int argc, char** argv) {
                "borealis: memory: the system refused an allocation; lower the model, the "
                "sequence or the micro batch, or see `borealis plan`\n");
     return borealis::error_exit_code(borealis::ErrorKind::kMemory);
+  } catch (const std::filesystem::filesystem_error& error) {
+    fmt::print(stderr, "borealis: file: cannot read {}: {}\n", error.path1().string(),
+               error.code().message());
+    return borealis::error_exit_code(borealis::ErrorKind::kFile);
+  } catch (const std::system_error& error) {
+    return borealis::explain_system_error(error);
   } catch (const std::exception& error) {
     fmt::print(stderr, "borealis: internal error: {}\n", error.what());
     return 70;

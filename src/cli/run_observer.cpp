@@ -41,7 +41,7 @@ TrainerEvents RunObserver::events() {
 void RunObserver::training_begins() { time_to_first_step_s_ = process_age_s(); }
 
 void RunObserver::on_step(const StepRecord& record) {
-  steps_.push_back(record);
+  ++steps_;
   metrics_.write(record);
   interval_.add(record);
   if (record.skipped) log_skipped(record);

@@ -22,7 +22,7 @@ class RunObserver {
   TrainerEvents events();
   void training_begins();
 
-  const std::vector<StepRecord>& steps() const { return steps_; }  // of this process
+  int64_t steps() const { return steps_; }  // of this process
   double time_to_first_step_s() const { return time_to_first_step_s_; }
   // Of the steps before those of this process.
   int64_t steps_of_history() const { return metrics_.steps_of_history(); }
@@ -37,7 +37,7 @@ class RunObserver {
   IterationInterval interval_;
   MetricsWriter metrics_;
   Progress progress_;
-  std::vector<StepRecord> steps_;
+  int64_t steps_ = 0;
   double time_to_first_step_s_ = 0;
 };
 

@@ -1,130 +1,41 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/process.h"
 #include "base/units.h"
 #include "cli/command.h"
+#include "cli/planned_run.h"
+#include "cli/run_folder.h"
 #include "cli/run_observer.h"
 #include "cli/run_setup.h"
 #include "cli/sample_text.h"
-#include "config/run_config_json.h"
 #include "config/run_config_loader.h"
-#include "data/batch_loader.h"
 #include "data/data_record_check.h"
 #include "data/document_ends.h"
 #include "kernels/cpu_isa.h"
 #include "kernels/gemm_rate.h"
 #include "kernels/triad.h"
 #include "model/step_kernels.h"
-#include "planner/planner.h"
 #include "report/run_report.h"
 #include "telemetry/metrics_file.h"
 #include "telemetry/run_summary.h"
 #include "telemetry/step_profile.h"
 #include "train/run_start.h"
+#include "train/signals.h"
 #include "train/trainer.h"
 
 namespace borealis {
 namespace {
 
 constexpr double kGemmMeasurementSeconds = 0.3;
-
-void log_lines(const std::vector<std::string>& lines) {
-  for (const std::string& line : lines) log_info(line);
-}
-
-// A run as it was decided on before anything is allocated.
-struct PlannedRun {
-  RunConfig config;
-  RunStart start;
-  int threads = 1;
-  RunLayout layout;
-  DataDescription data;
-  Prediction prediction;
-};
-
-// The next start to try, and what the run needs with it.
-PlannedRun plan_run(const RunConfig& asked, int threads, StartChooser& starts) {
-  PlannedRun run;
-  run.config = asked;
-  run.threads = threads;
-  RunConfig& config = run.config;
-  run.start = starts.next(config);
-  run.data = describe_data(config, run.start.state.data_order, run.start.state.consumed);
-  run.layout = make_run_layout(config, threads);
-  run.prediction = predict(config, run.layout, data_memory_bytes(config, run.data),
-                           resident_bytes(), run.start.checkpoint.has_value());
-  require_fit(config, run.prediction, threads);
-  return run;
-}
-
-// Two runs that start within a second have folders of their own, where their names are derived.
-void claim_run_folder(RunConfig& config) {
-  const std::string name = config.output.run_dir;
-  if (!name.starts_with(fmt::format("logs/{}/", config.output.prefix))) return;
-  borealis::create_directories(std::filesystem::path(name).parent_path());
-  for (int number = 2; !create_new_directory(config.output.run_dir); ++number) {
-    config.output.run_dir = fmt::format("{}_{}", name, number);
-  }
-}
-
-// Makes the run's folder and what is known of the run before its first step.
-void open_run_folder(const RunConfig& config, const RunStart& start) {
-  const std::filesystem::path folder = config.output.run_dir;
-  borealis::create_directories(folder);
-  remove_stale_partials(folder);  // of a killed run with the same --run-dir
-  const std::filesystem::path log = folder / "output.log";
-  log_add_file(log);
-  write_file_atomically(folder / "config.json", to_json(config).dump(2) + "\n");
-  if (start.resumes) {
-    const nlohmann::ordered_json link = {{"checkpoint", start.checkpoint->folder.string()},
-                                         {"iteration", start.state.iteration},
-                                         {"run_dir", start.state.run_dir}};
-    write_file_atomically(folder / kResumedFromFileName, link.dump(2) + "\n");
-  }
-  // logs/latest lists every run's log, the newest last.
-  const std::filesystem::path logs = folder.parent_path().parent_path();
-  if (logs.filename() == "logs") append_text_file(logs / "latest", log.string() + "\n");
-}
-
-void log_configuration(const PlannedRun& run) {
-  const RunConfig& config = run.config;
-  const Prediction& prediction = run.prediction;
-  for (const std::string& warning : config.warnings) log_warning(warning);
-  log_lines(config.notes);
-  log_info(fmt::format("kernels: {}; {} threads", cpu_isa_description(), run.threads));
-  log_lines(batch_lines(config));
-  log_lines(architecture_lines(config));
-  if (!config.model.note.empty()) log_info(config.model.note);
-  log_info(fmt::format("Number of parameters in model: {}", prediction.parameters));
-  log_info(fmt::format("data: {}", data_description_text(run.data)));
-  log_info(fmt::format("memory plan\n{}", memory_table(prediction, config.dtype)));
-  if (const std::string saving = saving_line(config, prediction); !saving.empty()) {
-    log_info(saving);
-  }
-}
-
-void log_start(const PlannedRun& run) {
-  const RunStart& start = run.start;
-  if (!start.resumes) return;
-  log_info(
-      fmt::format("resumed from {}: iteration {}, {} samples consumed; what came before is in {}",
-                  start.checkpoint->folder.string(), start.state.iteration,
-                  start.state.consumed.train, start.state.run_dir));
-  if (start.state.iteration < run.config.limits.train_iters) return;
-  log_info(
-      fmt::format("all {} iterations are done; raise TRAIN_ITERS to go on, or begin another "
-                  "run elsewhere (CKPT_DIR=...)",
-                  run.config.limits.train_iters));
-}
 
 // Of a run that goes on, a part of its records would be missing.
 void warn_of_gap(const RunObserver& observer, const RunStart& start) {
@@ -156,41 +67,47 @@ struct TrainedModel {
 
 std::string program_version() { return fmt::format("{} ({})", BOREALIS_VERSION, BOREALIS_COMMIT); }
 
-// Completes `summary`, which was started with the run. Rates are those of this process; of a run
-// that had nothing left to do, those of the steps before it.
-RunSummary summarize(const PlannedRun& run, const RunObserver& observer,
-                     const TrainedModel& trained, RunSummary summary) {
-  const std::vector<StepRecord> all = read_metrics(run.config.output.run_dir);
-  summarize_steps(observer.steps().empty() ? all : observer.steps(), summary);
-  if (run.start.resumes) {
-    RunSummary whole;
-    summarize_steps(all, whole);
-    summary.steps = whole.steps;
-    summary.first_loss = whole.first_loss;
-    summary.final_loss = whole.final_loss;
-    summary.resumed_from = run.start.checkpoint->folder.string();
-    summary.resumed_at_iteration = run.start.state.iteration;
-  }
+// What the run's folder says of it from before its first step on, whatever becomes of it.
+RunSummary begin_summary(const PlannedRun& run) {
+  RunSummary summary = start_run_summary(run.config);
   const Prediction& prediction = run.prediction;
   summary.parameters = prediction.parameters;
-  summary.gemm_tflops = trained.gemm.flops_per_s * 1e-12;
-  if (observer.steps().empty()) {  // nothing was measured
-    summary.gemm_tflops = summary.gemm_share = std::numeric_limits<double>::quiet_NaN();
-  } else {
-    summary.gemm_share = summary.tflops / summary.gemm_tflops;
-  }
-  summary.gemm_measurement = trained.gemm.description;
   summary.planned_memory_bytes = prediction.memory.total_bytes();
   summary.memory_classes = prediction.memory.classes(run.config.dtype);
-  summary.time_to_first_step_s = observer.time_to_first_step_s();
-  summary.checkpoint = trained.outcome.checkpoint;
-  summary.stopped_by = trained.outcome.stopped_by;
   summary.isa = cpu_isa_description();
   summary.flops_per_token = prediction.flops_per_token;
   summary.flops_formula_name = kFlopsFormulaName;
   summary.flops_formula = kFlopsFormula;
   summary.version = program_version();
+  if (run.start.resumes) {
+    summary.resumed_from = run.start.checkpoint->folder.string();
+    summary.resumed_at_iteration = run.start.state.iteration;
+  }
+  write_run_summary(run.config.output.run_dir, summary);
   return summary;
+}
+
+// Completes it. Rates are those of this process; of a run that had nothing left to do, those of the
+// steps before it.
+void complete_summary(const RunObserver& observer, const TrainedModel& trained,
+                      const std::string& run_dir, RunSummary& summary) {
+  summarize_steps(read_metrics(run_dir), summary);
+  if (observer.steps() == 0) {  // nothing was measured
+    summary.gemm_tflops = summary.gemm_share = std::numeric_limits<double>::quiet_NaN();
+  } else {
+    summary.gemm_tflops = trained.gemm.flops_per_s * 1e-12;
+    summary.gemm_share = summary.tflops / summary.gemm_tflops;
+  }
+  summary.gemm_measurement = trained.gemm.description;
+  summary.peak_memory_bytes = trained.peak_bytes;
+  summary.time_to_first_step_s = observer.time_to_first_step_s();
+  summary.checkpoint = trained.outcome.checkpoint;
+  summary.stopped_by = trained.outcome.stopped_by;
+  if (trained.sample) {
+    summary.sample_prompt = trained.sample->prompt;
+    summary.sample_text = trained.sample->text;
+  }
+  summary.wall_time_s = process_age_s();
 }
 
 std::unique_ptr<Profiler> make_profiler(const RunConfig& config, const RunLayout& layout) {
@@ -238,6 +155,9 @@ void write_profile(const RunConfig& config, const Profiler* profiler, double gem
 }
 
 void log_outcome(const RunSummary& summary) {
+  if (summary.stopped_by != "train_iters") {
+    log_info(fmt::format("stopped by {} after {} steps", summary.stopped_by, summary.steps));
+  }
   if (!std::isfinite(summary.gemm_share)) {
     log_info(fmt::format("{} steps, loss {:.3f} -> {:.3f}", summary.steps, summary.first_loss,
                          summary.final_loss));
@@ -251,48 +171,74 @@ void log_outcome(const RunSummary& summary) {
       format_bytes(summary.planned_memory_bytes)));
 }
 
-// Trains and reports.
+// What a run that failed came to; a second fault, of the same disk maybe, does not hide the first.
+void report_failure(const Error& failure, const RunObserver& observer, const GemmRate& gemm,
+                    const std::string& run_dir, RunSummary summary) {
+  if (observer.steps() == 0) return;
+  TrainedModel trained;
+  trained.gemm = gemm;
+  trained.peak_bytes = peak_resident_bytes();
+  trained.outcome.stopped_by = "error";
+  try {
+    summary.failure = failure.what();
+    complete_summary(observer, trained, run_dir, summary);
+    write_run_summary(run_dir, summary);
+    write_run_report(run_dir);
+  } catch (const Error& second) {
+    log_warning(fmt::format("there is no report of the failed run: {}", second.what()));
+  }
+}
+
+// Trains and reports; the exit code tells a run that a signal stopped from one that is done.
 int finish_run(const PlannedRun& run, std::unique_ptr<Trainer> trainer, const Profiler* profiler,
                const GemmRate& gemm, RunSummary summary) {
   const RunConfig& config = run.config;
+  const std::string& run_dir = config.output.run_dir;
   RunObserver observer(
       config, {run.start.resumes ? run.start.state.run_dir : "", run.start.state.iteration});
   warn_of_gap(observer, run.start);
-  TrainedModel trained = run_training(std::move(trainer), config, run.threads, observer);
-  trained.gemm = gemm;
-  if (observer.steps().empty() && observer.steps_of_history() == 0) {
-    log_info(fmt::format("stopped by {} before the first step", trained.outcome.stopped_by));
-    return 0;
+  TrainedModel trained;
+  try {
+    trained = run_training(std::move(trainer), config, run.threads, observer);
+  } catch (const Error& failure) {
+    report_failure(failure, observer, gemm, run_dir, std::move(summary));
+    throw;
   }
-  summary = summarize(run, observer, trained, std::move(summary));
-  summary.peak_memory_bytes = trained.peak_bytes;
+  trained.gemm = gemm;
+  if (observer.steps() == 0 && observer.steps_of_history() == 0) {
+    log_info(fmt::format("stopped by {} before the first step", trained.outcome.stopped_by));
+    summary.stopped_by = trained.outcome.stopped_by;
+    write_run_summary(run_dir, summary);
+    return signal_exit_code(summary.stopped_by);
+  }
   if (trained.sample) {
-    summary.sample_prompt = trained.sample->prompt;
-    summary.sample_text = trained.sample->text;
     log_info(fmt::format("sample: {}{}", trained.sample->prompt, trained.sample->text));
   }
   write_profile(config, profiler, trained.gemm.flops_per_s);
-  summary.wall_time_s = process_age_s();
-  write_run_summary(config.output.run_dir, summary);
-  const ReportPaths report = write_run_report(config.output.run_dir);
+  complete_summary(observer, trained, run_dir, summary);
+  write_run_summary(run_dir, summary);
+  const ReportPaths report = write_run_report(run_dir);
   log_outcome(summary);
   log_info(fmt::format("report: {}", report.html.string()));
   if (config.output.json) fmt::print("{}\n", run_summary_json(summary));
-  return 0;
+  return signal_exit_code(summary.stopped_by);
 }
 
 int train(RunConfig config) {
+  // Whoever read the log may go away; the run has a file of it and goes on.
+  std::signal(SIGPIPE, SIG_IGN);
   const int threads = prepare_machine(config.machine);
   check_data_records(config);
   StartChooser starts(config);
+  std::optional<RunFolders> folders;
   for (bool first_try = true;; first_try = false) {
     PlannedRun run = plan_run(config, threads, starts);
-    if (first_try) claim_run_folder(config);
+    if (first_try) folders.emplace(config, run.start, run.prediction.parameters);
     run.config.output.run_dir = config.output.run_dir;
     open_run_folder(run.config, run.start);
     if (first_try) log_configuration(run);
     log_start(run);
-    RunSummary summary = start_run_summary(run.config);
+    RunSummary summary = begin_summary(run);
     const std::unique_ptr<Profiler> profiler = make_profiler(run.config, run.layout);
     GemmRate gemm;
     std::unique_ptr<Trainer> trainer;

@@ -38,11 +38,17 @@ std::string milliseconds_text(double time_ms) {
 
 double share_of(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
-std::string stop_reason(const RunSummary& summary) {
-  if (summary.stopped_by.empty() || summary.stopped_by == "train_iters") {
-    return "all steps done";
-  }
-  return "stopped by " + summary.stopped_by;
+std::string stop_reason(const RunResults& results) {
+  const std::string& stopped_by = results.summary.stopped_by;
+  if (stopped_by.empty()) return results.is_running ? "the run goes on" : "the run was cut off";
+  if (stopped_by == "train_iters") return "all steps done";
+  if (stopped_by == "error") return "the run failed";
+  return "stopped by " + stopped_by;
+}
+
+// 0: of a run that was cut off.
+std::string measured_bytes(int64_t bytes) {
+  return bytes > 0 ? format_bytes(bytes) : "not measured";
 }
 
 }  // namespace
@@ -102,17 +108,21 @@ ReportTable facts_table(const RunResults& results) {
   };
   if (!results.validations.empty()) validation_fact("last validation", results.validations.back());
   if (results.test) validation_fact("test", *results.test);
-  fact("steps", fmt::format("{}, {}", format_count(run.steps), stop_reason(run)));
+  fact("steps", fmt::format("{}, {}", format_count(run.steps), stop_reason(results)));
   if (run.skipped_iterations > 0) {
-    fact("skipped steps", fmt::format("{} (loss or gradient norm not finite, no update made)",
+    fact("skipped steps", fmt::format("{} (no update made; the log says why of each)",
                                       format_count(run.skipped_iterations)));
   }
   if (!results.steps.empty()) {
     fact("tokens trained on", format_count(results.steps.back().consumed_tokens));
   }
-  fact("start of the process to the first step", format_duration(run.time_to_first_step_s));
+  if (run.time_to_first_step_s > 0) {
+    fact("start of the process to the first step", format_duration(run.time_to_first_step_s));
+  }
   if (run.wall_time_s > 0) fact("whole run", format_duration(run.wall_time_s));
-  fact("checkpoint", run.checkpoint.empty() ? "none saved" : run.checkpoint);
+  if (!run.stopped_by.empty()) {
+    fact("checkpoint", run.checkpoint.empty() ? "none saved" : run.checkpoint);
+  }
   return table;
 }
 
@@ -171,7 +181,7 @@ ReportTable memory_table(const RunSummary& summary) {
     add(one.name, one.bytes, color++ % kPlotColors);
   }
   add("planned", summary.planned_memory_bytes, -1);
-  add("peak, measured", summary.peak_memory_bytes, -1);
+  if (summary.peak_memory_bytes > 0) add("peak, measured", summary.peak_memory_bytes, -1);
   return table;
 }
 
@@ -202,6 +212,15 @@ ReportTable machine_table(const RunSummary& summary) {
                   {"Borealis", summary.version}});
   table.caption_shown = false;
   return table;
+}
+
+std::string unfinished_sentence(const RunResults& results) {
+  const RunSummary& run = results.summary;
+  if (run.stopped_by == "error") return "This run failed: " + run.failure + ".";
+  if (!run.stopped_by.empty()) return "";
+  if (results.is_running) return "This run goes on; the report shows what it has written so far.";
+  return "This run was cut off (killed, or its machine went down); the report shows what it had "
+         "written by then.";
 }
 
 std::string subtitle(const RunSummary& summary) {
@@ -244,8 +263,11 @@ std::string medians_sentence(const RunResults& results) {
   if (results.summary.steps <= 1) {
     return "The run took a single step, so its figures hold the cost of starting up too.";
   }
-  return fmt::format("Rates and times are medians over the {} after the first{}.",
+  return fmt::format("Rates and times are medians over the {} after the first{}{}.",
                      plural(results.summary.steps - 1, "step"),
+                     results.step_stride > 1
+                         ? fmt::format(", of which one in {} was looked at", results.step_stride)
+                         : "",
                      results.summary.skipped_iterations > 0 ? ", skipped ones left out" : "");
 }
 
@@ -264,8 +286,8 @@ std::string memory_sentence(const RunSummary& summary) {
   const auto planned = static_cast<double>(summary.planned_memory_bytes);
   const auto peak = static_cast<double>(summary.peak_memory_bytes);
   std::string text = fmt::format("Planned {}, peak {}", format_bytes(summary.planned_memory_bytes),
-                                 format_bytes(summary.peak_memory_bytes));
-  if (planned > 0) {
+                                 measured_bytes(summary.peak_memory_bytes));
+  if (planned > 0 && peak > 0) {
     text += fmt::format(" ({:+.1f}\u00a0%)", (peak / planned - 1) * 100);
   }
   return text + ".";

@@ -30,6 +30,8 @@ std::vector<BarPart> step_time_parts(const StepBreakdown& parts);
 std::vector<BarPart> memory_parts(const RunSummary& summary);
 
 // Sentences.
+// Why there is not all of the run; empty of one that ended by itself.
+std::string unfinished_sentence(const RunResults& results);
 std::string subtitle(const RunSummary& summary);
 std::string rank_sentence(const RunSummary& summary);     // what "GPU" means in the columns
 std::string formula_sentence(const RunSummary& summary);  // TFLOPs, written out

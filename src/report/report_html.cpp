@@ -94,7 +94,7 @@ std::string tiles(const RunSummary& run) {
        run.steps > 1 && std::isfinite(run.first_loss)
            ? fmt::format("training loss, from {:.3f}", run.first_loss)
            : "training loss");
-  tile(format_bytes(run.peak_memory_bytes), "peak memory");
+  if (run.peak_memory_bytes > 0) tile(format_bytes(run.peak_memory_bytes), "peak memory");
   return html + "</ul>\n";
 }
 
@@ -160,10 +160,12 @@ std::string memory_section(const RunSummary& run) {
   html += render_stacked_bar("memory-planned", "Planned memory",
                              "Planned " + format_bytes(run.planned_memory_bytes) + " by class.",
                              memory_parts(run), full);
-  html += "<span class=\"name\">peak</span>";
-  const std::string peak_text = "peak: " + format_bytes(run.peak_memory_bytes);
-  html += render_stacked_bar("memory-peak", "Peak memory", peak_text + ".", {{peak_text, peak, 5}},
-                             full);
+  if (run.peak_memory_bytes > 0) {
+    html += "<span class=\"name\">peak</span>";
+    const std::string peak_text = "peak: " + format_bytes(run.peak_memory_bytes);
+    html += render_stacked_bar("memory-peak", "Peak memory", peak_text + ".",
+                               {{peak_text, peak, 5}}, full);
+  }
   return html + "</div>\n" + html_table(memory_table(run), "parts");
 }
 
@@ -222,6 +224,9 @@ std::string render_report_html(const RunResults& results) {
       "<title>{} · Borealis report</title>\n<style>{}{}</style>\n</head>\n<body>\n<main>\n"
       "<header>\n<h1>{}</h1>\n{}</header>\n",
       title, plot_style(), report_style(), title, paragraph(subtitle(run), "subtitle"));
+  if (const std::string unfinished = unfinished_sentence(results); !unfinished.empty()) {
+    html += paragraph(unfinished, "note");
+  }
   html += results_section(results);
   html += curves_section(results);
   html += sample_section(run);

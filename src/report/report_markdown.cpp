@@ -80,6 +80,9 @@ std::string render_report_markdown(const RunResults& results) {
   std::string text = fmt::format(
       "# {}\n\n", escape_markdown_cell(run.model_name.empty() ? "training run" : run.model_name));
   text += markdown_text(subtitle(run));
+  if (const std::string unfinished = unfinished_sentence(results); !unfinished.empty()) {
+    text += "> " + markdown_text(unfinished);
+  }
   text += "## Results\n\n" + markdown_table(results_table({run}));
   text += markdown_text(medians_sentence(results) + " " + rank_sentence(run));
   text += markdown_text(formula_sentence(run) + " " + gemm_sentence(run));

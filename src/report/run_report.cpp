@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "base/error.h"
 #include "base/file.h"
+#include "base/folder_lock.h"
 #include "report/report_content.h"
 #include "report/report_profile.h"
 #include "telemetry/metrics_file.h"
@@ -17,6 +20,12 @@ std::string optional_text_file(const std::filesystem::path& path) {
   return std::filesystem::exists(path) ? read_text_file(path) : "";
 }
 
+// The machine's rate as the step knew it.
+double gemm_tflops_of(const StepRecord& step) {
+  return step.gemm_share > 0 ? step.tflops / step.gemm_share
+                             : std::numeric_limits<double>::quiet_NaN();
+}
+
 }  // namespace
 
 RunResults read_run_results(const std::filesystem::path& run_dir) {
@@ -27,11 +36,18 @@ RunResults read_run_results(const std::filesystem::path& run_dir) {
   RunResults results;
   results.run_dir = run_dir;
   results.summary = read_run_summary(run_dir);
-  results.steps = read_metrics(run_dir);
+  const StepSeries series = read_metrics(run_dir);
+  results.steps = series.steps();
+  results.step_stride = series.stride();
   if (results.steps.empty()) {
     throw Error(ErrorKind::kData,
                 fmt::format("{} holds no step", (run_dir / kMetricsFileName).string()),
                 "a report needs a run of at least one step");
+  }
+  if (results.summary.stopped_by.empty()) {
+    results.is_running = FolderLock::try_hold(run_dir) == nullptr;
+    summarize_steps(series, results.summary);
+    results.summary.gemm_tflops = gemm_tflops_of(results.steps.back());
   }
   results.validations = read_validation(run_dir);
   results.profile = read_step_profile(run_dir);

@@ -17,7 +17,9 @@ namespace borealis {
 // All that a report is made of.
 struct RunResults {
   RunSummary summary;
-  std::vector<StepRecord> steps;              // at least one
+  std::vector<StepRecord> steps;              // at least one; of a long run a part of them:
+  int64_t step_stride = 1;                    // every such step, and the last
+  bool is_running = false;                    // another process works on it
   std::vector<ValidationRecord> validations;  // may be empty
   std::optional<ValidationRecord> test;       // on the test split, after the last step
   std::string config_json;                    // config.json as it stands; empty if there is none

@@ -82,14 +82,13 @@ ValidationRecord validation_from_json(const Json& json, const std::string& set) 
 
 // Calls `take` with the object of each line.
 void read_lines(const std::filesystem::path& path, const std::function<void(const Json&)>& take) {
-  const std::string text = read_text_file(path);
-  int64_t number = 0;
-  for (size_t start = 0; start < text.size();) {
-    ++number;
-    const size_t end = text.find('\n', start);
-    const bool cut_off = end == std::string::npos;
-    const std::string_view line = std::string_view(text).substr(start, cut_off ? end : end - start);
-    start = cut_off ? text.size() : end + 1;
+  const MappedFile file(path);
+  std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  for (int64_t number = 1; !text.empty(); ++number) {
+    const size_t end = text.find('\n');
+    const bool cut_off = end == std::string_view::npos;
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(cut_off ? text.size() : end + 1);
     try {
       take(Json::parse(line));
     } catch (const Json::exception& fault) {
@@ -193,18 +192,23 @@ void MetricsWriter::write_test(const ValidationRecord& record) {
   append_text_file(test_path_, validation_record_json(record, "test") + '\n');
 }
 
-std::vector<StepRecord> read_metrics(const std::filesystem::path& run_dir) {
-  std::vector<StepRecord> steps;
-  read_lines(run_dir / kMetricsFileName,
-             [&steps](const Json& json) { steps.push_back(step_from_json(json)); });
+StepSeries read_metrics(const std::filesystem::path& run_dir) {
+  StepSeries series;
+  std::optional<StepRecord> pending;  // until the step behind it tells the next learning rate
   int64_t skipped_before = 0;
-  for (size_t at = 0; at < steps.size(); ++at) {
-    steps[at].skipped = steps[at].skipped_iterations > skipped_before;
-    skipped_before = steps[at].skipped_iterations;
-    const size_t next = at + 1 < steps.size() ? at + 1 : at;
-    steps[at].next_learning_rate = steps[next].learning_rate;
-  }
-  return steps;
+  read_lines(run_dir / kMetricsFileName, [&](const Json& json) {
+    StepRecord step = step_from_json(json);
+    step.skipped = step.skipped_iterations > skipped_before;
+    skipped_before = step.skipped_iterations;
+    step.next_learning_rate = step.learning_rate;
+    if (pending) {
+      pending->next_learning_rate = step.learning_rate;
+      series.add(*pending);
+    }
+    pending = step;
+  });
+  if (pending) series.add(*pending);
+  return series;
 }
 
 std::vector<ValidationRecord> read_validation(const std::filesystem::path& run_dir) {

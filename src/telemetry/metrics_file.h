@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "telemetry/step_record.h"
+#include "telemetry/step_series.h"
 
 namespace borealis {
 
@@ -53,7 +54,7 @@ class MetricsWriter {
 // Read back. A last line that was cut off (the run was killed while it wrote) is dropped; any other
 // broken line is Error(kData) with its number. What the file does not hold is derived: `skipped`
 // from the running count, `next_learning_rate` from the step that follows.
-std::vector<StepRecord> read_metrics(const std::filesystem::path& run_dir);
+StepSeries read_metrics(const std::filesystem::path& run_dir);
 // Empty if the run had no validation.
 std::vector<ValidationRecord> read_validation(const std::filesystem::path& run_dir);
 // None if the run did not get to a test.

@@ -44,6 +44,7 @@ void visit_fields(Summary& summary, Visitor&& visit) {
   visit("step_ms", summary.step_ms);
   visit("skipped_iterations", summary.skipped_iterations);
   visit("stopped_by", summary.stopped_by);
+  visit("failure", summary.failure);
   visit("wall_time_s", summary.wall_time_s);
   visit("model_name", summary.model_name);
   visit("model_note", summary.model_note);
@@ -163,6 +164,17 @@ void summarize_steps(std::span<const StepRecord> steps, RunSummary& summary) {
   }
 }
 
+void summarize_steps(const StepSeries& series, RunSummary& summary) {
+  const std::span<const StepRecord> all = series.steps();
+  const auto own = std::ranges::find_if(
+      all, [&](const StepRecord& step) { return step.iteration > summary.resumed_at_iteration; });
+  summarize_steps(own == all.end() ? all : all.subspan(static_cast<size_t>(own - all.begin())),
+                  summary);
+  summary.steps = series.count();
+  summary.first_loss = series.first_loss();
+  summary.final_loss = series.final_loss();
+}
+
 StepBreakdown step_breakdown(std::span<const StepRecord> steps) {
   const std::vector<const StepRecord*> measured = measured_steps(steps);
   const auto part = [&measured](auto value) {
@@ -199,13 +211,15 @@ RunSummary read_run_summary(const std::filesystem::path& run_dir) {
   const std::filesystem::path path = run_dir / kSummaryFileName;
   if (!std::filesystem::exists(path)) {
     throw Error(ErrorKind::kFile, fmt::format("{} does not exist", path.string()),
-                "name the folder of a run that has finished; a summary is its last act");
+                "name the folder of a run: logs/<prefix>/<stamp>, or its --run-dir");
   }
   RunSummary summary;
   try {
     const Json json = Json::parse(read_text_file(path));
     visit_fields(summary, [&json](const char* name, auto& value) {
-      const bool later = std::string_view(name).starts_with("resumed_");  // than the first version
+      // Than the first version.
+      const bool later =
+          std::string_view(name).starts_with("resumed_") || std::string_view(name) == "failure";
       if (!later || json.contains(name)) from_json(json.at(name), value);
     });
   } catch (const Json::exception& fault) {

@@ -12,6 +12,7 @@
 #include "telemetry/machine.h"
 #include "telemetry/run_configuration.h"
 #include "telemetry/step_record.h"
+#include "telemetry/step_series.h"
 
 namespace borealis {
 
@@ -42,7 +43,9 @@ struct RunSummary {
   double first_loss = 0;
   double step_ms = 0;  // median
   int64_t skipped_iterations = 0;
-  std::string stopped_by;  // "train_iters", "SIGTERM", ...
+  // "train_iters", "SIGTERM", ..., "error"; empty: the run goes on, or was killed.
+  std::string stopped_by;
+  std::string failure;     // the error that ended it
   double wall_time_s = 0;  // of the process, to its end
 
   std::string model_name;  // "llama3-3B-nLayers4"
@@ -74,6 +77,9 @@ RunSummary start_run_summary(const RunConfig& config);
 // over the steps after the first, which holds start-up; skipped steps are left out where others
 // remain. A single step speaks for itself.
 void summarize_steps(std::span<const StepRecord> steps, RunSummary& summary);
+// The same of a whole run, with rates of the steps of the last process that took part in it (after
+// summary.resumed_at_iteration) where it made any.
+void summarize_steps(const StepSeries& series, RunSummary& summary);
 
 // Median parts of a step, over the same steps. They add up to total_ms.
 struct StepBreakdown {

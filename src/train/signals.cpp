@@ -11,13 +11,18 @@ struct WatchedSignal {
   const char* name;
 };
 constexpr std::array kSignals = {WatchedSignal{SIGINT, "SIGINT"}, WatchedSignal{SIGTERM, "SIGTERM"},
+                                 WatchedSignal{SIGHUP, "SIGHUP"},
                                  WatchedSignal{SIGUSR1, "SIGUSR1"}};
 
 // A handler can reach nothing but a global.
 volatile std::sig_atomic_t received_signal = 0;
 
 void set_handlers(void (*handler)(int)) {
-  for (const WatchedSignal& watched : kSignals) std::signal(watched.number, handler);
+  for (const WatchedSignal& watched : kSignals) {
+    struct sigaction before {};
+    ::sigaction(watched.number, nullptr, &before);
+    if (before.sa_handler != SIG_IGN) std::signal(watched.number, handler);
+  }
 }
 
 void remember(int signal) {
@@ -39,6 +44,13 @@ const char* SignalWatch::received() const {
     if (received_signal == watched.number) return watched.name;
   }
   return nullptr;
+}
+
+int signal_exit_code(std::string_view name) {
+  for (const WatchedSignal& watched : kSignals) {
+    if (watched.name == name) return 128 + watched.number;
+  }
+  return 0;
 }
 
 }  // namespace borealis

@@ -39,7 +39,8 @@ struct TrainerEvents {
 };
 
 struct TrainingOutcome {
-  // "train_iters", "SIGINT", "SIGTERM", "SIGUSR1", "exit_interval", "exit_duration", "kill_switch"
+  // "train_iters", "SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "exit_interval", "exit_duration",
+  // "kill_switch"
   std::string stopped_by;
   std::string checkpoint;  // folder of the last one saved or gone on from; empty if none
 };

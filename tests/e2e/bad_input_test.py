@@ -87,7 +87,7 @@ def data_cases(folder):
             change(prefix)
         (folder / "list.txt").write_text(line or f"1.0 {prefix} corpus\n")
         expect(name, run(["train", *SMALL, "--vocab-size", "128", "--data-file-list", folder / "list.txt", "--no-save",
-                          "--run-dir", folder / "run", *arguments], {}, folder), code, *words)
+                          "--run-dir", folder / f"data_run{count}", *arguments], {}, folder), code, *words)
 
     def truncate(name, size):
         return lambda prefix: os.truncate(f"{prefix}.{name}", size)
@@ -131,12 +131,12 @@ def output_cases(folder):
         disk.mkdir()
         if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True).returncode == 0:
             try:
-                good = [*train, "--run-dir", folder / "run", "--save", disk]
+                good = [*train, "--run-dir", folder / "full_run", "--save", disk]
                 expect("a save that fits", run(good, {}, folder), 0)
                 before = {p: p.read_bytes() for p in disk.rglob("*") if p.is_file()}
                 # Another model is another run, which does not go on from the first one's checkpoint.
-                larger = [*[a if a != "48" else "4096" for a in train], "--run-dir", folder / "run", "--save", disk / "larger"]
-                expect("full disk while saving", run([*larger, "--train-iters", "2"], {}, folder), FILE, "No space left")
+                larger = [*[a if a != "48" else "4096" for a in train], "--run-dir", folder / "larger_run", "--save", disk / "larger"]
+                expect("full disk while saving", run([*larger, "--train-iters", "2"], {}, folder), FILE, "a checkpoint takes")
                 after = {p: p.read_bytes() for p in disk.rglob("*") if p.is_file()}
                 if before != after:
                     failures.append("full disk while saving: the last good checkpoint changed")

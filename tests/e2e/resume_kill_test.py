@@ -20,7 +20,7 @@ from small_training import ITERATIONS, SAVE_INTERVAL, Training, calls_of, differ
 
 KILLS = int(os.environ.get("BOREALIS_KILLS", "12"))
 SEED = int(os.environ.get("BOREALIS_KILL_SEED", "1"))
-ENDED_BY = {0: "ended", -signal.SIGKILL: "killed", -signal.SIGTERM: "terminated"}
+ENDED_BY = {0: "ended", 128 + signal.SIGTERM: "saved and ended", -signal.SIGKILL: "killed", -signal.SIGTERM: "terminated"}
 
 
 @dataclasses.dataclass

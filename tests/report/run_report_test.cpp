@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "base/folder_lock.h"
 #include "support/expect_error.h"
 #include "support/fake_run.h"
 #include "support/temporary_folder.h"
@@ -119,6 +120,45 @@ TEST(RunReport, MarksSkippedStepsAndSurvivesTheirNan) {
   EXPECT_THAT(report.markdown, HasSubstr("| skipped steps | 4 "));
   EXPECT_THAT(report.loss_svg, Not(HasSubstr("nan")));
   EXPECT_THAT(report_of({}).html, Not(HasSubstr("class=\"mark\"")));
+}
+
+// summary.json as it stands from before the first step on; metrics.jsonl has the rest.
+TEST(RunReport, WorksFromWhatARunHasWrittenSoFar) {
+  const TemporaryFolder folder;
+  write_fake_run(folder.path(), {});
+  const RunSummary done = read_run_summary(folder.path());
+  const std::string finished = read_text_file(write_run_report(folder.path()).markdown);
+  RunSummary begun = done;
+  begun.stopped_by.clear();
+  begun.checkpoint.clear();
+  begun.steps = begun.peak_memory_bytes = begun.skipped_iterations = 0;
+  begun.tokens_per_gpu_per_second = begun.tflops = begun.gemm_tflops = begun.gemm_share = 0;
+  begun.first_loss = begun.final_loss = begun.step_ms = begun.wall_time_s = 0;
+  begun.time_to_first_step_s = 0;
+  write_run_summary(folder.path(), begun);
+  const ReportPaths paths = write_run_report(folder.path());
+  const std::string cut_off = read_text_file(paths.markdown);
+  EXPECT_THAT(cut_off, HasSubstr("This run was cut off"));
+  EXPECT_THAT(read_text_file(paths.html), HasSubstr("This run was cut off"));
+  EXPECT_THAT(cut_off, HasSubstr("peak not measured"));
+  // The rates are those of the finished run.
+  const std::string row = "| borealis-mini |";
+  const auto results_of = [&](const std::string& text) {
+    const size_t at = text.find(row);
+    return text.substr(at, text.find('\n', at) - at);
+  };
+  EXPECT_EQ(results_of(cut_off), results_of(finished));
+  {
+    const FolderLock running(folder.path());
+    EXPECT_THAT(read_text_file(write_run_report(folder.path()).markdown),
+                HasSubstr("This run goes on"));
+  }
+  RunSummary failed = done;
+  failed.stopped_by = "error";
+  failed.failure = "numerics: it diverged";
+  write_run_summary(folder.path(), failed);
+  EXPECT_THAT(read_text_file(write_run_report(folder.path()).markdown),
+              HasSubstr("This run failed: numerics: it diverged."));
 }
 
 TEST(RunReport, FitsRunsOfOneTwoAndThreeSteps) {

@@ -74,7 +74,7 @@ TEST(MetricsFile, GivesBackWhatWasWritten) {
     writer.write(fake_step(iteration, run));
   }
   writer.write(ValidationRecord{3, 2.5, 12.25});
-  const std::vector<StepRecord> steps = read_metrics(folder.path());
+  const std::vector<StepRecord> steps = read_metrics(folder.path()).steps();
   ASSERT_EQ(steps.size(), 3u);
   const StepRecord third = fake_step(3, run);
   EXPECT_EQ(steps[2].iteration, 3);
@@ -107,7 +107,7 @@ TEST(MetricsFile, ANewRunInTheFolderStartsAfresh) {
     writer.write(ValidationRecord{3, 2.5, 12.25});
   }
   const MetricsWriter again(folder.path());
-  EXPECT_TRUE(read_metrics(folder.path()).empty());
+  EXPECT_TRUE(read_metrics(folder.path()).steps().empty());
   EXPECT_TRUE(read_validation(folder.path()).empty());
 }
 
@@ -115,7 +115,7 @@ TEST(MetricsFile, DropsALineThatWasCutOff) {
   const TemporaryFolder folder;
   const std::string line = step_record_json(sample_step());
   write_file_atomically(folder.path() / kMetricsFileName, line + "\n" + line.substr(0, 40));
-  EXPECT_EQ(read_metrics(folder.path()).size(), 1u);
+  EXPECT_EQ(read_metrics(folder.path()).count(), 1);
 }
 
 TEST(MetricsFile, NamesTheLineThatIsBroken) {

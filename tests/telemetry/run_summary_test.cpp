@@ -144,7 +144,7 @@ TEST(RunSummary, IsValidJsonWhateverItHolds) {
 TEST(RunSummary, MissingOrBrokenFilesAreNamed) {
   const TemporaryFolder folder;
   EXPECT_ERROR((void)read_run_summary(folder.path()), ErrorKind::kFile,
-               "summary.json does not exist", "finished");
+               "summary.json does not exist", "folder of a run");
   for (const std::string broken : {"", "{", "[]", "{\"parameters\": 1}", "{\"parameters\": {}}"}) {
     write_file_atomically(folder.path() / kSummaryFileName, broken);
     EXPECT_ERROR((void)read_run_summary(folder.path()), ErrorKind::kData,

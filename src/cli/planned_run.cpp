@@ -1,0 +1,64 @@
+#include "cli/planned_run.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "config/run_config_loader.h"
+#include "kernels/cpu_isa.h"
+
+namespace borealis {
+namespace {
+
+void log_lines(const std::vector<std::string>& lines) {
+  for (const std::string& line : lines) log_info(line);
+}
+
+}  // namespace
+
+PlannedRun plan_run(const RunConfig& asked, int threads, StartChooser& starts) {
+  PlannedRun run;
+  run.config = asked;
+  run.threads = threads;
+  RunConfig& config = run.config;
+  run.start = starts.next(config);
+  run.data = describe_data(config, run.start.state.data_order, run.start.state.consumed);
+  run.layout = make_run_layout(config, threads);
+  run.prediction = predict(config, run.layout, data_memory_bytes(config, run.data),
+                           resident_bytes(), run.start.checkpoint.has_value());
+  require_fit(config, run.prediction, threads);
+  return run;
+}
+
+void log_configuration(const PlannedRun& run) {
+  const RunConfig& config = run.config;
+  const Prediction& prediction = run.prediction;
+  for (const std::string& warning : config.warnings) log_warning(warning);
+  log_lines(config.notes);
+  log_info(fmt::format("kernels: {}; {} threads", cpu_isa_description(), run.threads));
+  log_lines(batch_lines(config));
+  log_lines(architecture_lines(config));
+  if (!config.model.note.empty()) log_info(config.model.note);
+  log_info(fmt::format("Number of parameters in model: {}", prediction.parameters));
+  log_info(fmt::format("data: {}", data_description_text(run.data)));
+  log_info(fmt::format("memory plan\n{}", memory_table(prediction, config.dtype)));
+  if (const std::string saving = saving_line(config, prediction); !saving.empty()) {
+    log_info(saving);
+  }
+}
+
+void log_start(const PlannedRun& run) {
+  const RunStart& start = run.start;
+  if (!start.resumes) return;
+  log_info(
+      fmt::format("resumed from {}: iteration {}, {} samples consumed; what came before is in {}",
+                  start.checkpoint->folder.string(), start.state.iteration,
+                  start.state.consumed.train, start.state.run_dir));
+  if (start.state.iteration < run.config.limits.train_iters) return;
+  log_info(
+      fmt::format("all {} iterations are done; raise TRAIN_ITERS to go on, or begin another "
+                  "run elsewhere (CKPT_DIR=...)",
+                  run.config.limits.train_iters));
+}
+
+}  // namespace borealis

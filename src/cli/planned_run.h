@@ -1,0 +1,27 @@
+#pragma once
+
+#include "config/run_config.h"
+#include "data/batch_loader.h"
+#include "model/run_layout.h"
+#include "planner/planner.h"
+#include "train/run_start.h"
+
+namespace borealis {
+
+// A run as it was decided on before anything is allocated.
+struct PlannedRun {
+  RunConfig config;
+  RunStart start;
+  int threads = 1;
+  RunLayout layout;
+  DataDescription data;
+  Prediction prediction;
+};
+
+// The next start to try, and what the run needs with it. Throws Error(kMemory) if it does not fit.
+PlannedRun plan_run(const RunConfig& asked, int threads, StartChooser& starts);
+
+void log_configuration(const PlannedRun& run);
+void log_start(const PlannedRun& run);
+
+}  // namespace borealis

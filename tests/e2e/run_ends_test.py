@@ -1,0 +1,171 @@
+"""What a run's folders are to other runs, how a run ends, and what a report says of one that has not ended by itself."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from small_training import BOREALIS, Training
+
+CONFIG, FILE, MEMORY, NUMERICS = 2, 3, 5, 6
+failures = []
+
+
+def check(name, condition, *details):
+    if not condition:
+        failures.append(f"{name}: {' '.join(str(detail)[-600:] for detail in details)}")
+
+
+def long_run(folder, *options, **arguments):
+    """One that goes on until it is stopped."""
+    training = Training(folder, "fp32", True, options=options, **arguments)
+    at = training.command.index("--train-iters")
+    training.command[at + 1] = "1000000"
+    return training
+
+
+def wait_for_step(training, process, steps=3):
+    for _ in range(1200):
+        metrics = training.last_run_dir() / "metrics.jsonl" if (training.run_dir or (training.folder / "logs/latest").exists()) else None
+        if metrics and metrics.exists() and metrics.read_text().count("\n") >= steps:
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    raise AssertionError("no step")
+
+
+def report(training, folder=None):
+    result = subprocess.run([BOREALIS, "report", str(folder or training.last_run_dir())], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    return (pathlib.Path(folder or training.last_run_dir()) / "report.md").read_text()
+
+
+def signals(folder):
+    """Each saves where it is, and tells the caller that the run is not done."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        training = long_run(folder / number.name)
+        process = training.start()
+        wait_for_step(training, process)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+        check(number.name, process.returncode == 128 + number, process.returncode, err)
+        check(number.name, training.saved_iteration() >= 3, "saved", training.saved_iteration())
+        check(number.name, f"stopped by {number.name}" in report(training), "report")
+        check(number.name, f"stopped by {number.name} after " in out, "the log does not say it", out)
+    training = long_run(folder / "nohup", "--exit-interval", "400")
+    training.command = ["nohup", *training.command]
+    process = training.start()
+    wait_for_step(training, process)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=100)
+    check("SIGHUP under nohup", process.returncode == 0, process.returncode)
+
+
+def streams(folder):
+    """What cannot be written is told; a run goes on without its log's reader."""
+    for name, shell in (("full", '"$@" >/dev/full'), ("closed", '"$@" >&-'), ("gone", '"$@" | true; exit ${PIPESTATUS[0]}')):
+        training = Training(folder / name, "fp32", True, run_dir="run")
+        training.command = ["bash", "-c", shell, "bash", *training.command]
+        result = training.run()
+        check(f"train, output {name}", result.returncode == FILE and "standard output" in result.stderr, result)
+        check(f"train, output {name}", (folder / name / "run/summary.json").exists() and training.saved_iteration() == 14, "is not done")
+        for command in (["plan", "--mock-data", "--vocab-size", "128"], ["--version"], ["train", "--help"]):
+            if name == "gone":
+                continue  # SIGPIPE, as any program
+            result = subprocess.run(["bash", "-c", shell, "bash", BOREALIS, *command], capture_output=True, text=True)
+            check(f"{command}, output {name}", result.returncode == FILE and "standard output" in result.stderr, result)
+
+
+def limits(folder):
+    training = Training(folder / "fsize", "fp32", True)
+    training.command = ["bash", "-c", 'ulimit -f 100; exec "$@"', "bash", *training.command]
+    result = training.run()
+    check("ulimit -f", result.returncode == FILE and "File too large" in result.stderr, result)
+    for kilobytes in (100_000, 200_000, 300_000, 400_000):
+        training = Training(folder / f"address{kilobytes}", "bf16", True, vocab_size=30_000)
+        training.command = ["bash", "-c", f'ulimit -v {kilobytes}; exec "$@"', "bash", *training.command]
+        result = training.run()
+        told = result.returncode == MEMORY and result.stderr.startswith("borealis: memory:")
+        check(f"ulimit -v {kilobytes}", result.returncode == 0 or told, result.returncode, result.stderr)
+
+
+def folders(folder):
+    first = long_run(folder / "two", run_dir="run")
+    process = first.start()
+    wait_for_step(first, process)
+    second = subprocess.run([*first.command, "--no-save", "--no-load"], cwd=first.folder, env=first.environment(), capture_output=True, text=True)
+    check("two in one run folder", second.returncode == FILE and "another run is writing to run" in second.stderr, second)
+    other = [word if word != "run" else "other" for word in first.command]
+    second = subprocess.run(other, cwd=first.folder, env=first.environment(), capture_output=True, text=True)
+    check("two in one folder of checkpoints", second.returncode == FILE and "another run is writing to ckpt" in second.stderr, second)
+    check("running", "This run goes on" in report(first), "report")
+    process.kill()
+    process.communicate()
+    text = report(first)
+    check("killed", "cut off" in text and "| tpgps |" in text and "nan" not in text, text[:1500])
+
+    done = Training(folder / "again", "fp32", True, run_dir="run")
+    assert done.run().returncode == 0
+    metrics = (done.folder / "run/metrics.jsonl").read_bytes()
+    result = done.run()
+    check("the same run again", result.returncode == 0 and (done.folder / "run/metrics.jsonl").read_bytes() == metrics, result)
+    done.command += ["--no-load", "--no-save"]
+    result = done.run()
+    check("another run in its folder", result.returncode == CONFIG and "holds the records of another run" in result.stderr, result)
+    check("another run in its folder", (done.folder / "run/metrics.jsonl").read_bytes() == metrics, "its records changed")
+
+    cut = Training(folder / "cut", "fp32", True, run_dir="run", options=("--no-save",))
+    result = cut.run({"FAULT_PATH": "metrics.jsonl", "FAULT_CALL": "write", "FAULT_AT": "5", "FAULT_KILL": "1"})
+    check("cut off", result.returncode == -signal.SIGKILL, result)
+    check("begun again in its folder", cut.run().returncode == 0, "")
+
+    readonly = long_run(folder / "readonly")
+    result = readonly.run({"FAULT_PATH": "/ckpt/writable", "FAULT_CALL": "create", "FAULT_ERRNO": "EROFS"})
+    check("read-only folder of checkpoints", result.returncode == FILE and "Read-only" in result.stderr and "iteration=" not in result.stdout, result)
+
+
+def disk_space(folder):
+    disk = folder / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", disk]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        print("SKIPPED by name: disk_space (needs root and tmpfs)")
+        return
+    try:
+        small = Training(folder / "some", "fp32", True, vocab_size=512, options=("--save", disk / "c"))
+        small.command = [str(word) for word in small.command]
+        result = small.run()
+        check("room for some", result.returncode == 0 or "No space left" in result.stderr, result)
+        check("room for some", "has room for" in result.stdout and "--keep-last" in result.stdout, result.stdout)
+        large = long_run(folder / "none", "--save", str(disk / "d"), vocab_size=20_000)
+        result = large.run()
+        check("room for none", result.returncode == FILE and "a checkpoint takes" in result.stderr and "iteration=" not in result.stdout, result)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def failed(folder):
+    training = long_run(folder / "diverged", "--lr", "1e30", "--max-skipped-steps", "3", "--clip-grad", "0")
+    result = training.run()
+    check("diverged", result.returncode == NUMERICS, result.returncode, result.stderr)
+    text = (training.last_run_dir() / "report.md").read_text()
+    check("diverged", "This run failed: numerics: loss or gradient norm was not finite" in text, text[:800])
+    summary = json.loads((training.last_run_dir() / "summary.json").read_text())
+    check("diverged", summary["stopped_by"] == "error" and "3 steps in a row" in summary["failure"], summary)
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="borealis-test-") as folder:
+        for part in (signals, streams, limits, folders, disk_space, failed):
+            (pathlib.Path(folder) / part.__name__).mkdir()
+            part(pathlib.Path(folder) / part.__name__)
+    for failure in failures:
+        print(failure)
+    sys.exit(1 if failures else 0)
+
+
+main()
