@@ -68,7 +68,7 @@ std::optional<TokenizerLookup> StoredModel::tokenizer() const {
 }
 
 int64_t largest_token_id(const TokenizerLookup& tokenizer) {
-  return std::max(tokenizer.vocab_size.value_or(0) - 1, tokenizer.largest_added_id);
+  return tokenizer.vocab_size.value_or(0) - 1;
 }
 
 }  // namespace borealis

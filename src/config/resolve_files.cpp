@@ -55,7 +55,7 @@ void report_missing(const Settings& settings, const TokenizerRequest& request,
 // is a warning; a config.json's is meant as it stands, so the tokenizer is another model's.
 void report_large_ids(const Settings& settings, const TokenizerLookup& found, bool exact_size,
                       RunConfig& run, Problems& problems) {
-  const int64_t largest = std::max(*found.vocab_size - 1, found.largest_added_id);
+  const int64_t largest = *found.vocab_size - 1;
   if (run.data.mock_data || largest < run.model.vocab_size) return;
   if (exact_size) {
     problems.settings.push_back(fmt::format(
@@ -70,6 +70,18 @@ void report_large_ids(const Settings& settings, const TokenizerLookup& found, bo
       "the tokenizer {} has token ids up to {}, the model's vocabulary is {}; data that "
       "holds larger ids needs --vocab-size {}",
       found.source->path, largest, run.model.vocab_size, largest + 1));
+}
+
+// The reference's vocabulary would not hold them, nor data that has them.
+void note_added_entries(const TokenizerLookup& found, RunConfig& run) {
+  const int64_t base = found.base_vocab_size;
+  if (run.data.tokenizer_vocab_size != found.vocab_size || base == 0 || *found.vocab_size == base) {
+    return;
+  }
+  run.notes.push_back(fmt::format(
+      "the vocabulary holds all {} ids of the tokenizer; the reference takes its {} base entries "
+      "alone (--vocab-size {} for a model of its shape)",
+      *found.vocab_size, base, base));
 }
 
 void warn_of_absence(const TokenizerRequest& request, const TokenizerLookup& found,
@@ -174,6 +186,7 @@ void resolve_tokenizer(const Settings& settings, const ModelPreset& preset,
                              : padded_vocab_size(*entries, run.parallel.tensor_parallel_size);
   if (found->source) {
     report_large_ids(settings, *found, exact_size, run, problems);
+    if (!exact_size) note_added_entries(*found, run);
   } else if (named || (reads_data && !settings.given("--vocab-size"))) {
     warn_of_absence(*request, *found, run);
   }

@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 
 struct KnownTokenizer {
   std::string_view repository;  // as its cache folder spells it
-  int64_t vocab_size;
+  int64_t vocab_size;  // with the tokens added behind the base entries
 };
 
 constexpr std::array kKnownTokenizers = {
@@ -35,11 +35,11 @@ constexpr std::array kKnownTokenizers = {
     KnownTokenizer{"meta-llama/Llama-2-7b-hf", 32000},
     KnownTokenizer{"meta-llama/Llama-2-13b-hf", 32000},
     KnownTokenizer{"meta-llama/Llama-2-70b-hf", 32000},
-    KnownTokenizer{"meta-llama/Meta-Llama-3-8B", 128000},
-    KnownTokenizer{"meta-llama/Llama-3.1-8B", 128000},
-    KnownTokenizer{"meta-llama/Llama-3.2-1B", 128000},
-    KnownTokenizer{"meta-llama/Llama-3.2-3B", 128000},
-    KnownTokenizer{"HuggingFaceTB/SmolLM3-3B", 128000},
+    KnownTokenizer{"meta-llama/Meta-Llama-3-8B", 128256},
+    KnownTokenizer{"meta-llama/Llama-3.1-8B", 128256},
+    KnownTokenizer{"meta-llama/Llama-3.2-1B", 128256},
+    KnownTokenizer{"meta-llama/Llama-3.2-3B", 128256},
+    KnownTokenizer{"HuggingFaceTB/SmolLM3-3B", 128256},
     KnownTokenizer{"mistralai/Mistral-7B-v0.1", 32000},
     KnownTokenizer{"TinyLlama/TinyLlama-1.1B-Chat-v1.0", 32000},
     KnownTokenizer{"gpt2", 50257},
@@ -223,8 +223,8 @@ TokenizerLookup find_tokenizer(const TokenizerRequest& request, const std::strin
     return lookup;
   }
   const TokenizerVocabulary vocabulary = tokenizer_vocabulary(*lookup.source);
-  lookup.vocab_size = vocabulary.size;
-  lookup.largest_added_id = vocabulary.largest_added_id;
+  lookup.base_vocab_size = vocabulary.size;
+  lookup.vocab_size = std::max(vocabulary.size, vocabulary.largest_added_id + 1);
   return lookup;
 }
 

@@ -24,10 +24,10 @@ struct TokenizerRequest {
 
 struct TokenizerLookup {
   std::optional<TokenizerSource> source;  // none: it was not found
-  // Entries of the base vocabulary; tokens added to it afterwards do not count. Where no file was
-  // found: known from the name, or none.
+  // Enough for every id that the tokenizer gives, also of tokens that were added behind its base
+  // entries. Where no file was found: known from the name, or none.
   std::optional<int64_t> vocab_size;
-  int64_t largest_added_id = -1;   // among the added tokens; may lie beyond vocab_size
+  int64_t base_vocab_size = 0;     // without those; 0 where no file was found
   std::vector<std::string> tried;  // every place that was looked at
 };
 

@@ -18,6 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int64_t kLargestId = INT32_MAX;  // that token files can hold
+
 // Reads a tokenizer.json as a stream (Gemma's has 17 MB and half a million merges), counting the
 // entries of model.vocab and noting the ids of added_tokens; stops once it has seen both.
 class VocabularyReader final : public nlohmann::json_sax<nlohmann::json> {
@@ -33,7 +35,7 @@ class VocabularyReader final : public nlohmann::json_sax<nlohmann::json> {
   bool boolean(bool) override { return leaf(); }
   bool number_integer(number_integer_t value) override { return number(value); }
   bool number_unsigned(number_unsigned_t value) override {
-    return number(static_cast<int64_t>(value));
+    return number(static_cast<int64_t>(std::min<number_unsigned_t>(value, INT64_MAX)));
   }
   bool number_float(number_float_t, const string_t&) override { return leaf(); }
   bool string(string_t&) override { return leaf(); }
@@ -65,8 +67,9 @@ class VocabularyReader final : public nlohmann::json_sax<nlohmann::json> {
   bool number(int64_t value) {
     if (depth_ == 3 && keys_[1] == "added_tokens" && keys_[3] == "id") {
       largest_added_id = std::max(largest_added_id, value);
+      if (value > kLargestId) fault = fmt::format("an added token has the id {}", value);
     }
-    return true;
+    return fault.empty();
   }
 
   bool open() {
@@ -129,7 +132,7 @@ int64_t largest_configured_id(const fs::path& config_file) {
     int64_t id = -1;
     const std::string& key = token.key();
     std::from_chars(key.data(), key.data() + key.size(), id);
-    largest = std::max(largest, id);
+    if (id <= kLargestId) largest = std::max(largest, id);
   }
   return largest;
 }

@@ -1,4 +1,5 @@
 // Where tokenizers and data lists are found.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "config/data_list_lookup.h"
@@ -36,8 +37,8 @@ TEST(TokenizerLookup, TakesAFileOrItsFolder) {
   for (const char* name : {"tok/tokenizer.json", "tok", "tok/"}) {
     const TokenizerLookup found = look_up(name);
     EXPECT_TRUE(fs::equivalent(path_of(found), "tok/tokenizer.json")) << name;
-    EXPECT_EQ(found.vocab_size, 3);
-    EXPECT_EQ(found.largest_added_id, 300);
+    EXPECT_EQ(found.base_vocab_size, 3);
+    EXPECT_EQ(found.vocab_size, 301);
   }
 }
 
@@ -48,7 +49,7 @@ TEST(TokenizerLookup, FallsBackToTheRepositoryFolder) {
   EXPECT_EQ(path_of(look_up("data/tokenizer.json", {}, home)), home + "/data/tokenizer.json");
   const RunConfig run = load_as_given(
       {{"BOREALIS_HOME", home}, {"TOKENIZER_MODEL", "data/tokenizer.json"}}, {"--mock-data"});
-  EXPECT_EQ(run.model.vocab_size, 128);
+  EXPECT_EQ(run.model.vocab_size, 384);
   EXPECT_EQ(run.data.tokenizer_path, home + "/data/tokenizer.json");
 }
 
@@ -98,7 +99,7 @@ TEST(TokenizerLookup, NeverPicksOneOfSeveralSnapshots) {
   const Variables variables = {{"HF_HUB_CACHE", folder.path().string()}, {"TOKENIZER_MODEL", "m"}};
   EXPECT_THAT(refusal_as_given(variables, {"--mock-data"}).text,
               HasSubstr("TOKENIZER_MODEL=m: file: "));
-  EXPECT_EQ(look_up(folder.path() / "models--m/snapshots/two", cache).vocab_size, 3);
+  EXPECT_EQ(look_up(folder.path() / "models--m/snapshots/two", cache).vocab_size, 301);
 }
 
 TEST(TokenizerLookup, FindsTheFilesOfItsType) {
@@ -120,8 +121,8 @@ TEST(TokenizerLookup, FindsTheFilesOfItsType) {
   EXPECT_EQ(find(kGpt2, "all").vocab_size, 4);
   EXPECT_EQ(path_of(find(kLlama2, "all")), "all/tokenizer.model");
   EXPECT_EQ(path_of(find(kHuggingFace, "spm")), "spm/tokenizer.model");
-  EXPECT_EQ(find(kHuggingFace, "spm").vocab_size, 5);
-  EXPECT_EQ(find(kHuggingFace, "spm").largest_added_id, 40);
+  EXPECT_EQ(find(kHuggingFace, "spm").base_vocab_size, 5);
+  EXPECT_EQ(find(kHuggingFace, "spm").vocab_size, 41);
   EXPECT_EQ(find(kGptSentencePiece, "spm/tokenizer.model").vocab_size, 5);
   EXPECT_EQ(find(kSentencePiece, "spm").vocab_size, 10) << "<CLS> <SEP> <EOD> <MASK> <PAD> more";
   const TokenizerLookup gpt2 = find(kGpt2, "gpt2");
@@ -192,7 +193,7 @@ TEST(TokenizerLookup, KnowsGemmaInAnySpelling) {
   }
   folder.write("models--google--gemma-7b/refs/main", "c");
   folder.write("models--google--gemma-7b/snapshots/c/tokenizer.json", kTokenizer);
-  EXPECT_EQ(look_up("google/gemma-7B", {{"HF_HUB_CACHE", folder.path().string()}}).vocab_size, 3);
+  EXPECT_EQ(look_up("google/gemma-7B", {{"HF_HUB_CACHE", folder.path().string()}}).vocab_size, 301);
 }
 
 TEST(TokenizerLookup, ListsAllPlacesWhenAbsent) {
@@ -225,16 +226,33 @@ TEST(TokenizerLookup, RefusesOtherFiles) {
               HasSubstr("it has no model.vocab"));
 }
 
-TEST(TokenizerLookup, WarnsOfTokensBeyondTheVocabulary) {
+TEST(TokenizerLookup, TheVocabularyHoldsEveryIdOfTheTokenizer) {
   const WorkingFolder folder;
   folder.write("tokenizer.json", kTokenizer);
   folder.write("list.txt", "1 data corpus\n");
   const Variables variables = {{"TOKENIZER_MODEL", "tokenizer.json"},
                                {"DATA_FILE_LIST", "list.txt"}};
-  EXPECT_TRUE(holds(load_as_given(variables).warnings,
+  const RunConfig run = load_as_given(variables);
+  EXPECT_EQ(run.data.tokenizer_vocab_size, 301);
+  EXPECT_EQ(run.model.vocab_size, 384);
+  EXPECT_TRUE(run.warnings.empty());
+  EXPECT_TRUE(holds(run.notes, "holds all 301 ids of the tokenizer; the reference takes its 3 base"));
+  const RunConfig small = load_as_given(variables, {"--vocab-size", "3"});
+  EXPECT_EQ(small.model.vocab_size, 128);
+  EXPECT_TRUE(holds(small.warnings,
                     "has token ids up to 300, the model's vocabulary is 128; data that holds "
                     "larger ids needs --vocab-size 301"));
-  EXPECT_TRUE(load_as_given(variables, {"--vocab-size", "301"}).warnings.empty());
+}
+
+// An id that no model has room for must not turn into a size.
+TEST(TokenizerLookup, RefusesIdsBeyondAllModels) {
+  const WorkingFolder folder;
+  for (const char* id : {"9223372036854775807", "18446744073709551615", "2147483648"}) {
+    folder.write("tokenizer.json", fmt::format(R"({{"added_tokens": [{{"id": {}}}],)"
+                                               R"( "model": {{"vocab": {{"a": 0}}}}}})",
+                                               id));
+    EXPECT_ERROR(look_up("tokenizer.json"), ErrorKind::kData, "an added token has the id");
+  }
 }
 
 TEST(TokenizerLookup, ReleasedModelsKeepTheirVocabulary) {
@@ -260,7 +278,7 @@ TEST(TokenizerLookup, PlanningNeedsNoPreparedCorpus) {
 TEST(TokenizerLookup, CountsTheRealOnes) {
   for (const auto& [name, size] :
        std::map<std::string, int64_t>{{"/work/shared/tokenizers/gemma-7b", 256000},
-                                      {"/work/shared/tokenizers/llama-3", 128000}}) {
+                                      {"/work/shared/tokenizers/llama-3", 128256}}) {
     if (!fs::exists(name)) GTEST_SKIP() << name << " is not on this machine";
     EXPECT_EQ(look_up(name).vocab_size, size) << name;
   }
