@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "base/error.h"
 #include "checkpoint/tensor_elements.h"
 
 namespace borealis {
@@ -86,6 +87,18 @@ TensorMismatch compare_with_promised(const ModelWeights& weights,
     mismatch.unexpected.push_back(name);
   }
   return mismatch;
+}
+
+void require_promised(const ModelWeights& weights, std::span<const PromisedTensor> promised,
+                      const std::filesystem::path& folder, bool tied) {
+  const TensorMismatch mismatch = compare_with_promised(weights, promised);
+  if (!mismatch.any()) return;
+  throw Error(ErrorKind::kData,
+              fmt::format("{} does not hold the tensors that its config.json promises: {}",
+                          folder.string(), mismatch.text()),
+              tied ? "copy the model again; a head of its own needs \"tie_word_embeddings\": false"
+                   : "copy the model again; without lm_head.weight it needs "
+                     "\"tie_word_embeddings\": true");
 }
 
 }  // namespace borealis

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,5 +31,10 @@ struct TensorMismatch {
 // exports hold, and a copy of the embedding as lm_head.weight of a tied model.
 TensorMismatch compare_with_promised(const ModelWeights& weights,
                                      std::span<const PromisedTensor> promised);
+
+// Throws Error(kData) naming every mismatch: a tensor that the configuration does not ask for, too,
+// is a part of another model. `tied` is the configuration's.
+void require_promised(const ModelWeights& weights, std::span<const PromisedTensor> promised,
+                      const std::filesystem::path& folder, bool tied);
 
 }  // namespace borealis

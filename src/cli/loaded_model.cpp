@@ -3,6 +3,8 @@
 #include <span>
 
 #include "checkpoint/model_folder.h"
+#include "checkpoint/promised_tensors.h"
+#include "cli/stored_model.h"
 #include "model/parameter_layout.h"
 
 namespace borealis {
@@ -28,6 +30,7 @@ LoadedModel::LoadedModel(const std::filesystem::path& folder, DType dtype)
       arena(weights_bytes(table, dtype), "weights"),
       parameters{&table, dtype, arena.take<std::byte>(weights_bytes(table, dtype)), nullptr} {
   const ModelWeights weights(folder);
+  require_promised(weights, promised_tensors(config), folder, config.tie_word_embeddings);
   if (dtype == DType::kF32) {
     read_weights<float>(weights, parameters);
   } else {

@@ -8,16 +8,12 @@
 #include "base/units.h"
 #include "checkpoint/run_checkpoints.h"
 #include "model/parameter_layout.h"
+#include "train/state_transfer.h"
 
 namespace borealis {
 
 std::vector<PromisedTensor> promised_tensors(const ModelConfig& model) {
-  std::vector<PromisedTensor> promised;
-  const ParameterTable table = make_parameter_table(model);
-  for (const Parameter& parameter : table.entries()) {
-    promised.push_back({parameter.name, parameter.shape});
-  }
-  return promised;
+  return promised_tensors(make_parameter_table(model));
 }
 
 bool has_vocabulary_rows(std::string_view tensor) {
@@ -29,15 +25,7 @@ StoredModel::StoredModel(const std::filesystem::path& given)
       config(load_model_config(folder)),
       promised(promised_tensors(config)),
       weights(folder) {
-  const TensorMismatch mismatch = compare_with_promised(weights, promised);
-  if (!mismatch.any()) return;
-  throw Error(ErrorKind::kData,
-              fmt::format("{} does not hold the tensors that its config.json promises: {}",
-                          folder.string(), mismatch.text()),
-              config.tie_word_embeddings
-                  ? "copy the model again; a head of its own needs \"tie_word_embeddings\": false"
-                  : "copy the model again; without lm_head.weight it needs "
-                    "\"tie_word_embeddings\": true");
+  require_promised(weights, promised, folder, config.tie_word_embeddings);
 }
 
 int64_t StoredModel::parameter_count() const {

@@ -223,8 +223,10 @@ void derive_model_details(const Settings& settings, const ModelPreset& preset, R
   model.hf_model_type = without_rope ? "smollm3" : preset.hf_model_type;
 
   const int64_t seq = run.batch.seq_length;
+  // The length that it is trained at, unless it begins with weights that were trained at more.
+  const bool keeps_positions = preset.from_hf_config || run.checkpoint.finetune;
   model.max_position_embeddings =
-      preset.max_position_embeddings > 0 ? std::max(preset.max_position_embeddings, seq) : 16 * seq;
+      keeps_positions ? std::max(preset.max_position_embeddings, seq) : seq;
 
   if (!settings.has("--init-method-std")) {
     model.init_method_std = model.init_style == InitStyle::kMeant

@@ -128,6 +128,14 @@ std::vector<PieceTarget> state_targets(const RunLayout& layout, const TrainingBu
   return targets;
 }
 
+std::vector<PromisedTensor> promised_tensors(const ParameterTable& table) {
+  std::vector<PromisedTensor> promised;
+  for (const Parameter& parameter : table.entries()) {
+    promised.push_back({parameter.name, parameter.shape});
+  }
+  return promised;
+}
+
 void load_model_weights(const ModelWeights& weights, const RunLayout& layout,
                         const TrainingBuffers& buffers, int64_t shard) {
   for (const ShardPiece& piece : layout.partition.pieces(shard)) {

@@ -7,6 +7,7 @@
 
 #include "checkpoint/model_folder.h"
 #include "checkpoint/named_tensor.h"
+#include "checkpoint/promised_tensors.h"
 #include "checkpoint/state_pieces.h"
 #include "model/run_layout.h"
 
@@ -22,6 +23,9 @@ struct StateBuffers {
 std::vector<NamedTensor> model_tensors(const RunLayout& layout, const StateBuffers& buffers);
 std::vector<TensorSource> state_sources(const RunLayout& layout, const StateBuffers& buffers,
                                         int64_t shard);
+
+// What a folder of the model's weights has to hold.
+std::vector<PromisedTensor> promised_tensors(const ParameterTable& table);
 
 // Store into the trainer's buffers. Without moments: the master weights alone.
 std::vector<PieceTarget> state_targets(const RunLayout& layout, const TrainingBuffers& buffers,

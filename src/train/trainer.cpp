@@ -55,7 +55,10 @@ Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart star
 
 void Trainer::load(const RunStart& start) {
   if (!start.model_folder.empty()) {
-    load_model_weights(ModelWeights(start.model_folder), layout_, buffers_, kShard);
+    const ModelWeights weights(start.model_folder);
+    require_promised(weights, promised_tensors(layout_.table), start.model_folder,
+                     config_.model.tie_word_embeddings);
+    load_model_weights(weights, layout_, buffers_, kShard);
     return;
   }
   if (!start.checkpoint) {

@@ -73,7 +73,7 @@ TEST(Presets, CountTheContractsModels) {
     EXPECT_EQ(parameters(run.model), size.parameters) << size.name;
     EXPECT_EQ(run.model.rope_theta, 50000);
     EXPECT_EQ(run.model.rms_norm_eps, 1e-5);
-    EXPECT_EQ(run.model.max_position_embeddings, 16 * run.batch.seq_length);
+    EXPECT_EQ(run.model.max_position_embeddings, run.batch.seq_length);
   }
 }
 
@@ -85,7 +85,7 @@ TEST(Presets, KeepReleasedModelsApart) {
   EXPECT_EQ(released.model.vocab_size, 128256);
   EXPECT_EQ(released.model.rope_theta, 5e6);
   EXPECT_EQ(released.model.rms_norm_eps, 1e-6);
-  EXPECT_EQ(released.model.max_position_embeddings, 65536);
+  EXPECT_EQ(released.model.max_position_embeddings, released.batch.seq_length);
   EXPECT_TRUE(released.model.tie_word_embeddings);
   EXPECT_EQ(parameters(released.model), 3'075'098'624);
   for (size_t layer = 0; layer < 36; ++layer) {
@@ -109,7 +109,7 @@ TEST(Presets, KnowTheReleasedLlamas) {
   for (const ModelConfig& model : {one, three}) {
     EXPECT_EQ(model.hf_model_type, "llama");
     EXPECT_EQ(model.rope_theta, 500000);
-    EXPECT_EQ(model.max_position_embeddings, 131072);
+    EXPECT_EQ(model.max_position_embeddings, 8192);
     ASSERT_TRUE(model.rope_scaling);
     EXPECT_EQ(model.rope_scaling->factor, 32);
     EXPECT_EQ(model.rope_scaling->low_freq_factor, 1);

@@ -203,7 +203,7 @@ def evaluation_cases(folder):
     evaluate("eval of a text that is not there", FILE, "none.txt", arguments=["--text", folder / "none.txt"])
     evaluate("eval of a broken line", DATA, "bad.jsonl:2", arguments=["--text", folder / "bad.jsonl"])
     good = ("--text", folder / "good.txt")
-    evaluate("eval beyond the positions", CONFIG, "--seq-length 257 is beyond the 256 positions", arguments=[*good, "--seq-length", 257])
+    evaluate("eval beyond the positions", CONFIG, "--seq-length 17 is beyond the 16 positions", arguments=[*good, "--seq-length", 17])
     evaluate("eval with gaps", CONFIG, "--stride 17", arguments=[*good, "--seq-length", 16, "--stride", 17])
     evaluate("eval of no token", USAGE, "--max-tokens", arguments=[*good, "--max-tokens", 0])
     evaluate("eval that does not fit", MEMORY, "8.0 MiB", arguments=[*good, "--memory-limit", "8M"])
@@ -227,6 +227,32 @@ def make_model(folder):
 def change_config(model, **changes):
     path = model / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def disagreement_cases(folder):
+    """A config.json that asks for another model than the weights beside it are: nothing is cut in silence."""
+    two = [word if word != "1" or SMALL[at - 1] != "--num-layers" else "2" for at, word in enumerate(SMALL)]
+    expect("a model of two layers", run(["train", *two, *MOCK, "--run-dir", folder / "run", "--save", folder / "ckpt"], {}, folder), 0)
+    (folder / "text").write_text("1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17")
+    model = folder / "foreign"  # weights alone: of a training state the settings would be compared
+    shutil.copytree(folder / "ckpt/global_step1", model, ignore=shutil.ignore_patterns("state", "checksums.*"))
+    config = (model / "config.json").read_text()
+    numbers = ["--tokenizer-type", "NullTokenizer", "--vocab-size", 64]
+
+    def every_reader(words, **changes):
+        (model / "config.json").write_text(json.dumps({**json.loads(config), **changes}))
+        arch = ["--model-arch", model, *numbers, "--finetune", "--load", model, "--mock-data", "--train-iters", 1, "--no-save", "--seq-length", 16,
+                "--run-dir", folder / "other_run", "--eval-interval", 0, "--no-progress"]
+        for command in (["generate", "--model", model, "--prompt", "1 2", "--max-new-tokens", 2, *numbers], ["train", *arch],
+                        ["eval", "--model", model, "--text", folder / "text", "--seq-length", 16, *numbers],
+                        ["checkpoint", "export", "--from", model, "--output", folder / "o"],
+                        ["checkpoint", "import", "--from", model, "--output", folder / "i"], ["checkpoint", "inspect", model]):
+            expect(f"{command[:2]} of {changes}", run(command, {}, folder), DATA, "config.json promises", *words)
+
+    every_reader(["unexpected model.layers.1."], num_hidden_layers=1)
+    every_reader(["missing model.layers.2."], num_hidden_layers=3)
+    every_reader(["unexpected lm_head.weight"], tie_word_embeddings=True)
+    every_reader(["instead of [2"], intermediate_size=24)
 
 
 def checkpoint_cases(folder):
@@ -348,7 +374,7 @@ def architecture_cases(folder):
 
 
 def generation_cases(folder):
-    """What `generate` says, with the models of evaluation_cases: `ckpt` has 256 positions."""
+    """What `generate` says, with the models of evaluation_cases: `ckpt` has 16 positions."""
     prompt = ("--prompt", "the cat")
 
     def generate(name, code, *words, model="ckpt", arguments=prompt):
@@ -375,8 +401,8 @@ def generation_cases(folder):
     prompts("generate from a prompt that is no text", b'{"prompt": 5}\n', DATA, "prompts.jsonl:1", "prompt")
     prompts("generate from lines that are no UTF-8", b"the c\xff\xfet\n", 0, suffix="txt", arguments=["--json"])
     long = b"the cat sat on the mat. " * 400
-    prompts("generate behind all positions", b"a\n" + long, DATA, "prompt 2 of", "256 positions", suffix="txt")
-    generate("generate beyond the positions", 0, "--max-new-tokens 400", "256 positions", "1 of 1",
+    prompts("generate behind all positions", b"a\n" + long, DATA, "prompt 2 of", "16 positions", suffix="txt")
+    generate("generate beyond the positions", 0, "--max-new-tokens 400", "16 positions", "1 of 1",
              arguments=["--prompt", "a", "--greedy", "--ignore-eos", "--max-new-tokens", 400])
     for flag, value, *words in (("--max-new-tokens", 0), ("--max-new-tokens", "many"), ("--batch-size", 0), ("--threads", -1),
                                 ("--temperature", -1), ("--temperature", "nan"), ("--top-k", -1), ("--top-p", 1.5), ("--min-p", -0.5),
@@ -388,7 +414,7 @@ def generation_cases(folder):
 
 
 def main():
-    for cases in (configuration_cases, data_cases, output_cases, tool_cases, evaluation_cases, checkpoint_cases, architecture_cases):
+    for cases in (configuration_cases, data_cases, output_cases, tool_cases, evaluation_cases, disagreement_cases, checkpoint_cases, architecture_cases):
         with tempfile.TemporaryDirectory() as folder:
             cases(pathlib.Path(folder))
             left = [str(p) for p in pathlib.Path(folder).rglob("*.partial.*")]
