@@ -35,6 +35,13 @@ show_progress() {
     END { if (shown) print "" }'
 }
 
+# A checkout that was copied or moved has a build of another place, which CMake refuses.
+home=$(sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$build/CMakeCache.txt" 2>/dev/null || true)
+if [ -n "$home" ] && [ "$home" != "$PWD" ]; then
+  echo "build/$preset is of $home: building anew"
+  rm -rf "$build/CMakeCache.txt" "$build/CMakeFiles"
+fi
+
 launcher=()
 command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 cmake --preset "$preset" "${launcher[@]}" >"$log" 2>&1 || fail configuring

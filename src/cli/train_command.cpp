@@ -135,6 +135,8 @@ std::unique_ptr<Trainer> make_trainer(const PlannedRun& run, Profiler* profiler,
 TrainedModel run_training(std::unique_ptr<Trainer> trainer, const RunConfig& config, int threads,
                           RunObserver& observer) {
   TrainedModel trained;
+  log_info("learning_rate= below is the next step's, as in the reference; metrics.jsonl has the "
+           "step's own");
   log_info("[before the start of training step]");
   observer.training_begins();
   trained.outcome = trainer->run(observer.events());

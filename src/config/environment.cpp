@@ -1,5 +1,8 @@
 #include "config/environment.h"
 
+#include <algorithm>
+#include <cctype>
+
 #include "base/check.h"
 
 namespace borealis {
@@ -65,6 +68,30 @@ const std::vector<LookAlike>& look_alikes() {
       {"RESET_ATTENTION_MASK", "--reset-attention-mask"},
   };
   return names;
+}
+
+std::vector<std::string> misspellings(std::string_view variable) {
+  constexpr size_t kShort = 6;
+  const std::string name(variable);
+  std::vector<std::string> spellings;
+  std::string small = name, joined = name;
+  std::ranges::transform(small, small.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::erase(joined, '_');
+  spellings.push_back(small);
+  if (joined != name) spellings.push_back(joined);
+  for (size_t i = 0; i < name.size(); ++i) {
+    std::string less = name;
+    less.erase(i, 1);
+    if (name[i] == '_' || name.size() >= kShort) spellings.push_back(less);
+    if (i == 0) continue;
+    if (name.size() >= 4) spellings.push_back(name.substr(0, i) + '_' + name.substr(i));
+    std::string exchanged = name;
+    std::swap(exchanged[i - 1], exchanged[i]);
+    if (name.size() >= kShort && exchanged != name) spellings.push_back(exchanged);
+  }
+  if (name.size() >= kShort) spellings.push_back(name + "S");
+  return spellings;
 }
 
 }  // namespace borealis

@@ -68,6 +68,11 @@ struct LookAlike {
 };
 const std::vector<LookAlike>& look_alikes();
 
+// How the name of a variable is mistyped: an underscore, a letter or a plural s too many or too
+// few, two letters exchanged, in small letters. Short names, which are near to too much, only
+// by underscores and case.
+std::vector<std::string> misspellings(std::string_view variable);
+
 std::string option_help(std::string_view command);
 
 // The parts of the table, one a file.

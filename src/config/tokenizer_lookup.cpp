@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 
 struct KnownTokenizer {
   std::string_view repository;  // as its cache folder spells it
-  int64_t vocab_size;  // with the tokens added behind the base entries
+  int64_t vocab_size;           // with the tokens added behind the base entries
 };
 
 constexpr std::array kKnownTokenizers = {

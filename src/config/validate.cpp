@@ -270,11 +270,25 @@ void note_differences(const Settings& settings, RunConfig& run) {
 }
 
 void warn_of_look_alikes(const Environment& environment, RunConfig& run) {
-  for (const LookAlike& entry : look_alikes()) {
-    if (const auto value = set_value(environment, entry.variable)) {
-      run.warnings.push_back(fmt::format("{}={} has no effect: nothing reads it; meant is {}",
-                                         entry.variable, *value, entry.instead));
+  std::set<std::string, std::less<>> known;  // read, or warned of already
+  const auto warn_if_set = [&](std::string_view name, std::string_view instead) {
+    if (!known.insert(std::string(name)).second) return;
+    if (const auto value = set_value(environment, name)) {
+      run.warnings.push_back(
+          fmt::format("{}={} has no effect: nothing reads it; meant is {}", name, *value, instead));
     }
+  };
+  std::vector<std::string_view> variables;
+  for (const OptionGroup& group : option_groups()) {
+    for (const OptionRow& row : group.rows) {
+      if (!row.variable.empty()) variables.push_back(row.variable);
+      variables.insert(variables.end(), row.aliases.begin(), row.aliases.end());
+    }
+  }
+  known.insert(variables.begin(), variables.end());
+  for (const LookAlike& entry : look_alikes()) warn_if_set(entry.variable, entry.instead);
+  for (const std::string_view variable : variables) {
+    for (const std::string& name : misspellings(variable)) warn_if_set(name, variable);
   }
 }
 

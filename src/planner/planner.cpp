@@ -119,42 +119,89 @@ std::string memory_table(const Prediction& prediction, DType dtype) {
   return table;
 }
 
+namespace {
+
+// A change of settings, spelled as the user would make it.
+struct Change {
+  std::string setting;
+  std::function<void(RunConfig&)> apply;
+  bool needs_other_data = false;
+};
+
+// What a run may do without, dearest last: memory for time, then the shape of a step, then of the
+// model.
+std::vector<Change> changes_of(const RunConfig& config) {
+  std::vector<Change> changes;
+  if (!config.recompute.enabled) {
+    changes.push_back({"USE_ACTIVATION_CHECKPOINTING=1", [](RunConfig& run) {
+                         run.recompute = {true, 1};
+                       }});
+  }
+  if (config.batch.micro_batch_size > 1) {
+    changes.push_back({"MICRO_BATCH=1", [](RunConfig& run) { run.batch.micro_batch_size = 1; }});
+  }
+  if (config.batch.seq_length > 1024) {
+    changes.push_back({"--seq-length 1024", [](RunConfig& run) { run.batch.seq_length = 1024; }});
+  }
+  if (!config.model.tie_word_embeddings) {
+    changes.push_back({"--tie-word-embeddings true",
+                       [](RunConfig& run) { run.model.tie_word_embeddings = true; }});
+  }
+  if (config.model.vocab_size > 32000) {
+    changes.push_back({fmt::format("a tokenizer of 32000 entries instead of {} (TOKENIZER_MODEL)",
+                                   config.model.vocab_size),
+                       [](RunConfig& run) { run.model.vocab_size = 32000; }, true});
+  }
+  return changes;
+}
+
+}  // namespace
+
 std::vector<std::string> ways_to_fit(const RunConfig& config, const Prediction& prediction,
                                      int threads) {
   std::vector<std::string> ways;
-  const auto try_setting = [&](const std::string& setting, const RunConfig& changed) {
-    const int64_t bytes = total_of(changed, prediction, threads);
-    if (fits_within(bytes, prediction.limit)) {
-      ways.push_back(fmt::format("{} ({})", setting, format_bytes(bytes)));
-    }
+  const auto bytes_of = [&](const RunConfig& changed) {
+    return total_of(changed, prediction, threads);
   };
-  if (!config.recompute.enabled) {
+  const auto fits = [&](const RunConfig& changed) {
+    return fits_within(bytes_of(changed), prediction.limit);
+  };
+  const auto add = [&](const std::string& settings, const RunConfig& changed) {
+    ways.push_back(fmt::format("{} ({})", settings, format_bytes(bytes_of(changed))));
+  };
+  // The most layers that fit, if fewer do.
+  const auto add_layers = [&](const std::string& settings, const RunConfig& changed) {
+    const int64_t layers = largest_fitting(config.model.num_hidden_layers - 1, [&](int64_t n) {
+      return fits(with_layers(changed, n));
+    });
+    if (layers == 0) return false;
+    add(fmt::format("{}{}NLAYERS={}", settings, settings.empty() ? "" : " ", layers),
+        with_layers(changed, layers));
+    return true;
+  };
+  const std::vector<Change> changes = changes_of(config);
+  bool found = false;  // one that leaves the data as it is
+  for (const Change& change : changes) {
     RunConfig changed = config;
-    changed.recompute = {true, 1};
-    try_setting("USE_ACTIVATION_CHECKPOINTING=1", changed);
+    change.apply(changed);
+    if (!fits(changed)) continue;
+    add(change.setting, changed);
+    found |= !change.needs_other_data;
   }
-  if (config.batch.micro_batch_size > 1) {
-    RunConfig changed = config;
-    changed.batch.micro_batch_size = 1;
-    try_setting("MICRO_BATCH=1", changed);
-  }
-  const int64_t layers = largest_fitting(config.model.num_hidden_layers - 1, [&](int64_t n) {
-    return fits_within(total_of(with_layers(config, n), prediction, threads), prediction.limit);
-  });
-  if (layers > 0) {
-    try_setting(fmt::format("NLAYERS={}", layers), with_layers(config, layers));
-  }
-  if (config.batch.seq_length > 1024) {
-    RunConfig changed = config;
-    changed.batch.seq_length = 1024;
-    try_setting("--seq-length 1024", changed);
-  }
-  if (config.model.vocab_size > 32000) {
-    RunConfig changed = config;
-    changed.model.vocab_size = 32000;
-    try_setting("a tokenizer of 32000 entries instead of " +
-                    std::to_string(config.model.vocab_size) + " (TOKENIZER_MODEL)",
-                changed);
+  found |= add_layers("", config);
+  // One after the other until they do, for all layers and for fewer.
+  RunConfig changed = config;
+  std::string settings;
+  bool fewer = found;
+  for (const Change& change : changes) {
+    const bool first = settings.empty();
+    change.apply(changed);
+    settings = fmt::format("{}{}{}", settings, first ? "" : " ", change.setting);
+    if (fits(changed)) {
+      if (!first && !found) add(settings, changed);
+      break;
+    }
+    if (!fewer) fewer = add_layers(settings, changed);
   }
   return ways;
 }
@@ -171,10 +218,10 @@ namespace {
                                                 static_cast<double>(prediction.limit.bytes))),
       format_bytes(prediction.limit.bytes), prediction.limit.source,
       memory_table(prediction, dtype));
-  problem += ways.empty()
-                 ? "  no single setting makes it fit: choose a smaller model, or a machine "
-                   "with more memory"
-                 : "  any one of these makes it fit:";
+  problem +=
+      ways.empty()
+          ? "  no setting makes it fit: choose a smaller model, or a machine with more memory"
+          : "  any one of these lines makes it fit:";
   for (const std::string& way : ways) problem += "\n    " + way;
   throw Error(ErrorKind::kMemory, problem);
 }

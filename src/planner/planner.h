@@ -42,7 +42,8 @@ Prediction predict_generation(const GenerationShape& shape, DType dtype, int64_t
 // The plan as an aligned table, one class a line, with its total and the limit.
 std::string memory_table(const Prediction& prediction, DType dtype);
 
-// Settings, one a line, each of which alone would make the run fit, with the bytes it would need.
+// Lines of settings, each of which would make the run fit, with the bytes it would need: single
+// ones, and, where there are none but a smaller vocabulary, several together.
 std::vector<std::string> ways_to_fit(const RunConfig& config, const Prediction& prediction,
                                      int threads);
 

@@ -236,7 +236,8 @@ TEST(TokenizerLookup, TheVocabularyHoldsEveryIdOfTheTokenizer) {
   EXPECT_EQ(run.data.tokenizer_vocab_size, 301);
   EXPECT_EQ(run.model.vocab_size, 384);
   EXPECT_TRUE(run.warnings.empty());
-  EXPECT_TRUE(holds(run.notes, "holds all 301 ids of the tokenizer; the reference takes its 3 base"));
+  EXPECT_TRUE(
+      holds(run.notes, "holds all 301 ids of the tokenizer; the reference takes its 3 base"));
   const RunConfig small = load_as_given(variables, {"--vocab-size", "3"});
   EXPECT_EQ(small.model.vocab_size, 128);
   EXPECT_TRUE(holds(small.warnings,

@@ -1,4 +1,5 @@
 // What is refused by name, what contradicts itself, and what only draws a warning.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "config/support.h"
@@ -183,6 +184,27 @@ TEST(LookAlikes, DrawAWarning) {
   EXPECT_TRUE(holds(run.warnings, "SEQ_LEN=64 has no effect: nothing reads it; meant is SEQ"));
   EXPECT_TRUE(holds(run.warnings, "INIT_METHOD_STD=0.02 has no effect"));
   EXPECT_EQ(run.batch.seq_length, 256);
+}
+
+TEST(Validation, WarnsOfMisspeltVariables) {
+  const std::vector<std::pair<const char*, const char*>> names = {
+      {"N_LAYERS", "NLAYERS"},
+      {"MICROBATCH", "MICRO_BATCH"},
+      {"GRAD_ACC_STEP", "GRAD_ACC_STEPS"},
+      {"TRAIN_ITRES", "TRAIN_ITERS"},
+      {"nlayers", "NLAYERS"},
+      {"TRAIN_TOKEN", "TRAIN_TOKENS"},
+      {"ZEROSTAGE", "ZERO_STAGE"},
+      {"SAVE_INTERVALS", "SAVE_INTERVAL"},
+      {"OMP_NUM_THREAD", "OMP_NUM_THREADS"}};
+  for (const auto& [set, meant] : names) {
+    const RunConfig run = load({{set, "4"}});
+    EXPECT_TRUE(holds(run.warnings,
+                      fmt::format("{}=4 has no effect: nothing reads it; meant is {}", set, meant)))
+        << set;
+  }
+  // Names of the environment that are near to short settings, and none of theirs.
+  EXPECT_TRUE(load({{"OPTS", "1"}, {"SEQS", "1"}, {"HEAD", "1"}, {"LRS", "1"}}).warnings.empty());
 }
 
 TEST(Notes, SayWhatHasNoEffect) {

@@ -71,6 +71,23 @@ TEST(Planner, EachWayOutReallyFits) {
   EXPECT_TRUE(prediction_of(recomputed).fits);
 }
 
+// Where no single setting is enough, several together are named, and fit.
+TEST(Planner, SeveralSettingsTogetherAreAWayOut) {
+  RunConfig config = run_config(small_llama(6), 2048);
+  config.model.vocab_size = 64'000;
+  config.batch.micro_batch_size = 4;
+  RunConfig least = config;
+  least.batch = {1024, 1, 1, 1};
+  least.recompute = {true, 1};
+  least.model.tie_word_embeddings = true;
+  config.machine.memory_limit_bytes = prediction_of(least).memory.total_bytes() * 21 / 20;
+  const Prediction prediction = prediction_of(config);
+  EXPECT_FALSE(prediction.fits);
+  const auto ways = ways_to_fit(config, prediction, 2);
+  EXPECT_THAT(ways, ::testing::Contains(HasSubstr("USE_ACTIVATION_CHECKPOINTING=1 MICRO_BATCH=1 "
+                                                  "--seq-length 1024 --tie-word-embeddings true")));
+}
+
 DecoderShape looking_shape(int64_t batch_size, int64_t seq_length) {
   DecoderShape shape{.model = small_llama(6), .recompute = {}};
   shape.micro_batch_size = batch_size;
