@@ -23,7 +23,7 @@ count = 0
 
 def run(arguments, env=None, folder=None, prefix=()):
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder or "/tmp"), **(env or {})}
-    return subprocess.run([*prefix, BOREALIS, *[str(a) for a in arguments]], capture_output=True, text=True, timeout=120,
+    return subprocess.run([*prefix, BOREALIS, *[str(a) for a in arguments]], capture_output=True, text=True, timeout=60,
                           env=environment, cwd=folder)
 
 
@@ -255,6 +255,49 @@ def disagreement_cases(folder):
     every_reader(["instead of [2"], intermediate_size=24)
 
 
+def pipe_cases(folder):
+    """A named pipe where a file should be: opening it would wait for a writer for ever."""
+    model = make_model(folder)
+    write_dataset(folder / "set", [[i % 100 for i in range(40)] for _ in range(30)])
+    (folder / "list.txt").write_text(f"1.0 {folder / 'set'} corpus\n")
+    (folder / "text.jsonl").write_text('{"text": "1 2 3"}\n' * 30)
+    (folder / "prompts.txt").write_text("1 2\n")
+    numbers = ["--tokenizer-type", "NullTokenizer", "--vocab-size", 64]
+    train = ["train", *SMALL, "--vocab-size", 128, "--run-dir", folder / "piped"]
+    resume = [*train, "--mock-data", "--train-iters", 2, "--save", folder / "ckpt"]
+    generate = ["generate", "--model", model, "--max-new-tokens", 2, *numbers]
+    for name, command in {
+            "set.bin": [*train, "--data-file-list", folder / "list.txt", "--no-save"],
+            "set.idx": [*train, "--data-file-list", folder / "list.txt", "--no-save"],
+            "list.txt": [*train, "--data-file-list", folder / "list.txt", "--no-save"],
+            "text.jsonl": ["data", "tokenize", "--input", folder / "text.jsonl", "--output-prefix", folder / "o", *numbers],
+            "prompts.txt": [*generate, "--prompts", folder / "prompts.txt"],
+            "ckpt/global_step1/config.json": [*generate, "--prompt", "1 2"],
+            "ckpt/global_step1/model.safetensors": [*generate, "--prompt", "1 2"],
+            "ckpt/global_step1/generation_config.json": [*generate, "--prompt", "1 2"],
+            "ckpt/latest": ["checkpoint", "inspect", folder / "ckpt"],
+            "ckpt/global_step1/state/state.json": ["checkpoint", "inspect", model],
+            "ckpt/global_step1/checksums.xxh128": resume,
+            "ckpt/global_step1/state/shard-00000-of-00001.safetensors": resume,
+            "run/metrics.jsonl": ["report", folder / "run"],
+            "run/summary.json": ["report", folder / "run"],
+    }.items():
+        path = folder / name
+        kept = path.read_bytes()
+        path.unlink()
+        os.mkfifo(path)
+        try:
+            result = run(command, {}, folder)
+            told = "named pipe" in result.stderr + result.stdout or "not a regular file" in result.stderr + result.stdout
+            expect(f"a pipe as {name}", result, result.returncode if result.returncode in (FILE, DATA) else FILE)
+            if not told:
+                failures.append(f"a pipe as {name}: nothing says so\n  stderr: {result.stderr.strip()[:400]}")
+        except subprocess.TimeoutExpired:
+            failures.append(f"a pipe as {name}: hangs")
+        path.unlink()
+        path.write_bytes(kept)
+
+
 def checkpoint_cases(folder):
     """What `checkpoint` says of folders that are no model, of damage, and of outputs that hold something."""
     model = make_model(folder)
@@ -414,7 +457,7 @@ def generation_cases(folder):
 
 
 def main():
-    for cases in (configuration_cases, data_cases, output_cases, tool_cases, evaluation_cases, disagreement_cases, checkpoint_cases, architecture_cases):
+    for cases in (configuration_cases, data_cases, output_cases, tool_cases, evaluation_cases, disagreement_cases, pipe_cases, checkpoint_cases, architecture_cases):
         with tempfile.TemporaryDirectory() as folder:
             cases(pathlib.Path(folder))
             left = [str(p) for p in pathlib.Path(folder).rglob("*.partial.*")]
