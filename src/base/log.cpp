@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "base/error.h"
+#include "base/printable.h"
 
 namespace borealis {
 namespace {
@@ -28,7 +29,7 @@ void log_at(spdlog::level::level_enum level, std::string_view message,
   const std::string function(short_function_name(where.function_name()));
   spdlog::default_logger_raw()->log(
       spdlog::source_loc{where.file_name(), static_cast<int>(where.line()), function.c_str()},
-      level, "{}", message);
+      level, "{}", printable(message));
 }
 
 }  // namespace

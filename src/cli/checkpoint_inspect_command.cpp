@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/printable.h"
 #include "base/units.h"
 #include "checkpoint/checksums.h"
 #include "checkpoint/run_checkpoints.h"
@@ -158,7 +159,7 @@ Json state_json(const StateSummary& summary) {
 }
 
 void print_line(const char* name, const std::string& value) {
-  fmt::print("  {:<14} {}\n", name, value);
+  fmt::print("  {:<14} {}\n", name, printable(value));
 }
 
 void print_state(const StateSummary& summary) {

@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "cli/command.h"
 
 namespace borealis {
@@ -84,7 +85,7 @@ int main(int argc, char** argv) {
   try {
     return borealis::checked_output(borealis::run({argv + 1, argv + argc}));
   } catch (const borealis::Error& error) {
-    fmt::print(stderr, "borealis: {}\n", error.what());
+    fmt::print(stderr, "borealis: {}\n", borealis::printable(error.what()));
     return borealis::error_exit_code(error.kind());
   } catch (const std::bad_alloc&) {
     fmt::print(stderr,
@@ -92,8 +93,8 @@ int main(int argc, char** argv) {
                "sequence or the micro batch, or see `borealis plan`\n");
     return borealis::error_exit_code(borealis::ErrorKind::kMemory);
   } catch (const std::filesystem::filesystem_error& error) {
-    fmt::print(stderr, "borealis: file: cannot read {}: {}\n", error.path1().string(),
-               error.code().message());
+    fmt::print(stderr, "borealis: file: cannot read {}: {}\n",
+               borealis::printable(error.path1().string()), error.code().message());
     return borealis::error_exit_code(borealis::ErrorKind::kFile);
   } catch (const std::system_error& error) {
     return borealis::explain_system_error(error);
