@@ -58,6 +58,9 @@ nlohmann::ordered_json json_of(const TokenizeArguments& arguments, const Tokeniz
                                  {"complete", corpus.complete},
                                  {"documents", corpus.documents},
                                  {"empty_documents", corpus.empty_documents},
+                                 {"skipped_records", corpus.bad_records.skipped},
+                                 {"repaired_records", corpus.bad_records.repaired},
+                                 {"invalid_utf8_records", corpus.bad_records.invalid_utf8},
                                  {"tokens", corpus.tokens},
                                  {"bytes", corpus.text_bytes},
                                  {"stored_bytes", stored_bytes},
@@ -128,6 +131,7 @@ int tokenize(TokenizeArguments& arguments) {
         tokenize_journal_folder(options.output_prefix).string()));
     return exit_code_of(signals);
   }
+  TextInputOptions::report(corpus.bad_records);
   if (!arguments.input.json) report(arguments, corpus, elapsed.count());
   return 0;
 }

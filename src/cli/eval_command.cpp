@@ -136,12 +136,16 @@ std::unique_ptr<TokenDocuments> open_documents(const EvalOptions& options,
     return indexed_documents(dataset_prefix(options.data_prefix), tokenizer, start);
   }
   WorkProgress progress("tokenizing");
-  return tokenize_texts(options.text.open(), *tokenizer,
-                        {.start = start,
-                         .max_tokens = options.max_tokens,
-                         .limit_bytes = memory_limit(memory_limit_bytes).bytes,
-                         .threads = threads},
-                        [&](int64_t done, int64_t total) { progress.update(done, total); });
+  BadRecordLog bad_records;
+  auto documents = tokenize_texts(
+      options.text.open(), *tokenizer,
+      {.start = start,
+       .max_tokens = options.max_tokens,
+       .limit_bytes = memory_limit(memory_limit_bytes).bytes,
+       .threads = threads},
+      [&](int64_t done, int64_t total) { progress.update(done, total); }, &bad_records);
+  TextInputOptions::report(bad_records.counts());
+  return documents;
 }
 
 int64_t require_tokens(const TokenDocuments& documents, const TextEvaluationOptions& windows) {

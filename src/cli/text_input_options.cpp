@@ -24,9 +24,20 @@ void TextInputOptions::add_to(CLI::App& app) {
 
 void TextInputOptions::add_format_to(CLI::App& app) {
   app.add_option("--format", format,
-                 "text: a file is a document; jsonl: a line is one; auto: .jsonl, .ndjson and "
-                 ".json (and those with .gz or .zst behind) are JSON Lines")
+                 "text: plain text; jsonl: JSON Lines, a line is a document; auto: .jsonl, .ndjson "
+                 "and .json (and those with .gz or .zst behind) are JSON Lines")
       ->check(CLI::IsMember({"auto", "text", "jsonl"}))
+      ->capture_default_str();
+  app.add_option("--document-per", document_per,
+                 "what is a document of plain text: a file, every line that is not blank, or "
+                 "every paragraph (lines up to a blank one)")
+      ->check(CLI::IsMember({"file", "line", "paragraph"}))
+      ->capture_default_str();
+  app.add_option("--on-bad-record", on_bad_record,
+                 "what a JSON line without a text, or text that is not UTF-8, does: fail ends the "
+                 "run, skip leaves the record out, repair mends invalid UTF-8, lone surrogates, "
+                 "NaN and Infinity and leaves out what cannot be mended")
+      ->check(CLI::IsMember({"fail", "skip", "repair"}))
       ->capture_default_str();
   app.add_option("--json-key", json_key, "key of the text in a JSON line")->capture_default_str();
 }
@@ -39,9 +50,19 @@ void TextInputOptions::add_run_to(CLI::App& app) {
 }
 
 DocumentFiles TextInputOptions::open() const {
-  const TextFormat wanted = format == "text"    ? TextFormat::kText
-                            : format == "jsonl" ? TextFormat::kJsonLines
-                                                : TextFormat::kAuto;
+  DocumentRules rules{.json_key = json_key};
+  rules.format = format == "text"    ? TextFormat::kText
+                 : format == "jsonl" ? TextFormat::kJsonLines
+                                     : TextFormat::kAuto;
+  rules.unit = document_per == "line"        ? DocumentUnit::kLine
+               : document_per == "paragraph" ? DocumentUnit::kParagraph
+                                             : DocumentUnit::kFile;
+  rules.on_bad_record = on_bad_record == "skip"     ? BadRecordPolicy::kSkip
+                        : on_bad_record == "repair" ? BadRecordPolicy::kRepair
+                                                    : BadRecordPolicy::kFail;
+  rules.bad_record_remedy =
+      ", or go on without such records with --on-bad-record skip, or with mended ones with "
+      "--on-bad-record repair";
   std::vector<std::filesystem::path> paths;
   for (const std::string& pattern : files) {
     for (std::filesystem::path& path : matching_files(pattern)) paths.push_back(std::move(path));
@@ -52,7 +73,11 @@ DocumentFiles TextInputOptions::open() const {
       log_warning(fmt::format("{} is named twice and counts twice", path.string()));
     }
   }
-  return DocumentFiles(paths, wanted, json_key);
+  return DocumentFiles(paths, rules);
+}
+
+void TextInputOptions::report(const BadRecordCounts& bad) {
+  if (bad.all() > 0) log_warning(bad_records_text(bad));
 }
 
 int TextInputOptions::thread_count() const { return threads > 0 ? threads : usable_cores(); }

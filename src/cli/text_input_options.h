@@ -13,6 +13,8 @@ struct TextInputOptions {
   std::vector<std::string> files;
   std::string format = "auto";
   std::string json_key = "text";
+  std::string document_per = "file";
+  std::string on_bad_record = "fail";
   int threads = 0;
   bool json = false;
 
@@ -20,7 +22,8 @@ struct TextInputOptions {
   void add_format_to(CLI::App& app);  // what the files hold
   void add_run_to(CLI::App& app);     // threads, json
   DocumentFiles open() const;
-  int thread_count() const;  // 0 means every core that this process may use
+  static void report(const BadRecordCounts& bad);  // a warning with the totals, if there are any
+  int thread_count() const;                        // 0 means every core that this process may use
 };
 
 }  // namespace borealis

@@ -61,12 +61,15 @@ int train(const TrainOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const DocumentFiles files = options.input.open();
   WordCounts words;
+  BadRecordLog bad_records;
   TokenizerDefinition tokenizer;
   {
     WorkProgress progress("counting words");
-    words = count_words(files, options.input.thread_count(),
-                        [&](int64_t done, int64_t total) { progress.update(done, total); });
+    words = count_words(
+        files, options.input.thread_count(),
+        [&](int64_t done, int64_t total) { progress.update(done, total); }, &bad_records);
   }
+  TextInputOptions::report(bad_records.counts());
   if (words.empty()) {
     throw Error(ErrorKind::kData, "the input has no text", "give files that are not empty");
   }

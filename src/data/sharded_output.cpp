@@ -150,8 +150,9 @@ DataRecord ShardedOutput::record_of(const ShardSummary& shard) const {
                       .modified_ns = file.stamp.modified_ns,
                       .from_byte = i == shard.first.file ? shard.first.offset : 0,
                       .to_byte = std::nullopt};
-    const bool is_all = !file.json_lines || (file.compression == Compression::kNone &&
-                                             shard.end.offset == file.stamp.bytes);
+    const bool is_all =
+        file.unit == DocumentUnit::kFile ||
+        (file.compression == Compression::kNone && shard.end.offset == file.stamp.bytes);
     if (i == shard.end.file && !is_all) source.to_byte = shard.end.offset;
     record.sources.push_back(std::move(source));
   }

@@ -35,7 +35,8 @@ class ShardedOutput {
   // Documents of which nothing is left (no ids) are counted and left out. `end`: of its text.
   void add_document(std::span<const int32_t> ids, const TextPosition& end);
   void pass(const TextPosition& end);  // there is no document before it
-  void checkpoint();                   // from here a killed run goes on
+  void count(const BadRecordCounts& bad) { progress_.bad_records.add(bad); }
+  void checkpoint();  // from here a killed run goes on
   bool keeps_progress() const { return journal_.keeps_progress(); }
   // Completes the last shard, writes the data list and removes the journal.
   void finish();

@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "base/units.h"
 #include "data/document_lengths.h"
+#include "tokenizer/chunks_in_order.h"
 
 namespace borealis {
 namespace {
@@ -52,6 +53,7 @@ struct TokenizedChunk {
   };
   std::vector<int32_t> ids;
   std::vector<Document> documents;
+  BadRecords bad;
 
   int64_t memory_bytes() const {
     return static_cast<int64_t>(ids.capacity() * sizeof(int32_t) +
@@ -126,15 +128,18 @@ TokenizedChunk tokenize_chunk(const DocumentChunk& chunk, TokenEncoder& encoder,
                               const Tokenizer& tokenizer, const StartToken& start) {
   TokenizedChunk result;
   std::vector<int32_t> ids;
-  chunk.for_each_document([&](std::string_view text, int64_t) {
-    ids.clear();
-    if (!text.empty()) encoder.encode_document(text, ids);
-    if (ids.empty()) return;
-    const bool has_start = takes_start(start, &tokenizer, ids.front());
-    if (has_start) result.ids.push_back(*start.id);
-    result.ids.insert(result.ids.end(), ids.begin(), ids.end());
-    result.documents.push_back({result.ids.size(), static_cast<int64_t>(text.size()), has_start});
-  });
+  chunk.for_each_document(
+      [&](std::string_view text, int64_t) {
+        ids.clear();
+        if (!text.empty()) encoder.encode_document(text, ids);
+        if (ids.empty()) return;
+        const bool has_start = takes_start(start, &tokenizer, ids.front());
+        if (has_start) result.ids.push_back(*start.id);
+        result.ids.insert(result.ids.end(), ids.begin(), ids.end());
+        result.documents.push_back(
+            {result.ids.size(), static_cast<int64_t>(text.size()), has_start});
+      },
+      &result.bad);
   return result;
 }
 
@@ -226,7 +231,7 @@ int64_t TokenDocuments::token_count() const {
 
 std::unique_ptr<TokenDocuments> tokenize_texts(
     const DocumentFiles& files, const Tokenizer& tokenizer, const TokenizeTexts& options,
-    const std::function<void(int64_t, int64_t)>& progress) {
+    const std::function<void(int64_t, int64_t)>& progress, BadRecordLog* bad) {
   auto texts = std::make_unique<TokenizedTexts>(tokenizer);
   std::vector<std::unique_ptr<TokenEncoder>> encoders(static_cast<size_t>(options.threads));
   DocumentReader reader(files);
@@ -240,6 +245,7 @@ std::unique_ptr<TokenDocuments> tokenize_texts(
         return tokenize_chunk(chunk, *encoder, tokenizer, options.start);
       },
       [&](const DocumentChunk& chunk, TokenizedChunk part) {
+        if (bad != nullptr) bad->add(chunk, part.bad);
         texts->add(std::move(part));
         if (progress) progress(chunk.stored_end(), files.total_bytes());
         return !options.max_tokens || texts->predictable_tokens() < *options.max_tokens;

@@ -53,7 +53,7 @@ struct TokenizeTexts {
 // Error(kData) for broken JSON Lines, Error(kMemory) where the tokens would go beyond limit_bytes.
 std::unique_ptr<TokenDocuments> tokenize_texts(
     const DocumentFiles& files, const Tokenizer& tokenizer, const TokenizeTexts& options,
-    const std::function<void(int64_t, int64_t)>& progress);
+    const std::function<void(int64_t, int64_t)>& progress, BadRecordLog* bad = nullptr);
 
 // The documents of <prefix>.bin, read where they are. `tokenizer` may be null, and must outlive the
 // result.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -11,6 +12,7 @@
 #include "base/log.h"
 #include "data/data_record.h"
 #include "data/sharded_output.h"
+#include "tokenizer/chunks_in_order.h"
 
 namespace borealis {
 namespace {
@@ -22,32 +24,41 @@ struct EncodedChunk {
   struct Document {
     size_t ids_end = 0;
     int64_t text_end = 0;
+    BadRecordCounts bad;  // of the chunk up to there
   };
   std::vector<int32_t> ids;
   std::vector<Document> documents;
+  BadRecords bad;
 };
 
 EncodedChunk encode_chunk(const DocumentChunk& chunk, TokenEncoder& encoder,
                           std::optional<int32_t> end_token) {
   EncodedChunk encoded;
-  chunk.for_each_document([&](std::string_view text, int64_t text_end) {
-    const size_t begin = encoded.ids.size();
-    if (!text.empty()) encoder.encode_document(text, encoded.ids);
-    if (end_token && encoded.ids.size() > begin) encoded.ids.push_back(*end_token);
-    encoded.documents.push_back({encoded.ids.size(), text_end});
-  });
+  chunk.for_each_document(
+      [&](std::string_view text, int64_t text_end) {
+        const size_t begin = encoded.ids.size();
+        if (!text.empty()) encoder.encode_document(text, encoded.ids);
+        if (end_token && encoded.ids.size() > begin) encoded.ids.push_back(*end_token);
+        encoded.documents.push_back({encoded.ids.size(), text_end, encoded.bad.counts()});
+      },
+      &encoded.bad);
   return encoded;
 }
 
 void write_chunk(const EncodedChunk& encoded, const TextPosition& chunk_end,
                  ShardedOutput& output) {
   size_t begin = 0;
+  BadRecordCounts counted;
   for (const auto& document : encoded.documents) {
     output.add_document(std::span(encoded.ids).subspan(begin, document.ids_end - begin),
                         {chunk_end.file, document.text_end});
+    // Behind the document: closing a shard before it keeps the place before these records.
+    output.count(document.bad.since(counted));
+    counted = document.bad;
     begin = document.ids_end;
   }
   output.pass(chunk_end);
+  output.count(encoded.bad.counts().since(counted));
 }
 
 std::optional<int32_t> wanted_end_token(const Tokenizer& tokenizer, bool append_end) {
@@ -67,13 +78,24 @@ DataRecord common_record(const TokenizerIdentity& identity, const TokenizeOption
   return record;
 }
 
+const char* policy_name(BadRecordPolicy policy) {
+  constexpr std::array kNames = {"fail", "skip", "repair"};
+  return kNames[static_cast<size_t>(policy)];
+}
+
+const char* unit_name(DocumentUnit unit) {
+  constexpr std::array kNames = {"file", "line", "paragraph"};
+  return kNames[static_cast<size_t>(unit)];
+}
+
 // All that decides the bytes of the output.
 nlohmann::json request_json(const DocumentFiles& files, const DataRecord& record,
                             const TokenizeOptions& options) {
   nlohmann::json json = {{"tokenizer", describe_tokenizer(record.tokenizer)},
                          {"tokenizer_sha256", record.tokenizer.sha256},
                          {"append_eod", options.append_end},
-                         {"json_key", files.json_key()},
+                         {"json_key", files.rules().json_key},
+                         {"on_bad_record", policy_name(files.rules().on_bad_record)},
                          {"shard_tokens", options.shard_tokens},
                          {"corpus", options.corpus},
                          {"program", options.program},
@@ -82,7 +104,8 @@ nlohmann::json request_json(const DocumentFiles& files, const DataRecord& record
     json["sources"].push_back({{"path", std::filesystem::absolute(file.path).string()},
                                {"bytes", file.stamp.bytes},
                                {"modified_ns", file.stamp.modified_ns},
-                               {"json_lines", file.json_lines}});
+                               {"json_lines", file.json_lines},
+                               {"document_per", unit_name(file.unit)}});
   }
   return json;
 }
@@ -112,6 +135,7 @@ bool encode_all(const DocumentFiles& files, const Tokenizer& tokenizer,
   DocumentReader reader(files, output.progress().position);
   const int64_t earlier_bytes = output.progress().text_bytes;
   CheckpointClock clock(options.checkpoint_seconds);
+  BadRecordLog bad_records;
   bool complete = true;
   for_chunks_in_order(
       reader, options.threads,
@@ -121,6 +145,7 @@ bool encode_all(const DocumentFiles& files, const Tokenizer& tokenizer,
         return encode_chunk(chunk, *encoder, end_token);
       },
       [&](const DocumentChunk& chunk, const EncodedChunk& encoded) {
+        bad_records.add(chunk, encoded.bad);
         write_chunk(encoded, chunk.end(), output);
         complete = !(hooks.should_stop && hooks.should_stop());
         if (!complete || clock.is_due()) output.checkpoint();
@@ -162,6 +187,7 @@ TokenizedCorpus tokenize_documents(const DocumentFiles& files, const Tokenizer& 
   }
   const TokenizeProgress& progress = output.progress();
   corpus.empty_documents = progress.empty_documents;
+  corpus.bad_records = progress.bad_records;
   corpus.text_bytes = progress.text_bytes;
   corpus.documents = progress.open.documents;
   corpus.tokens = progress.open.tokens;

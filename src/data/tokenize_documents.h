@@ -30,6 +30,7 @@ struct TokenizeOptions {
 struct TokenizedCorpus {
   int64_t documents = 0;
   int64_t empty_documents = 0;  // encode to nothing; left out
+  BadRecordCounts bad_records;  // of earlier runs, too
   int64_t tokens = 0;
   int64_t text_bytes = 0;          // unpacked
   int64_t earlier_text_bytes = 0;  // of them, those of an earlier run

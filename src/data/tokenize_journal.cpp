@@ -33,9 +33,16 @@ ShardSummary parse_shard(const Json& json) {
           parse_position(json.at("first")), parse_position(json.at("end"))};
 }
 
+BadRecordCounts parse_counts(const Json& json) {
+  return {whole_number(json.at(0)), whole_number(json.at(1)), whole_number(json.at(2))};
+}
+
 Json progress_json(const TokenizeProgress& progress) {
   Json json = {{"position", position_json(progress.position)},
                {"empty_documents", progress.empty_documents},
+               {"bad_records",
+                {progress.bad_records.skipped, progress.bad_records.repaired,
+                 progress.bad_records.invalid_utf8}},
                {"text_bytes", progress.text_bytes},
                {"open", shard_json(progress.open)},
                {"closing", progress.closing},
@@ -47,6 +54,7 @@ Json progress_json(const TokenizeProgress& progress) {
 TokenizeProgress parse_progress(const Json& json) {
   TokenizeProgress progress{.position = parse_position(json.at("position")),
                             .empty_documents = whole_number(json.at("empty_documents")),
+                            .bad_records = parse_counts(json.at("bad_records")),
                             .text_bytes = whole_number(json.at("text_bytes")),
                             .shards = {},
                             .open = parse_shard(json.at("open")),

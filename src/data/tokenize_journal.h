@@ -26,6 +26,7 @@ struct ShardSummary {
 struct TokenizeProgress {
   TextPosition position;  // of the next document
   int64_t empty_documents = 0;
+  BadRecordCounts bad_records;
   int64_t text_bytes = 0;
   std::vector<ShardSummary> shards;  // complete, under their final names
   ShardSummary open;                 // in the spool

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "tokenizer/byte_level.h"
-#include "tokenizer/utf8.h"
+#include "tokenizer/chunks_in_order.h"
 #include "tokenizer/word_splitter.h"
 
 namespace borealis {
@@ -193,28 +193,34 @@ class Trainer {
 
 }  // namespace
 
-WordCounts count_words(const DocumentFiles& files, int threads, const ProgressFunction& progress) {
+WordCounts count_words(const DocumentFiles& files, int threads, const ProgressFunction& progress,
+                       BadRecordLog* bad) {
   const WordSplitter splitter(kGpt2WordPattern);
   std::vector<WordCounts> own_counts(static_cast<size_t>(threads));
   const auto count_chunk = [&](const DocumentChunk& chunk) {
     WordCounts& counts = own_counts[static_cast<size_t>(omp_get_thread_num())];
     WordSplitter::Matcher matcher;
     std::string key;  // a buffer: most words are known already
-    chunk.for_each_document([&](std::string_view text, int64_t) {
-      std::string repaired;
-      if (!is_valid_utf8(text)) text = repaired = replace_invalid_utf8(text);
-      splitter.split(text, matcher, [&](std::string_view word) {
-        key.assign(word);
-        ++counts[key];
-      });
-    });
-    return true;
+    BadRecords found;
+    chunk.for_each_document(
+        [&](std::string_view text, int64_t) {
+          std::string repaired;
+          if (!is_valid_utf8(text)) text = repaired = replace_invalid_utf8(text);
+          splitter.split(text, matcher, [&](std::string_view word) {
+            key.assign(word);
+            ++counts[key];
+          });
+        },
+        &found);
+    return found;
   };
   DocumentReader reader(files);
-  for_chunks_in_order(reader, threads, count_chunk, [&](const DocumentChunk& chunk, bool) {
-    if (progress) progress(chunk.stored_end(), files.total_bytes());
-    return true;
-  });
+  for_chunks_in_order(reader, threads, count_chunk,
+                      [&](const DocumentChunk& chunk, const BadRecords& found) {
+                        if (bad != nullptr) bad->add(chunk, found);
+                        if (progress) progress(chunk.stored_end(), files.total_bytes());
+                        return true;
+                      });
   WordCounts total = std::move(own_counts.front());
   for (size_t i = 1; i < own_counts.size(); ++i) {
     for (const auto& [word, count] : own_counts[i]) total[word] += count;

@@ -21,7 +21,8 @@ using WordCounts = std::unordered_map<std::string, int64_t>;
 using ProgressFunction = std::function<void(int64_t done, int64_t total)>;
 
 // Occurrences of every word in all documents. Progress in bytes.
-WordCounts count_words(const DocumentFiles& files, int threads, const ProgressFunction& progress);
+WordCounts count_words(const DocumentFiles& files, int threads, const ProgressFunction& progress,
+                       BadRecordLog* bad = nullptr);
 
 struct BpeTrainingOptions {
   int64_t vocab_size = 4096;  // special tokens and the 256 bytes included

@@ -4,11 +4,12 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/error.h"
 #include "base/units.h"
+#include "tokenizer/document_ends_in_text.h"
+#include "tokenizer/json_line.h"
 #include "tokenizer/utf8.h"
 
 namespace borealis {
@@ -46,14 +47,14 @@ int64_t count_lines(std::string_view text) { return std::ranges::count(text, '\n
 
 }  // namespace
 
-DocumentFiles::DocumentFiles(const std::vector<std::filesystem::path>& files, TextFormat format,
-                             std::string json_key, int64_t max_document_bytes)
-    : json_key_(std::move(json_key)), max_document_bytes_(max_document_bytes) {
+DocumentFiles::DocumentFiles(const std::vector<std::filesystem::path>& files, DocumentRules rules)
+    : rules_(std::move(rules)) {
   for (const std::filesystem::path& path : files) {
     const FileStamp stamp = file_stamp(path);
-    const bool json_lines = format == TextFormat::kJsonLines ||
-                            (format == TextFormat::kAuto && looks_like_json_lines(path));
-    files_.push_back({path, stamp, checked_compression(path), json_lines, total_bytes_});
+    const bool json_lines = rules_.format == TextFormat::kJsonLines ||
+                            (rules_.format == TextFormat::kAuto && looks_like_json_lines(path));
+    files_.push_back({path, stamp, checked_compression(path), json_lines,
+                      json_lines ? DocumentUnit::kLine : rules_.unit, total_bytes_});
     total_bytes_ += stamp.bytes;
   }
 }
@@ -62,52 +63,75 @@ TextPosition DocumentChunk::end() const {
   return {file_, begin_ + static_cast<int64_t>(text_.size())};
 }
 
-void DocumentChunk::for_each_document(const Visit& visit) const {
-  if (!files_->files()[static_cast<size_t>(file_)].json_lines) {
-    if (!text_.empty()) visit(text_, end().offset);
-    return;
+std::string DocumentChunk::place_of(int64_t offset) const {
+  const auto in_chunk = static_cast<size_t>(offset - begin_);
+  const int64_t before =
+      unpacked_ ? lines_before_ + count_lines(text_.substr(0, in_chunk))
+                : count_lines(text_of(*mapped_).substr(0, static_cast<size_t>(offset)));
+  return fmt::format("{}:{}", file().path.string(), before + 1);
+}
+
+class DocumentChunk::Visitor {
+ public:
+  Visitor(const DocumentChunk& chunk, const Visit& visit, BadRecords* bad)
+      : chunk_(chunk), rules_(chunk.files_->rules()), visit_(visit), bad_(bad) {}
+
+  // `text`: a part of the chunk's. `end`: where the document ends in it.
+  void plain(std::string_view text, size_t end) const {
+    const size_t invalid = valid_utf8_prefix(text);
+    if (invalid == text.size()) {
+      visit_(text, chunk_.begin_ + static_cast<int64_t>(end));
+      return;
+    }
+    const auto byte = static_cast<unsigned char>(text[invalid]);
+    RecordFault fault{.problem = fmt::format("the byte 0x{:02x} is not UTF-8", byte),
+                      .remedy = "convert the file to UTF-8 (iconv)",
+                      .invalid_utf8 = true};
+    const bool mended = handle(std::move(fault), place(text) + static_cast<int64_t>(invalid), true);
+    if (mended) visit_(text, chunk_.begin_ + static_cast<int64_t>(end));
   }
+  void json(std::string_view line, size_t end) const {
+    JsonLineText read =
+        text_of_json_line(line, rules_.json_key, rules_.on_bad_record == BadRecordPolicy::kRepair);
+    if (read.fault && !handle(std::move(*read.fault), place(line), read.text.has_value())) return;
+    visit_(*read.text, chunk_.begin_ + static_cast<int64_t>(end));
+  }
+
+ private:
+  int64_t place(std::string_view part) const {
+    return chunk_.begin_ + (part.data() - chunk_.text_.data());
+  }
+  // Whether the record is used all the same.
+  bool handle(RecordFault fault, int64_t offset, bool can_be_mended) const {
+    if (rules_.on_bad_record == BadRecordPolicy::kFail) {
+      throw Error(ErrorKind::kData, fmt::format("{}: {}", chunk_.place_of(offset), fault.problem),
+                  fault.remedy + rules_.bad_record_remedy);
+    }
+    const bool mended = can_be_mended && rules_.on_bad_record == BadRecordPolicy::kRepair;
+    if (bad_ != nullptr) bad_->add({offset, std::move(fault), mended});
+    return mended;
+  }
+
+  const DocumentChunk& chunk_;
+  const DocumentRules& rules_;
+  const Visit& visit_;
+  BadRecords* bad_;
+};
+
+void DocumentChunk::for_each_document(const Visit& visit, BadRecords* bad) const {
+  const Visitor visitor(*this, visit, bad);
+  const DocumentUnit unit = file().unit;
   for (size_t begin = 0; begin < text_.size();) {
-    const size_t end = std::min(text_.find('\n', begin), text_.size());
-    const std::string_view line = text_.substr(begin, end - begin);
-    begin = std::min(end + 1, text_.size());
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    visit(text_of_line(line), begin_ + static_cast<int64_t>(begin));
+    const size_t end = std::min(first_document_end(text_, begin, unit), text_.size());
+    const std::string_view document = trimmed_document(text_.substr(begin, end - begin), unit);
+    begin = end;
+    if (document.empty()) continue;
+    if (file().json_lines) {
+      visitor.json(document, end);
+    } else {
+      visitor.plain(document, end);
+    }
   }
-}
-
-int64_t DocumentChunk::number_of_line(std::string_view line) const {
-  const auto in_chunk = static_cast<size_t>(line.data() - text_.data());
-  if (unpacked_) return 1 + lines_before_ + count_lines(text_.substr(0, in_chunk));
-  return 1 + count_lines(text_of(*mapped_).substr(0, static_cast<size_t>(begin_) + in_chunk));
-}
-
-std::string DocumentChunk::text_of_line(std::string_view line) const {
-  const auto refuse = [&](const std::string& problem, const std::string& remedy) {
-    const TextFile& file = files_->files()[static_cast<size_t>(file_)];
-    throw Error(ErrorKind::kData,
-                fmt::format("{}:{}: {}", file.path.string(), number_of_line(line), problem),
-                remedy);
-  };
-  nlohmann::json document;
-  try {
-    document = nlohmann::json::parse(line);
-  } catch (const nlohmann::json::exception& error) {
-    // The library's message quotes the line, which may not be UTF-8.
-    refuse(replace_invalid_utf8(fmt::format("not JSON: {}", error.what())),
-           "every line must be one JSON object; for plain text use --format text");
-  }
-  if (!document.is_object()) refuse("not a JSON object", "every line must be one JSON object");
-  const std::string& key = files_->json_key();
-  const auto value = document.find(key);
-  if (value == document.end()) {
-    refuse(fmt::format("no key \"{}\"", key), "name the key of the text with --json-key");
-  }
-  if (!value->is_string()) {
-    refuse(fmt::format("the value of \"{}\" is not a string", key),
-           "name the key of the text with --json-key");
-  }
-  return std::move(value->get_ref<std::string&>());
 }
 
 // The text of a compressed file, taken from the front piece by piece.
@@ -159,7 +183,7 @@ bool DocumentReader::open_next_file() {
     const TextFile& file = files_.files()[static_cast<size_t>(file_)];
     offset_ = 0;
     const int64_t skip = file_ == start_.file ? start_.offset : 0;
-    if (!file.json_lines && skip > 0) continue;  // its one document is done
+    if (file.unit == DocumentUnit::kFile && skip > 0) continue;  // its one document is done
     mapped_ = std::make_shared<const MappedFile>(file.path);
     if (file.compression == Compression::kNone) {
       mapped_->advise(MappedFile::Access::kInOrder);
@@ -178,16 +202,20 @@ bool DocumentReader::open_next_file() {
 }
 
 void DocumentReader::require_size(size_t bytes) const {
-  if (bytes <= static_cast<size_t>(files_.max_document_bytes())) return;
+  const int64_t most = files_.rules().max_document_bytes;
+  if (bytes <= static_cast<size_t>(most)) return;
   const TextFile& file = files_.files()[static_cast<size_t>(file_)];
+  const std::string limit = format_bytes(most);
   throw Error(
       ErrorKind::kData,
-      file.json_lines
-          ? fmt::format("{} has a line of more than {} behind byte {} of its text",
-                        file.path.string(), format_bytes(files_.max_document_bytes()), offset_)
-          : fmt::format("{} has more than the {} of text that one document may have",
-                        file.path.string(), format_bytes(files_.max_document_bytes())),
-      "a document is held in memory: cut it, or write the text as JSON Lines, a document a line");
+      file.unit == DocumentUnit::kFile
+          ? fmt::format("{} has more than the {} of text that one document may have",
+                        file.path.string(), limit)
+          : fmt::format("{} has a {} of more than {} behind byte {} of its text",
+                        file.path.string(), file.unit == DocumentUnit::kLine ? "line" : "paragraph",
+                        limit, offset_),
+      "a document is held in memory: cut it, give --document-per, or write the text as JSON Lines, "
+      "a document a line");
 }
 
 DocumentChunk DocumentReader::make_chunk(std::string_view text) const {
@@ -206,14 +234,13 @@ std::optional<DocumentChunk> DocumentReader::next_mapped() {
   const std::string_view rest = text_of(*mapped_).substr(static_cast<size_t>(offset_));
   if (rest.empty()) return std::nullopt;
   size_t size = rest.size();
-  if (!files_.files()[static_cast<size_t>(file_)].json_lines) {
+  const DocumentUnit unit = files_.files()[static_cast<size_t>(file_)].unit;
+  if (unit == DocumentUnit::kFile) {
     require_size(size);
   } else if (size > kChunkBytes) {
-    // Whole lines: those that start in the first MiB.
-    const size_t end_of_line = rest.find('\n', kChunkBytes - 1);
-    if (end_of_line != std::string_view::npos) size = end_of_line + 1;
-    const size_t last_start = rest.substr(0, size - 1).rfind('\n');
-    require_size(size - (last_start == std::string_view::npos ? 0 : last_start + 1));
+    // Whole documents: those that start in the first MiB.
+    size = std::min(first_document_end(rest, kChunkBytes - 1, unit), size);
+    require_size(size - last_document_end(rest.substr(0, size - 1), 0, unit));
   }
   DocumentChunk chunk = make_chunk(rest.substr(0, size));
   chunk.mapped_ = mapped_;
@@ -222,14 +249,13 @@ std::optional<DocumentChunk> DocumentReader::next_mapped() {
 }
 
 std::optional<DocumentChunk> DocumentReader::next_unpacked() {
-  const bool json_lines = files_.files()[static_cast<size_t>(file_)].json_lines;
+  const DocumentUnit unit = files_.files()[static_cast<size_t>(file_)].unit;
   size_t size = 0;  // of the whole documents at hand
   for (bool more = true; more && size == 0;) {
     const size_t known = unpacked_->text().size();
     more = unpacked_->read_more(kChunkBytes);
-    // What was there before has no end of a line.
-    const size_t last = std::string_view(unpacked_->text()).substr(known).rfind('\n');
-    if (more && json_lines && last != std::string_view::npos) size = known + last + 1;
+    // What was there before has no end of a document.
+    if (more) size = last_document_end(unpacked_->text(), known, unit);
     if (size == 0) require_size(unpacked_->text().size());
   }
   if (size == 0) size = unpacked_->text().size();  // the end of the file
@@ -240,43 +266,6 @@ std::optional<DocumentChunk> DocumentReader::next_unpacked() {
   chunk.text_ = *chunk.unpacked_;
   offset_ += static_cast<int64_t>(size);
   return chunk;
-}
-
-std::optional<ChunkTurns::Ticket> ChunkTurns::take() {
-  const std::lock_guard lock(reading_);
-  {
-    const std::lock_guard passing(passing_);
-    if (over_) return std::nullopt;
-  }
-  Ticket ticket{.number = taken_, .chunk = std::nullopt, .failure = nullptr};
-  try {
-    ticket.chunk = reader_.next();
-    if (!ticket.chunk) return std::nullopt;
-  } catch (...) {
-    ticket.failure = std::current_exception();
-  }
-  ++taken_;
-  return ticket;
-}
-
-void ChunkTurns::pass(const Ticket& ticket, const std::function<bool()>& consume) {
-  std::unique_lock lock(passing_);
-  passed_.wait(lock, [&] { return next_ == ticket.number; });
-  if (!over_) {
-    try {
-      if (ticket.failure) std::rethrow_exception(ticket.failure);
-      over_ = !consume();
-    } catch (...) {
-      failure_ = std::current_exception();
-      over_ = true;
-    }
-  }
-  ++next_;
-  passed_.notify_all();
-}
-
-void ChunkTurns::rethrow_failure() const {
-  if (failure_) std::rethrow_exception(failure_);
 }
 
 }  // namespace borealis

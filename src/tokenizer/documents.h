@@ -1,21 +1,17 @@
-// Documents out of text files (a file is a document) and JSON Lines files (a line is one), plain or
-// compressed with gzip or zstd. A DocumentReader cuts them into chunks that threads can work on.
+// Documents out of text files (a file, a line or a paragraph is one) and JSON Lines files (a line
+// is one), plain or compressed with gzip or zstd. A DocumentReader cuts them into chunks that
+// threads can work on.
 //
 // A document is held in memory as a whole and may have kMaxDocumentBytes; everything else is
 // streamed, so that files may be larger than memory. A compressed file is unpacked by whoever asks
 // for the next chunk, one thread at a time.
 #pragma once
 
-#include <omp.h>
-
 #include <compare>
-#include <condition_variable>
 #include <cstdint>
-#include <exception>
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +19,7 @@
 
 #include "base/compressed_file.h"
 #include "base/file.h"
+#include "tokenizer/bad_records.h"
 
 namespace borealis {
 
@@ -32,7 +29,23 @@ enum class TextFormat {
   kJsonLines,
 };
 
+// What of a plain text file is a document. Of JSON Lines it is always the line.
+enum class DocumentUnit {
+  kFile,
+  kLine,       // without its end
+  kParagraph,  // lines up to a blank one, without blanks at the end
+};
+
 inline constexpr int64_t kMaxDocumentBytes = int64_t{1} << 30;
+
+struct DocumentRules {
+  TextFormat format = TextFormat::kAuto;
+  std::string json_key = "text";
+  DocumentUnit unit = DocumentUnit::kFile;
+  BadRecordPolicy on_bad_record = BadRecordPolicy::kFail;
+  std::string bad_record_remedy = {};  // what kFail's error advises besides: an option, say
+  int64_t max_document_bytes = kMaxDocumentBytes;
+};
 
 // A place in the input: the text of a file, unpacked, from this byte on.
 struct TextPosition {
@@ -46,6 +59,7 @@ struct TextFile {
   FileStamp stamp;
   Compression compression = Compression::kNone;
   bool json_lines = false;
+  DocumentUnit unit = DocumentUnit::kFile;
   int64_t first_byte = 0;  // sizes of the files before it, as they are stored
 };
 
@@ -53,29 +67,31 @@ class DocumentFiles {
  public:
   // Throws Error(kFile) for a file that is missing, unreadable or no regular file, Error(kData) for
   // one whose name ends in .gz or .zst and whose content is something else.
-  DocumentFiles(const std::vector<std::filesystem::path>& files, TextFormat format,
-                std::string json_key, int64_t max_document_bytes = kMaxDocumentBytes);
+  explicit DocumentFiles(const std::vector<std::filesystem::path>& files, DocumentRules rules = {});
 
   const std::vector<TextFile>& files() const { return files_; }
-  const std::string& json_key() const { return json_key_; }
+  const DocumentRules& rules() const { return rules_; }
   int64_t total_bytes() const { return total_bytes_; }  // as they are stored
-  int64_t max_document_bytes() const { return max_document_bytes_; }
 
  private:
   std::vector<TextFile> files_;
-  std::string json_key_;
+  DocumentRules rules_;
   int64_t total_bytes_ = 0;
-  int64_t max_document_bytes_;
 };
 
 // Some whole documents of one file, about a MiB.
 class DocumentChunk {
  public:
   // Calls visit(text, end) for every document, in order; `end` is the byte of the file's text
-  // behind it. Blank lines of JSON Lines are none. Any thread may do that. Throws Error(kData)
-  // naming file and line for a line that is not a JSON object with a string under the key.
+  // behind it. Blank lines are none where lines are documents. Any thread may do that. A bad record
+  // is a line that is not a JSON object with a string under the key, or text that is not UTF-8; by
+  // the rules it is an Error(kData) naming file and line, left out, or repaired. Those of the last
+  // two kinds are added to `bad`. Plain text that is not UTF-8 is repaired by its encoder: `text`
+  // is what the file has.
   using Visit = std::function<void(std::string_view text, int64_t end)>;
-  void for_each_document(const Visit& visit) const;
+  void for_each_document(const Visit& visit, BadRecords* bad = nullptr) const;
+  // "in.jsonl:12": the line of a byte of the file's text, which must be in this chunk.
+  std::string place_of(int64_t offset) const;
 
   TextPosition end() const;  // of all its text
   int64_t text_bytes() const { return static_cast<int64_t>(text_.size()); }
@@ -83,8 +99,8 @@ class DocumentChunk {
 
  private:
   friend class DocumentReader;
-  std::string text_of_line(std::string_view line) const;
-  int64_t number_of_line(std::string_view line) const;
+  class Visitor;
+  const TextFile& file() const { return files_->files()[static_cast<size_t>(file_)]; }
 
   const DocumentFiles* files_ = nullptr;
   int64_t file_ = 0;
@@ -122,50 +138,5 @@ class DocumentReader {
   std::shared_ptr<const MappedFile> mapped_;  // the current file; nullptr: none is open
   std::unique_ptr<UnpackedText> unpacked_;    // nullptr: it is not compressed
 };
-
-// What for_chunks_in_order shares between its threads.
-class ChunkTurns {
- public:
-  explicit ChunkTurns(DocumentReader& reader) : reader_(reader) {}
-  struct Ticket {
-    int64_t number = 0;
-    std::optional<DocumentChunk> chunk;
-    std::exception_ptr failure;  // instead of a chunk
-  };
-  std::optional<Ticket> take();
-  // Waits until all tickets before this one have passed, then calls consume() unless it is over.
-  void pass(const Ticket& ticket, const std::function<bool()>& consume);
-  void rethrow_failure() const;
-
- private:
-  DocumentReader& reader_;
-  std::mutex reading_;
-  std::mutex passing_;
-  std::condition_variable passed_;
-  int64_t taken_ = 0;
-  int64_t next_ = 0;  // the ticket whose turn it is
-  bool over_ = false;
-  std::exception_ptr failure_;
-};
-
-// Runs work(chunk) -> Result on `threads` OpenMP threads and consume(chunk, Result) -> bool on one
-// at a time, in the order of the input; false ends the loop. A thread has one chunk at a time,
-// which bounds the memory. The first exception, in the order of the input, ends the loop and is
-// thrown.
-template <typename Work, typename Consume>
-void for_chunks_in_order(DocumentReader& reader, int threads, Work work, Consume consume) {
-  ChunkTurns turns(reader);
-#pragma omp parallel num_threads(threads)
-  while (auto ticket = turns.take()) {
-    std::optional<decltype(work(*ticket->chunk))> result;
-    try {
-      if (!ticket->failure) result = work(*ticket->chunk);
-    } catch (...) {
-      ticket->failure = std::current_exception();
-    }
-    turns.pass(*ticket, [&] { return consume(*ticket->chunk, std::move(*result)); });
-  }
-  turns.rethrow_failure();
-}
 
 }  // namespace borealis

@@ -69,6 +69,16 @@ bool is_valid_utf8(std::string_view text) {
   return simdjson::validate_utf8(text.data(), text.size());
 }
 
+size_t valid_utf8_prefix(std::string_view text) {
+  if (is_valid_utf8(text)) return text.size();
+  size_t place = 0;
+  for (;;) {
+    const Utf8Sequence sequence = first_utf8_sequence(text.substr(place));
+    if (sequence.status != Utf8Sequence::Status::kValid) return place;
+    place += sequence.length;
+  }
+}
+
 std::string replace_invalid_utf8(std::string_view text) {
   std::string out;
   out.reserve(text.size());

@@ -23,7 +23,7 @@ class TokenDocumentsTest : public ::testing::Test {
   std::unique_ptr<TokenDocuments> texts(const std::string& name, const std::string& text,
                                         TokenizeTexts options) {
     write_file_atomically(folder_ / name, text);
-    const DocumentFiles files({folder_ / name}, TextFormat::kAuto, "text");
+    const DocumentFiles files({folder_ / name}, {.on_bad_record = BadRecordPolicy::kRepair});
     return tokenize_texts(files, tokenizer_, options, {});
   }
   static std::vector<int32_t> all(const TokenDocuments& documents, int64_t document) {

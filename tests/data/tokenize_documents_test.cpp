@@ -24,7 +24,7 @@ class TokenizeDocumentsTest : public testing::Test {
     TokenizeOptions options = options_;
     options.append_end = append_end;
     options.threads = threads;
-    const DocumentFiles files({input_}, TextFormat::kAuto, "text");
+    const DocumentFiles files({input_});
     return tokenize_documents(files, tokenizer, options,
                               {.progress = nullptr, .should_stop = stop_});
   }

@@ -1,4 +1,4 @@
-// Any bytes as an input file of `data tokenize`: the first chooses JSON Lines or text, the rest is
+// Any bytes as an input file of `data tokenize`: the first chooses the rules, the rest is
 // the file, which may be gzip or zstd. What is read whole is read again from the end of one of its
 // documents, and must then be the rest of the same documents.
 #include <cstdint>
@@ -58,9 +58,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<const char*>(data) + 1, static_cast<std::streamsize>(size - 1));
   try {
-    const TextFormat format = (data[0] & 1) != 0 ? TextFormat::kText : TextFormat::kJsonLines;
-    read_whole_and_from_the_middle(DocumentFiles({path}, format, "text", kLargestDocument),
-                                   data[0] >> 1);
+    const DocumentRules rules{
+        .format = (data[0] & 1) != 0 ? TextFormat::kText : TextFormat::kJsonLines,
+        .unit = static_cast<DocumentUnit>((data[0] >> 1) % 3),
+        .on_bad_record = static_cast<BadRecordPolicy>((data[0] >> 3) % 3),
+        .max_document_bytes = kLargestDocument};
+    read_whole_and_from_the_middle(DocumentFiles({path}, rules), data[0] >> 1);
   } catch (const Error&) {
   }
   return 0;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "support/compress.h"
+#include "tokenizer/chunks_in_order.h"
 
 namespace borealis {
 namespace {
@@ -36,7 +37,7 @@ class DocumentFilesTest : public testing::Test {
   std::vector<std::string> read(const std::string& name, const std::string& text,
                                 TextFormat format = TextFormat::kAuto,
                                 const std::string& key = "text") {
-    return read(DocumentFiles({write(name, text)}, format, key));
+    return read(DocumentFiles({write(name, text)}, {.format = format, .json_key = key}));
   }
   std::string refusal(const std::string& name, const std::string& text) {
     try {
@@ -84,7 +85,7 @@ std::string json_lines(const std::vector<std::string>& texts) {
 TEST_F(DocumentFilesTest, ChunksHoldEveryLineOnce) {
   const std::vector<std::string> expected = mixed_texts();
   const std::string lines = json_lines(expected);
-  const DocumentFiles files({write("a.jsonl", lines)}, TextFormat::kAuto, "text");
+  const DocumentFiles files({write("a.jsonl", lines)});
   EXPECT_EQ(files.total_bytes(), static_cast<int64_t>(lines.size()));
   EXPECT_EQ(read(files), expected);
   int64_t chunks = 0;
@@ -114,8 +115,7 @@ TEST_F(DocumentFilesTest, ReadsOnFromTheEndOfAnyDocument) {
   const std::vector<std::string> texts = mixed_texts();
   const std::string lines = json_lines(texts);
   const DocumentFiles files({write("a.jsonl", lines), write("b.jsonl.gz", gzip_bytes(lines)),
-                             write("c.txt", "plain"), write("d.txt.zst", zstd_bytes("packed"))},
-                            TextFormat::kAuto, "text");
+                             write("c.txt", "plain"), write("d.txt.zst", zstd_bytes("packed"))});
   std::vector<std::string> all = read(files);
   ASSERT_EQ(all.size(), 1002u);
   std::vector<TextPosition> ends;
@@ -148,7 +148,7 @@ TEST_F(DocumentFilesTest, RefusesADocumentThatIsTooLarge) {
   const std::string lines = json_lines({"a", large, "b"});
   const auto refusal_of = [&](const std::string& name, const std::string& text) {
     try {
-      read(DocumentFiles({write(name, text)}, TextFormat::kAuto, "text", kLimit));
+      read(DocumentFiles({write(name, text)}, {.max_document_bytes = kLimit}));
     } catch (const Error& error) {
       return std::string(error.what());
     }
@@ -184,9 +184,141 @@ TEST_F(DocumentFilesTest, NamesTheLineInACompressedFile) {
 TEST_F(DocumentFilesTest, RefusesWhatIsNoTextFile) {
   EXPECT_THAT(refusal("a.jsonl.gz", "{\"text\": 1}"), HasSubstr("does not start as a gzip file"));
   EXPECT_THAT(refusal("a.jsonl.zst", ""), HasSubstr("does not start as a zstd file"));
-  EXPECT_THROW(DocumentFiles({folder_}, TextFormat::kAuto, "text"), Error);
-  EXPECT_THROW(DocumentFiles({folder_ / "none"}, TextFormat::kAuto, "text"), Error);
-  EXPECT_THROW(DocumentFiles({"/dev/null"}, TextFormat::kAuto, "text"), Error);
+  EXPECT_THROW(DocumentFiles({folder_}), Error);
+  EXPECT_THROW(DocumentFiles({folder_ / "none"}), Error);
+  EXPECT_THROW(DocumentFiles({"/dev/null"}), Error);
+}
+
+TEST_F(DocumentFilesTest, LinesAndParagraphsAreDocumentsWhereAsked) {
+  const std::string text = "\n one \r\ntwo\n \t\r\n\n  three\nfour  \n\n\nfive";
+  const auto split = [&](DocumentUnit unit) {
+    return read(DocumentFiles({write("a.txt", text)}, {.unit = unit}));
+  };
+  EXPECT_THAT(split(DocumentUnit::kLine), ElementsAre(" one ", "two", "  three", "four  ", "five"));
+  EXPECT_THAT(split(DocumentUnit::kParagraph),
+              ElementsAre(" one \r\ntwo", "  three\nfour", "five"));
+  EXPECT_THAT(split(DocumentUnit::kFile), ElementsAre(text));
+  EXPECT_THAT(read(DocumentFiles({write("a.jsonl", "{\"text\": \"a\\n\\nb\"}\n")},
+                                 {.unit = DocumentUnit::kParagraph})),
+              ElementsAre("a\n\nb"));
+}
+
+TEST_F(DocumentFilesTest, ParagraphsOfManyChunksReadOnFromAnyEnd) {
+  std::string text;
+  std::vector<std::string> expected;
+  for (int i = 0; i < 400; ++i) {
+    expected.push_back("paragraph " + std::to_string(i));
+    for (int line = 0; line < (i % 7 == 0 ? 900 : 140); ++line) {
+      expected.back() += "\nof some lines and more lines";
+    }
+    text += expected.back() + (i % 3 == 0 ? "\n\n" : "\n \r\n\n\n");
+  }
+  ASSERT_GT(text.size(), size_t{2} << 20);
+  for (const std::string name : {"a.txt", "a.txt.gz"}) {
+    const DocumentFiles files({write(name, name == "a.txt" ? text : gzip_bytes(text))},
+                              {.unit = DocumentUnit::kParagraph});
+    EXPECT_EQ(read(files), expected);
+    std::vector<TextPosition> ends;
+    DocumentReader reader(files);
+    while (const auto chunk = reader.next()) {
+      chunk->for_each_document([&](std::string_view, int64_t end) {
+        ends.push_back({chunk->end().file, end});
+      });
+    }
+    ASSERT_EQ(ends.size(), expected.size());
+    for (const size_t i : {size_t{0}, size_t{7}, size_t{200}, size_t{398}}) {
+      DocumentReader later(files, ends[i]);
+      std::string next;
+      later.next()->for_each_document([&](std::string_view document, int64_t) {
+        if (next.empty()) next = document;
+      });
+      EXPECT_EQ(next, expected[i + 1]);
+    }
+  }
+}
+
+class BadRecordsTest : public DocumentFilesTest {
+ protected:
+  // Documents, and what the log counts.
+  std::vector<std::string> read_with(const std::string& name, const std::string& text,
+                                     BadRecordPolicy policy,
+                                     DocumentUnit unit = DocumentUnit::kFile) {
+    std::vector<std::string> documents;
+    const DocumentFiles files({write(name, text)}, {.unit = unit, .on_bad_record = policy});
+    DocumentReader reader(files);
+    BadRecordLog log;
+    while (const auto chunk = reader.next()) {
+      BadRecords bad;
+      chunk->for_each_document(
+          [&](std::string_view document, int64_t) { documents.emplace_back(document); }, &bad);
+      for (const BadRecord& record : bad.first()) {
+        places_.push_back(chunk->place_of(record.offset));
+      }
+      log.add(*chunk, bad);
+    }
+    counts_ = log.counts();
+    return documents;
+  }
+  BadRecordCounts counts_;
+  std::vector<std::string> places_;
+};
+
+constexpr const char* kMixedLines =
+    "{\"text\": \"sound \\ud83d\\ude00\"}\n"
+    "{\"text\": \"x\\ud83dy\"}\n"  // half a pair, as Python writes it
+    "\n"
+    "{\"text\": \"z\\ude00\", \"n\": [NaN, -Infinity, Infinity]}\n"
+    "{\"text\": \"caf\xe9\"}\n"  // Latin-1
+    "[1]\n"
+    "{\"other\": NaN}\n"
+    "{\"text\": NaN}\n"
+    "{\"text\": \"NaN stays \\\\ud83d\"}\n"
+    "{\"text\": \"cut";
+
+TEST_F(BadRecordsTest, AreLeftOutWhereAsked) {
+  EXPECT_THAT(read_with("a.jsonl", kMixedLines, BadRecordPolicy::kSkip),
+              ElementsAre("sound \U0001F600", "NaN stays \\ud83d"));
+  EXPECT_EQ(counts_, (BadRecordCounts{.skipped = 7, .repaired = 0, .invalid_utf8 = 1}));
+  EXPECT_THAT(places_.front(), HasSubstr("a.jsonl:2"));
+  EXPECT_THAT(places_.back(), HasSubstr("a.jsonl:7"));
+}
+
+TEST_F(BadRecordsTest, AreMendedWhereAsked) {
+  EXPECT_THAT(
+      read_with("a.jsonl", kMixedLines, BadRecordPolicy::kRepair),
+      ElementsAre("sound \U0001F600", "x\uFFFDy", "z\uFFFD", "caf\uFFFD", "NaN stays \\ud83d"));
+  EXPECT_EQ(counts_, (BadRecordCounts{.skipped = 4, .repaired = 3, .invalid_utf8 = 1}));
+}
+
+TEST_F(BadRecordsTest, OfPlainTextAreItsDocuments) {
+  const std::string text =
+      "good\nb\xff"
+      "d\n\nlast\n";
+  EXPECT_THAT(read_with("a.txt", text, BadRecordPolicy::kSkip), ElementsAre());
+  EXPECT_THAT(places_.front(), HasSubstr("a.txt:2"));
+  EXPECT_THAT(read_with("a.txt", text, BadRecordPolicy::kRepair), ElementsAre(text))
+      << "the encoder puts U+FFFD there";
+  EXPECT_THAT(read_with("a.txt", text, BadRecordPolicy::kSkip, DocumentUnit::kLine),
+              ElementsAre("good", "last"));
+  EXPECT_EQ(counts_, (BadRecordCounts{.skipped = 1, .repaired = 0, .invalid_utf8 = 1}));
+  EXPECT_THAT(refusal("a.txt", text),
+              testing::AllOf(HasSubstr("a.txt:2: the byte 0xff is not UTF-8"), HasSubstr("iconv")));
+}
+
+TEST_F(BadRecordsTest, AdviceOfTheCallerIsInTheError) {
+  try {
+    read(DocumentFiles({write("a.jsonl", "{\"text\": \"x\\ud83dy\"}\n")},
+                       {.bad_record_remedy = ", or do otherwise"}));
+    ADD_FAILURE() << "no error was thrown";
+  } catch (const Error& error) {
+    EXPECT_THAT(std::string(error.what()),
+                testing::AllOf(HasSubstr("a.jsonl:1: not JSON"), HasSubstr(", or do otherwise")));
+  }
+}
+
+TEST_F(BadRecordsTest, ALongLineIsNotQuotedAsAWhole) {
+  const std::string message = refusal("a.jsonl", "{\"text\": \"" + std::string(100000, 'x'));
+  EXPECT_LT(message.size(), 1000u);
 }
 
 class ForChunksInOrder : public DocumentFilesTest {
@@ -197,7 +329,7 @@ class ForChunksInOrder : public DocumentFilesTest {
     for (int i = 0; i < count; ++i) {
       paths.push_back(write(std::to_string(i) + ".txt", std::to_string(i)));
     }
-    return {paths, TextFormat::kText, "text"};
+    return DocumentFiles(paths, {.format = TextFormat::kText});
   }
   static int number_of(const DocumentChunk& chunk) {
     int number = -1;
@@ -260,8 +392,7 @@ TEST_F(ForChunksInOrder, ThrowsTheFirstFailure) {
 
 TEST_F(ForChunksInOrder, TellsADamagedFileAfterWhatCameBefore) {
   const DocumentFiles files(
-      {write("a.txt", "0"), write("b.txt.gz", gzip_bytes("1").substr(0, 12)), write("c.txt", "2")},
-      TextFormat::kText, "text");
+      {write("a.txt", "0"), write("b.txt.gz", gzip_bytes("1").substr(0, 12)), write("c.txt", "2")});
   DocumentReader reader(files);
   int consumed = 0;
   EXPECT_THROW(for_chunks_in_order(reader, 3, number_of,
