@@ -29,4 +29,4 @@ if [ "$chapters" -ne 1189 ]; then
 fi
 mv "$jsonl.partial" "$jsonl"
 "$borealis" tokenizer train --input "$jsonl" --vocab-size 4096 --output "$folder"
-"$borealis" data tokenize --input "$jsonl" --tokenizer "$folder" --output-prefix "$folder/bible_text_document"
+"$borealis" data tokenize --input "$jsonl" --tokenizer "$folder" --output-prefix "$folder/bible_text_document" --overwrite

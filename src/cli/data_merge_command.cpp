@@ -19,6 +19,7 @@ struct MergeArguments {
   std::vector<std::string> prefixes;
   std::string output_prefix;
   bool without_record = false;
+  bool overwrite = false;
   bool json = false;
 };
 
@@ -45,10 +46,12 @@ int merge(const MergeArguments& arguments) {
   MergedDataset merged;
   {
     WorkProgress progress("merging");
-    merged = merge_datasets(
-        prefixes,
-        {.output_prefix = arguments.output_prefix, .without_record = arguments.without_record},
-        [&](int64_t done, int64_t total) { progress.update(done, total, done); });
+    merged =
+        merge_datasets(prefixes,
+                       {.output_prefix = arguments.output_prefix,
+                        .without_record = arguments.without_record,
+                        .overwrite = arguments.overwrite},
+                       [&](int64_t done, int64_t total) { progress.update(done, total, done); });
   }
   if (!merged.has_record) {
     log_warning(fmt::format("{} is not written: nothing records the tokenizer of the merged data",
@@ -73,6 +76,7 @@ int run_data_merge_command(const std::vector<std::string>& arguments) {
       ->required();
   app.add_flag("--without-record", parsed.without_record,
                "do not compare tokenizers and write no <prefix>.meta.json");
+  app.add_flag("--overwrite", parsed.overwrite, "replace a pair that is there already");
   app.add_flag("--json", parsed.json, "print one JSON document about what was done");
   return parse_arguments(app, arguments) ? merge(parsed) : 0;
 }

@@ -46,6 +46,7 @@ void add_options(CLI::App& app, TokenizeArguments& arguments) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_flag("--start-over", options.start_over, "throw away what an unfinished run has done");
+  app.add_flag("--overwrite", options.overwrite, "replace files that are there already");
 }
 
 double megabytes_per_second(const TokenizedCorpus& corpus, double seconds) {

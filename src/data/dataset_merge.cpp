@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "data/data_record.h"
+#include "data/existing_output.h"
 #include "data/index_file.h"
 
 namespace borealis {
@@ -123,6 +124,7 @@ MergedDataset merge_datasets(const std::vector<fs::path>& prefixes, const MergeO
     require_same_kind(parts.front(), parts.back(), options.without_record);
   }
   require_fresh_output(parts, options.output_prefix);
+  if (!options.overwrite) refuse_existing(existing_files_of(options.output_prefix));
   const std::string output = options.output_prefix.string();
   if (options.output_prefix.has_parent_path()) {
     borealis::create_directories(options.output_prefix.parent_path());

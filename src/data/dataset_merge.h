@@ -14,6 +14,7 @@ namespace borealis {
 struct MergeOptions {
   std::filesystem::path output_prefix;
   bool without_record = false;  // merge pairs with and without a record; the result has none
+  bool overwrite = false;       // a pair that is there already
 };
 
 struct MergedDataset {
@@ -25,7 +26,8 @@ struct MergedDataset {
 };
 
 // Documents and sequences of the pairs in the given order, copied as they are; what no sequence of
-// a .bin holds is left out. The pair appears only when it is whole. Throws Error(kConfig) naming
+// a .bin holds is left out. The pair appears only when it is whole. Throws Error(kUsage) if it is
+// there already, without `overwrite`, Error(kConfig) naming
 // two pairs that do not go together: other dtypes, other tokenizers, or only one with a record; and
 // what opening, reading and writing throw. Progress in bytes.
 MergedDataset merge_datasets(const std::vector<std::filesystem::path>& prefixes,

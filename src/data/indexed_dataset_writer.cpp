@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "data/data_record.h"
+#include "data/file_checksum.h"
 #include "data/index_file.h"
 
 namespace borealis {
@@ -19,6 +20,32 @@ void convert(std::span<const int32_t> tokens, std::vector<std::byte>& bytes) {
     CHECK(static_cast<int64_t>(value) == tokens[i], "token id does not fit the dtype");
     std::memcpy(bytes.data() + i * sizeof(T), &value, sizeof(T));
   }
+}
+
+constexpr int64_t kLengthBytes = sizeof(int32_t);
+
+[[noreturn]] void refuse_changed(const std::filesystem::path& path) {
+  throw Error(ErrorKind::kData, fmt::format("{} has changed since it was written", path.string()));
+}
+
+// Of the first `bytes` of a file of an earlier process, which must be `expected` unless that is
+// empty.
+Checksum checked_start(const std::filesystem::path& path, int64_t bytes,
+                       const std::string& expected) {
+  if (bytes == 0) return {};
+  if (!expected.empty()) {
+    std::error_code missing;
+    const auto size = std::filesystem::file_size(path, missing);
+    if (missing || size < static_cast<uint64_t>(bytes)) refuse_changed(path);
+  }
+  Checksum sum = checksum_of_start(path, bytes);
+  if (!expected.empty() && sum.hex() != expected) refuse_changed(path);
+  return sum;
+}
+
+void write(std::span<const std::byte> bytes, AppendFile& file, Checksum& sum) {
+  file.write(bytes);
+  sum.add(bytes);
 }
 
 std::string with_folder(const std::filesystem::path& prefix) {
@@ -62,24 +89,28 @@ void IndexedDatasetWriter::finish(const std::string& prefix, TokenType type,
 
 IndexedDatasetWriter::IndexedDatasetWriter(const std::filesystem::path& prefix, TokenType type,
                                            const SpoolPaths& paths, bool temporary,
-                                           int64_t documents, int64_t tokens)
+                                           const DatasetSpool& earlier)
     : prefix_(with_folder(prefix)),
       type_(type),
       paths_(paths),
       temporary_(temporary),
-      tokens_(paths.tokens, static_cast<uint64_t>(tokens * token_type_bytes(type))),
-      lengths_(paths.lengths, static_cast<uint64_t>(documents) * sizeof(int32_t)),
-      documents_(documents),
-      token_count_(tokens) {
+      tokens_sum_(checked_start(paths.tokens, earlier.tokens * token_type_bytes(type),
+                                earlier.tokens_checksum)),
+      lengths_sum_(
+          checked_start(paths.lengths, earlier.documents * kLengthBytes, earlier.lengths_checksum)),
+      tokens_(paths.tokens, static_cast<uint64_t>(earlier.tokens * token_type_bytes(type))),
+      lengths_(paths.lengths, static_cast<uint64_t>(earlier.documents) * sizeof(int32_t)),
+      documents_(earlier.documents),
+      token_count_(earlier.tokens) {
   CHECK(type == TokenType::kU16 || type == TokenType::kI32, "a writer uses u16 or i32");
 }
 
 IndexedDatasetWriter::IndexedDatasetWriter(const std::filesystem::path& prefix, TokenType type)
-    : IndexedDatasetWriter(prefix, type, paths_beside(prefix.string()), true, 0, 0) {}
+    : IndexedDatasetWriter(prefix, type, paths_beside(prefix.string()), true, {}) {}
 
 IndexedDatasetWriter::IndexedDatasetWriter(const std::filesystem::path& prefix, TokenType type,
                                            const DatasetSpool& spool)
-    : IndexedDatasetWriter(prefix, type, paths_in(spool), false, spool.documents, spool.tokens) {}
+    : IndexedDatasetWriter(prefix, type, paths_in(spool), false, spool) {}
 
 IndexedDatasetWriter::~IndexedDatasetWriter() {
   if (!temporary_) return;
@@ -98,12 +129,12 @@ void IndexedDatasetWriter::add_document(std::span<const int32_t> tokens) {
   }
   if (type_ == TokenType::kU16) {
     convert<uint16_t>(tokens, converted_);
-    tokens_.write(converted_);
+    write(converted_, tokens_, tokens_sum_);
   } else {
-    tokens_.write(std::as_bytes(tokens));
+    write(std::as_bytes(tokens), tokens_, tokens_sum_);
   }
   const auto length = static_cast<int32_t>(tokens.size());
-  lengths_.write(std::as_bytes(std::span(&length, 1)));
+  write(std::as_bytes(std::span(&length, 1)), lengths_, lengths_sum_);
   ++documents_;
   token_count_ += length;
 }
@@ -127,9 +158,13 @@ std::unique_ptr<IndexedDatasetWriter> IndexedDatasetWriter::resume_commit(
     return std::make_unique<IndexedDatasetWriter>(prefix, type, spool);
   }
   const std::string tokens = prefix.string() + ".bin";
-  if (file_stamp(tokens).bytes != spool.tokens * token_type_bytes(type)) {
-    throw Error(ErrorKind::kFile, fmt::format("{} has changed since it was written", tokens), "");
+  const int64_t bytes = spool.tokens * token_type_bytes(type);
+  std::error_code missing;
+  if (std::filesystem::file_size(tokens, missing) != static_cast<uint64_t>(bytes)) {
+    refuse_changed(tokens);
   }
+  checked_start(tokens, bytes, spool.tokens_checksum);
+  checked_start(paths.lengths, spool.documents * kLengthBytes, spool.lengths_checksum);
   finish(prefix.string(), type, paths, spool.documents, nullptr, record);
   return nullptr;
 }

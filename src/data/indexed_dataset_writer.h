@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/checksum.h"
 #include "base/file.h"
 #include "data/indexed_dataset.h"
 
@@ -23,12 +24,16 @@ struct DatasetSpool {
   std::filesystem::path folder;
   int64_t documents = 0;
   int64_t tokens = 0;
+  // Of what lies there, by XXH3 (base/checksum.h); empty: not checked.
+  std::string tokens_checksum = {};
+  std::string lengths_checksum = {};
 };
 
 class IndexedDatasetWriter {
  public:
   // Creates the folder of `prefix` if needed. Throws Error(kFile). Without a spool of the caller's
-  // the writer makes files beside the final ones and removes them at its end.
+  // the writer makes files beside the final ones and removes them at its end. Throws Error(kData)
+  // naming the file for a spool that is not what its checksums say.
   IndexedDatasetWriter(const std::filesystem::path& prefix, TokenType type);
   IndexedDatasetWriter(const std::filesystem::path& prefix, TokenType type,
                        const DatasetSpool& spool);
@@ -44,7 +49,7 @@ class IndexedDatasetWriter {
   void commit(const std::string& record = "");
   // What is left of a commit() that was interrupted: either a writer on the same spool, for
   // commit() to be called again, or nullptr, because the tokens had their final name already and
-  // the rest has been made up for.
+  // the rest has been made up for. Throws Error(kData) where neither is as it was written.
   static std::unique_ptr<IndexedDatasetWriter> resume_commit(const std::filesystem::path& prefix,
                                                              TokenType type,
                                                              const DatasetSpool& spool,
@@ -52,6 +57,8 @@ class IndexedDatasetWriter {
 
   int64_t document_count() const { return documents_; }
   int64_t token_count() const { return token_count_; }
+  std::string tokens_checksum() const { return tokens_sum_.hex(); }
+  std::string lengths_checksum() const { return lengths_sum_.hex(); }
 
  private:
   struct SpoolPaths {
@@ -65,12 +72,14 @@ class IndexedDatasetWriter {
   static void finish(const std::string& prefix, TokenType type, const SpoolPaths& paths,
                      int64_t documents, AppendFile* tokens, const std::string& record);
   IndexedDatasetWriter(const std::filesystem::path& prefix, TokenType type, const SpoolPaths& paths,
-                       bool temporary, int64_t documents, int64_t tokens);
+                       bool temporary, const DatasetSpool& earlier);
 
   std::string prefix_;
   TokenType type_;
   SpoolPaths paths_;
   bool temporary_;
+  Checksum tokens_sum_;
+  Checksum lengths_sum_;
   AppendFile tokens_;
   AppendFile lengths_;
   std::vector<std::byte> converted_;

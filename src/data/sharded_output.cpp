@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "data/existing_output.h"
+#include "data/file_checksum.h"
 
 namespace borealis {
 namespace {
@@ -41,6 +44,19 @@ void require_other_files(const ShardedOutputOptions& options, const DocumentFile
   }
 }
 
+// The first of a shard's files that is not as it was written; empty if there is none.
+std::string changed_file(const std::string& prefix, const PairChecksums& checksums) {
+  const std::array<std::pair<fs::path, std::string>, 3> files = {{
+      {prefix + ".bin", checksums.tokens},
+      {prefix + ".idx", checksums.index},
+      {data_record_path(prefix), checksums.record},
+  }};
+  for (const auto& [path, expected] : files) {
+    if (file_checksum(path) != expected) return path.string();
+  }
+  return "";
+}
+
 // Before anything is made.
 ShardedOutputOptions checked(ShardedOutputOptions options, const DocumentFiles& files) {
   require_listable(options);
@@ -56,22 +72,54 @@ ShardedOutput::ShardedOutput(ShardedOutputOptions options, const DocumentFiles& 
       files_(files),
       journal_(options_.prefix, request, options_.start_over),
       progress_(journal_.earlier()) {
-  if (progress_.closing) {
-    writer_ = IndexedDatasetWriter::resume_commit(shard_prefix(progress_.shards.size()),
-                                                  options_.record.type, spool(),
-                                                  data_record_json(record_of(progress_.open)));
-    if (writer_) {
-      close_shard();
-    } else {
-      shard_closed();
-    }
-  } else if (progress_.open.documents > 0) {
-    writer_ = std::make_unique<IndexedDatasetWriter>(shard_prefix(progress_.shards.size()),
-                                                     options_.record.type, spool());
-  }
+  if (!options_.overwrite && !journal_.same_request()) require_no_output();
+  if (journal_.resumed()) go_on();
   // A list beside shards means that they are all there.
   std::error_code ignored;
   if (options_.shard_tokens > 0) fs::remove(list_path(), ignored);
+}
+
+void ShardedOutput::require_no_output() const {
+  std::vector<fs::path> existing = existing_files_of(options_.prefix);
+  if (options_.shard_tokens > 0) {
+    existing = existing_shards_of(options_.prefix);
+    if (std::error_code unknown; fs::exists(list_path(), unknown)) existing.push_back(list_path());
+  }
+  refuse_existing(existing);
+}
+
+void ShardedOutput::return_to(size_t shard, const std::string& damage) {
+  log_warning(fmt::format("{}: made again from {} on", damage, shard_prefix(shard).string()));
+  progress_.return_to(shard);
+  journal_.save(progress_);
+}
+
+void ShardedOutput::go_on() {
+  for (size_t i = 0; i < progress_.shards.size(); ++i) {
+    const std::string damaged =
+        changed_file(shard_prefix(i).string(), progress_.shards[i].checksums);
+    if (damaged.empty()) continue;
+    return_to(i, damaged + " has changed since it was written");
+    return;
+  }
+  try {
+    if (progress_.closing) {
+      writer_ = IndexedDatasetWriter::resume_commit(shard_prefix(progress_.shards.size()),
+                                                    options_.record.type, spool(),
+                                                    data_record_json(record_of(progress_.open)));
+    } else if (progress_.open.documents > 0) {
+      writer_ = std::make_unique<IndexedDatasetWriter>(shard_prefix(progress_.shards.size()),
+                                                       options_.record.type, spool());
+    }
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kData) throw;  // a full disk, say: nothing is damaged
+    return_to(progress_.shards.size(), error.what());
+  }
+  if (progress_.closing && writer_) {
+    close_shard();
+  } else if (progress_.closing) {
+    shard_closed();
+  }
 }
 
 fs::path ShardedOutput::shard_prefix(size_t shard) const {
@@ -86,12 +134,14 @@ std::vector<fs::path> ShardedOutput::prefixes() const {
 }
 
 DatasetSpool ShardedOutput::spool() const {
-  return {journal_.folder(), progress_.open.documents, progress_.open.tokens};
+  const ShardSummary& open = progress_.open;
+  return {journal_.folder(), open.documents, open.tokens, open.checksums.tokens,
+          open.checksums.index};
 }
 
 void ShardedOutput::add_document(std::span<const int32_t> ids, const TextPosition& end) {
   if (ids.empty()) {
-    ++progress_.empty_documents;
+    ++progress_.counts.empty_documents;
     pass(end);
     return;
   }
@@ -104,6 +154,8 @@ void ShardedOutput::add_document(std::span<const int32_t> ids, const TextPositio
   if (!writer_) {
     open.first =
         end.file == progress_.position.file ? progress_.position : TextPosition{end.file, 0};
+    open.before = progress_.counts;
+    open.checksums = {};
     writer_ = std::make_unique<IndexedDatasetWriter>(shard_prefix(progress_.shards.size()),
                                                      options_.record.type, spool());
   }
@@ -116,12 +168,15 @@ void ShardedOutput::add_document(std::span<const int32_t> ids, const TextPositio
 
 void ShardedOutput::pass(const TextPosition& end) {
   TextPosition& position = progress_.position;
-  progress_.text_bytes += end.offset - (end.file == position.file ? position.offset : 0);
+  progress_.counts.text_bytes += end.offset - (end.file == position.file ? position.offset : 0);
   position = end;
 }
 
 void ShardedOutput::checkpoint() {
-  if (writer_) writer_->sync();
+  if (writer_) {
+    writer_->sync();
+    progress_.open.checksums = {writer_->tokens_checksum(), writer_->lengths_checksum(), ""};
+  }
   journal_.save(progress_);
 }
 
@@ -134,6 +189,9 @@ void ShardedOutput::close_shard() {
 }
 
 void ShardedOutput::shard_closed() {
+  const std::string prefix = shard_prefix(progress_.shards.size()).string();
+  progress_.open.checksums.index = file_checksum(prefix + ".idx");
+  progress_.open.checksums.record = file_checksum(data_record_path(prefix));
   progress_.shards.push_back(std::exchange(progress_.open, {}));
   progress_.closing = false;
   journal_.save(progress_);

@@ -21,13 +21,16 @@ struct ShardedOutputOptions {
   int64_t shard_tokens = 0;  // most tokens of a shard, unless a document has more; 0: one pair
   std::string corpus;        // label in the data list
   bool start_over = false;
-  DataRecord record;  // what all shards have in common
+  bool overwrite = false;  // files that are there already
+  DataRecord record;       // what all shards have in common
 };
 
 class ShardedOutput {
  public:
-  // Goes on from an earlier run of the same `request`. Throws what TokenizeJournal throws, and
-  // Error(kConfig) for a prefix or label that a data list cannot hold.
+  // Goes on from an earlier run of the same `request`; of its shards and spool those that were
+  // damaged meanwhile, and what follows them, are made again, with a warning. Throws what
+  // TokenizeJournal throws, Error(kConfig) for a prefix or label that a data list cannot hold, and
+  // Error(kUsage) for files under the final names that no unfinished run made, without `overwrite`.
   ShardedOutput(ShardedOutputOptions options, const DocumentFiles& files, nlohmann::json request);
 
   bool resumed() const { return journal_.resumed(); }
@@ -35,7 +38,7 @@ class ShardedOutput {
   // Documents of which nothing is left (no ids) are counted and left out. `end`: of its text.
   void add_document(std::span<const int32_t> ids, const TextPosition& end);
   void pass(const TextPosition& end);  // there is no document before it
-  void count(const BadRecordCounts& bad) { progress_.bad_records.add(bad); }
+  void count(const BadRecordCounts& bad) { progress_.counts.bad_records.add(bad); }
   void checkpoint();  // from here a killed run goes on
   bool keeps_progress() const { return journal_.keeps_progress(); }
   // Completes the last shard, writes the data list and removes the journal.
@@ -48,6 +51,9 @@ class ShardedOutput {
   std::filesystem::path shard_prefix(size_t shard) const;
   DatasetSpool spool() const;
   DataRecord record_of(const ShardSummary& shard) const;
+  void require_no_output() const;
+  void go_on();
+  void return_to(size_t shard, const std::string& damage);
   void close_shard();
   void shard_closed();
   void write_list() const;

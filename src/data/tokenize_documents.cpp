@@ -133,7 +133,7 @@ bool encode_all(const DocumentFiles& files, const Tokenizer& tokenizer,
   const auto suffix = tokenizer.document_suffix();
   if (!suffix.empty() && suffix.back() == end_token) end_token.reset();  // it is there already
   DocumentReader reader(files, output.progress().position);
-  const int64_t earlier_bytes = output.progress().text_bytes;
+  const int64_t earlier_bytes = output.progress().counts.text_bytes;
   CheckpointClock clock(options.checkpoint_seconds);
   BadRecordLog bad_records;
   bool complete = true;
@@ -151,7 +151,7 @@ bool encode_all(const DocumentFiles& files, const Tokenizer& tokenizer,
         if (!complete || clock.is_due()) output.checkpoint();
         if (hooks.progress) {
           hooks.progress(chunk.stored_end(), files.total_bytes(),
-                         output.progress().text_bytes - earlier_bytes);
+                         output.progress().counts.text_bytes - earlier_bytes);
         }
         return complete;
       });
@@ -171,9 +171,10 @@ TokenizedCorpus tokenize_documents(const DocumentFiles& files, const Tokenizer& 
                         .shard_tokens = options.shard_tokens,
                         .corpus = options.corpus,
                         .start_over = options.start_over,
+                        .overwrite = options.overwrite,
                         .record = record},
                        files, request_json(files, record, options));
-  corpus.earlier_text_bytes = output.progress().text_bytes;
+  corpus.earlier_text_bytes = output.progress().counts.text_bytes;
   try {
     corpus.complete = encode_all(files, tokenizer, corpus.end_token, options, hooks, output);
     if (corpus.complete) output.finish();
@@ -186,9 +187,9 @@ TokenizedCorpus tokenize_documents(const DocumentFiles& files, const Tokenizer& 
     throw;
   }
   const TokenizeProgress& progress = output.progress();
-  corpus.empty_documents = progress.empty_documents;
-  corpus.bad_records = progress.bad_records;
-  corpus.text_bytes = progress.text_bytes;
+  corpus.empty_documents = progress.counts.empty_documents;
+  corpus.bad_records = progress.counts.bad_records;
+  corpus.text_bytes = progress.counts.text_bytes;
   corpus.documents = progress.open.documents;
   corpus.tokens = progress.open.tokens;
   for (const ShardSummary& shard : progress.shards) {

@@ -24,6 +24,7 @@ struct TokenizeOptions {
   std::string corpus;              // label of the shards in their data list
   double checkpoint_seconds = 10;  // between two places from which a killed run can go on
   bool start_over = false;         // even if an earlier run left something
+  bool overwrite = false;          // files under the final names, if there are any
   std::string program;             // for the record
 };
 
@@ -52,7 +53,8 @@ struct TokenizeHooks {
 // token unless it is the last of those. Pairs appear only when they are whole. A run that was
 // stopped or killed is gone on with by the same call: the result has the same bytes. Throws
 // Error(kConfig) if append_end is wanted of a tokenizer without an end-of-text token or the earlier
-// run was another one, and whatever reading, encoding and writing throw.
+// run was another one, Error(kUsage) if the output exists and overwrite is not given, and whatever
+// reading, encoding and writing throw.
 TokenizedCorpus tokenize_documents(const DocumentFiles& files, const Tokenizer& tokenizer,
                                    const TokenizeOptions& options, const TokenizeHooks& hooks = {});
 

@@ -2,9 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "base/checksum.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "data/json_numbers.h"
+#include "tokenizer/utf8.h"
 
 namespace borealis {
 namespace {
@@ -21,29 +30,39 @@ TextPosition parse_position(const Json& json) {
   return {whole_number(json.at(0)), whole_number(json.at(1))};
 }
 
+Json counts_json(const InputCounts& counts) {
+  return {
+      {"empty_documents", counts.empty_documents},
+      {"text_bytes", counts.text_bytes},
+      {"bad_records",
+       {counts.bad_records.skipped, counts.bad_records.repaired, counts.bad_records.invalid_utf8}}};
+}
+
+InputCounts parse_counts(const Json& json) {
+  const Json& bad = json.at("bad_records");
+  return {whole_number(json.at("empty_documents")),
+          whole_number(json.at("text_bytes")),
+          {whole_number(bad.at(0)), whole_number(bad.at(1)), whole_number(bad.at(2))}};
+}
+
 Json shard_json(const ShardSummary& shard) {
-  return {{"documents", shard.documents},
-          {"tokens", shard.tokens},
-          {"first", position_json(shard.first)},
-          {"end", position_json(shard.end)}};
+  const PairChecksums& sums = shard.checksums;
+  return {
+      {"documents", shard.documents},        {"tokens", shard.tokens},
+      {"first", position_json(shard.first)}, {"end", position_json(shard.end)},
+      {"before", counts_json(shard.before)}, {"checksums", {sums.tokens, sums.index, sums.record}}};
 }
 
 ShardSummary parse_shard(const Json& json) {
+  const auto sums = json.at("checksums").get<std::array<std::string, 3>>();
   return {whole_number(json.at("documents")), whole_number(json.at("tokens")),
-          parse_position(json.at("first")), parse_position(json.at("end"))};
-}
-
-BadRecordCounts parse_counts(const Json& json) {
-  return {whole_number(json.at(0)), whole_number(json.at(1)), whole_number(json.at(2))};
+          parse_position(json.at("first")),   parse_position(json.at("end")),
+          parse_counts(json.at("before")),    {sums[0], sums[1], sums[2]}};
 }
 
 Json progress_json(const TokenizeProgress& progress) {
   Json json = {{"position", position_json(progress.position)},
-               {"empty_documents", progress.empty_documents},
-               {"bad_records",
-                {progress.bad_records.skipped, progress.bad_records.repaired,
-                 progress.bad_records.invalid_utf8}},
-               {"text_bytes", progress.text_bytes},
+               {"counts", counts_json(progress.counts)},
                {"open", shard_json(progress.open)},
                {"closing", progress.closing},
                {"shards", Json::array()}};
@@ -53,9 +72,7 @@ Json progress_json(const TokenizeProgress& progress) {
 
 TokenizeProgress parse_progress(const Json& json) {
   TokenizeProgress progress{.position = parse_position(json.at("position")),
-                            .empty_documents = whole_number(json.at("empty_documents")),
-                            .bad_records = parse_counts(json.at("bad_records")),
-                            .text_bytes = whole_number(json.at("text_bytes")),
+                            .counts = parse_counts(json.at("counts")),
                             .shards = {},
                             .open = parse_shard(json.at("open")),
                             .closing = json.at("closing").get<bool>()};
@@ -63,17 +80,33 @@ TokenizeProgress parse_progress(const Json& json) {
   return progress;
 }
 
-[[noreturn]] void refuse_damaged(const fs::path& path, const std::exception& error) {
-  throw Error(ErrorKind::kData, fmt::format("{} is damaged: {}", path.string(), error.what()),
-              "give --start-over to throw away what the earlier run has done");
+std::string checksum_of(const Json& json) {
+  const std::string text = json.dump();
+  Checksum sum;
+  sum.add(std::as_bytes(std::span(text)));
+  return sum.hex();
 }
 
-Json read_json(const fs::path& path) {
+void write_checked(const fs::path& path, const Json& content) {
+  const Json json = {{"content", content}, {"xxh3_128", checksum_of(content)}};
+  write_file_atomically(path, json.dump() + "\n");
+}
+
+// nullopt, with a warning, for a file that is not as it was written.
+template <typename Parse>
+auto read_checked(const fs::path& path, Parse parse)
+    -> std::optional<decltype(parse(std::declval<const Json&>()))> {
+  std::string problem = "its checksum does not fit";
   try {
-    return Json::parse(read_text_file(path));
-  } catch (const Json::exception& error) {
-    refuse_damaged(path, error);
+    const Json json = Json::parse(read_text_file(path));
+    const Json& content = json.at("content");
+    if (json.at("xxh3_128").get<std::string>() == checksum_of(content)) return parse(content);
+  } catch (const std::exception& error) {
+    problem = error.what();
   }
+  log_warning(fmt::format("{} is damaged ({}): the text is tokenized again from its beginning",
+                          path.string(), replace_invalid_utf8(problem)));
+  return std::nullopt;
 }
 
 // The input files one by one: the user should not have to look for the one that changed.
@@ -103,6 +136,15 @@ std::string difference(const Json& before, const Json& now) {
 
 }  // namespace
 
+void TokenizeProgress::return_to(size_t shard) {
+  const ShardSummary first = shard < shards.size() ? shards[shard] : open;
+  shards.resize(std::min(shard, shards.size()));
+  position = first.first;
+  counts = first.before;
+  open = {};
+  closing = false;
+}
+
 fs::path tokenize_journal_folder(const fs::path& output_prefix) {
   return output_prefix.string() + ".tokenizing";
 }
@@ -116,42 +158,44 @@ TokenizeJournal::TokenizeJournal(const fs::path& output_prefix, const Json& aske
                 fmt::format("another process is making {} at this moment", output_prefix.string()),
                 "wait for it, or choose another --output-prefix");
   }
-  const std::string text = asked.dump(2, ' ', false, Json::error_handler_t::replace);
+  // As it will be read: names of files need not be UTF-8.
+  const Json request = Json::parse(asked.dump(-1, ' ', false, Json::error_handler_t::replace));
   std::error_code ignored;
   if (start_over) fs::remove(folder_ / "progress.json", ignored);
   if (fs::exists(folder_ / "progress.json")) {
     worth_keeping_ = true;
-    read_earlier(Json::parse(text));
-    return;
+    if (read_earlier(request)) return;
+    // Progress of nobody knows what; that of this request stays until it is replaced.
+    if (!same_request_) fs::remove(folder_ / "progress.json", ignored);
   }
-  write_file_atomically(folder_ / "request.json", text + "\n");
+  write_checked(folder_ / "request.json", request);
 }
 
 TokenizeJournal::~TokenizeJournal() {
   if (!worth_keeping_) remove();
 }
 
-void TokenizeJournal::read_earlier(const Json& request) {
-  const std::string changed = difference(read_json(folder_ / "request.json"), request);
+bool TokenizeJournal::read_earlier(const Json& request) {
+  const auto before =
+      read_checked(folder_ / "request.json", [](const Json& content) { return content; });
+  if (!before) return false;
+  const std::string changed = difference(*before, request);
   if (!changed.empty()) {
     throw Error(
         ErrorKind::kConfig,
         fmt::format("{} holds an unfinished run of another request: {}", folder_.string(), changed),
         kStartOver);
   }
-  const fs::path path = folder_ / "progress.json";
-  try {
-    earlier_ = parse_progress(read_json(path));
-  } catch (const Error&) {
-    throw;
-  } catch (const std::exception& error) {
-    refuse_damaged(path, error);
-  }
+  same_request_ = true;
+  const auto earlier = read_checked(folder_ / "progress.json", parse_progress);
+  if (!earlier) return false;
+  earlier_ = *earlier;
   resumed_ = true;
+  return true;
 }
 
 void TokenizeJournal::save(const TokenizeProgress& progress) {
-  write_file_atomically(folder_ / "progress.json", progress_json(progress).dump() + "\n");
+  write_checked(folder_ / "progress.json", progress_json(progress));
   worth_keeping_ = true;
 }
 

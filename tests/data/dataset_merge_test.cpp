@@ -17,14 +17,18 @@ class DatasetMergeTest : public testing::Test {
   MergedDataset merge(const std::vector<std::string>& names, bool without_record = false) {
     std::vector<std::filesystem::path> prefixes;
     for (const std::string& name : names) prefixes.push_back(folder_ / name);
-    return merge_datasets(
-        prefixes, {.output_prefix = folder_ / "out", .without_record = without_record}, nullptr);
+    return merge_datasets(prefixes,
+                          {.output_prefix = folder_ / "out",
+                           .without_record = without_record,
+                           .overwrite = overwrite_},
+                          nullptr);
   }
   void write_record(const std::string& name, const DataRecord& record) {
     write_file_atomically(data_record_path(folder_ / name), data_record_json(record));
   }
   std::string bytes(const std::string& name) { return read_text_file(folder_ / name); }
   TemporaryFolder folder_;
+  bool overwrite_ = true;
 };
 
 DataRecord record_of(int64_t documents, int64_t tokens, int64_t from, std::optional<int64_t> to) {
@@ -73,6 +77,15 @@ TEST_F(DatasetMergeTest, ShiftsDocumentsOfSeveralSequencesAndLeavesGapsOut) {
   expected.offsets = {0, 6, 6, 14, 20, 20};
   expected.documents = {0, 2, 2, 3, 5, 5, 6};
   EXPECT_EQ(bytes("out.idx"), expected.bytes());
+}
+
+TEST_F(DatasetMergeTest, ReplacesNothingUnasked) {
+  write_dataset(folder_ / "a", {3, 4});
+  write_dataset(folder_ / "out", {5});
+  overwrite_ = false;
+  EXPECT_ERROR(merge({"a"}), ErrorKind::kUsage,
+               AllOf(HasSubstr("out.bin exists (10 B), with 1 more"), HasSubstr("--overwrite")));
+  EXPECT_EQ(IndexedDataset(folder_ / "out").document_count(), 1);
 }
 
 TEST_F(DatasetMergeTest, CarriesTheRecordOver) {

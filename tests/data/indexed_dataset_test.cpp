@@ -258,6 +258,10 @@ TEST_F(IndexedDatasetTest, AWriterGoesOnFromItsSpool) {
   EXPECT_EQ(read_text_file(prefix_ + ".meta.json"), "record\n");
   EXPECT_ERROR(IndexedDatasetWriter(prefix_, TokenType::kU16,
                                     {.folder = folder_.path(), .documents = 9, .tokens = 9}),
+               ErrorKind::kFile, HasSubstr("tokens"));
+  write_file_atomically(folder_ / "tokens", "123");
+  EXPECT_ERROR(IndexedDatasetWriter(prefix_, TokenType::kU16,
+                                    {.folder = folder_.path(), .documents = 9, .tokens = 9}),
                ErrorKind::kFile, HasSubstr("is shorter than the 18 bytes"));
 }
 

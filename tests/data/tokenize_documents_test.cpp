@@ -1,6 +1,8 @@
 #include "data/tokenize_documents.h"
 
 #include <algorithm>
+#include <fstream>
+#include <map>
 
 #include "data/data_file_list.h"
 #include "data/data_record.h"
@@ -19,6 +21,7 @@ class TokenizeDocumentsTest : public testing::Test {
   TokenizeDocumentsTest() {
     options_.output_prefix = folder_ / "out";
     options_.corpus = "label";
+    options_.overwrite = true;
   }
   TokenizedCorpus tokenize(const Tokenizer& tokenizer, bool append_end, int threads = 2) {
     TokenizeOptions options = options_;
@@ -218,16 +221,114 @@ TEST_F(TokenizeDocumentsTest, AnUnfinishedRunOfAnotherRequestIsNamed) {
   EXPECT_EQ(corpus.documents + corpus.empty_documents, 60001);
 }
 
-TEST_F(TokenizeDocumentsTest, ADamagedJournalIsNamed) {
-  write_lines(60000);
-  stop_after(1);
-  tokenize(tokenizer_, true);
-  stop_ = nullptr;
-  for (const char* damage : {"", "{}", "{\"position\": [0]", "[1, 2]"}) {
-    write_file_atomically(folder_ / "out.tokenizing/progress.json", damage);
-    EXPECT_ERROR(tokenize(tokenizer_, true), ErrorKind::kData,
-                 HasSubstr("out.tokenizing/progress.json is damaged"));
+// A run that is stopped and damaged ends with the files of one that was not.
+class DamagedJournalTest : public TokenizeDocumentsTest {
+ protected:
+  void SetUp() override {
+    write_lines(120000);
+    options_.overwrite = false;
   }
+  std::map<std::string, std::string> results() {
+    std::map<std::string, std::string> files;
+    for (const std::string& name : names()) {
+      if (name != "in.jsonl" && name != "out.tokenizing") files[name] = bytes(name);
+    }
+    return files;
+  }
+  std::map<std::string, std::string> undisturbed() {
+    stop_ = nullptr;
+    tokenize(tokenizer_, true);
+    auto files = results();
+    for (const auto& [name, content] : files) std::filesystem::remove(folder_ / name);
+    return files;
+  }
+  // Files that an unfinished run has left, all damageable: its folder's and its finished shards'.
+  std::vector<std::filesystem::path> left_by_a_stopped_run() {
+    stop_after(3);
+    EXPECT_FALSE(tokenize(tokenizer_, true).complete);
+    stop_ = nullptr;
+    std::vector<std::filesystem::path> files;
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(folder_ / "out.tokenizing")) {
+      if (entry.is_regular_file() && entry.file_size() > 0) files.push_back(entry.path());
+    }
+    for (const auto& [name, content] : results()) files.push_back(folder_ / name);
+    return files;
+  }
+  void flip_byte(const std::filesystem::path& path, size_t place) {
+    std::string content = read_text_file(path);
+    content[place] = static_cast<char>(content[place] ^ 0x10);
+    std::ofstream(path, std::ios::binary) << content;
+  }
+};
+
+TEST_F(DamagedJournalTest, IsMadeAgainWhateverIsFlippedOrCut) {
+  for (const int64_t shard_tokens : {int64_t{0}, int64_t{400000}}) {
+    options_.shard_tokens = shard_tokens;
+    const auto expected = undisturbed();
+    const size_t count = left_by_a_stopped_run().size();
+    ASSERT_GE(count, shard_tokens == 0 ? 4u : 7u);
+    for (size_t i = 0; i < count; ++i) {
+      for (const int damage : {0, 1, 2}) {
+        for (const auto& [name, content] : results()) std::filesystem::remove(folder_ / name);
+        std::filesystem::remove_all(folder_ / "out.tokenizing");
+        const auto path = left_by_a_stopped_run()[i];
+        const std::string size = std::to_string(std::filesystem::file_size(path));
+        SCOPED_TRACE(path.string() + " of " + size + " bytes, damage " + std::to_string(damage));
+        const auto bytes_before = std::filesystem::file_size(path);
+        if (damage == 0) flip_byte(path, bytes_before / 2);
+        if (damage == 1) std::filesystem::remove(path);
+        if (damage == 2) std::filesystem::resize_file(path, bytes_before / 2);
+        const bool unknown_request = path.filename() == "request.json" ||
+                                     (path.filename() == "progress.json" && damage == 1);
+        // Whose the finished shards are is not known then.
+        options_.overwrite = unknown_request && shard_tokens > 0;
+        tokenize(tokenizer_, true);
+        options_.overwrite = false;
+        EXPECT_TRUE(results() == expected);
+        EXPECT_FALSE(std::filesystem::exists(folder_ / "out.tokenizing"));
+      }
+    }
+    for (const auto& [name, content] : results()) std::filesystem::remove(folder_ / name);
+  }
+}
+
+TEST_F(DamagedJournalTest, KeepsItsCountsOfTheInput) {
+  write_file_atomically(input_, "bad\n" + bytes("in.jsonl"));
+  const auto skipping = [&] {
+    const DocumentFiles files({input_}, {.on_bad_record = BadRecordPolicy::kSkip});
+    return tokenize_documents(files, tokenizer_, options_,
+                              {.progress = nullptr, .should_stop = stop_});
+  };
+  stop_after(3);
+  EXPECT_FALSE(skipping().complete);
+  stop_ = nullptr;
+  flip_byte(folder_ / "out.tokenizing/tokens", 100);
+  const TokenizedCorpus corpus = skipping();
+  EXPECT_EQ(corpus.documents, 117600);
+  EXPECT_EQ(corpus.empty_documents, 2400);
+  EXPECT_EQ(corpus.bad_records.skipped, 1);
+  EXPECT_EQ(corpus.text_bytes, static_cast<int64_t>(bytes("in.jsonl").size()));
+}
+
+TEST_F(TokenizeDocumentsTest, ReplacesNothingUnasked) {
+  write_lines(100);
+  tokenize(tokenizer_, true);
+  const std::string tokens = bytes("out.bin");
+  options_.overwrite = false;
+  write_lines(1);
+  EXPECT_ERROR(tokenize(tokenizer_, true), ErrorKind::kUsage,
+               testing::AllOf(HasSubstr("out.bin exists"), HasSubstr("--overwrite")));
+  EXPECT_EQ(bytes("out.bin"), tokens);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "out.tokenizing"));
+  options_.shard_tokens = 10;  // other names
+  tokenize(tokenizer_, true);
+  EXPECT_ERROR(tokenize(tokenizer_, true), ErrorKind::kUsage,
+               testing::AllOf(HasSubstr("out-00000.bin exists"), HasSubstr("with 3 more")));
+  std::filesystem::remove(folder_ / "out-00000.bin");
+  EXPECT_ERROR(tokenize(tokenizer_, true), ErrorKind::kUsage, HasSubstr("out-00000.idx exists"));
+  options_.overwrite = true;
+  EXPECT_EQ(tokenize(tokenizer_, true).documents, 1);
 }
 
 TEST_F(TokenizeDocumentsTest, RefusesWhatADataListCannotHold) {

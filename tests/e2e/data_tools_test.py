@@ -106,7 +106,7 @@ class Tools:
         return ["data", "tokenize", "--input", *inputs, "--tokenizer", self.tokenizer, "--output-prefix", self.folder / name, *options]
 
     def tokenize(self, inputs, name, *options, **how):
-        return run(*self.arguments(inputs, name, *options), **how)
+        return run(*self.arguments(inputs, name, "--overwrite", *options), **how)
 
     def write(self, name, data):
         path = self.folder / name
@@ -211,7 +211,7 @@ class Tools:
             while True:
                 process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
                 try:
-                    process.wait(generator.uniform(0.1, 0.6) * usual_s * (1 + kills / 20))
+                    process.wait(generator.uniform(0.1, 0.6 if kills else 0.2) * usual_s * (1 + kills / 20))
                     assert process.returncode == 0, process.stdout.read()
                     break
                 except subprocess.TimeoutExpired:
@@ -376,6 +376,15 @@ class Tools:
         message = run("data", "merge", self.folder / "whole", self.folder / "foreign", "--output-prefix", self.folder / "no", code=CONFIG).stderr
         assert "do not go together" in message and "600 entries" in message and "500 entries" in message, message
         assert not list(self.folder.glob("no.*"))
+        # Nothing is replaced unasked.
+        before = content(self.folder / "whole")
+        small = self.write("small.jsonl", json_lines(["a"]))
+        assert "whole.bin exists (" in run(*self.arguments(small, "whole"), code=USAGE).stderr
+        message = run("data", "merge", self.folder / "large", "--output-prefix", self.folder / "whole", code=USAGE).stderr
+        assert "whole.bin exists (" in message and "--overwrite" in message and content(self.folder / "whole") == before, message
+        run("data", "merge", self.folder / "large", "--output-prefix", self.folder / "replaced")
+        run("data", "merge", self.folder / "whole", "--output-prefix", self.folder / "replaced", "--overwrite")
+        assert content(self.folder / "replaced") == before
         # An output that would replace an input is refused, too.
         own = self.write("own.meta.json", self.lines)
         assert "own.meta.json would be overwritten" in self.tokenize(own, "own", code=USAGE).stderr

@@ -48,7 +48,7 @@ def run(*arguments, env=None, output=subprocess.DEVNULL):
 
 def tokenize(folder, texts, *options):
     (folder / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    run("data", "tokenize", "--input", folder / "texts.jsonl", "--output-prefix", folder / "out", *options)
+    run("data", "tokenize", "--input", folder / "texts.jsonl", "--output-prefix", folder / "out", "--overwrite", *options)
     index = (folder / "out.idx").read_bytes()
     count, = struct.unpack_from("<Q", index, 18)
     tokens = memoryview((folder / "out.bin").read_bytes()).cast("H" if index[17] == 8 else "i").tolist()
