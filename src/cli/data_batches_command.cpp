@@ -13,6 +13,7 @@
 #include "cli/data_run_options.h"
 #include "cli/run_setup.h"
 #include "data/batch_loader.h"
+#include "data/brief_check.h"
 #include "data/split_bounds.h"
 #include "tokenizer/open_tokenizer.h"
 
@@ -129,6 +130,7 @@ int run_data_batches_command(const std::vector<std::string>& arguments) {
   const auto options = read_data_run_options(arguments, kCommand);
   if (!options) return 0;
   prepare_machine(options->config.machine);
+  warn_of_damaged_files(options->config);
   return print_batches(*options);
 }
 

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/data_run_options.h"
 #include "data/blend_description.h"
+#include "data/brief_check.h"
 #include "data/data_record_check.h"
 #include "data/split_bounds.h"
 
@@ -123,6 +124,7 @@ int run_data_blend_command(const std::vector<std::string>& arguments) {
   const auto options = read_data_run_options(arguments, kCommand);
   if (!options) return 0;
   warn_of_other_tokenizers(options->config);
+  warn_of_damaged_files(options->config);
   std::vector<SplitYield> splits = describe_blend(options->config);
   if (!options->splits.empty()) {
     std::erase_if(splits, [&](const SplitYield& s) { return s.split != options->splits.front(); });

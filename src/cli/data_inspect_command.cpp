@@ -12,6 +12,7 @@
 #include "cli/dataset_prefix.h"
 #include "cli/parse_arguments.h"
 #include "cli/tokenizer_options.h"
+#include "data/brief_check.h"
 #include "data/data_record.h"
 #include "data/document_lengths.h"
 #include "data/indexed_dataset.h"
@@ -101,8 +102,8 @@ Json samples_json(const std::vector<DocumentSample>& samples) {
 }
 
 void print_json(const IndexedDataset& data, const DocumentLengths& lengths,
-                const std::optional<DataRecord>& record,
-                const std::vector<DocumentSample>& samples) {
+                const std::optional<DataRecord>& record, const std::vector<DocumentSample>& samples,
+                const std::vector<DatasetProblem>& problems) {
   Json json = {{"prefix", data.prefix()},
                {"documents", data.document_count()},
                {"sequences", data.sequence_count()},
@@ -113,6 +114,11 @@ void print_json(const IndexedDataset& data, const DocumentLengths& lengths,
                {"record", nullptr},
                {"lengths", lengths_json(lengths)},
                {"samples", samples_json(samples)}};
+  json["problems"] = Json::array();
+  for (const DatasetProblem& problem : problems) {
+    json["problems"].push_back(
+        {{"class", std::string(dataset_fault_name(problem.fault))}, {"text", problem.text}});
+  }
   if (record) json["record"] = Json::parse(data_record_json(*record));
   fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
 }
@@ -183,6 +189,11 @@ void warn_of_other_tokenizer(const InspectArguments& arguments,
       describe_tokenizer(record->tokenizer), arguments.tokenizer.model, describe_tokenizer(own)));
 }
 
+std::optional<int64_t> vocabulary_of(const InspectArguments& arguments) {
+  if (!arguments.tokenizer.names_one()) return std::nullopt;
+  return tokenizer_identity(arguments.tokenizer.open()).vocab_size;
+}
+
 int inspect(const InspectArguments& arguments) {
   log_open(LogStream::kStderr, "INFO");
   const IndexedDataset data(dataset_prefix(arguments.prefix));
@@ -190,7 +201,13 @@ int inspect(const InspectArguments& arguments) {
   warn_of_other_tokenizer(arguments, record);
   const DocumentLengths lengths = measure_documents(data);
   const auto samples = take_samples(arguments, data);
-  (arguments.json ? print_json : print_text)(data, lengths, record, samples);
+  const auto problems = brief_check(data, record, vocabulary_of(arguments));
+  if (arguments.json) {
+    print_json(data, lengths, record, samples, problems);
+  } else {
+    print_text(data, lengths, record, samples);
+  }
+  warn_of_damage(data, problems);
   return 0;
 }
 

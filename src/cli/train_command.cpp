@@ -18,6 +18,7 @@
 #include "cli/run_setup.h"
 #include "cli/sample_text.h"
 #include "config/run_config_loader.h"
+#include "data/brief_check.h"
 #include "data/data_record_check.h"
 #include "data/document_ends.h"
 #include "kernels/cpu_isa.h"
@@ -231,6 +232,7 @@ int train(RunConfig config) {
   std::signal(SIGPIPE, SIG_IGN);
   const int threads = prepare_machine(config.machine);
   check_data_records(config);
+  warn_of_damaged_files(config);
   StartChooser starts(config);
   std::optional<RunFolders> folders;
   for (bool first_try = true;; first_try = false) {

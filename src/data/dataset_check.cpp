@@ -144,6 +144,15 @@ void check_all_tokens(const IndexedDataset& data, DatasetCheck& check, Findings&
 
 }  // namespace
 
+std::vector<DatasetProblem> check_arithmetic(const IndexedDataset& data,
+                                             const std::optional<DataRecord>& record) {
+  DatasetCheck check;
+  Findings findings(check);
+  if (record) compare_record(data, *record, findings);
+  check_layout(data, findings);
+  return std::move(check.problems);
+}
+
 DatasetCheck check_dataset(const std::filesystem::path& prefix, std::optional<int64_t> vocab_size,
                            const std::function<void(int64_t, int64_t)>& progress) {
   DatasetCheck check;

@@ -34,6 +34,11 @@ struct DatasetCheck {
 
 inline constexpr size_t kProblemsOfAKind = 5;
 
+// What the index, the size of .bin and the record tell, without a look at the tokens; up to
+// kProblemsOfAKind of each kind.
+std::vector<DatasetProblem> check_arithmetic(const IndexedDataset& data,
+                                             const std::optional<DataRecord>& record);
+
 // Ids are held against `vocab_size`, else against the vocabulary in the record, else against
 // nothing but the format. Uses the OpenMP threads. Progress in bytes of .bin, on any one thread at
 // a time. Throws Error(kFile) if a file is missing or unreadable.

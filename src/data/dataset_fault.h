@@ -25,7 +25,7 @@ enum class DatasetFault {
   kDocumentIndexStart,
   kDocumentIndexOrder,
   kDocumentIndexEnd,
-  // Found by verify_dataset alone, or when the tokens are read.
+  // Found by check_dataset and brief_check, or when the tokens are read.
   kTrailingTokenBytes,
   kGapInTokens,
   kOverlappingSequences,

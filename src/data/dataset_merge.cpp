@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "data/data_record.h"
+#include "data/dataset_check.h"
 #include "data/existing_output.h"
 #include "data/index_file.h"
 
@@ -88,13 +90,41 @@ int64_t payload_bytes(const MergePart& part) {
   return part.data.token_count() * token_type_bytes(part.data.token_type());
 }
 
+constexpr const char* kVerify = "`borealis data verify` tells all that is wrong with a pair";
+
+// Copied, the documents would look sound.
+void require_sound(const MergePart& part) {
+  const auto problems = check_arithmetic(part.data, part.record);
+  if (problems.empty()) return;
+  throw DatasetError(problems.front().fault,
+                     fmt::format("{} is damaged ({}): {}", part.data.prefix(),
+                                 dataset_fault_name(problems.front().fault), problems.front().text),
+                     fmt::format("tokenize the text again; {}", kVerify));
+}
+
+void require_known_ids(const IndexedDataset& data, int64_t sequence, int64_t vocab_size) {
+  const auto range = data.id_range(sequence);
+  if (range.lowest >= 0 && range.highest < vocab_size) return;
+  throw DatasetError(
+      DatasetFault::kForeignToken,
+      fmt::format("{}.bin is damaged ({}): document {} has the token id {}, which is not in "
+                  "0 .. {}",
+                  data.prefix(), dataset_fault_name(DatasetFault::kForeignToken),
+                  data.document_of_sequence(sequence),
+                  range.lowest < 0 ? range.lowest : range.highest, vocab_size - 1),
+      fmt::format("tokenize the text again; {}", kVerify));
+}
+
 void copy_tokens(const std::vector<MergePart>& parts, AtomicFile& file,
                  const std::function<void(int64_t, int64_t)>& progress) {
   int64_t total = 0;
   for (const MergePart& part : parts) total += payload_bytes(part);
   for (const MergePart& part : parts) {
     part.data.expect_reads_in_order();
+    const int64_t vocab_size =
+        part.record ? part.record->tokenizer.vocab_size : std::numeric_limits<int32_t>::max();
     for (int64_t sequence = 0; sequence < part.data.sequence_count(); ++sequence) {
+      require_known_ids(part.data, sequence, vocab_size);
       file.write(part.data.bytes_of(sequence));
       if (progress && sequence % 1024 == 0) {
         progress(static_cast<int64_t>(file.written_bytes()), total);
@@ -120,7 +150,9 @@ MergedDataset merge_datasets(const std::vector<fs::path>& prefixes, const MergeO
   CHECK(!prefixes.empty());
   std::vector<MergePart> parts;
   for (const fs::path& prefix : prefixes) {
-    parts.push_back({IndexedDataset(prefix), read_data_record(prefix)});
+    parts.push_back(
+        {IndexedDataset(prefix, IndexedDataset::ExtraTokens::kAccept), read_data_record(prefix)});
+    require_sound(parts.back());
     require_same_kind(parts.front(), parts.back(), options.without_record);
   }
   require_fresh_output(parts, options.output_prefix);

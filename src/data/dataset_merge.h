@@ -25,11 +25,11 @@ struct MergedDataset {
   bool has_record = false;
 };
 
-// Documents and sequences of the pairs in the given order, copied as they are; what no sequence of
-// a .bin holds is left out. The pair appears only when it is whole. Throws Error(kUsage) if it is
-// there already, without `overwrite`, Error(kConfig) naming
-// two pairs that do not go together: other dtypes, other tokenizers, or only one with a record; and
-// what opening, reading and writing throw. Progress in bytes.
+// Documents and sequences of the pairs in the given order, copied as they are. The pair appears
+// only when it is whole. Throws Error(kUsage) if it is there already, without `overwrite`,
+// Error(kConfig) naming two pairs that do not go together: other dtypes, other tokenizers, or only
+// one with a record; DatasetError for a damaged pair, whose documents would look sound in another;
+// and what opening, reading and writing throw. Progress in bytes.
 MergedDataset merge_datasets(const std::vector<std::filesystem::path>& prefixes,
                              const MergeOptions& options,
                              const std::function<void(int64_t, int64_t)>& progress);

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/units.h"
+#include "data/brief_check.h"
 #include "data/document_lengths.h"
 #include "tokenizer/chunks_in_order.h"
 
@@ -157,6 +158,7 @@ class IndexedDocuments : public TokenDocuments {
   IndexedDocuments(const std::filesystem::path& prefix, const Tokenizer* tokenizer,
                    const StartToken& start)
       : data_(prefix), tokenizer_(tokenizer), start_(start.id) {
+    warn_of_damage(data_, brief_check(data_, read_data_record(prefix)));
     data_.expect_reads_in_order();
     if (start_ && !takes_start(start, tokenizer, first_id())) start_.reset();
   }

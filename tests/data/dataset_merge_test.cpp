@@ -60,13 +60,12 @@ TEST_F(DatasetMergeTest, GivesThePairThatOneWriterWouldHaveMade) {
   EXPECT_EQ(bytes("out.idx"), bytes("whole.idx"));
 }
 
-TEST_F(DatasetMergeTest, ShiftsDocumentsOfSeveralSequencesAndLeavesGapsOut) {
+TEST_F(DatasetMergeTest, ShiftsDocumentsOfSeveralSequences) {
   RawIndex index;
   index.documents = {0, 2, 2, 3};  // two sequences, none, one
-  index.offsets = {0, 6, 8};       // a gap of a token before the last
   std::ofstream(folder_ / "a.idx", std::ios::binary) << index.bytes();
   std::ofstream(folder_ / "a.bin", std::ios::binary)
-      << std::string("\1\0\2\0\3\0xx\4\0\5\0\6\0\7\0yy", 18);
+      << std::string("\1\0\2\0\3\0\4\0\5\0\6\0\7\0", 14);
   const MergedDataset merged = merge({"a", "a"});
   EXPECT_EQ(merged.documents, 6);
   EXPECT_EQ(merged.sequences, 6);
@@ -77,6 +76,33 @@ TEST_F(DatasetMergeTest, ShiftsDocumentsOfSeveralSequencesAndLeavesGapsOut) {
   expected.offsets = {0, 6, 6, 14, 20, 20};
   expected.documents = {0, 2, 2, 3, 5, 5, 6};
   EXPECT_EQ(bytes("out.idx"), expected.bytes());
+}
+
+TEST_F(DatasetMergeTest, RefusesDamagedPairs) {
+  write_dataset(folder_ / "sound", {3, 4});
+  const auto expect_refusal = [&](const RawIndex& index, const std::string& tokens,
+                                  const std::string& fault) {
+    std::ofstream(folder_ / "a.idx", std::ios::binary) << index.bytes();
+    std::ofstream(folder_ / "a.bin", std::ios::binary) << tokens;
+    EXPECT_ERROR(merge({"sound", "a"}), ErrorKind::kData,
+                 AllOf(HasSubstr("a is damaged (" + fault + ")"), HasSubstr("data verify")));
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "out.bin"));
+  };
+  RawIndex index;
+  index.offsets = {0, 6, 8};
+  expect_refusal(index, std::string(16, '\1'), "gap-in-tokens");
+  index.offsets = {0, 5, 5};
+  expect_refusal(index, std::string(14, '\1'), "overlapping-sequences");
+  expect_refusal({}, std::string(15, '\1'), "trailing-token-bytes");
+  index = {};
+  index.dtype = 4;  // its tokens have half of these bytes
+  index.lengths = {1, 0, 2};
+  index.offsets = {0, 4, 4};
+  std::ofstream(folder_ / "a.idx", std::ios::binary) << index.bytes();
+  std::ofstream(folder_ / "a.bin", std::ios::binary) << std::string(12, '\xff');
+  EXPECT_ERROR(merge({"a"}), ErrorKind::kData,
+               AllOf(HasSubstr("a.bin is damaged (foreign-token)"), HasSubstr("the token id -1")));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "out.bin"));
 }
 
 TEST_F(DatasetMergeTest, ReplacesNothingUnasked) {

@@ -335,6 +335,27 @@ class Tools:
         assert "v.idx does not exist" in run("data", "verify", self.folder / "v", code=FILE).stderr
         run("data", "verify", self.folder / "whole", "--vocab-size", max(self.whole.tokens), code=DATA)
 
+    def test_damage_is_told_by_who_opens_the_data(self):
+        """A pointer that is off by one byte."""
+        for suffix in SUFFIXES:
+            shutil.copy(self.folder / f"whole{suffix}", self.folder / f"off{suffix}")
+        path = self.folder / "off.idx"
+        data = bytearray(path.read_bytes())
+        at = 34 + 4 * len(self.whole.lengths) + 8 * 10
+        struct.pack_into("<q", data, at, struct.unpack_from("<q", data, at)[0] + 1)
+        path.write_bytes(data)
+        (self.folder / "off.list").write_text(f"1 {self.folder}/off mine\n")
+        problems = json.loads(run("data", "inspect", self.folder / "off", "--json").stdout)["problems"]
+        assert {problem["class"] for problem in problems} == {"gap-in-tokens", "overlapping-sequences"}, problems
+        settings = ["--data-file-list", self.folder / "off.list", "--seq-length", 16, "--train-iters", 1]
+        for command in (["data", "inspect", self.folder / "off"], ["data", "batches", *settings], ["data", "blend", *settings]):
+            message = run(*command, folder=self.folder).stderr
+            assert "gap-in-tokens" in message and "sequence 10 starts" in message and "`borealis data verify" in message, message
+        output = self.train("off.list", self.tokenizer).stdout
+        assert output.count("gap-in-tokens") == 1, output
+        message = run("data", "merge", self.folder / "whole", self.folder / "off", "--output-prefix", self.folder / "no", code=DATA).stderr
+        assert "off is damaged (gap-in-tokens)" in message and not list(self.folder.glob("no.*")), message
+
     def test_inspect(self):
         report = run_json("data", "inspect", self.folder / "whole.bin", "--tokenizer", self.tokenizer, "--samples", 5, "--sample-tokens", 10000)
         ordered = sorted(self.whole.lengths)
@@ -352,20 +373,19 @@ class Tools:
         plain = run("data", "inspect", self.folder / "whole").stdout
         assert "####" in plain and "median" in plain
 
-    def test_train_checks_the_tokenizer(self):
-        def train(list_name, tokenizer, code=0, env=None):
-            return run("train", "--num-layers", 1, "--hidden-size", 32, "--num-attention-heads", 2, "--num-key-value-heads", 1, "--ffn-hidden-size", 48,
-                       "--seq-length", 16, "--micro-batch-size", 1, "--train-iters", 1, "--eval-interval", 0, "--no-progress", "--no-save", "--run-dir",
-                       self.folder / "run", "--data-file-list", self.folder / list_name, "--tokenizer-model", tokenizer, code=code, env=env,
-                       folder=self.folder)
+    def train(self, list_name, tokenizer, code=0):
+        return run("train", "--num-layers", 1, "--hidden-size", 32, "--num-attention-heads", 2, "--num-key-value-heads", 1, "--ffn-hidden-size", 48,
+                   "--seq-length", 16, "--micro-batch-size", 1, "--train-iters", 1, "--eval-interval", 0, "--no-progress", "--no-save", "--run-dir",
+                   self.folder / "run", "--data-file-list", self.folder / list_name, "--tokenizer-model", tokenizer, code=code, folder=self.folder)
 
+    def test_train_checks_the_tokenizer(self):
         run("tokenizer", "train", "--input", self.input, "--vocab-size", 500, "--output", self.folder / "other")
-        assert "no record" not in train("shard.list", self.tokenizer).stdout
-        message = train("shard.list", self.folder / "other", code=CONFIG).stderr
+        assert "no record" not in self.train("shard.list", self.tokenizer).stdout
+        message = self.train("shard.list", self.folder / "other", code=CONFIG).stderr
         assert "shard-00000.bin was made with the tokenizer" in message and "600 entries" in message and "500 entries" in message, message
         for prefix in self.shards[1:]:
             os.remove(f"{prefix}.meta.json")
-        output = train("shard.list", self.tokenizer).stdout
+        output = self.train("shard.list", self.tokenizer).stdout
         assert output.count("no record of the tokenizer") == 1 and f"{len(self.shards) - 1} of {len(self.shards)} data files" in output
         assert "no record" not in run("train", "--mock-data", "--vocab-size", 128, "--num-layers", 1, "--hidden-size", 32, "--num-attention-heads", 2,
                                       "--num-key-value-heads", 1, "--ffn-hidden-size", 48, "--seq-length", 16, "--micro-batch-size", 1, "--train-iters", 1,

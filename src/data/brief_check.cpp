@@ -1,0 +1,71 @@
+#include "data/brief_check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <map>
+
+#include "base/log.h"
+#include "data/split_plan.h"
+
+namespace borealis {
+namespace {
+
+constexpr int64_t kPlaces = 64;
+constexpr int64_t kTokensOfAPlace = 4096;
+
+void check_some_tokens(const IndexedDataset& data, int64_t vocab_size,
+                       std::vector<DatasetProblem>& problems) {
+  std::vector<int32_t> tokens(kTokensOfAPlace);
+  const int64_t places = std::min(kPlaces, data.sequence_count());
+  for (int64_t i = 0; i < places; ++i) {
+    // The first and the last sequence are among them.
+    const int64_t sequence = places == 1 ? 0 : i * (data.sequence_count() - 1) / (places - 1);
+    const int64_t count = std::min<int64_t>(data.lengths()[sequence], kTokensOfAPlace);
+    try {
+      data.read(sequence, 0, count, vocab_size, tokens.data());
+    } catch (const DatasetError& error) {
+      problems.push_back({error.fault(), error.problem()});
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<DatasetProblem> brief_check(const IndexedDataset& data,
+                                        const std::optional<DataRecord>& record,
+                                        std::optional<int64_t> vocab_size) {
+  std::vector<DatasetProblem> problems = check_arithmetic(data, record);
+  std::erase_if(problems, [](const DatasetProblem& problem) {
+    return problem.fault == DatasetFault::kTrailingTokenBytes;
+  });
+  int64_t known = vocab_size.value_or(std::numeric_limits<int32_t>::max());
+  if (record) known = std::min(known, record->tokenizer.vocab_size);
+  check_some_tokens(data, known, problems);
+  return problems;
+}
+
+void warn_of_damage(const IndexedDataset& data, const std::vector<DatasetProblem>& problems) {
+  std::map<DatasetFault, size_t> counts;
+  for (const DatasetProblem& problem : problems) ++counts[problem.fault];
+  for (const DatasetProblem& problem : problems) {
+    const size_t count = std::exchange(counts[problem.fault], 0);
+    if (count == 0) continue;  // told
+    log_warning(fmt::format("{}: {}{}; the data is damaged: `borealis data verify {}` tells all",
+                            dataset_fault_name(problem.fault), problem.text,
+                            count > 1 ? fmt::format(", and {} more like it", count - 1) : "",
+                            data.prefix()));
+  }
+}
+
+void warn_of_damaged_files(const RunConfig& config) {
+  if (config.data.mock_data) return;
+  const auto files = open_data_files(config);
+  for (const OpenedFile& file : *files) {
+    warn_of_damage(file.data, brief_check(file.data, read_data_record(file.data.prefix()),
+                                          config.model.vocab_size));
+  }
+}
+
+}  // namespace borealis

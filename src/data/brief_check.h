@@ -1,0 +1,29 @@
+// What `data verify` would say of a pair, as far as it costs little: where sequences lie, whether
+// the record is the pair's, and the ids of a few places.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "config/run_config.h"
+#include "data/data_record.h"
+#include "data/dataset_check.h"
+#include "data/indexed_dataset.h"
+
+namespace borealis {
+
+// Reads the index, and up to 4096 tokens of each of 64 sequences that are spread over the pair. Ids
+// are held against `vocab_size` and the record's vocabulary, as far as they are known. Bytes behind
+// the last sequence are left to whoever opens the pair, who warns of them.
+std::vector<DatasetProblem> brief_check(const IndexedDataset& data,
+                                        const std::optional<DataRecord>& record,
+                                        std::optional<int64_t> vocab_size = {});
+
+// A warning for the first problem of each kind, with the number of those that were found.
+void warn_of_damage(const IndexedDataset& data, const std::vector<DatasetProblem>& problems);
+
+// Both for every file that a run can read. Throws what opening them throws.
+void warn_of_damaged_files(const RunConfig& config);
+
+}  // namespace borealis
