@@ -16,7 +16,7 @@ export BOREALIS=$home/build/release/borealis
 # takes the list of the default corpus, as it does where no list is named.
 default_list=$home/ALCF/data-lists/books.txt
 list=${DATA_FILE_LIST:-$default_list}
-if [ "$(basename "$list")" = books.txt ] && { [ ! -e "$list" ] || [ "$list" -ef "$default_list" ]; }; then
+if [ -z "${DATA_PATH:-}" ] && [ "$(basename "$list")" = books.txt ] && { [ ! -e "$list" ] || [ "$list" -ef "$default_list" ]; }; then
   bash "$home/scripts/install_packages.sh" corpus
   bash "$home/scripts/prepare_default_corpus.sh"
 fi

@@ -30,6 +30,7 @@ class Fields {
     if (!object.is_object()) reject(place_, "is not an object");
   }
 
+  bool has(const char* key) const { return object_.contains(key); }  // older states lack some
   int64_t count(const char* key, int64_t most = std::numeric_limits<int64_t>::max()) const {
     const json& value = at(key);
     if (!value.is_number_integer() || value < 0 || value > most) {
@@ -119,6 +120,7 @@ ordered_json to_json(const DataIdentity& data) {
   }
   return {{"mock", data.mock},
           {"split", data.split},
+          {"exact_epochs", data.exact_epochs},
           {"shuffle_sample_in_corpus", data.shuffle_in_corpus},
           {"blend_sample_in_corpus", data.blend_in_corpus},
           {"files", files}};
@@ -127,6 +129,7 @@ ordered_json to_json(const DataIdentity& data) {
 DataIdentity data_identity_of(const Fields& fields) {
   DataIdentity data{.mock = fields.flag("mock"),
                     .split = fields.text("split"),
+                    .exact_epochs = fields.has("exact_epochs") ? fields.count("exact_epochs") : 0,
                     .shuffle_in_corpus = fields.flag("shuffle_sample_in_corpus"),
                     .blend_in_corpus = fields.flag("blend_sample_in_corpus"),
                     .files = {}};

@@ -65,6 +65,7 @@ const char* json_name(Split split) {
 
 void print_json(const RunConfig& config, const std::vector<SplitYield>& splits) {
   Json json = {{"data_file_list", config.data.data_file_list},
+               {"data_path", config.data.data_path},
                {"seq_length", config.batch.seq_length},
                {"global_batch_size", config.batch.global_batch_size},
                {"train_iters", config.limits.train_iters},
@@ -133,7 +134,7 @@ int run_data_blend_command(const std::vector<std::string>& arguments) {
     print_json(options->config, splits);
     return 0;
   }
-  fmt::print("{}\n", options->config.data.data_file_list);
+  fmt::print("{}\n", options->config.data.source());
   for (const SplitYield& split : splits) print_split(options->config, split);
   return 0;
 }

@@ -1,11 +1,15 @@
 #include "cli/data_run_options.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <limits>
 #include <map>
+#include <sstream>
+#include <string_view>
 #include <utility>
 
 #include "base/error.h"
@@ -38,7 +42,7 @@ struct SplitArguments {
   std::vector<std::string> of_run;
 };
 
-// --split is the command's with the name of a split, the run's with shares (990,10,0).
+// --split is the command's with the name of a split, the run's with shares (990,10,0; 98/2).
 SplitArguments take_own(const std::vector<std::string>& arguments, const DataRunCommand& command) {
   SplitArguments parts;
   for (size_t i = 0; i < arguments.size(); ++i) {
@@ -56,7 +60,7 @@ SplitArguments take_own(const std::vector<std::string>& arguments, const DataRun
     }
     const std::string value =
         equals != std::string::npos ? arguments[i].substr(equals + 1) : arguments[i + 1];
-    if (flag == "--split" && value.find(',') != std::string::npos) {
+    if (flag == "--split" && value.find_first_of("0123456789") != std::string::npos) {
       parts.of_run.push_back(arguments[i]);
       continue;
     }
@@ -89,10 +93,30 @@ World take_world(const std::map<std::string, std::string>& own) {
   return world;
 }
 
+std::vector<std::string> fields_of(const std::string& list) {
+  constexpr std::array<std::string_view, 4> kFields = {"tokens", "loss_mask", "position_ids",
+                                                       "document_starts"};
+  std::vector<std::string> fields;
+  std::istringstream stream(list);
+  for (std::string field; std::getline(stream, field, ',');) {
+    const bool known = std::ranges::find(kFields, field) != kFields.end();
+    if (known && std::ranges::find(fields, field) == fields.end()) {
+      fields.push_back(field);
+      continue;
+    }
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format("--fields {}: '{}' is {}", list, field, known ? "named twice" : "not known"),
+        fmt::format("choose some of {}", fmt::join(kFields, ",")));
+  }
+  return fields;
+}
+
 void apply_own(const std::map<std::string, std::string>& own, DataRunOptions& options) {
   for (const auto& [flag, value] : own) {
     if (flag == "--steps") options.steps = whole_number(flag, value, 1);
     if (flag == "--consumed-samples") options.consumed_samples = whole_number(flag, value, 0);
+    if (flag == "--fields") options.fields = fields_of(value);
     if (flag == "--tokens") {
       if (value != "ids" && value != "text") {
         throw Error(ErrorKind::kUsage, fmt::format("--tokens {} is not known", value),

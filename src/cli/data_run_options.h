@@ -18,6 +18,7 @@ struct DataRunOptions {
   int64_t steps = 1;                 // --steps
   int64_t consumed_samples = 0;      // --consumed-samples
   std::string token_format = "ids";  // --tokens ids|text
+  std::vector<std::string> fields = {"tokens"};  // --fields
 };
 
 // What belongs to one of the two commands.

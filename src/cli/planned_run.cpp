@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "base/log.h"
 #include "base/memory.h"
 #include "config/run_config_loader.h"
@@ -41,6 +43,12 @@ void log_configuration(const PlannedRun& run) {
   if (!config.model.note.empty()) log_info(config.model.note);
   log_info(fmt::format("Number of parameters in model: {}", prediction.parameters));
   log_info(fmt::format("data: {}", data_description_text(run.data)));
+  for (const auto& [split, name] :
+       {std::pair(&run.data.valid, "validation"), std::pair(&run.data.test, "test")}) {
+    if (!split->left_empty) continue;
+    log_warning(fmt::format("the split {} leaves no document for the {}: the run does without",
+                            run.config.data.split, name));
+  }
   log_info(fmt::format("memory plan\n{}", memory_table(prediction, config.dtype)));
   if (const std::string saving = saving_line(config, prediction); !saving.empty()) {
     log_info(saving);

@@ -33,7 +33,7 @@ std::optional<int64_t> memory_limit_option(const std::string& flag) {
 }
 
 int64_t planned_data_bytes(const RunConfig& config) {
-  if (!config.data.mock_data && config.data.data_file_list.empty()) {
+  if (!config.data.mock_data && config.data.source().empty()) {
     RunConfig without_list = config;
     without_list.data.mock_data = true;
     return planned_data_bytes(without_list);

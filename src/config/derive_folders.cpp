@@ -91,8 +91,9 @@ void derive_folders(const Settings& settings, const LoadOptions& options, RunCon
   run.checkpoint.override_schedule =
       settings.is_on("OVERRIDE_CKPT_OPT_PARAM") || !settings.is_on(kUse);
   if (output.json) output.progress = false;
-  if (run.data.cache_path.empty() && !run.data.data_file_list.empty()) {
-    const std::filesystem::path list(run.data.data_file_list);
+  if (run.data.cache_path.empty() && !run.data.source().empty()) {
+    const bool many = !run.data.data_path.empty() && !run.data.is_one_prefix();
+    const std::filesystem::path list(many ? "data-path" : run.data.source());
     const std::filesystem::path name = list.extension() == ".txt" ? list.stem() : list.filename();
     run.data.cache_path =
         (std::filesystem::path(output.checkpoint_dir) / ".cache" / name / "index-cache").string();

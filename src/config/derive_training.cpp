@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "config/derive.h"
+#include "config/split_shares.h"
 
 namespace borealis {
 namespace {
@@ -32,26 +33,9 @@ void report_indivisible(const Settings& settings, int64_t global, const BatchCon
                   settings.spelled("GLOBAL_BATCH"), batch.micro_batch_size, ranks, unit, choices));
 }
 
-std::optional<std::array<int64_t, 3>> parse_split(std::string_view text) {
-  std::array<int64_t, 3> shares{};
-  for (size_t part = 0; part < shares.size(); ++part) {
-    const size_t comma = text.find(',');
-    if ((comma == std::string_view::npos) != (part == shares.size() - 1)) return std::nullopt;
-    std::string_view number = text.substr(0, comma);
-    while (number.starts_with(' ')) number.remove_prefix(1);
-    while (number.ends_with(' ')) number.remove_suffix(1);
-    const char* const end = number.data() + number.size();
-    const auto [stop, code] = std::from_chars(number.data(), end, shares[part]);
-    if (code != std::errc() || stop != end || shares[part] < 0) return std::nullopt;
-    if (shares[part] > 1'000'000'000'000) return std::nullopt;
-    text = comma == std::string_view::npos ? "" : text.substr(comma + 1);
-  }
-  return shares;
-}
-
 // Validation and test need batches to look at; where there are none the reference never returns.
-void check_shares(const std::string& split, const std::array<int64_t, 3>& shares,
-                  const RunConfig& run, Problems& problems) {
+void check_shares(const std::string& split, const SplitShares& shares, const RunConfig& run,
+                  Problems& problems) {
   if (shares[0] == 0) {
     problems.settings.push_back(fmt::format(
         "the split {} leaves nothing to train on; its first number must be above 0", split));
@@ -131,11 +115,11 @@ void derive_split(const Settings& settings, RunConfig& run, Problems& problems) 
           fmt::format("{} beats {}", settings.spelled("--split"), settings.spelled(part)));
     }
   }
-  if (const auto shares = parse_split(split)) {
+  if (const auto shares = parse_split_shares(split)) {
     check_shares(split, *shares, run, problems);
   } else {
     problems.settings.push_back(
-        fmt::format("{} is not three whole numbers with commas, such as 990,10,0",
+        fmt::format("{} is not one to three shares with a sum above 0, such as 990,10,0 or 0.9,0.1",
                     settings.spelled("--split")));
   }
 }

@@ -24,6 +24,7 @@ enum class OptionType {
   kBytes,        // "20GiB", "512M": a count of bytes
   kCount,        // an integer, or the first of a list of them ("4,2")
   kIntegers,     // whole numbers with commas or blanks between; as a flag, all that follow it
+  kWords,        // words with blanks between; as a flag, all that follow it
   kUnavailable,  // a flag of the reference that is refused by name, whatever follows it
 };
 

@@ -15,6 +15,8 @@ std::string_view value_placeholder(OptionType type) {
       return " N";
     case OptionType::kIntegers:
       return " N...";
+    case OptionType::kWords:
+      return " TEXT...";
     case OptionType::kNumber:
       return " X";
     case OptionType::kText:
@@ -39,6 +41,8 @@ std::string_view type_name(OptionType type) {
       return "whole number, or a list of them (the first counts)";
     case OptionType::kIntegers:
       return "whole numbers";
+    case OptionType::kWords:
+      return "words";
     case OptionType::kNumber:
       return "number";
     case OptionType::kText:

@@ -195,12 +195,28 @@ void resolve_tokenizer(const Settings& settings, const ModelPreset& preset,
 void resolve_data_list(const Settings& settings, bool needs_data, RunConfig& run,
                        Problems& problems) {
   if (run.data.mock_data) {
-    if (settings.given("DATA_FILE_LIST")) {
-      run.notes.push_back(fmt::format("--mock-data: random tokens, {} is not read",
-                                      settings.spelled("DATA_FILE_LIST")));
+    for (const char* key : {"DATA_FILE_LIST", "DATA_PATH"}) {
+      if (!settings.given(key)) continue;
+      run.notes.push_back(
+          fmt::format("--mock-data: random tokens, {} is not read", settings.spelled(key)));
     }
+    run.data.data_path.clear();
     return;
   }
+  if (settings.given("DATA_PATH") && settings.given("DATA_FILE_LIST")) {
+    const Source path = settings.source("DATA_PATH"), list = settings.source("DATA_FILE_LIST");
+    if (path == list) {
+      problems.settings.push_back(fmt::format("{} and {} both name the data; give one of them",
+                                              settings.spelled("DATA_PATH"),
+                                              settings.spelled("DATA_FILE_LIST")));
+      return;
+    }
+    if (list > path) run.data.data_path.clear();
+    run.notes.push_back(
+        fmt::format("{} beats {}", settings.spelled(list > path ? "DATA_FILE_LIST" : "DATA_PATH"),
+                    settings.spelled(list > path ? "DATA_PATH" : "DATA_FILE_LIST")));
+  }
+  if (!run.data.data_path.empty()) return;
   const std::string asked = settings.text("DATA_FILE_LIST");
   const DataListLookup found = find_data_list(asked, settings.text("BOREALIS_HOME"));
   run.data.data_file_list = found.path;

@@ -102,6 +102,7 @@ struct OptimizerConfig {
 
 struct DataConfig {
   std::string data_file_list;  // the list found for DATA_FILE_LIST; empty with mock_data or if none
+  std::string data_path;       // words of DATA_PATH, which replaces the list; empty: not given
   std::string tokenizer_type;  // "HFTokenizer", ... (tokenizer_types.h)
   std::string tokenizer_model;        // as given: directory, file or Hugging Face repo id
   std::string tokenizer_path;         // tokenizer.json, .model or vocab.json; empty if absent
@@ -111,6 +112,7 @@ struct DataConfig {
   std::string split = "990,10,0";
   bool shuffle_sample_in_corpus = true;  // the contract's script passes it
   bool blend_sample_in_corpus = false;
+  std::optional<int64_t> exact_epochs = {};  // --train-data-exact-num-epochs
   std::string cache_path;  // folder of sample indices kept in files; empty: they stay in memory
   int64_t tokenizer_vocab_size = 0;  // before padding to ModelConfig::vocab_size
   // Documents inside a sequence (contract section 7.9).
@@ -119,6 +121,12 @@ struct DataConfig {
   bool reset_attention_mask = false;  // attention stops at the ends of documents
   std::optional<int64_t> eod_token;   // id that ends a document; default: the tokenizer's
 
+  // What names the data files; empty with mock_data or if nothing does.
+  const std::string& source() const { return data_path.empty() ? data_file_list : data_path; }
+  // One prefix instead of a list: no blending, no surplus (contract section 7.7).
+  bool is_one_prefix() const {
+    return !data_path.empty() && data_path.find_first_of(" \t\r\n\v\f") == std::string::npos;
+  }
   bool looks_at_documents() const {
     return eod_mask_loss || reset_position_ids || reset_attention_mask;
   }

@@ -77,6 +77,7 @@ json optimizer_json(const OptimizerConfig& optimizer) {
 
 json data_json(const DataConfig& data) {
   return {{"data_file_list", data.data_file_list},
+          {"data_path", data.data_path},
           {"tokenizer_type", data.tokenizer_type},
           {"tokenizer_model", data.tokenizer_model},
           {"tokenizer_path", data.tokenizer_path},
@@ -86,6 +87,7 @@ json data_json(const DataConfig& data) {
           {"split", data.split},
           {"shuffle_sample_in_corpus", data.shuffle_sample_in_corpus},
           {"blend_sample_in_corpus", data.blend_sample_in_corpus},
+          {"exact_epochs", or_null(data.exact_epochs)},
           {"data_cache_path", data.cache_path},
           {"tokenizer_vocab_size", data.tokenizer_vocab_size},
           {"eod_mask_loss", data.eod_mask_loss},

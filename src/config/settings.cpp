@@ -119,6 +119,7 @@ Parsed parse_text(const OptionRow& row, std::string_view text) {
     case OptionType::kIntegers:
       return parse_integer_list(text);
     case OptionType::kText:
+    case OptionType::kWords:
     case OptionType::kUnavailable:
       break;
   }
@@ -201,6 +202,10 @@ bool takes_no_value(OptionType type) {
   return type == OptionType::kSwitch || type == OptionType::kAnyValue;
 }
 
+bool takes_many_values(OptionType type) {
+  return type == OptionType::kIntegers || type == OptionType::kWords;
+}
+
 void report_unknown_flag(const std::string& flag, Problems& problems) {
   std::string message = fmt::format("{} is not a flag", flag);
   if (const auto near = nearest_name(flag, all_flags())) {
@@ -256,8 +261,7 @@ class ArgumentReader {
       keep(*row, flag, "true", flag);
     } else if (next_is_value()) {
       std::string value = arguments_[at_++];
-      while (row->type == OptionType::kIntegers && next_is_value())
-        value += " " + arguments_[at_++];
+      while (takes_many_values(row->type) && next_is_value()) value += " " + arguments_[at_++];
       keep(*row, flag, value, fmt::format("{} {}", flag, value));
     } else {
       problems_.command_line.push_back(fmt::format("{} needs a value", flag));

@@ -17,7 +17,7 @@
 namespace borealis {
 namespace {
 
-int64_t share_of(const RunConfig& config, Split split) {
+double share_of(const RunConfig& config, Split split) {
   return parse_split(config.data.split)[static_cast<size_t>(split)];
 }
 
@@ -27,7 +27,7 @@ void check_split(const RunConfig& config, Split split) {
                 fmt::format("SEQ={} is too short for samples of text", config.batch.seq_length),
                 "use a sequence length of 2 or more");
   }
-  const int64_t share = share_of(config, split);
+  const double share = share_of(config, split);
   if (split == Split::kTrain && share == 0) {
     throw Error(ErrorKind::kConfig, "TRAIN_SPLIT=0 leaves nothing to train on",
                 "give the training data a share, as in 990,10,0");
@@ -50,6 +50,7 @@ SplitDescription describe_split(const RunConfig& config, const OpenedFiles& file
   SplitDescription description{.requested_samples = requested_samples(config, split)};
   if (description.requested_samples == 0 || config.data.mock_data) return description;
   const std::vector<SplitPlan> plans = plan_segments(config, files, split, order.segments);
+  if (plans.empty()) return {.left_empty = true};
   int64_t end = order.begin;
   for (const SplitPlan& plan : plans) {
     end += plan.sample_count();
@@ -94,6 +95,7 @@ std::unique_ptr<BatchSource> finish_batches(const RunConfig& config, Split split
 }
 
 std::string split_text(const char* name, const SplitDescription& split) {
+  if (split.left_empty) return fmt::format("; {}: none, the split leaves it no document", name);
   if (split.requested_samples == 0) return "";
   return fmt::format("; {}: {} documents, {} tokens, {} samples in {} epoch{}", name,
                      format_count(split.documents), format_count(split.tokens),
@@ -122,6 +124,11 @@ int64_t requested_samples(const RunConfig& config, Split split) {
   return 0;
 }
 
+bool split_is_built(const RunConfig& config, Split split) {
+  if (requested_samples(config, split) == 0) return false;
+  return config.data.mock_data || has_documents(config, *open_data_files(config), split);
+}
+
 DataDescription describe_data(const RunConfig& config) {
   for (const Split split : {Split::kTrain, Split::kValid, Split::kTest}) check_split(config, split);
   return describe_data(config, new_data_order(config), {});
@@ -136,7 +143,7 @@ DataDescription describe_data(const RunConfig& config, const DataOrder& order,
   if (config.data.mock_data) {
     description.source = "random tokens";
   } else {
-    description.source = config.data.data_file_list;
+    description.source = config.data.source();
     files = open_data_files(config);
   }
   const OpenedFiles& opened = files ? *files : none;
@@ -147,6 +154,7 @@ DataDescription describe_data(const RunConfig& config, const DataOrder& order,
     description.documents += file.data.sequence_count();
     description.tokens += file.data.token_count();
   }
+  corpora.erase("");  // a prefix that stands alone has no label
   description.corpora.assign(corpora.begin(), corpora.end());
   const auto describe = [&](Split split, int64_t from) {
     return describe_split(config, opened, split, order_of(config, order, split), from);
@@ -159,12 +167,15 @@ DataDescription describe_data(const RunConfig& config, const DataOrder& order,
 
 std::string data_description_text(const DataDescription& data) {
   if (data.files == 0) return data.source;
-  return fmt::format("{}: {} file{} of {} corp{} ({}), {} documents, {} tokens{}{}{}", data.source,
-                     data.files, data.files == 1 ? "" : "s", data.corpora.size(),
-                     data.corpora.size() == 1 ? "us" : "ora", fmt::join(data.corpora, ", "),
-                     format_count(data.documents), format_count(data.tokens),
-                     split_text("training", data.train), split_text("validation", data.valid),
-                     split_text("test", data.test));
+  const size_t corpora = data.corpora.size();
+  return fmt::format(
+      "{}: {} file{}{}, {} documents, {} tokens{}{}{}", data.source, data.files,
+      data.files == 1 ? "" : "s",
+      corpora == 0 ? ""
+                   : fmt::format(" of {} corp{} ({})", corpora, corpora == 1 ? "us" : "ora",
+                                 fmt::join(data.corpora, ", ")),
+      format_count(data.documents), format_count(data.tokens), split_text("training", data.train),
+      split_text("validation", data.valid), split_text("test", data.test));
 }
 
 int64_t data_memory_bytes(const RunConfig& config, const DataDescription& data) {
@@ -198,6 +209,7 @@ std::unique_ptr<BatchSource> make_batch_source(const RunConfig& config, const Da
   auto files = open_data_files(config);
   const SplitOrder chain = order_of(config, order, split);
   auto plans = plan_segments(config, *files, split, chain.segments);
+  if (plans.empty()) return nullptr;
   auto stream = std::make_unique<SampleStream>(config, std::move(files), std::move(plans),
                                                first_sample - chain.begin, data_parallel_rank);
   if (split == Split::kTrain) stream->build_index();

@@ -24,6 +24,7 @@ struct SplitDescription {
   int64_t index_bytes = 0;         // of one block, exact
   int64_t index_memory_bytes = 0;  // of it, what needs memory: less where it is kept in files
   int64_t mapped_bytes = 0;        // .idx and .bin pages that the split can touch
+  bool left_empty = false;         // it has a share, but no document: it is not built
 };
 
 struct DataDescription {
@@ -47,6 +48,8 @@ std::string data_description_text(const DataDescription& data);  // one line for
 // Samples that a run consumes of a split (contract section 7.4): train_iters * global batch and so
 // on; 0 for a split whose share in `config.data.split` is 0.
 int64_t requested_samples(const RunConfig& config, Split split);
+// Whether there is a source of the split: it has a share, and its share has documents.
+bool split_is_built(const RunConfig& config, Split split);
 
 // Memory of the sources of all splits: the sample indices of one block each (of those kept in files
 // what building them takes), one Batch each that is being prepared with its thread, and the one
@@ -54,9 +57,9 @@ int64_t requested_samples(const RunConfig& config, Split split);
 int64_t data_memory_bytes(const RunConfig& config, const DataDescription& data);
 
 // Micro-batches of `split` for one data-parallel rank from sample number `first_sample` (those
-// consumed before) on. nullptr if the split's share is 0. Throws Error(kConfig) for a bad split or
-// list line, Error(kFile) for missing files, Error(kData) for corrupt files, a split without
-// documents or with less than two tokens, or first_sample beyond the requested samples.
+// consumed before) on. nullptr if the split is not built. Throws Error(kConfig) for a bad split or
+// list line, Error(kFile) for missing files, Error(kData) for corrupt files, training data
+// without documents or with less than two tokens, or first_sample beyond the requested samples.
 // The index of the training split is built here, those of the others on the first next(). Batches
 // are prepared one ahead on a thread of the source (prefetching_source.h).
 std::unique_ptr<BatchSource> make_batch_source(const RunConfig& config, const DataOrder& order,

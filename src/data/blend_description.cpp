@@ -33,13 +33,16 @@ SplitYield describe(const RunConfig& config, const OpenedFiles& opened, Split sp
   for (const std::string& label : opened.corpora_without_samples) corpora[label];
   for (size_t i = 0; i < opened.size(); ++i) {
     const FilePlan& file = plan.files[i];
-    const auto shape = sample_index_shape(file.range, config.batch.seq_length, file.samples);
     FileYield& entry = out.files.emplace_back();
     entry.prefix = opened[i].listed_prefix;
     entry.corpus = opened[i].corpus;
     entry.weight = opened[i].weight;
-    entry.index_epochs = shape.epochs;
-    entry.separate_last_epoch = shape.separate_last_epoch;
+    if (!file.generations.empty()) {
+      const auto shape = sample_index_shape(file.range, config.batch.seq_length,
+                                            file.generations.front().requested);
+      entry.index_epochs = shape.epochs;
+      entry.separate_last_epoch = shape.separate_last_epoch;
+    }
     entry.yield.documents = file.range.count();
     entry.yield.tokens = file.range.tokens;
     entry.yield.samples = file.samples;
@@ -71,7 +74,8 @@ std::vector<SplitYield> describe_blend(const RunConfig& config) {
   const auto opened = open_data_files(config);
   std::vector<SplitYield> splits;
   for (const Split split : {Split::kTrain, Split::kValid, Split::kTest}) {
-    if (requested_samples(config, split) > 0) splits.push_back(describe(config, *opened, split));
+    if (requested_samples(config, split) == 0 || !has_documents(config, *opened, split)) continue;
+    splits.push_back(describe(config, *opened, split));
   }
   return splits;
 }

@@ -4,7 +4,9 @@
 
 #include <charconv>
 #include <cmath>
+#include <optional>
 #include <sstream>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -14,14 +16,23 @@ namespace {
 
 constexpr const char* kLineShape = "a line reads: weight prefix corpus";
 
-double parse_weight(const std::string& text, const std::string& where) {
-  double weight = 0;
+std::optional<double> number_of(const std::string& text) {
+  double number = 0;
   const char* const begin = text.data() + (text.starts_with('+') ? 1 : 0);
-  const auto [end, code] = std::from_chars(begin, text.data() + text.size(), weight);
-  if (code != std::errc() || end != text.data() + text.size() || !std::isfinite(weight)) {
+  const auto [end, code] = std::from_chars(begin, text.data() + text.size(), number);
+  if (code != std::errc() || end != text.data() + text.size() || !std::isfinite(number)) {
+    return std::nullopt;
+  }
+  return number;
+}
+
+double parse_weight(const std::string& text, const std::string& where) {
+  const auto number = number_of(text);
+  if (!number) {
     throw Error(ErrorKind::kConfig, fmt::format("{}: '{}' is not a weight", where, text),
                 kLineShape);
   }
+  const double weight = *number;
   if (weight < 0) {
     throw Error(ErrorKind::kConfig, fmt::format("{}: the weight {} is negative", where, text),
                 "weights are zero or more");
@@ -43,11 +54,16 @@ std::filesystem::path resolve_prefix(const std::string& prefix, const std::files
   return !has_index(beside) && has_index(path) ? path : beside;
 }
 
+std::vector<std::string> words_of(const std::string& text) {
+  std::istringstream stream(text);
+  std::vector<std::string> words;
+  for (std::string word; stream >> word;) words.push_back(word);
+  return words;
+}
+
 DataFileEntry parse_line(const std::string& line, int number, const std::filesystem::path& list) {
   const std::string where = fmt::format("{}:{}", list.string(), number);
-  std::istringstream stream(line);
-  std::vector<std::string> fields;
-  for (std::string field; stream >> field;) fields.push_back(field);
+  const std::vector<std::string> fields = words_of(line);
   if (fields.size() != 3) {
     throw Error(ErrorKind::kConfig,
                 fmt::format("{}: {} field{} instead of 3", where, fields.size(),
@@ -61,6 +77,23 @@ DataFileEntry parse_line(const std::string& line, int number, const std::filesys
           .line = number};
 }
 
+void require_weight(const std::vector<DataFileEntry>& entries, const std::string& where) {
+  double sum = 0;
+  for (const DataFileEntry& entry : entries) sum += entry.weight;
+  if (sum > 0 && std::isfinite(sum)) return;
+  throw Error(ErrorKind::kConfig, fmt::format("the weights in {} add up to {}", where, sum),
+              "give at least one file a positive weight");
+}
+
+// Whether every step-th of the words is a number, from the first on.
+bool has_weights(const std::vector<std::string>& words, size_t step) {
+  if (words.size() % step != 0) return false;
+  for (size_t i = 0; i < words.size(); i += step) {
+    if (!number_of(words[i])) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::vector<DataFileEntry> read_data_file_list(const std::filesystem::path& path) {
@@ -69,25 +102,49 @@ std::vector<DataFileEntry> read_data_file_list(const std::filesystem::path& path
 
 std::vector<DataFileEntry> parse_data_file_list(const std::string& list,
                                                 const std::filesystem::path& path) {
-  std::istringstream text(list);
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  std::istringstream text(list.starts_with(kByteOrderMark) ? list.substr(kByteOrderMark.size())
+                                                           : list);
   std::vector<DataFileEntry> entries;
-  double sum = 0;
   std::string line;
   for (int number = 1; std::getline(text, line); ++number) {
-    if (line.find_first_not_of(" \t\r\v\f") == std::string::npos) continue;
+    const size_t first = line.find_first_not_of(" \t\r\v\f");
+    if (first == std::string::npos || line[first] == '#') continue;
     entries.push_back(parse_line(line, number, path));
-    sum += entries.back().weight;
   }
   if (entries.empty()) {
     throw Error(ErrorKind::kConfig, fmt::format("the data list {} names no file", path.string()),
                 kLineShape);
   }
-  if (!(sum > 0) || !std::isfinite(sum)) {
-    throw Error(ErrorKind::kConfig,
-                fmt::format("the weights in the data list {} add up to {}", path.string(), sum),
-                "give at least one file a positive weight");
-  }
+  require_weight(entries, fmt::format("the data list {}", path.string()));
   return entries;
+}
+
+std::vector<DataFileEntry> parse_data_path(const std::string& words) {
+  const std::vector<std::string> fields = words_of(words);
+  const auto entry = [](double weight, const std::string& prefix, const std::string& corpus) {
+    const std::string name = without_bin(prefix);
+    return DataFileEntry{
+        .weight = weight, .prefix = name, .listed_prefix = name, .corpus = corpus, .line = 0};
+  };
+  if (fields.size() == 1) return {entry(1, fields[0], "")};
+  const size_t step = has_weights(fields, 3) ? 3 : 2;
+  if (!has_weights(fields, step)) {
+    throw Error(ErrorKind::kConfig, fmt::format("DATA_PATH: cannot read '{}'", words),
+                "give one prefix, or `weight prefix corpus` or `weight prefix` of each data set");
+  }
+  std::vector<DataFileEntry> entries;
+  for (size_t i = 0; i < fields.size(); i += step) {
+    entries.push_back(entry(parse_weight(fields[i], "DATA_PATH"), fields[i + 1],
+                            step == 3 ? fields[i + 2] : without_bin(fields[i + 1])));
+  }
+  require_weight(entries, "DATA_PATH");
+  return entries;
+}
+
+std::vector<DataFileEntry> data_file_entries(const DataConfig& data) {
+  return data.data_path.empty() ? read_data_file_list(data.data_file_list)
+                                : parse_data_path(data.data_path);
 }
 
 }  // namespace borealis

@@ -48,6 +48,7 @@ int64_t valid_samples_left(const RunConfig& config, int64_t iteration) {
 DataIdentity data_identity(const RunConfig& config) {
   DataIdentity identity{.mock = config.data.mock_data,
                         .split = config.data.split,
+                        .exact_epochs = config.data.exact_epochs.value_or(0),
                         .shuffle_in_corpus = config.data.shuffle_sample_in_corpus,
                         .blend_in_corpus = config.data.blend_sample_in_corpus,
                         .files = {}};
@@ -76,6 +77,7 @@ DataOrder extended_data_order(const RunConfig& config, DataOrder begun, int64_t 
   std::shared_ptr<const OpenedFiles> files;
   if (!config.data.mock_data) files = open_data_files(config);
   const auto extend = [&](Split split, SplitOrder& order, int64_t needed_end) {
+    if (files && !has_documents(config, *files, split)) return;
     const int64_t missing = needed_end - end_of(config, files.get(), split, order);
     if (missing > 0) order.segments.push_back({missing, train_samples(config)});
   };

@@ -41,13 +41,14 @@ struct DataOrder {
 struct DataIdentity {
   struct File {
     double weight = 0;
-    std::string corpus;
+    std::string corpus;  // empty: a prefix that stands alone
     int64_t sequences = 0;
     int64_t tokens = 0;
     bool operator==(const File&) const = default;
   };
   bool mock = false;
   std::string split;
+  int64_t exact_epochs = 0;  // of the training data; 0: as the samples need
   bool shuffle_in_corpus = false;
   bool blend_in_corpus = false;
   std::vector<File> files;  // in the order of the list

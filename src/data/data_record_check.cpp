@@ -78,12 +78,12 @@ class RunSide {
 }  // namespace
 
 void check_data_records(const RunConfig& config) {
-  if (config.data.mock_data || config.data.data_file_list.empty()) return;
+  if (config.data.mock_data || config.data.source().empty()) return;
   RunSide run(config);
   int64_t files = 0;
   int64_t unknown = 0;
   std::string first_unknown;
-  for (const DataFileEntry& entry : read_data_file_list(config.data.data_file_list)) {
+  for (const DataFileEntry& entry : data_file_entries(config.data)) {
     if (entry.weight == 0) continue;
     ++files;
     if (const auto record = read_data_record(entry.prefix)) {

@@ -42,7 +42,8 @@ SampleIndexShape sample_index_shape(const SequenceRange& range, int64_t seq_leng
   CHECK(range.tokens >= 2 && seq_length >= 1 && requested >= 0);
   SampleIndexShape shape;
   // Least epochs whose tokens make `requested` windows and one more token for the last target.
-  shape.epochs = (requested * seq_length + 1 + range.tokens - 1) / range.tokens;
+  shape.epochs = range.epochs > 0 ? range.epochs
+                                  : (requested * seq_length + 1 + range.tokens - 1) / range.tokens;
   shape.samples = (shape.epochs * range.tokens - 1) / seq_length;
   if (shape.epochs == 1) return shape;
   shape.samples_before_last_epoch = ((shape.epochs - 1) * range.tokens - 1) / seq_length;
@@ -52,6 +53,12 @@ SampleIndexShape sample_index_shape(const SequenceRange& range, int64_t seq_leng
   // An epoch of which less than 80 % is needed would otherwise thin out the whole order.
   shape.separate_last_epoch = last < static_cast<int64_t>(0.8 * static_cast<double>(per_epoch));
   return shape;
+}
+
+bool exact_epochs_fit(const SequenceRange& range, int64_t seq_length, int64_t requested) {
+  const int64_t samples = (range.epochs * range.tokens - 1) / seq_length;
+  const int64_t before = ((range.epochs - 1) * range.tokens - 1) / seq_length;
+  return requested <= samples && (range.epochs == 1 || requested >= before);
 }
 
 void build_document_order(const SequenceRange& range, const SampleIndexShape& shape,

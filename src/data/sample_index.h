@@ -22,6 +22,7 @@ struct SequenceRange {
   int64_t first = 0;  // sequences [first, last)
   int64_t last = 0;
   int64_t tokens = 0;  // in all of them, >= 2
+  int64_t epochs = 0;  // passes over them that the index is made of; 0: as the samples need
   int64_t count() const { return last - first; }
 };
 
@@ -49,8 +50,13 @@ struct SampleIndexShape {
   int64_t build_bytes(int64_t sequences) const;
 };
 // `requested` may be 0: a file that gives nothing still has an index in the reference.
+// `range.epochs`, if given, must be exact_epochs_fit.
 SampleIndexShape sample_index_shape(const SequenceRange& range, int64_t seq_length,
                                     int64_t requested);
+
+// Whether an index of range.epochs passes holds `requested` samples and its last epoch has some of
+// them: what the reference requires.
+bool exact_epochs_fit(const SequenceRange& range, int64_t seq_length, int64_t requested);
 
 // The order of the samples: u32, or i64 where `SampleIndexShape::wide_order()`.
 class SampleOrderView {

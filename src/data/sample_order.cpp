@@ -47,7 +47,7 @@ std::map<int64_t, SeededRequests> requests_by_seed(const OpenedFiles& files,
       SeededRequests& group = by_seed[generation.number];
       group.requests.push_back({.data = &files[i].data,
                                 .listed_prefix = files[i].listed_prefix,
-                                .range = plan.files[i].range,
+                                .range = plan.files[i].range_of(generation),
                                 .requested = generation.requested});
       group.files.push_back(i);
     }
@@ -119,8 +119,9 @@ SampleOrder::SampleOrder(const RunConfig& config, const OpenedFiles& files, cons
       corpus_files.back() = file;
     }
   }
-  const CorpusShuffling shuffling{.blend = config.data.blend_sample_in_corpus,
-                                  .shuffle = config.data.shuffle_sample_in_corpus,
+  const bool alone = files.one_prefix;
+  const CorpusShuffling shuffling{.blend = config.data.blend_sample_in_corpus && !alone,
+                                  .shuffle = config.data.shuffle_sample_in_corpus && !alone,
                                   .seed = settings.seed};
   std::vector<CorpusOrder> orders = make_corpus_orders(requests, shuffling, settings);
   for (size_t i = 0; i < orders.size(); ++i) corpora_[i].order = std::move(orders[i]);

@@ -5,13 +5,12 @@
 #include <cstdint>
 #include <string>
 
+#include "config/split_shares.h"
 #include "data/batch.h"
 
 namespace borealis {
 
-using SplitShares = std::array<int64_t, 3>;  // of train, valid, test; any sum
-
-// "990,10,0": three whole numbers, blanks allowed. Throws Error(kConfig).
+// parse_split_shares (config/split_shares.h) that throws Error(kConfig).
 SplitShares parse_split(const std::string& text);
 
 // Part j holds the sequences [bounds[j], bounds[j+1]). Shares are rounded half to even one by one,

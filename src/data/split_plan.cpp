@@ -4,23 +4,21 @@
 
 #include <algorithm>
 #include <limits>
-#include <map>
-#include <set>
 
 #include "base/check.h"
 #include "base/error.h"
 #include "data/blending.h"
 #include "data/corpus_order.h"
-#include "data/data_file_list.h"
 
 namespace borealis {
 namespace {
 
-SequenceRange sequence_range(const IndexedDataset& data, const SplitShares& shares, Split split) {
-  const auto bounds = split_bounds(shares, data.sequence_count());
+SequenceRange sequence_range(const IndexedDataset& data, const RunConfig& config, Split split) {
+  const auto bounds = split_bounds(parse_split(config.data.split), data.sequence_count());
   const auto part = static_cast<size_t>(split);
   SequenceRange range{.first = bounds[part], .last = bounds[part + 1]};
   for (int64_t i = range.first; i < range.last; ++i) range.tokens += data.lengths()[i];
+  if (split == Split::kTrain) range.epochs = config.data.exact_epochs.value_or(0);
   return range;
 }
 
@@ -40,7 +38,8 @@ void check_range(const IndexedDataset& data, const SequenceRange& range, Split s
     throw Error(ErrorKind::kData,
                 fmt::format("{}: the split {} leaves no document for {} ({} in all)", data.prefix(),
                             shares, split_name(split), data.sequence_count()),
-                fmt::format("raise {0}, set {0}=0 to do without, or use more documents",
+                fmt::format("raise {}, or make more documents of the text (`borealis data tokenize "
+                            "--document-per paragraph`)",
                             split_variable(split)));
   }
   if (range.tokens < 2) {
@@ -52,6 +51,34 @@ void check_range(const IndexedDataset& data, const SequenceRange& range, Split s
   }
 }
 
+// A file without two tokens for validation or test gives them nothing.
+bool takes_part(const SequenceRange& range) { return range.tokens >= 2; }
+
+void check_exact_epochs(const IndexedDataset& data, const SequenceRange& range, int64_t seq_length,
+                        int64_t requested) {
+  if (range.epochs == 0 || exact_epochs_fit(range, seq_length, requested)) return;
+  SequenceRange free = range;
+  free.epochs = 0;
+  const auto shape = sample_index_shape(free, seq_length, requested);
+  throw Error(ErrorKind::kConfig,
+              fmt::format("--train-data-exact-num-epochs {}: the {} samples that are asked of {} "
+                          "take {} of its epochs of {} tokens",
+                          range.epochs, requested, data.prefix(), shape.epochs, range.tokens),
+              fmt::format("give {}, or train on another number of samples", shape.epochs));
+}
+
+// Samples asked of every file.
+std::vector<int64_t> sample_counts(const OpenedFiles& files, const std::vector<double>& weights,
+                                   int64_t samples) {
+  if (files.one_prefix) return {samples};
+  return file_sample_counts(weights, samples);
+}
+
+CorpusShuffling shuffling_of(const RunConfig& config, const OpenedFiles& files) {
+  return {.blend = config.data.blend_sample_in_corpus && !files.one_prefix,
+          .shuffle = config.data.shuffle_sample_in_corpus && !files.one_prefix};
+}
+
 // Everything that depends on how many samples one block has.
 struct BlockSizes {
   std::vector<int64_t> samples;  // of every file
@@ -60,14 +87,15 @@ struct BlockSizes {
   int64_t epochs = 0;
 };
 
-BlockSizes block_sizes(const RunConfig& config, const std::vector<double>& weights,
-                       const std::vector<FilePlan>& files, int64_t block_samples) {
+BlockSizes block_sizes(const RunConfig& config, const OpenedFiles& opened,
+                       const std::vector<double>& weights, const std::vector<FilePlan>& files,
+                       int64_t block_samples) {
   BlockSizes sizes;
-  sizes.samples = file_sample_counts(weights, block_samples);
-  const CorpusShuffling shuffling{.blend = config.data.blend_sample_in_corpus,
-                                  .shuffle = config.data.shuffle_sample_in_corpus};
+  sizes.samples = sample_counts(opened, weights, block_samples);
+  const CorpusShuffling shuffling = shuffling_of(config, opened);
   for (size_t i = 0; i < files.size(); ++i) {
     const SequenceRange& range = files[i].range;
+    if (!takes_part(range)) continue;
     const auto shape = sample_index_shape(range, config.batch.seq_length, sizes.samples[i]);
     const int64_t order_bytes = CorpusOrder::bytes(sizes.samples[i], shuffling);
     sizes.index_bytes += shape.bytes(range.count()) + order_bytes;
@@ -91,28 +119,6 @@ int64_t samples_that_fit(int64_t requested, Fits fits) {
 
 }  // namespace
 
-std::shared_ptr<const OpenedFiles> open_data_files(const RunConfig& config) {
-  const std::vector<DataFileEntry> entries = read_data_file_list(config.data.data_file_list);
-  std::set<std::string> with_samples;
-  for (const DataFileEntry& entry : entries) {
-    if (entry.weight > 0) with_samples.insert(entry.corpus);
-  }
-  auto opened = std::make_shared<OpenedFiles>();
-  std::set<std::string> without_samples;
-  std::map<std::string, int64_t> members;
-  for (const DataFileEntry& entry : entries) {
-    if (!with_samples.contains(entry.corpus)) without_samples.insert(entry.corpus);
-    const bool can_be_drawn =
-        config.data.blend_sample_in_corpus && with_samples.contains(entry.corpus);
-    const int64_t member = members[entry.corpus]++;
-    if (entry.weight == 0 && !can_be_drawn) continue;
-    opened->files.push_back(
-        {entry.weight, entry.corpus, entry.listed_prefix, member, IndexedDataset(entry.prefix)});
-  }
-  opened->corpora_without_samples.assign(without_samples.begin(), without_samples.end());
-  return opened;
-}
-
 int64_t FilePlan::available() const {
   return generations.empty() ? 0 : generations.back().begin + generations.back().count - first;
 }
@@ -123,6 +129,13 @@ int64_t SplitPlan::samples_in_block() const {
   int64_t sum = 0;
   for (const FilePlan& file : files) sum += file.samples;
   return sum;
+}
+
+bool has_documents(const RunConfig& config, const OpenedFiles& files, Split split) {
+  if (split == Split::kTrain) return true;
+  return std::ranges::any_of(files, [&](const OpenedFile& file) {
+    return file.weight > 0 && takes_part(sequence_range(file.data, config, split));
+  });
 }
 
 bool uses_index_cache(const RunConfig& config, const SplitPlan& plan) {
@@ -136,25 +149,31 @@ SplitPlan plan_segment(const RunConfig& config, const OpenedFiles& files, Split 
                        const DataSegment& segment, const IndexLimits& limits) {
   const int64_t requested = segment.samples;
   CHECK(requested > 0);
-  const SplitShares shares = parse_split(config.data.split);
   SplitPlan plan{.split = split, .requested = requested};
   std::vector<double> weights;
   int64_t token_bytes = 0;
   for (const OpenedFile& file : files) {
-    const SequenceRange range = sequence_range(file.data, shares, split);
-    check_range(file.data, range, split, config.data.split);
-    weights.push_back(file.weight);
+    const SequenceRange range = sequence_range(file.data, config, split);
+    if (split == Split::kTrain || takes_part(range)) {
+      check_range(file.data, range, split, config.data.split);
+    }
+    weights.push_back(takes_part(range) ? file.weight : 0);
     plan.files.push_back({.range = range});
     token_bytes += range.tokens * token_type_bytes(file.data.token_type());
     plan.mapped_bytes += file.data.index_file_bytes();
   }
   plan.mapped_bytes += token_bytes;
   const auto sizes_of = [&](int64_t samples) {
-    return block_sizes(config, weights, plan.files, samples);
+    return block_sizes(config, files, weights, plan.files, samples);
   };
+  const std::vector<int64_t> asked = sample_counts(files, weights, requested);
+  for (size_t i = 0; i < files.size(); ++i) {
+    check_exact_epochs(files[i].data, plan.files[i].range, config.batch.seq_length, asked[i]);
+  }
   plan.whole_index_bytes = sizes_of(requested).index_bytes;
   int64_t most = requested;
-  if (plan.whole_index_bytes > std::max(limits.whole_bytes, token_bytes)) {
+  const bool exact = split == Split::kTrain && config.data.exact_epochs.has_value();
+  if (!exact && plan.whole_index_bytes > std::max(limits.whole_bytes, token_bytes)) {
     most = samples_that_fit(requested, [&](int64_t samples) {
       const BlockSizes sizes = sizes_of(samples);
       return sizes.epochs == 1 || sizes.index_bytes <= limits.block_bytes;
@@ -166,14 +185,18 @@ SplitPlan plan_segment(const RunConfig& config, const OpenedFiles& files, Split 
   for (size_t i = 0; i < files.size(); ++i) {
     FilePlan& file = plan.files[i];
     file.samples = sizes.samples[i];
+    if (!takes_part(file.range)) continue;
     const auto shape = sample_index_shape(file.range, config.batch.seq_length, file.samples);
     file.generations = {
         {.number = 0, .requested = file.samples, .count = shape.samples, .begin = 0}};
+    // Alone it gives all that its index has.
+    if (files.one_prefix && plan.blocks == 1) file.samples = shape.samples;
   }
   plan.index_bytes = sizes.index_bytes;
   plan.build_bytes = sizes.build_bytes;
   plan.epochs = sizes.epochs * plan.blocks;
-  for (const int64_t samples : file_sample_counts(weights, segment.train_samples)) {
+  // Their sum divides weights that are then normalized, so of one prefix any will do.
+  for (const int64_t samples : sample_counts(files, weights, segment.train_samples)) {
     plan.train_samples += samples;
   }
   return plan;
@@ -186,15 +209,19 @@ struct FileStream {
   std::vector<FileGeneration> generations;
 
   // The next `file.samples` samples; a further generation where those that there are end.
-  void give(FilePlan& file, int64_t seq_length) {
+  void give(FilePlan& file, int64_t seq_length, bool one_prefix) {
+    if (!takes_part(file.range)) return;
     file.first = taken;
-    const int64_t end = taken + file.samples;
+    int64_t end = taken + file.samples;
     if (end > length || generations.empty()) {
-      const int64_t requested = end - length;
-      const auto shape = sample_index_shape(file.range, seq_length, requested);
-      generations.push_back({std::ssize(generations), requested, shape.samples, length});
-      length += shape.samples;
+      FileGeneration next{.number = std::ssize(generations), .begin = length};
+      next.requested = one_prefix ? file.generations.front().requested : end - length;
+      next.count = sample_index_shape(file.range_of(next), seq_length, next.requested).samples;
+      generations.push_back(next);
+      length += next.count;
+      if (one_prefix) end = length;
     }
+    file.samples = end - taken;
     file.generations.clear();
     for (const FileGeneration& generation : generations) {
       if (generation.begin + generation.count > file.first && generation.begin < end) {
@@ -207,17 +234,16 @@ struct FileStream {
   }
 };
 
-void recount_index_bytes(const RunConfig& config, SplitPlan& plan) {
-  const CorpusShuffling shuffling{.blend = config.data.blend_sample_in_corpus,
-                                  .shuffle = config.data.shuffle_sample_in_corpus};
+void recount_index_bytes(const RunConfig& config, const OpenedFiles& files, SplitPlan& plan) {
+  const CorpusShuffling shuffling = shuffling_of(config, files);
   plan.index_bytes = plan.build_bytes = 0;
   for (const FilePlan& file : plan.files) {
     const int64_t order_bytes = CorpusOrder::bytes(file.samples, shuffling);
     plan.index_bytes += order_bytes;
     plan.build_bytes += order_bytes;
     for (const FileGeneration& generation : file.generations) {
-      const auto shape =
-          sample_index_shape(file.range, config.batch.seq_length, generation.requested);
+      const auto shape = sample_index_shape(file.range_of(generation), config.batch.seq_length,
+                                            generation.requested);
       plan.index_bytes += shape.bytes(file.range.count());
       plan.build_bytes += shape.build_bytes(file.range.count());
     }
@@ -230,6 +256,7 @@ std::vector<SplitPlan> plan_segments(const RunConfig& config, const OpenedFiles&
                                      std::span<const DataSegment> segments,
                                      const IndexLimits& limits) {
   std::vector<SplitPlan> plans;
+  if (!has_documents(config, files, split)) return plans;
   std::vector<FileStream> streams(files.size());
   int64_t blocks = 0;
   for (const DataSegment& segment : segments) {
@@ -238,9 +265,9 @@ std::vector<SplitPlan> plan_segments(const RunConfig& config, const OpenedFiles&
     blocks += plan.blocks;
     if (plan.blocks == 1) {
       for (size_t i = 0; i < files.size(); ++i) {
-        streams[i].give(plan.files[i], config.batch.seq_length);
+        streams[i].give(plan.files[i], config.batch.seq_length, files.one_prefix);
       }
-      recount_index_bytes(config, plan);
+      recount_index_bytes(config, files, plan);
     }
     plans.push_back(std::move(plan));
   }

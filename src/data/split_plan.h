@@ -41,6 +41,7 @@ struct OpenedFile {
 // can draw samples of them, so they take part beside files that have a weight.
 struct OpenedFiles {
   std::vector<OpenedFile> files;
+  bool one_prefix = false;  // no list: neither blended nor shuffled, and without the half percent
   std::vector<std::string> corpora_without_samples;  // labels that have files of weight 0 only
 
   size_t size() const { return files.size(); }
@@ -63,7 +64,14 @@ struct FilePlan {
   SequenceRange range;
   int64_t samples = 0;                           // asked for, in one block
   int64_t first = 0;                             // place in the file's stream of the first of them
-  std::vector<FileGeneration> generations = {};  // that hold them, in order
+  std::vector<FileGeneration> generations = {};  // that hold them, in order; none for no samples
+
+  // What the index of a generation is made of: exact epochs are those of the first.
+  SequenceRange range_of(const FileGeneration& generation) const {
+    SequenceRange of = range;
+    if (generation.number > 0) of.epochs = 0;
+    return of;
+  }
 
   // Samples from `first` to the end of what the generations hold.
   int64_t available() const;
@@ -87,16 +95,21 @@ struct SplitPlan {
   int64_t sample_count() const;      // that it can give in all: >= requested
 };
 
+// False for validation and test where the split leaves no file two tokens: they are done without.
+// Training data is always there, or an error by plan_segments.
+bool has_documents(const RunConfig& config, const OpenedFiles& files, Split split);
+
 // True if the index of the split is kept in files of the configuration's cache folder.
 bool uses_index_cache(const RunConfig& config, const SplitPlan& plan);
 
 // Plans of a chain of segments (data_order.h), each going on where the one before it ended.
-// `limits` is an argument for the tests' sake. Throws Error(kData) if a file has nothing for a
-// split that is asked for.
+// None for a split that !has_documents; a file that has nothing for validation or test takes no
+// part in it. `limits` is an argument for the tests' sake. Throws Error(kData) if a file that has a
+// weight has nothing to train on, Error(kConfig) for exact epochs that do not fit.
 std::vector<SplitPlan> plan_segments(const RunConfig& config, const OpenedFiles& files, Split split,
                                      std::span<const DataSegment> segments,
                                      const IndexLimits& limits = {});
-// Of the one segment of a run that begins.
+// Of the one segment of a run that begins; the split must have documents.
 SplitPlan plan_split(const RunConfig& config, const OpenedFiles& files, Split split,
                      int64_t requested, const IndexLimits& limits = {});
 

@@ -75,6 +75,7 @@ void add_optimization(const RunConfig& config, Values& values) {
 void add_data(const RunConfig& config, Values& values) {
   if (config.data.mock_data) values.add("--mock-data", "random tokens");
   values.add_if_given("DATA_FILE_LIST", config.data.data_file_list);
+  values.add_if_given("DATA_PATH", config.data.data_path);
   values.add("--split", config.data.split);
   values.add_if_given("TOKENIZER_TYPE", config.data.tokenizer_type);
   values.add_if_given("TOKENIZER_MODEL", config.data.tokenizer_model);

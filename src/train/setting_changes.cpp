@@ -61,6 +61,8 @@ constexpr std::array kAllowed = {
     NamedSetting{"/optimizer/skip_grad_norm_factor", "--skip-grad-norm-factor"},
     NamedSetting{"/optimizer/skip_grad_norm_window", "--skip-grad-norm-window"},
     NamedSetting{"/data/data_file_list", "DATA_FILE_LIST"},
+    NamedSetting{"/data/data_path", "DATA_PATH"},
+    NamedSetting{"/data/exact_epochs", "--train-data-exact-num-epochs"},
     NamedSetting{"/data/mock_data", "--mock-data"},
     NamedSetting{"/data/split", "--split"},
     NamedSetting{"/data/shuffle_sample_in_corpus", "--shuffle-sample-in-corpus"},

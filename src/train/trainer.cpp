@@ -336,7 +336,7 @@ void Trainer::validate_at_end(const TrainerEvents& events, int64_t iteration) {
     events.on_final_validation(record, samples, set);
   };
   if (valid_data_) report(Split::kValid, "validation");
-  if (config_.limits.eval_interval > 0 && requested_samples(config_, Split::kTest) > 0) {
+  if (config_.limits.eval_interval > 0 && split_is_built(config_, Split::kTest)) {
     report(Split::kTest, "test");
   }
 }

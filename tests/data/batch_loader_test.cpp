@@ -446,14 +446,36 @@ TEST_F(BatchLoaderErrorTest, NamesAnEmptyCorpus) {
                HasSubstr("x.idx holds no documents"));
 }
 
-TEST_F(BatchLoaderErrorTest, NamesASplitWithoutDocuments) {
+TEST_F(BatchLoaderErrorTest, AnEmptyValidationOrTestSplitIsNotBuilt) {
   write_dataset(folder_ / "x", std::vector<int>(50, 10));
   RunConfig config = small_run(list_);
   config.data.split = "990,10,0";
   EXPECT_NE(make_batch_source(config, Split::kTrain, 0), nullptr);
+  EXPECT_EQ(make_batch_source(config, Split::kValid, 0), nullptr);
+  EXPECT_FALSE(split_is_built(config, Split::kValid));
+  const DataDescription data = describe_data(config);
+  EXPECT_TRUE(data.valid.left_empty);
+  EXPECT_EQ(data.valid.requested_samples, 0);
+  EXPECT_THAT(data_description_text(data), HasSubstr("validation: none, the split leaves it no"));
+  config.data.split = "10,990,0";  // nothing to train on stays an error
   expect_error(
-      config, Split::kValid, ErrorKind::kData,
-      AllOf(HasSubstr("leaves no document for validation (50 in all)"), HasSubstr("VAL_SPLIT=0")));
+      config, Split::kTrain, ErrorKind::kData,
+      AllOf(HasSubstr("leaves no document for training (50 in all)"), HasSubstr("--document-per")));
+}
+
+TEST_F(BatchLoaderErrorTest, AFileWithoutAPartInValidationIsLeftOutOfIt) {
+  write_dataset(folder_ / "x", std::vector<int>(50, 10));
+  write_dataset(folder_ / "y", std::vector<int>(200, 10), 1000);
+  write_file_atomically(list_, "1 x a\n3 y b\n");
+  RunConfig config = small_run(list_);
+  config.data.split = "990,10,0";
+  const auto source = make_batch_source(config, Split::kValid, 0);
+  ASSERT_NE(source, nullptr);
+  for (int step = 0; step < 6; ++step) {
+    Batch batch;
+    source->next(batch);
+    for (const int32_t token : batch.tokens) EXPECT_GE(token, 1000 + 1980);
+  }
 }
 
 TEST_F(BatchLoaderErrorTest, NamesASplitWithFewerThanTwoTokens) {

@@ -79,5 +79,38 @@ TEST_F(DataFileListTest, RefusesAListWithoutData) {
   EXPECT_ERROR(read_data_file_list(folder_ / "none.txt"), ErrorKind::kFile, HasSubstr("none.txt"));
 }
 
+TEST_F(DataFileListTest, SkipsCommentsAndAByteOrderMark) {
+  const auto entries = parse_data_file_list(
+      "\xef\xbb\xbf# the mix of May\n1 a web\n  # 2 b books\n3 c #3\n", folder_ / "list");
+  ASSERT_EQ(entries.size(), 2u);
+  EXPECT_EQ(entries[0].listed_prefix, "a");
+  EXPECT_EQ(entries[0].line, 2);
+  EXPECT_EQ(entries[1].corpus, "#3");
+  EXPECT_EQ(parse_data_file_list("\xef\xbb\xbf"
+                                 "1 a web\n",
+                                 folder_ / "list")[0]
+                .weight,
+            1);
+}
+
+TEST(DataPath, IsAPrefixOrTriplesOrPairs) {
+  const auto one = parse_data_path("data/x.bin");
+  ASSERT_EQ(one.size(), 1u);
+  EXPECT_EQ(one[0].listed_prefix, "data/x");
+  EXPECT_EQ(one[0].corpus, "");
+  const auto triples = parse_data_path("0.5 a web 1e1 b 7");
+  ASSERT_EQ(triples.size(), 2u);
+  EXPECT_EQ(triples[1].weight, 10);
+  EXPECT_EQ(triples[1].listed_prefix, "b");
+  EXPECT_EQ(triples[1].corpus, "7");
+  const auto pairs = parse_data_path("0.5 a 1 b.bin 2 c");
+  ASSERT_EQ(pairs.size(), 3u);
+  EXPECT_EQ(pairs[1].listed_prefix, "b");
+  EXPECT_EQ(pairs[1].corpus, "b");
+  for (const char* words : {"a b", "1 a web 2", "x a web", "0 a 0 b", "-1 a 2 b"}) {
+    EXPECT_ERROR(parse_data_path(words), ErrorKind::kConfig, HasSubstr("DATA_PATH"));
+  }
+}
+
 }  // namespace
 }  // namespace borealis

@@ -39,6 +39,8 @@ class Run:
     world: int = 1
     blend_in_corpus: bool = False
     shuffle_in_corpus: bool = True
+    one_prefix: bool = False  # the one file is named on --data-path
+    exact_epochs: int = None  # --train-data-exact-num-epochs
 
     @property
     def global_batch(self):
@@ -66,16 +68,26 @@ def targets(run):
 
 
 def counts(run, target):
-    """Samples asked of every file, in list order."""
+    """Samples asked of every file, in list order. One prefix alone has no surplus (7.7)."""
+    if run.one_prefix:
+        return [target]
     total = 0.0
     for file in run.files:
         total += file.weight
     return [int(math.ceil((target * (file.weight / total)) * 1.005)) for file in run.files]
 
 
+def split_shares(run):
+    """Section 7.10: a list wants three whole numbers; one prefix takes fractions, slashes and fewer numbers."""
+    if not run.one_prefix:
+        return [int(part) for part in run.split.split(",")]
+    parts = run.split.split("," if "," in run.split else "/")
+    return ([float(part) for part in parts] + [0.0, 0.0])[:3]
+
+
 def split_range(run, kind, size):
     """Section 7.5: first and last + 1 sequence of a part."""
-    shares = [int(part) for part in run.split.split(",")]
+    shares = split_shares(run)
     bounds = [0]
     for share in shares:
         bounds.append(bounds[-1] + int(round(share / sum(shares) * float(size))))
@@ -93,7 +105,7 @@ class Index:
     order: np.ndarray  # shuffle_idx
 
 
-def build_index(lengths, ids, seq_length, asked, seed):
+def build_index(lengths, ids, seq_length, asked, seed, exact_epochs=None):
     """Section 7.6."""
     tokens = sum(lengths[i] for i in ids)
     if len(ids) == 0 or tokens < 2:
@@ -101,13 +113,16 @@ def build_index(lengths, ids, seq_length, asked, seed):
     epochs = 1
     while (epochs * tokens - 1) // seq_length < asked:
         epochs += 1
+    if exact_epochs is not None:
+        epochs = exact_epochs
     samples = (epochs * tokens - 1) // seq_length
     separate, before = False, samples
     if epochs > 1:
         per_epoch = (tokens - 1) // seq_length
         without_last = ((epochs - 1) * tokens - 1) // seq_length
         last = asked - without_last
-        assert 0 <= last <= per_epoch + 1
+        if not 0 <= last <= per_epoch + 1:
+            raise Failure("the last epoch has none or more than all of its samples")
         separate = last < int(0.8 * per_epoch)
         if separate:
             before = without_last
@@ -134,7 +149,8 @@ def build_index(lengths, ids, seq_length, asked, seed):
 def file_index(run, number, kind):
     file = run.files[number]
     first, last = split_range(run, kind, len(file.documents))
-    return build_index([len(d) for d in file.documents], list(range(first, last)), run.seq_length, counts(run, targets(run)[kind])[number], run.seed)
+    return build_index([len(d) for d in file.documents], list(range(first, last)), run.seq_length, counts(run, targets(run)[kind])[number], run.seed,
+                       run.exact_epochs if kind == "train" else None)
 
 
 def sample_of(file, index, number, seq_length):
@@ -191,6 +207,9 @@ def corpus_order(run, numbers, kind):
 
 def places(run, kind):
     """All samples of a split in order, as (file, number of its sample)."""
+    if run.one_prefix:
+        yield from ((0, number) for number in range(len(file_index(run, 0, kind).order)))
+        return
     corpora = corpora_of(run)
     orders = [corpus_order(run, numbers, kind) for _, numbers in corpora]
     sizes = [len(members) for members, _ in orders]
@@ -207,7 +226,7 @@ def places(run, kind):
 
 def all_samples(run, kind):
     """Every sample of a split, as tokens."""
-    if int(run.split.split(",")[KINDS.index(kind)]) == 0:
+    if split_shares(run)[KINDS.index(kind)] == 0:
         raise Failure("the split is not built")
     indices = [file_index(run, number, kind) for number in range(len(run.files))]
     out = []

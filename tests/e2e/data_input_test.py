@@ -98,6 +98,32 @@ class Inputs:
                 self.tokenize(name, data, f"unit-{unit}-{name}", "--document-per", unit)
                 assert self.texts(f"unit-{unit}-{name}") == texts, (unit, name)
 
+    def train(self, name, *options, code=0):
+        return run("train", "--data-path", self.folder / name, "--tokenizer-model", self.folder / "bytes", "--num-layers", 1, "--hidden-size", 32,
+                   "--num-attention-heads", 2, "--num-key-value-heads", 1, "--ffn-hidden-size", 48, "--seq-length", 16, "--micro-batch-size", 1,
+                   "--eval-interval", 2, "--eval-iters", 1, "--no-progress", "--run-dir", self.folder / "run", "--save", self.folder / f"{name}-model",
+                   *options, code=code, folder=self.folder)
+
+    def test_own_text_ends_in_a_model(self):
+        """One text file, as one document and as three: there is nothing to validate on, and that is no obstacle."""
+        text = b"The first paragraph.\n\nAnd the second one.\n\nThe last.\n"
+        for unit in ("file", "paragraph"):
+            self.tokenize("book.txt", text, f"own-{unit}", "--document-per", unit)
+            output = self.train(f"own-{unit}", "--train-iters", 4, "--split", "969,30,1").stdout
+            assert "leaves no document for the validation" in output and "leaves no document for the test" in output, output
+            assert list((self.folder / f"own-{unit}-model").rglob("model.safetensors")), unit
+            # For longer: the state knows what there is no data of.
+            output = self.train(f"own-{unit}", "--train-iters", 9, "--split", "969,30,1").stdout
+            assert "iteration=       5/" in output and "iteration=       4/" not in output, output
+        # Many documents are validated on, by shares of any form.
+        self.tokenize("lines.txt", b"a line of text\n" * 100, "lines", "--document-per", "line")
+        output = self.train("lines", "--train-iters", 2, "--split", "0.9,0.1").stdout
+        assert "validation loss at iteration 2" in output and "90 documents" in output, output
+        message = self.train("lines", "--train-iters", 2, "--split", "0.001,0.999", "--no-load", "--no-save", code=DATA).stderr
+        assert "leaves no document for training" in message, message
+        message = self.train("lines", "--train-iters", 2, "--train-data-exact-num-epochs", 3, "--no-load", "--no-save", code=CONFIG).stderr
+        assert "--train-data-exact-num-epochs 3" in message and "give 1" in message, message
+
     def test_counts_survive_a_stop(self):
         data = b"".join(b'{"text": "%d of some text and more of it"}\n' % i + (b"bad\n" if i % 100 == 0 else b"") for i in range(60000))
         self.tokenize("large.jsonl", data, "whole", "--on-bad-record", "skip", "--shard-tokens", 300000)
