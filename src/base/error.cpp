@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -32,6 +34,17 @@ Error::Error(ErrorKind kind, const std::string& problem, const std::string& reme
                                      remedy.empty() ? "" : "; ", remedy)),
       kind_(kind) {}
 
+namespace {
+
+// What file_error's callers do to a file or folder without changing it.
+bool only_reads(const std::string& action) {
+  constexpr std::array<std::string_view, 5> kReading = {"open", "read", "examine", "map",
+                                                        "open the folder"};
+  return std::ranges::find(kReading, action) != kReading.end();
+}
+
+}  // namespace
+
 Error file_error(const std::string& action, const std::string& path, int error_number) {
   std::string remedy;
   switch (error_number) {
@@ -42,9 +55,17 @@ Error file_error(const std::string& action, const std::string& path, int error_n
     case EACCES:
     case EPERM:
     case EROFS:
-      remedy = "choose a place that this user may write to, or change its permissions";
+      remedy = only_reads(action)
+                   ? "name one that this user may read, or change its permissions and those of "
+                     "the folders above it"
+                   : "choose a place that this user may write to, or change its permissions";
+      break;
+    case EISDIR:
+      remedy = "name a file, not a folder";
       break;
     case ENOENT:
+    case ENOTDIR:
+    case ENAMETOOLONG:
       remedy = "check the path";
       break;
     case EIO:

@@ -33,7 +33,9 @@ class Error : public std::runtime_error {
   ErrorKind kind_;
 };
 
-// An Error of kind kFile that ends in the text of `error_number` (an errno value).
+// An Error of kind kFile with the text of `error_number` (an errno value) and what to do about it,
+// which depends on `action`: "open", "read", "examine", "map" and "open the folder" are reading,
+// any other is writing.
 Error file_error(const std::string& action, const std::string& path, int error_number);
 
 }  // namespace borealis

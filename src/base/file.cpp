@@ -142,7 +142,7 @@ void flush_file(const std::filesystem::path& path) {
 }
 
 void append_text_file(const std::filesystem::path& path, std::string_view text) {
-  const Descriptor file(path, O_WRONLY | O_CREAT | O_APPEND, "open");
+  const Descriptor file(path, O_WRONLY | O_CREAT | O_APPEND, "append to");
   write_all(file.get(), text.data(), text.size(), path);
 }
 

@@ -1,15 +1,24 @@
 #include "config/data_list_lookup.h"
 
+#include <fmt/format.h>
+
 #include <filesystem>
+#include <system_error>
 
 namespace borealis {
 namespace {
 
 namespace fs = std::filesystem;
 
-bool is_file(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_regular_file(path, ignored);
+// Empty where there is nothing.
+std::string why_no_file(const fs::path& path, const fs::file_status& status,
+                        const std::error_code& failure) {
+  if (fs::is_directory(status)) return path.string() + " is a folder";
+  if (fs::exists(status)) return path.string() + " is not a regular file";
+  if (failure == std::errc::permission_denied) {
+    return fmt::format("{} is in a folder that this user may not look into", path.string());
+  }
+  return "";
 }
 
 // True if `path` was found, as `path` itself or under `home`.
@@ -17,11 +26,14 @@ bool try_path(const fs::path& path, const std::string& home, DataListLookup& loo
   std::vector<fs::path> places = {path};
   if (!home.empty() && path.is_relative()) places.push_back(fs::path(home) / path);
   for (const fs::path& place : places) {
-    if (is_file(place)) {
+    std::error_code failure;
+    const fs::file_status status = fs::status(place, failure);
+    if (fs::is_regular_file(status)) {
       lookup.path = place.string();
       return true;
     }
     lookup.tried.push_back(place.string());
+    if (lookup.unusable.empty()) lookup.unusable = why_no_file(place, status, failure);
   }
   return false;
 }

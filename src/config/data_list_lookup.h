@@ -10,6 +10,8 @@ struct DataListLookup {
   std::string path;                // empty where it was not found
   bool without_machine = false;    // found as <dir>/<file>, not as <dir>/<machine>/<file>
   std::vector<std::string> tried;  // every path that was looked at
+  // The first of them that is there but is no file: "data is a folder"; empty: none is.
+  std::string unusable = {};
 };
 
 // Tries `list` from the working directory, then from `home` (may be empty); then, if it has the

@@ -225,6 +225,13 @@ void resolve_data_list(const Settings& settings, bool needs_data, RunConfig& run
         fmt::format("{} does not exist; using {}, which is for any machine", asked, found.path));
   }
   if (!found.path.empty() || !needs_data) return;
+  if (!found.unusable.empty()) {
+    problems.settings.push_back(fmt::format(
+        "{}: {}; name a file whose lines read `weight prefix corpus`, or give the prefix "
+        "of one data set as DATA_PATH",
+        settings.spelled("DATA_FILE_LIST"), found.unusable));
+    return;
+  }
   problems.settings.push_back(fmt::format(
       "{} was not found (tried {}); {}", settings.spelled("DATA_FILE_LIST"), places(found.tried),
       settings.given("DATA_FILE_LIST")

@@ -20,6 +20,12 @@ constexpr size_t kHeaderBytes = 34;
 MappedFile open_part(const std::string& path) {
   std::error_code unknown;
   if (!std::filesystem::exists(path, unknown) && !unknown) {
+    const std::string prefix = path.substr(0, path.size() - 4);
+    if (std::filesystem::is_directory(prefix, unknown)) {
+      throw Error(ErrorKind::kFile,
+                  fmt::format("{} is a folder, and {} does not exist", prefix, path),
+                  "name the prefix of a .bin/.idx pair");
+    }
     throw Error(ErrorKind::kFile, fmt::format("{} does not exist", path),
                 "check the data list, or make the file with `borealis data tokenize`");
   }

@@ -137,6 +137,14 @@ TEST(Error, OfADiskSaysWhatToDo) {
   EXPECT_THAT(file_error("write", "a/b", EDQUOT).what(), ::testing::HasSubstr("free some space"));
   EXPECT_THAT(file_error("create", "a/b", EROFS).what(),
               ::testing::HasSubstr("a place that this user may write to"));
+  EXPECT_THAT(file_error("append to", "a/b", EACCES).what(),
+              ::testing::HasSubstr("a place that this user may write to"));
+  for (const char* reading : {"open", "read", "examine", "map", "open the folder"}) {
+    EXPECT_THAT(file_error(reading, "a/b", EACCES).what(),
+                ::testing::AllOf(::testing::HasSubstr("name one that this user may read"),
+                                 ::testing::Not(::testing::HasSubstr("write"))));
+  }
+  EXPECT_THAT(file_error("read", "a/b", EISDIR).what(), ::testing::HasSubstr("name a file"));
   EXPECT_THAT(file_error("flush", "a/b", EIO).what(),
               ::testing::HasSubstr("look at the system's log, or use another disk"));
 }

@@ -293,6 +293,14 @@ TEST(DataListLookup, TakesThePathAsGiven) {
   EXPECT_FALSE(find_data_list("lists/aurora/books.txt", "").without_machine);
 }
 
+TEST(DataListLookup, SaysWhatIsThereInsteadOfAFile) {
+  const WorkingFolder folder;
+  fs::create_directories("lists/books.txt");
+  EXPECT_EQ(find_data_list("lists/books.txt", "").unusable, "lists/books.txt is a folder");
+  EXPECT_EQ(find_data_list("/dev/null", "").unusable, "/dev/null is not a regular file");
+  EXPECT_EQ(find_data_list("lists/none.txt", "").unusable, "");
+}
+
 // $(ezpz_get_machine_name) gives this machine's own name, or nothing where the command is absent.
 TEST(DataListLookup, DropsAnUnknownMachine) {
   const WorkingFolder folder;

@@ -124,6 +124,44 @@ class Inputs:
         message = self.train("lines", "--train-iters", 2, "--train-data-exact-num-epochs", 3, "--no-load", "--no-save", code=CONFIG).stderr
         assert "--train-data-exact-num-epochs 3" in message and "give 1" in message, message
 
+    def test_plan_reads_no_data(self):
+        """A data list whose files are not there, one with a damaged file, and none at all: the plan stands, and says what it took."""
+        (self.folder / "absent.txt").write_text("1 nowhere/data web\n")
+        (self.folder / "broken.idx").write_bytes(b"no index")
+        (self.folder / "broken.bin").write_bytes(b"")
+        sizes = {"MODEL_ARCH": "llama3-3B", "NLAYERS": "4", "TRAIN_ITERS": "1000", "SEQ": "8192", "DATA_CACHE_PATH": "cache"}
+        plan = lambda **data: json.loads(run("plan", "--json", env={**sizes, **data}, folder=self.folder).stdout)
+        index = lambda document: sum(c["bytes"] for c in document["memory"]["classes"] if "sample index" in c["name"])
+        for data in ({"DATA_FILE_LIST": "absent.txt"}, {"DATA_PATH": str(self.folder / "broken")}, {"DATA_PATH": "nowhere/data"}, {}):
+            document = plan(**data)
+            assert [note for note in document["notes"] if "its sample index is arithmetic" in note], document["notes"]
+            # Working memory of an index in files: both orders and the corpus order, 12 bytes a sample, are the least.
+            assert index(document) >= 12 * 1000 - 4 * 1000 * ("DATA_PATH" in data), index(document)
+        text = run("plan", env={**sizes, "DATA_PATH": "nowhere/data"}, folder=self.folder).stdout
+        assert "note: the data is not at hand" in text and "nowhere/data.idx does not exist" in text and "It " in text, text
+        # With the data there it is looked at, and no such note is needed.
+        self.tokenize("plan.txt", b"a line of text\n" * 100, "plan", "--document-per", "line")
+        assert not [note for note in plan(DATA_PATH=str(self.folder / "plan"))["notes"] if "arithmetic" in note]
+
+    def test_folders_are_called_folders(self):
+        (self.folder / "lists").mkdir()
+        message = run("train", "--data-file-list", self.folder / "lists", "--vocab-size", 300, code=CONFIG, folder=self.folder).stderr
+        assert "lists is a folder; name a file whose lines read `weight prefix corpus`" in message, message
+        message = run("data", "batches", "--data-path", self.folder / "lists", code=FILE, folder=self.folder).stderr
+        assert "lists is a folder, and" in message and "name the prefix" in message, message
+        message = run("data", "tokenize", "--input", self.folder / "lists", "--tokenizer", self.folder / "bytes", "--output-prefix", self.folder / "x",
+                      code=FILE).stderr
+        assert "Is a directory; name a file, not a folder" in message, message
+
+    def test_unreadable_input_is_not_a_matter_of_writing(self):
+        if os.geteuid() == 0:
+            return print("skipped: nothing is unreadable to root")
+        path = self.folder / "secret.txt"
+        path.write_text("a")
+        path.chmod(0)
+        message = run("data", "tokenize", "--input", path, "--tokenizer", self.folder / "bytes", "--output-prefix", self.folder / "x", code=FILE).stderr
+        assert "name one that this user may read" in message and "write" not in message, message
+
     def test_counts_survive_a_stop(self):
         data = b"".join(b'{"text": "%d of some text and more of it"}\n' % i + (b"bad\n" if i % 100 == 0 else b"") for i in range(60000))
         self.tokenize("large.jsonl", data, "whole", "--on-bad-record", "skip", "--shard-tokens", 300000)
