@@ -23,14 +23,17 @@ int run_plan_command(const std::vector<std::string>& arguments) {
   }
   log_open(LogStream::kStderr, config.log_level);
   const int threads = prepare_machine(config.machine);
-  const Prediction prediction = predict(config, make_run_layout(config, threads),
-                                        planned_data_bytes(config), resident_bytes());
+  const PlannedData data = planned_data(config);
+  const Prediction prediction =
+      predict(config, make_run_layout(config, threads), data.bytes, resident_bytes());
+  if (!data.note.empty()) config.notes.push_back(data.note);
   if (config.output.json) {
     fmt::print("{}\n", prediction_json(config, prediction));
     return 0;
   }
   for (const std::string& line : architecture_lines(config)) fmt::print("{}\n", line);
   if (!config.model.note.empty()) fmt::print("note: {}\n", config.model.note);
+  if (!data.note.empty()) fmt::print("note: {}\n", data.note);
   fmt::print("\nparameters         {}  ({:.2f} B)\n", format_count(prediction.parameters),
              static_cast<double>(prediction.parameters) * 1e-9);
   fmt::print("FLOPs per token    {}  ({})\n",

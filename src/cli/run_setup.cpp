@@ -7,6 +7,7 @@
 #include "base/process.h"
 #include "base/units.h"
 #include "config/run_config_loader.h"
+#include "data/assumed_data.h"
 #include "data/batch_loader.h"
 #include "kernels/cpu_isa.h"
 
@@ -32,13 +33,20 @@ std::optional<int64_t> memory_limit_option(const std::string& flag) {
   return bytes;
 }
 
-int64_t planned_data_bytes(const RunConfig& config) {
-  if (!config.data.mock_data && config.data.source().empty()) {
-    RunConfig without_list = config;
-    without_list.data.mock_data = true;
-    return planned_data_bytes(without_list);
+PlannedData planned_data(const RunConfig& config) {
+  std::string reason = "no data list was found";
+  if (config.data.mock_data || !config.data.source().empty()) {
+    try {
+      return {data_memory_bytes(config, describe_data(config)), ""};
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kFile && error.kind() != ErrorKind::kData) throw;
+      reason = error.what();
+    }
   }
-  return data_memory_bytes(config, describe_data(config));
+  return {data_memory_bytes(config, assumed_data(config)),
+          fmt::format("the data is not at hand, so the size of its sample index is arithmetic: one "
+                      "file with the run's samples, a document each ({})",
+                      reason)};
 }
 
 }  // namespace borealis

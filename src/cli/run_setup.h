@@ -15,7 +15,12 @@ int prepare_machine(const MachineConfig& machine);
 // Of --memory-limit, or of MEMORY_LIMIT where the flag is empty. Throws Error(kConfig).
 std::optional<int64_t> memory_limit_option(const std::string& flag);
 
-// Bytes of the sample index and the batches; of the batches alone where the data list is absent.
-int64_t planned_data_bytes(const RunConfig& config);
+// Bytes of the sample index and the batches. Where the data is absent or unreadable they are
+// arithmetic (data/assumed_data.h), and `note` says so.
+struct PlannedData {
+  int64_t bytes = 0;
+  std::string note;
+};
+PlannedData planned_data(const RunConfig& config);
 
 }  // namespace borealis

@@ -334,6 +334,7 @@ std::string prediction_json(const RunConfig& config, const Prediction& predictio
         {"classes", classes}}},
       {"fits", prediction.fits},
       {"saves_in_background", prediction.saves_in_background},
+      {"notes", config.notes},
   };
   return document.dump(2);
 }
