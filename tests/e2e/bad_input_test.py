@@ -116,7 +116,7 @@ def data_cases(folder):
     data("list line of two fields", CONFIG, "list.txt", line="1.0 prefix\n")
     data("weight that is no number", CONFIG, "list.txt", "heavy", line="heavy prefix corpus\n")
     data("empty list", CONFIG, "list.txt", line="\n\n")
-    data("split of the wrong form", CONFIG, "plit", arguments=["--split", "9,1"])
+    data("split of the wrong form", CONFIG, "plit", arguments=["--split", "9;1"])
     expect("missing list", run(["train", *SMALL, "--vocab-size", "128", "--data-file-list", folder / "nowhere.txt"], {},
                                folder), CONFIG, "nowhere.txt")
 
