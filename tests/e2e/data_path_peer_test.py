@@ -116,6 +116,7 @@ def one_prefix():
 
 def several_prefixes():
     """Triples are a list; pairs are a list whose labels are the prefixes."""
+    exact = 0
     for case in range(20):
         generator = random.Random(case)
         pairs = case % 2 == 0
@@ -125,6 +126,10 @@ def several_prefixes():
             prefix = f"file{number}"
             files.append(reference.File(generator.choice([1.0, 0.25, 3.0]), prefix, prefix if pairs else generator.choice("abc"), documents))
         run = reference.Run(files=files, seq_length=8, split="8,2,1", seed=case, train_iters=30, micro_batch=2)
+        needed = {reference.file_index(run, number, "train").epochs for number in range(len(files))}
+        if len(needed) == 1:  # stated, they change nothing
+            run.exact_epochs, = needed
+            exact += 1
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
             words = []
@@ -142,6 +147,7 @@ def several_prefixes():
             assert blend.returncode == 0 and len(json.loads(blend.stdout)["splits"]["train"]["files"]) == len(files), blend.stderr
             both = subprocess.run(command, capture_output=True, text=True, cwd=folder, env={**environment, "DATA_FILE_LIST": "x.txt"})
             assert both.returncode == 2 and "both name the data" in both.stderr, both.stderr
+    assert exact > 0
 
 
 def fields_of_a_batch():
