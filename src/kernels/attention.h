@@ -38,6 +38,10 @@ template <typename T_>
 void attention_forward(const AttentionShape& shape, const T_* qkv, T_* out, float* lse,
                        float* scratch, int threads, const int32_t* document_starts = nullptr);
 
+// The largest block of positions that any implementation works on: passes over pieces of a text
+// begin at multiples of it.
+inline constexpr int64_t kAttentionPieceRows = 192;
+
 // dqkv [B*T, (H + 2K) * C], overwritten: the gradients of qkv given dout [B*T, H*C].
 template <typename T_>
 void attention_backward(const AttentionShape& shape, const T_* qkv, const T_* out, const T_* dout,
@@ -75,5 +79,17 @@ int64_t attention_decode_scratch_floats(const AttentionShape& shape, int64_t row
 template <typename T_>
 void attention_decode(const AttentionShape& shape, const T_* qkv, const CacheRows& rows,
                       const KeyValueCache<T_>& cache, T_* out, float* scratch);
+
+// The same for the tokens of a text from position `first` on, a multiple of kAttentionPieceRows,
+// where keys and values of all its T positions lie in the cache; B = 1. qkv [T - first,
+// (H + 2K) * C], of which only queries are read; out [T - first, H*C], lse [H, T - first]: the bits
+// that one pass over all positions gives. Scratch grows with T alone: for no T up to that of the
+// shape is more needed.
+template <typename T_>
+int64_t attention_prefix_scratch_floats(const AttentionShape& shape, int threads);
+template <typename T_>
+void attention_forward_prefix(const AttentionShape& shape, int64_t first, const T_* qkv,
+                              int32_t sequence, const KeyValueCache<T_>& cache, T_* out, float* lse,
+                              float* scratch, int threads);
 
 }  // namespace borealis

@@ -32,21 +32,14 @@ class CachedDecoderOf : public CachedDecoder {
     }
   }
 
-  // The prompts lie one behind the other in one sequence, as documents that attention does not
-  // cross.
   void prefill(std::span<const SequenceTokens> prompts, float* logits) override {
-    clear_rows();
-    for (const SequenceTokens& prompt : prompts) {
-      lengths_[static_cast<size_t>(prompt.sequence)] = 0;
-      add_rows(prompt);
+    CHECK(!prompts.empty());
+    if (static_cast<int64_t>(prompts[0].tokens.size()) > shape_.prompt_rows) {
+      CHECK(prompts.size() == 1);
+      prefill_pieces(prompts[0]);
+    } else {
+      prefill_together(prompts);
     }
-    fill_up(prompt_rows_);
-    batch_.batch_size = 1;
-    batch_.seq_length = rows();
-    forward_layers([this](const LayerActivations<T>& a, const KeyValueCache<T>& cache) {
-      kernels_.attend(a.qkv, a.attention, a.lse);
-      kernels_.cache(a.qkv, cache_rows(), cache);
-    });
     last_logits(logits);
   }
 
@@ -67,6 +60,43 @@ class CachedDecoderOf : public CachedDecoder {
   }
 
  private:
+  // The prompts lie one behind the other in one sequence, as documents that attention does not
+  // cross.
+  void prefill_together(std::span<const SequenceTokens> prompts) {
+    clear_rows();
+    for (const SequenceTokens& prompt : prompts) {
+      lengths_[static_cast<size_t>(prompt.sequence)] = 0;
+      add_rows(prompt);
+    }
+    fill_up(prompt_rows_);
+    batch_.batch_size = 1;
+    batch_.seq_length = rows();
+    forward_layers([this](const LayerActivations<T>& a, const KeyValueCache<T>& cache) {
+      kernels_.attend(a.qkv, a.attention, a.lse);
+      kernels_.cache(a.qkv, cache_rows(), cache);
+    });
+  }
+
+  void prefill_pieces(const SequenceTokens& prompt) {
+    const auto length = static_cast<int64_t>(prompt.tokens.size()), piece = shape_.piece_rows();
+    CHECK(piece > 0 && length <= shape_.longest_prompt);
+    lengths_[static_cast<size_t>(prompt.sequence)] = 0;
+    for (int64_t first = 0; first < length; first += piece) {
+      const int64_t count = std::min(piece, length - first);
+      clear_rows();
+      add_rows({prompt.sequence,
+                prompt.tokens.subspan(static_cast<size_t>(first), static_cast<size_t>(count))});
+      fill_up(prompt_rows_);
+      batch_.batch_size = 1;
+      batch_.seq_length = rows();
+      forward_layers([&](const LayerActivations<T>& a, const KeyValueCache<T>& cache) {
+        kernels_.cache(a.qkv, cache_rows(), cache);
+        kernels_.attend_prefix(a.qkv, first, first + count, prompt.sequence, cache, a.attention,
+                               a.lse);
+      });
+    }
+  }
+
   int64_t rows() const { return static_cast<int64_t>(sequences_.size()); }
   CacheRows cache_rows() const { return {rows(), sequences_.data(), batch_.positions.data()}; }
 

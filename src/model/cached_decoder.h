@@ -20,8 +20,10 @@ struct SequenceTokens {
 class CachedDecoder {
  public:
   virtual ~CachedDecoder() = default;
-  // Prompts, of shape.prompt_rows tokens together at most, take the place of what their sequences
-  // held. logits [prompts, V]: of what follows each.
+  // Prompts, of shape.prompt_rows tokens together at most, or one that is longer, take the place of
+  // what their sequences held. A longer one passes through the layers in pieces, each of which
+  // attends over the cache of those before it: memory does not grow with its activations, and the
+  // attention's bits are those of one pass. logits [prompts, V]: of what follows each.
   virtual void prefill(std::span<const SequenceTokens> prompts, float* logits) = 0;
   // Each sequence, which is named once, goes on by one token. logits [next, V]. The cache must have
   // room (CHECK).

@@ -135,6 +135,16 @@ class DecoderKernels {
     attention_forward(shape_.attention(), qkv_rows, output, lse, buffers_.scratch, shape_.threads,
                       document_starts_);
   }
+  // The rows are tokens first .. end - 1 of a text whose keys and values are in the cache.
+  void attend_prefix(const T* qkv_rows, int64_t first, int64_t end, int32_t sequence,
+                     const KeyValueCache<T>& over, T* output, float* lse) {
+    const auto scope = timed(StepKernel::kAttention);
+    AttentionShape text = shape_.attention();
+    text.batch_size = 1;
+    text.seq_length = end;
+    attention_forward_prefix(text, first, qkv_rows, sequence, over, output, lse, buffers_.scratch,
+                             shape_.threads);
+  }
   // Puts the rows' keys and values into a cache, and attends over it.
   void cache(const T* qkv_rows, const CacheRows& cached, const KeyValueCache<T>& to) {
     const auto scope = timed(StepKernel::kAttention);

@@ -51,6 +51,12 @@ int64_t GenerationShape::scratch_floats() const {
   for (const int64_t rows : prompt_pass_rows()) {
     floats = std::max(floats, prompt_pass(rows).layer_scratch_floats());
   }
+  if (longest_prompt > prompt_rows) {
+    const AttentionShape all = prompt_pass(longest_prompt).attention();
+    floats = std::max(floats, mode == ProductMode::kF32
+                                  ? attention_prefix_scratch_floats<float>(all, threads)
+                                  : attention_prefix_scratch_floats<bf16>(all, threads));
+  }
   for (const int64_t rows : decode_pass_rows()) {
     floats = std::max(floats, decode_pass(rows).layer_scratch_floats());
   }

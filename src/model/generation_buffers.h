@@ -18,12 +18,16 @@ struct GenerationShape {
   ModelConfig model;
   int64_t sequences = 1;    // S
   int64_t capacity = 0;     // positions of a sequence: prompt and continuation together
-  int64_t prompt_rows = 0;  // tokens of prompts that pass through the layers at a time
+  int64_t prompt_rows = 0;  // tokens of prompts that pass through the layers at a time; a longer
+                            // prompt goes in pieces
   ProductMode mode = ProductMode::kF32;
   int threads = 1;
-  int64_t prompts = 1;  // in all
+  int64_t prompts = 1;         // in all
+  int64_t longest_prompt = 0;  // tokens
 
   DecoderShape prompt_pass(int64_t rows) const;  // prompts one behind the other in one sequence
+  // Tokens of a prompt in pieces that pass at a time: whole attention blocks.
+  int64_t piece_rows() const { return prompt_rows / kAttentionPieceRows * kAttentionPieceRows; }
   DecoderShape decode_pass(int64_t rows) const;  // one token of each of so many sequences
   DecoderShape largest_pass() const;             // R
   // The sizes that passes have, in rising order; a pass over fewer tokens is filled up to the next.

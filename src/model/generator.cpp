@@ -16,8 +16,9 @@
 namespace borealis {
 namespace {
 
-// Prompts that wait go through the layers together: this many rows keep the products busy.
-constexpr int64_t kPromptRows = 512;
+// Prompts that wait go through the layers together, long ones in pieces: this many rows keep the
+// products busy.
+constexpr int64_t kPromptRows = 3 * kAttentionPieceRows;
 constexpr uint64_t kRandomStream = 0x67656e;  // that of prompt p is p * 2^32 further on
 
 double rate(int64_t tokens, double seconds) {
@@ -52,7 +53,8 @@ GenerationShape generation_shape(const ModelConfig& model, std::span<const Promp
   }
   CHECK(longest < model.max_position_embeddings);
   shape.capacity = longest + std::min(max_new_tokens, model.max_position_embeddings - longest);
-  shape.prompt_rows = std::max(longest, std::min(all, kPromptRows));
+  shape.prompt_rows = std::min(all, kPromptRows);
+  shape.longest_prompt = longest;
   shape.mode = product_mode(dtype);
   shape.threads = threads;
   shape.prompts = static_cast<int64_t>(prompts.size());
@@ -118,12 +120,12 @@ struct Generator::State {
     int64_t tokens = 0;
     while (next_prompt < prompts.size() && !free.empty()) {
       const Prompt& prompt = prompts[next_prompt];
-      if (tokens + static_cast<int64_t>(prompt.size()) > shape.prompt_rows) break;
+      // One that is longer than a pass goes alone.
+      if (!rows.empty() && tokens + static_cast<int64_t>(prompt.size()) > shape.prompt_rows) break;
       tokens += static_cast<int64_t>(prompt.size());
       started.push_back(new_text(next_prompt++));
       rows.push_back({started.back().sequence, prompt});
     }
-    CHECK(!rows.empty(), "a prompt is longer than the shape allows");
     double seconds = 0;
     {
       const TimedScope timed(seconds);

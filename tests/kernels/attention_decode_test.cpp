@@ -141,6 +141,54 @@ TEST(AttentionDecode, AgreesWithTheLastRowOfForward) {
   }
 }
 
+// A text in pieces over a cache: the bits of one pass, at any length, for all that it writes.
+template <typename T>
+void expect_the_bits_of_one_pass(const AttentionShape& s) {
+  CachedSequences<T> sequences(s, {7, s.seq_length}, s.seq_length + 3);
+  const int64_t width = s.num_heads * s.head_dim;
+  std::vector<T> whole(static_cast<size_t>(s.seq_length * width));
+  std::vector<float> lse(static_cast<size_t>(s.num_heads * s.seq_length));
+  std::vector<float> scratch(static_cast<size_t>(attention_forward_scratch_floats<T>(s, 3)));
+  attention_forward(s, sequences.qkv[1].data(), whole.data(), lse.data(), scratch.data(), 3);
+  scratch.assign(static_cast<size_t>(attention_prefix_scratch_floats<T>(s, 3)), 0.0f);
+  std::vector<float> piece_lse(lse.size());
+  for (int64_t first = 0; first < s.seq_length; first += 2 * kAttentionPieceRows) {
+    AttentionShape prefix = s;
+    prefix.seq_length = std::min(s.seq_length, first + 2 * kAttentionPieceRows);
+    const int64_t rows = prefix.seq_length - first;
+    std::vector<T> piece(static_cast<size_t>(rows * width));
+    attention_forward_prefix(prefix, first, sequences.qkv[1].data() + first * s.row_stride(), 1,
+                             sequences.cache(), piece.data(), piece_lse.data(), scratch.data(), 3);
+    const auto expected = whole.begin() + first * width;
+    EXPECT_EQ(to_double(piece),
+              to_double(std::vector<T>(expected, expected + static_cast<int64_t>(piece.size()))))
+        << first;
+    EXPECT_EQ(piece_lse[static_cast<size_t>(rows - 1)],
+              lse[static_cast<size_t>(prefix.seq_length - 1)]);
+  }
+}
+
+TEST(AttentionPrefix, APieceHasTheBitsOfOnePass) {
+  for_each_target([] {
+    for (const AttentionShape& s :
+         {AttentionShape{1, 901, 4, 2, 24}, AttentionShape{1, 385, 3, 3, 10},
+          AttentionShape{1, 768, 6, 1, 80}, AttentionShape{1, 100, 2, 2, 8}}) {
+      expect_the_bits_of_one_pass<float>(s);
+      expect_the_bits_of_one_pass<bf16>(s);
+    }
+  });
+}
+
+TEST(AttentionPrefix, ScratchIsEnoughForEveryShorterText) {
+  for (const int64_t head_dim : {24, 128}) {
+    AttentionShape s{1, 20000, 32, 16, head_dim};
+    const int64_t floats = attention_prefix_scratch_floats<float>(s, 2);
+    for (s.seq_length = 1; s.seq_length <= 20000; s.seq_length += 111) {
+      EXPECT_LE(attention_forward_scratch_floats<float>(s, 2), floats) << s.seq_length;
+    }
+  }
+}
+
 // Rows that fill up a batch leave no trace.
 TEST(AttentionDecode, RowsWithoutASequenceAreNotKept) {
   const AttentionShape s{1, 1, 2, 1, 8};

@@ -57,7 +57,7 @@ std::vector<float> whole_pass(const ModelConfig& config, DType dtype, const Toke
   return logits;
 }
 
-// A decoder against a cache, of texts of at most 120 tokens.
+// A decoder against a cache, of texts of at most `capacity` tokens.
 struct Cached {
   TrainableModel model;
   GenerationShape shape;
@@ -65,9 +65,16 @@ struct Cached {
   std::unique_ptr<CachedDecoder> decoder;
   std::vector<float> logits;
 
-  Cached(const ModelConfig& config, DType dtype, int64_t sequences, int64_t prompt_rows)
+  Cached(const ModelConfig& config, DType dtype, int64_t sequences, int64_t prompt_rows,
+         int64_t capacity = 120)
       : model(config, dtype, 1, 1),
-        shape{config, sequences, 120, prompt_rows, product_mode(dtype), 2},
+        shape{.model = config,
+              .sequences = sequences,
+              .capacity = capacity,
+              .prompt_rows = prompt_rows,
+              .mode = product_mode(dtype),
+              .threads = 2,
+              .longest_prompt = capacity},
         arenas(allocate_generation(shape, {})),
         decoder(make_cached_decoder(shape, model.parameters, arenas)),
         logits(static_cast<size_t>(sequences * config.vocab_size)) {
@@ -136,6 +143,46 @@ TEST(CachedDecoder, Fp32LogitsAreThoseOfAWholePass) {
 TEST(CachedDecoder, Bf16LogitsAreThoseOfAWholePassButForRounding) {
   expect_logits_of_whole_passes(odd_model(), DType::kBF16, 0.02);
   expect_logits_of_whole_passes(stretched_model(), DType::kBF16, 0.02);
+}
+
+// A prompt of several passes, the last of them of a few tokens, and what follows it.
+void expect_logits_after_pieces(DType dtype, double bound) {
+  ModelConfig config = odd_model();
+  config.max_position_embeddings = 600;
+  const Tokens text = random_tokens(583, 6);
+  const std::vector<float> expected = whole_pass(config, dtype, text);
+  Cached cached(config, dtype, 2, /*prompt_rows=*/200, /*capacity=*/600);
+  const auto expect_row = [&](int64_t tokens) {
+    EXPECT_LT(relative_distance(cached.row(0), expected.data() + (tokens - 1) * config.vocab_size),
+              bound)
+        << tokens;
+  };
+  for (const int64_t prompt : {577, 201, 384, 580}) {
+    const std::vector<SequenceTokens> rows = {
+        {1, std::span(text).first(static_cast<size_t>(prompt))}};
+    cached.decoder->prefill(rows, cached.logits.data());
+    expect_row(prompt);
+  }
+  for (size_t at = 580; at < text.size(); ++at) {
+    const std::vector<SequenceTokens> next = {{1, {&text[at], 1}}};
+    cached.decoder->decode(next, cached.logits.data());
+    expect_row(static_cast<int64_t>(at) + 1);
+  }
+}
+
+TEST(CachedDecoder, ALongPromptInPiecesGivesTheLogitsOfAWholePass) {
+  expect_logits_after_pieces(DType::kF32, 3e-6);
+  expect_logits_after_pieces(DType::kBF16, 0.02);
+}
+
+TEST(CachedDecoder, MemoryOfALongPromptGrowsByItsCacheAndItsKeysAlone) {
+  GenerationShape shape{.model = odd_model(), .capacity = 20000, .prompt_rows = 576, .threads = 2};
+  const auto activations = [&](int64_t longest) {
+    shape.longest_prompt = longest;
+    const GenerationArenas arenas = measure_generation(shape);
+    return arenas.decoder.activations.used_bytes() + arenas.decoder.working.used_bytes();
+  };
+  EXPECT_EQ(activations(19000), activations(500));
 }
 
 // A sequence that was used before gives what a fresh one gives.

@@ -164,6 +164,32 @@ TEST_F(GeneratorTest, TotalsCountWhatWasComputed) {
   EXPECT_GT(totals_.decoded_tokens_per_second(), 0);
 }
 
+// Long prompts, which pass through the layers in pieces, among short ones.
+TEST_F(GeneratorTest, LongPromptsInABatchGetTheTokensTheyGetAlone) {
+  ModelConfig config = model_config();
+  config.max_position_embeddings = 2000;
+  const std::vector<Prompt> prompts = {random_prompt(5, 1), random_prompt(1700, 2),
+                                       random_prompt(9, 3), random_prompt(577, 4),
+                                       random_prompt(576, 5)};
+  const auto tokens_of = [&](std::span<const Prompt> some, int64_t batch_size) {
+    std::vector<Prompt> tokens(some.size());
+    Generator generator(generation_shape(config, some, 8, batch_size, DType::kF32, 2),
+                        model_.parameters);
+    generator.generate(some, options_of(0, 8),
+                       {.on_token =
+                            [&](size_t prompt, int32_t token) {
+                              tokens[prompt].push_back(token);
+                              return true;
+                            },
+                        .on_finish = [](size_t, const FinishedText&) {}});
+    return tokens;
+  };
+  const std::vector<Prompt> together = tokens_of(prompts, 3);
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    EXPECT_EQ(together[i], tokens_of({&prompts[i], 1}, 1)[0]) << i;
+  }
+}
+
 TEST_F(GeneratorTest, LogitsThatAreNotFiniteAreAnError) {
   model_.parameters.weights_as<float>()[model_.table.at("model.norm.weight").offset] =
       std::numeric_limits<float>::quiet_NaN();

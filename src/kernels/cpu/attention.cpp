@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/check.h"
 #include "kernels/cpu/attention_tasks.h"
 
 namespace borealis {
@@ -20,9 +21,10 @@ const AttentionTasks<T>& tasks_of_this_cpu() {
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+constexpr int64_t kPackedFloats = int64_t{2} << 20;
+
 // Groups whose keys and values are packed at a time: enough tasks for all threads, in few bytes.
 int64_t groups_at_a_time(const AttentionShape& s, int64_t packed_floats) {
-  constexpr int64_t kPackedFloats = int64_t{2} << 20;
   const int64_t groups = s.batch_size * s.num_key_value_heads;
   return std::clamp<int64_t>(kPackedFloats / packed_floats, 1, groups);
 }
@@ -39,6 +41,39 @@ struct KeyGradientSlots {
 
   int64_t floats() const { return slots * (sums_floats + counter_floats); }
 };
+
+template <typename T>
+void run_forward(const AttentionForwardJob<T>& job, float* scratch, int threads) {
+  const AttentionShape& shape = job.shape;
+  const AttentionTasks<T>& tasks = tasks_of_this_cpu<T>();
+  CHECK(job.first_query % tasks.query_block == 0);
+  const int64_t K = shape.num_key_value_heads, G = shape.group_size();
+  const int64_t groups = shape.batch_size * K;
+  const int64_t group_floats = tasks.packed_floats(shape);
+  const int64_t step = groups_at_a_time(shape, group_floats);
+  const int64_t key_blocks = ceil_div(shape.seq_length, tasks.query_block);
+  const int64_t query_blocks = key_blocks - job.first_query / tasks.query_block;
+  float* tasks_scratch = scratch + step * group_floats;
+#pragma omp parallel num_threads(threads)
+  for (int64_t first = 0; first < groups; first += step) {
+    const int64_t count = std::min(step, groups - first);
+#pragma omp for schedule(static)
+    for (int64_t task = 0; task < count * key_blocks; ++task) {
+      const int64_t group = first + task / key_blocks;
+      tasks.pack(job, group / K, group % K, task % key_blocks,
+                 scratch + (group - first) * group_floats);
+    }
+    // Late query blocks see the most keys: they go first, so that threads finish together.
+#pragma omp for schedule(dynamic)
+    for (int64_t task = 0; task < count * G * query_blocks; ++task) {
+      const int64_t group = first + task / (G * query_blocks);
+      const int64_t query_block = key_blocks - 1 - task % (G * query_blocks) / G;
+      const int64_t head = group % K * G + task % G;
+      tasks.forward(job, group / K, head, query_block, scratch + (group - first) * group_floats,
+                    tasks_scratch + omp_get_thread_num() * tasks.forward_floats(shape));
+    }
+  }
+}
 
 }  // namespace
 
@@ -71,33 +106,47 @@ int64_t attention_backward_scratch_floats(const AttentionShape& s, int threads) 
 template <typename T_>
 void attention_forward(const AttentionShape& shape, const T_* qkv, T_* out, float* lse,
                        float* scratch, int threads, const int32_t* document_starts) {
+  const int64_t C = shape.head_dim;
+  const T_* keys = qkv + shape.num_heads * C;
+  run_forward<T_>({.shape = shape,
+                   .queries = qkv,
+                   .keys = keys,
+                   .values = keys + shape.num_key_value_heads * C,
+                   .position_stride = shape.row_stride(),
+                   .head_stride = C,
+                   .out = out,
+                   .lse = lse,
+                   .document_starts = document_starts},
+                  scratch, threads);
+}
+
+template <typename T_>
+int64_t attention_prefix_scratch_floats(const AttentionShape& s, int threads) {
   const AttentionTasks<T_>& tasks = tasks_of_this_cpu<T_>();
-  const AttentionForwardJob<T_> job{shape, qkv, out, lse, document_starts};
-  const int64_t K = shape.num_key_value_heads, G = shape.group_size();
-  const int64_t groups = shape.batch_size * K;
-  const int64_t group_floats = tasks.packed_floats(shape);
-  const int64_t step = groups_at_a_time(shape, group_floats);
-  const int64_t blocks = ceil_div(shape.seq_length, tasks.query_block);
-  float* tasks_scratch = scratch + step * group_floats;
-#pragma omp parallel num_threads(threads)
-  for (int64_t first = 0; first < groups; first += step) {
-    const int64_t count = std::min(step, groups - first);
-#pragma omp for schedule(static)
-    for (int64_t task = 0; task < count * blocks; ++task) {
-      const int64_t group = first + task / blocks;
-      tasks.pack(job, group / K, group % K, task % blocks,
-                 scratch + (group - first) * group_floats);
-    }
-    // Late query blocks see the most keys: they go first, so that threads finish together.
-#pragma omp for schedule(dynamic)
-    for (int64_t task = 0; task < count * G * blocks; ++task) {
-      const int64_t group = first + task / (G * blocks);
-      const int64_t query_block = blocks - 1 - task % (G * blocks) / G;
-      const int64_t head = group % K * G + task % G;
-      tasks.forward(job, group / K, head, query_block, scratch + (group - first) * group_floats,
-                    tasks_scratch + omp_get_thread_num() * tasks.forward_floats(shape));
-    }
-  }
+  // Of shorter texts more groups are packed at a time, but no more than this together.
+  const int64_t packed = tasks.packed_floats(s);
+  return std::max(packed, std::min(kPackedFloats, s.num_key_value_heads * packed)) +
+         threads * tasks.forward_floats(s);
+}
+
+template <typename T_>
+void attention_forward_prefix(const AttentionShape& shape, int64_t first, const T_* qkv,
+                              int32_t sequence, const KeyValueCache<T_>& cache, T_* out, float* lse,
+                              float* scratch, int threads) {
+  CHECK(shape.batch_size == 1 && first < shape.seq_length && shape.seq_length <= cache.capacity);
+  const int64_t head_stride = cache.capacity * shape.head_dim;
+  const int64_t of_sequence = sequence * shape.num_key_value_heads * head_stride;
+  run_forward<T_>({.shape = shape,
+                   .queries = qkv,
+                   .keys = cache.keys + of_sequence,
+                   .values = cache.values + of_sequence,
+                   .position_stride = shape.head_dim,
+                   .head_stride = head_stride,
+                   .out = out,
+                   .lse = lse,
+                   .document_starts = nullptr,
+                   .first_query = first},
+                  scratch, threads);
 }
 
 template <typename T_>
@@ -137,6 +186,12 @@ template void attention_forward(const AttentionShape&, const float*, float*, flo
                                 const int32_t*);
 template void attention_forward(const AttentionShape&, const bf16*, bf16*, float*, float*, int,
                                 const int32_t*);
+template int64_t attention_prefix_scratch_floats<float>(const AttentionShape&, int);
+template int64_t attention_prefix_scratch_floats<bf16>(const AttentionShape&, int);
+template void attention_forward_prefix(const AttentionShape&, int64_t, const float*, int32_t,
+                                       const KeyValueCache<float>&, float*, float*, float*, int);
+template void attention_forward_prefix(const AttentionShape&, int64_t, const bf16*, int32_t,
+                                       const KeyValueCache<bf16>&, bf16*, float*, float*, int);
 template void attention_backward(const AttentionShape&, const float*, const float*, const float*,
                                  const float*, float*, float*, int, const int32_t*);
 template void attention_backward(const AttentionShape&, const bf16*, const bf16*, const bf16*,

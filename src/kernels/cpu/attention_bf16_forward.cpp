@@ -153,8 +153,7 @@ void forward_block(const ForwardJob& job, int64_t b, int64_t head, int64_t block
   const SoftmaxState state{states, states + kPanel, states + 2 * kPanel, states + 3 * kPanel};
   const auto* keys = reinterpret_cast<const uint32_t*>(packed);
 
-  pack_transposed(job.qkv + (b * s.T + q0) * s.stride + head * s.C, s.stride, rows, s.C, s.width,
-                  query);
+  pack_transposed(job.query(b, q0, head), s.stride, rows, s.C, s.width, query);
   std::fill_n(state.reference, kPanel, -kInfinity);
   std::fill_n(state.sum, kPanel, 0.0f);
   const int64_t end = std::min(q0 + kPanel, s.keys);
@@ -174,8 +173,8 @@ void forward_block(const ForwardJob& job, int64_t b, int64_t head, int64_t block
     if (output.pending_to - output.pending_from == kForwardKeys) output.multiply();
   }
   output.multiply();
-  bf16* out = job.out + (b * s.T + q0) * s.H * s.C + head * s.C;
-  float* lse = job.lse + (b * s.H + head) * s.T + q0;
+  bf16* out = job.output(b, q0, head);
+  float* lse = job.query_lse(b, head, q0);
   for (int64_t q = 0; q < rows; ++q) {
     store_row(output_rows + q * s.columns, s.C, 1.0f / state.sum[q], out + q * s.H * s.C);
     lse[q] = state.reference[q] + std::log2(state.sum[q]);
@@ -198,13 +197,11 @@ int64_t forward_floats(const AttentionShape& shape) {
 void pack(const ForwardJob& job, int64_t b, int64_t kv_head, int64_t block, float* packed) {
   const Sizes s(job.shape);
   const int64_t first = block * kPanel, rows = std::min(kPanel, s.T - first);
-  const bf16* key = job.qkv + (b * s.T + first) * s.stride + (s.H + kv_head) * s.C;
-  const bf16* value = key + job.shape.num_key_value_heads * s.C;
-  pack_rows(key, s.stride, rows, s.C, kPanel, s.width,
+  pack_rows(job.key(b, first, kv_head), job.position_stride, rows, s.C, kPanel, s.width,
             reinterpret_cast<bf16*>(packed) + first * s.width);
   auto* values = reinterpret_cast<uint32_t*>(packed + s.queries * s.width / 2);
-  pack_interleaved(value, s.stride, rows, s.C, kPanel, s.width, s.queries / 2,
-                   values + first / 2 * kPanel);
+  pack_interleaved(job.value(b, first, kv_head), job.position_stride, rows, s.C, kPanel, s.width,
+                   s.queries / 2, values + first / 2 * kPanel);
 }
 
 void forward_task(const ForwardJob& job, int64_t b, int64_t head, int64_t block,

@@ -94,11 +94,10 @@ void pack_block(const AttentionForwardJob<T>& job, int64_t b, int64_t kv_head, i
   const AttentionShape& s = job.shape;
   const int64_t C = s.head_dim, first = block * kBlock;
   const int64_t rows = std::min(kBlock, s.seq_length - first);
-  const T* row = job.qkv + (b * s.seq_length + first) * s.row_stride();
-  load_transposed(row + (s.num_heads + kv_head) * C, s.row_stride(), rows, C,
+  load_transposed(job.key(b, first, kv_head), job.position_stride, rows, C,
                   packed + block * C * kBlock);
-  load_tile(row + (s.num_heads + s.num_key_value_heads + kv_head) * C, s.row_stride(), rows, C,
-            1.0f, packed + packed_keys_floats(s) + first * tile_ld(C));
+  load_tile(job.value(b, first, kv_head), job.position_stride, rows, C, 1.0f,
+            packed + packed_keys_floats(s) + first * tile_ld(C));
 }
 
 // One row of scores to probabilities (unnormalised) in place: columns outside [hidden, valid),
@@ -149,8 +148,7 @@ void forward_task(const AttentionForwardJob<T>& job, int64_t b, int64_t head, in
   const SequenceDocuments documents(job.document_starts, s, b);
 
   const auto factor = static_cast<float>(kLog2E / std::sqrt(static_cast<double>(C)));
-  load_tile(job.qkv + (b * s.seq_length + q0) * s.row_stride() + head * C, s.row_stride(), rows, C,
-            factor, query);
+  load_tile(job.query(b, q0, head), s.row_stride(), rows, C, factor, query);
   std::fill_n(output, rows * ld, 0.0f);
   std::fill_n(row_max, rows, -std::numeric_limits<float>::infinity());
   std::fill_n(row_sum, rows, 0.0f);
@@ -175,8 +173,8 @@ void forward_task(const AttentionForwardJob<T>& job, int64_t b, int64_t head, in
     }
     tile_product(rows, C, keys, {scores, kBlock, 1}, packed_values + k0 * ld, ld, output, ld, true);
   }
-  T* out = job.out + (b * s.seq_length + q0) * H * C + head * C;
-  float* lse = job.lse + (b * H + head) * s.seq_length + q0;
+  T* out = job.output(b, q0, head);
+  float* lse = job.query_lse(b, head, q0);
   for (int64_t r = 0; r < rows; ++r) {
     store_tile(output + r * ld, ld, 1, C, 1.0f / row_sum[r], out + r * H * C, H * C);
     lse[r] = row_max[r] + std::log2(row_sum[r]);

@@ -30,13 +30,44 @@ struct SequenceDocuments {
   }
 };
 
+// Queries are those of the positions from first_query on; keys and values those of all of them.
 template <typename T>
 struct AttentionForwardJob {
   AttentionShape shape;
-  const T* qkv;
+  const T* queries;
+  const T* keys;
+  const T* values;
+  int64_t position_stride;  // elements between the keys of a position and of the next
+  int64_t head_stride;      // and between those of two key/value heads
   T* out;
   float* lse;
   const int32_t* document_starts;
+  int64_t first_query = 0;  // a multiple of AttentionTasks::query_block
+
+  const T* query(int64_t b, int64_t position, int64_t head) const {
+    return queries + query_row(b, position) * shape.row_stride() + head * shape.head_dim;
+  }
+  const T* key(int64_t b, int64_t position, int64_t kv_head) const {
+    return keys + key_offset(b, position, kv_head);
+  }
+  const T* value(int64_t b, int64_t position, int64_t kv_head) const {
+    return values + key_offset(b, position, kv_head);
+  }
+  T* output(int64_t b, int64_t position, int64_t head) const {
+    return out + (query_row(b, position) * shape.num_heads + head) * shape.head_dim;
+  }
+  float* query_lse(int64_t b, int64_t head, int64_t position) const {
+    return lse + (b * shape.num_heads + head) * query_count() + position - first_query;
+  }
+
+ private:
+  int64_t query_count() const { return shape.seq_length - first_query; }
+  int64_t query_row(int64_t b, int64_t position) const {
+    return b * query_count() + position - first_query;
+  }
+  int64_t key_offset(int64_t b, int64_t position, int64_t kv_head) const {
+    return (b * shape.seq_length + position) * position_stride + kv_head * head_stride;
+  }
 };
 
 template <typename T>
@@ -70,7 +101,8 @@ struct KeyGradientTurns {
 
 template <typename T>
 struct AttentionTasks {
-  int64_t query_block;  // queries of a forward task, and keys that `pack` packs at a time
+  int64_t query_block;  // queries of a forward task, and keys that `pack` packs at a time; it
+                        // divides kAttentionPieceRows
   int64_t key_block;    // keys between two turns in backward
   // Floats: packed keys and values of one group; scratch of one forward and one backward task.
   int64_t (*packed_floats)(const AttentionShape&);
