@@ -16,7 +16,7 @@ enum class ErrorKind {
   kFile,    // exit 3: a file cannot be found, opened, read or written (full disk, no permission)
   kData,    // exit 4: a file was read but its content is wrong (truncated index, foreign token id)
   kMemory,  // exit 5: the run does not fit in memory
-  kNumerics,  // exit 6: training produced non-finite values too often
+  kNumerics,  // exit 6: training, evaluation or generation produced non-finite values
 };
 
 std::string_view error_kind_name(ErrorKind kind);  // "config", "file", ...

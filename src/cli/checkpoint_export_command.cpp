@@ -221,7 +221,7 @@ int run_checkpoint_export_command(const std::vector<std::string>& arguments) {
   app.add_option("--dtype", options.dtype, "bf16, fp16 or fp32 [as stored]")
       ->check(CLI::IsMember({"bf16", "fp16", "fp32"}));
   app.add_option("--vocab-size", options.vocab_size, "rows of the vocabulary to keep [all]")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1));
   app.add_option("--tokenizer", options.tokenizer.model,
                  "file, folder or cached name [the checkpoint's own]");
   app.add_option("--tokenizer-type", options.tokenizer.type,

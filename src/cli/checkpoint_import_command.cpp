@@ -91,7 +91,7 @@ int run_checkpoint_import_command(const std::vector<std::string>& arguments) {
       ->required();
   app.add_option("--pad-vocab-multiple", options.pad_vocab_multiple,
                  "add rows to the vocabulary until it is a multiple of this")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+      ->check(whole_number(1, int64_t{1} << 20))
       ->capture_default_str();
   return parse_arguments(app, arguments) ? import_model(options) : 0;
 }

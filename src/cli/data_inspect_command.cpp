@@ -220,10 +220,10 @@ int run_data_inspect_command(const std::vector<std::string>& arguments) {
   app.add_option("PREFIX", parsed.prefix, "the pair, with or without .bin or .idx")->required();
   parsed.tokenizer.add_to(app, "to show samples as text; default: they are shown as ids");
   app.add_option("--samples", parsed.samples, "documents to show, spread over the data set")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->capture_default_str();
   app.add_option("--sample-tokens", parsed.sample_tokens, "tokens to show of each")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->capture_default_str();
   app.add_flag("--json", parsed.json, "print one JSON document");
   return parse_arguments(app, arguments) ? inspect(parsed) : 0;

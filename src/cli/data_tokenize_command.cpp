@@ -37,13 +37,13 @@ void add_options(CLI::App& app, TokenizeArguments& arguments) {
   app.add_option("--shard-tokens", options.shard_tokens,
                  "several pairs, <prefix>-00000 and so on, of at most so many tokens each (a "
                  "longer document has one for itself), and <prefix>.list, a data list of them")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1));
   app.add_option("--corpus", options.corpus,
                  "label of the shards in the data list (default: the prefix's last part)");
   app.add_option("--checkpoint-interval", options.checkpoint_seconds,
                  "seconds between two places from which a killed run goes on when it is started "
                  "again; 0: after every chunk of about 1 MiB")
-      ->check(CLI::NonNegativeNumber)
+      ->check(real_number(0))
       ->capture_default_str();
   app.add_flag("--start-over", options.start_over, "throw away what an unfinished run has done");
   app.add_flag("--overwrite", options.overwrite, "replace files that are there already");

@@ -109,10 +109,10 @@ int run_data_verify_command(const std::vector<std::string>& arguments) {
       ->required();
   auto* size = app.add_option("--vocab-size", parsed.vocab_size,
                               "ids must be smaller (default: as <prefix>.meta.json says)")
-                   ->check(CLI::PositiveNumber);
+                   ->check(whole_number(1));
   app.add_option("--tokenizer", parsed.tokenizer, "ids must be this tokenizer's")->excludes(size);
   app.add_option("--threads", parsed.threads, "threads; 0: every core that this process may use")
-      ->check(CLI::Range(0, 1024))
+      ->check(whole_number(0, 1024))
       ->capture_default_str();
   app.add_flag("--json", parsed.json, "print one JSON document about what was found");
   return parse_arguments(app, arguments) ? verify(parsed) : 0;

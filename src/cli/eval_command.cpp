@@ -61,16 +61,16 @@ void add_options(CLI::App& app, EvalOptions& options) {
                            "checkpoint's own]");
   app.add_option("--seq-length", options.seq_length,
                  "tokens the model sees at a time [2048, or the model's positions if fewer]")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1));
   app.add_option("--stride", options.stride,
                  "tokens from one window's start to the next one's [--seq-length]; fewer give "
                  "predictions more context and take longer")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1));
   app.add_option("--batch-size", options.batch_size,
                  "sequences at a time [as many as have 2048 tokens]")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1));
   app.add_option("--max-tokens", options.max_tokens, "stop when so many tokens are predicted [all]")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1));
   app.add_flag("--start-token,!--no-start-token", options.start_token,
                "lead documents by the end-of-text token, so that their first token is predicted as "
                "well (default: yes)");

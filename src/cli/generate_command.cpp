@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -59,7 +60,7 @@ void add_prompt_options(CLI::App& app, GenerateOptions& options) {
   app.add_option("--max-new-tokens", options.text.generation.max_new_tokens,
                  "length of a continuation")
       ->capture_default_str()
-      ->check(CLI::Range(int64_t{1}, int64_t{std::numeric_limits<int32_t>::max()}));
+      ->check(whole_number(1, std::numeric_limits<int32_t>::max()));
   app.add_option("--stop", options.text.stop_strings,
                  "a text ends in front of this; may be given several times")
       ->type_name("STRING")
@@ -72,35 +73,40 @@ void add_sampling_options(CLI::App& app, GenerateOptions& options) {
   SamplingOptions& sampling = options.text.generation.sampling;
   auto* temperature =
       app.add_option("--temperature", sampling.temperature, "0: always the likeliest token")
+          ->check(real_number(0))
           ->capture_default_str();
   app.add_flag("--greedy", options.greedy, "--temperature 0")->excludes(temperature);
   app.add_option("--top-k", sampling.top_k, "choose among the k likeliest; 0: among all")
+      ->check(whole_number(0))
       ->capture_default_str();
   app.add_option("--top-p", sampling.top_p,
                  "choose among the likeliest that have this much probability together")
+      ->check(real_number(0, 1))
       ->capture_default_str();
   app.add_option("--min-p", sampling.min_p,
                  "choose among those with at least this share of the likeliest one's probability")
+      ->check(real_number(0, 1))
       ->capture_default_str();
   app.add_option("--repetition-penalty", sampling.repetition_penalty,
                  "above 1, tokens that were there already become less likely")
+      ->check(real_number(0))
       ->capture_default_str();
   app.add_option("--seed", options.seed, "same seed, same texts")
       ->capture_default_str()
-      ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max()));
+      ->check(whole_number(0));
 }
 
 void add_run_options(CLI::App& app, GenerateOptions& options) {
   app.add_option("--batch-size", options.batch_size, "texts that grow at the same time")
       ->capture_default_str()
-      ->check(CLI::Range(1, 4096));
+      ->check(whole_number(1, 4096));
   app.add_option("--dtype", options.dtype, "bf16 or fp32")
       ->capture_default_str()
       ->check(CLI::IsMember({"bf16", "fp32"}));
   app.add_option("--memory-limit", options.memory_limit,
                  "never use more, as in 8GiB [MEMORY_LIMIT, or what is free]");
   app.add_option("--threads", options.threads, "threads; 0: every core that this process may use")
-      ->check(CLI::Range(0, 1024))
+      ->check(whole_number(0, 1024))
       ->capture_default_str();
   app.add_flag("--json", options.json, "print one JSON document, at the end");
 }
@@ -179,10 +185,12 @@ Prompts load_prompts(const GenerateOptions& options, const Tokenizer& tokenizer,
   return prompts;
 }
 
-// Texts that are kept until the end, or until those before them are done: tokens and characters.
+// Texts that are kept until the end, or until those before them are done: the prompts once more,
+// tokens and characters.
 int64_t text_bytes(const Prompts& prompts, int64_t max_new_tokens) {
   constexpr int64_t kBytesPerToken = 12;
-  return static_cast<int64_t>(prompts.tokens.size()) * max_new_tokens * kBytesPerToken;
+  return prompts.bytes() +
+         static_cast<int64_t>(prompts.tokens.size()) * max_new_tokens * kBytesPerToken;
 }
 
 Prediction require_memory(const GenerationShape& shape, DType dtype, const Prompts& prompts,
@@ -198,42 +206,58 @@ Prediction require_memory(const GenerationShape& shape, DType dtype, const Promp
 // Shows texts: one as it grows, several one after the other in the order of their prompts.
 class TextPrinter {
  public:
-  TextPrinter(const std::vector<PromptText>& prompts, bool json)
-      : prompts_(prompts), json_(json), texts_(prompts.size()) {
-    if (streams()) show(prompts_[0].text);
-  }
+  TextPrinter(size_t prompts, bool json)
+      : json_(json), texts_(prompts), shown_texts_(prompts) {}
+  // A line that was begun ends, also where an error cuts it off.
+  ~TextPrinter() { end_line(); }
+  TextPrinter(const TextPrinter&) = delete;
+  TextPrinter& operator=(const TextPrinter&) = delete;
 
   TextGenerationEvents events() {
     TextGenerationEvents events;
-    events.on_text = [this](size_t, std::string_view piece) {
-      if (streams()) show(piece);
+    events.on_text = [this](size_t prompt, std::string_view piece) {
+      if (json_) return;
+      if (!streams()) {
+        shown_texts_[prompt] += piece;
+        return;
+      }
+      in_line_ = true;
+      show(piece);
     };
     events.on_finish = [this](size_t prompt, GeneratedText text) {
       texts_[prompt] = std::move(text);
-      if (streams()) show("\n");
-      if (!json_ && !streams()) show_finished();
+      if (json_) return;
+      if (streams()) {
+        end_line();
+      } else {
+        show_finished();
+      }
     };
     return events;
   }
   const std::vector<std::optional<GeneratedText>>& texts() const { return texts_; }
 
  private:
-  bool streams() const { return !json_ && prompts_.size() == 1; }
+  bool streams() const { return !json_ && texts_.size() == 1; }
+  void end_line() {
+    if (std::exchange(in_line_, false)) show("\n");
+  }
   static void show(std::string_view text) {
     fmt::print("{}", text);
     std::fflush(stdout);
   }
   void show_finished() {
     for (; shown_ < texts_.size() && texts_[shown_]; ++shown_) {
-      show(fmt::format("[{}/{}] {}{}\n", shown_ + 1, prompts_.size(), prompts_[shown_].text,
-                       texts_[shown_]->text));
+      show(fmt::format("[{}/{}] {}\n", shown_ + 1, texts_.size(), shown_texts_[shown_]));
+      shown_texts_[shown_] = {};
       texts_[shown_]->text = {};
     }
   }
 
-  const std::vector<PromptText>& prompts_;
   bool json_;
+  bool in_line_ = false;
   std::vector<std::optional<GeneratedText>> texts_;
+  std::vector<std::string> shown_texts_;  // of several prompts, until they are shown
   size_t shown_ = 0;
 };
 
@@ -306,6 +330,7 @@ int generate(GenerateOptions& options) {
   const fs::path folder = find_model_folder(options.model);
   const ModelConfig config = load_model_config(folder);
   set_stop_tokens(folder, options);
+  options.text.generation.model = folder.string();
   const Tokenizer tokenizer =
       options.tokenizer.names_one() ? options.tokenizer.open() : open_tokenizer_of(folder.string());
   const Prompts prompts = load_prompts(options, tokenizer, config);
@@ -316,7 +341,7 @@ int generate(GenerateOptions& options) {
 
   const LoadedModel model(folder, dtype);
   Generator generator(shape, model.parameters);
-  TextPrinter printer(prompts.texts, options.json);
+  TextPrinter printer(prompts.texts.size(), options.json);
   const GenerationTotals totals =
       generate_texts(generator, tokenizer, prompts.tokens, options.text, printer.events());
 

@@ -2,9 +2,51 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+#include <cmath>
+#include <system_error>
+
 #include "base/error.h"
 
 namespace borealis {
+namespace {
+
+// What is wrong with the text as a number within the bounds; "" if nothing is. CLI11 puts the
+// option's name and a colon before it.
+template <typename Number>
+std::string number_fault(const std::string& text, Number least, Number most, const char* kind) {
+  Number number = 0;
+  const char* last = text.data() + text.size();
+  const auto [end, code] = std::from_chars(text.data(), last, number);
+  const bool is_number = code != std::errc::invalid_argument && end == last;
+  if (!is_number || std::isnan(static_cast<double>(number))) {
+    return fmt::format("{} is not a {}", text, kind);
+  }
+  if (code == std::errc::result_out_of_range || std::isinf(static_cast<double>(number))) {
+    return fmt::format("{} is too large or too small a number", text);
+  }
+  if (number < least) return fmt::format("{} is too small: it must be at least {}", text, least);
+  if (number > most) return fmt::format("{} is too large: it must be at most {}", text, most);
+  return "";
+}
+
+template <typename Number>
+CLI::Validator number_within(Number least, Number most, const char* kind) {
+  const std::string bounds = most == std::numeric_limits<Number>::max()
+                                 ? fmt::format("{} or more", least)
+                                 : fmt::format("{} to {}", least, most);
+  return {[=](std::string& text) { return number_fault(text, least, most, kind); }, bounds};
+}
+
+}  // namespace
+
+CLI::Validator whole_number(int64_t least, int64_t most) {
+  return number_within(least, most, "whole number");
+}
+
+CLI::Validator real_number(double least, double most) {
+  return number_within(least, most, "number");
+}
 
 bool parse_arguments(CLI::App& app, const std::vector<std::string>& arguments) {
   try {

@@ -52,10 +52,10 @@ std::optional<SampleText> sample_text(const RunConfig& config, const ParameterBu
     if (const auto end = tokenizer.end_of_text()) {
       options.generation.stop_tokens.push_back(*end);
     }
-    SampleText sample{kPrompt, ""};
+    SampleText sample{tokenizer.decode(prompt), ""};
     TextGenerationEvents events;
-    events.on_text = [&](size_t, std::string_view piece) { sample.text += piece; };
-    events.on_finish = [](size_t, const GeneratedText&) {};
+    events.on_text = [](size_t, std::string_view) {};
+    events.on_finish = [&](size_t, const GeneratedText& text) { sample.text = text.text; };
     generate_texts(generator, tokenizer, {&prompt, 1}, options, events);
     return sample;
   } catch (const Error& error) {

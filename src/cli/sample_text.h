@@ -12,8 +12,8 @@
 namespace borealis {
 
 struct SampleText {
-  std::string prompt;
-  std::string text;
+  std::string prompt;  // as the tokenizer gives it back
+  std::string text;    // what it grew by
 };
 
 // Nothing where the run has no tokenizer (random tokens, a tokenizer that is not on this machine)

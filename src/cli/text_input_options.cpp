@@ -8,6 +8,7 @@
 #include "base/file_pattern.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "cli/parse_arguments.h"
 
 namespace borealis {
 
@@ -44,7 +45,7 @@ void TextInputOptions::add_format_to(CLI::App& app) {
 
 void TextInputOptions::add_run_to(CLI::App& app) {
   app.add_option("--threads", threads, "threads; 0: every core that this process may use")
-      ->check(CLI::Range(0, 1024))
+      ->check(whole_number(0, 1024))
       ->capture_default_str();
   app.add_flag("--json", json, "print one JSON document about what was done");
 }

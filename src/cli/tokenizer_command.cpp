@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -28,10 +29,11 @@ void add_options(CLI::App& app, TrainOptions& options) {
       ->required();
   app.add_option("--vocab-size", options.training.vocab_size,
                  "entries, the 256 bytes and <|endoftext|> included")
+      ->check(whole_number(1, std::numeric_limits<int32_t>::max()))
       ->capture_default_str();
   app.add_option("--min-frequency", options.training.min_frequency,
                  "least occurrences of a pair that becomes an entry")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->capture_default_str();
 }
 

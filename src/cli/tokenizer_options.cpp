@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "cli/parse_arguments.h"
 #include "config/run_config_loader.h"
 #include "tokenizer/open_tokenizer.h"
 
@@ -32,7 +33,7 @@ void TokenizerOptions::add_to(CLI::App& app, const std::string& help) {
   app.add_option("--vocab-file", vocab_file, "GPT2BPETokenizer's vocab.json");
   app.add_option("--merge-file", merge_file, "GPT2BPETokenizer's merges.txt");
   app.add_option("--vocab-size", vocab_size, "NullTokenizer's: ids below it are text")
-      ->check(CLI::Range(int64_t{1}, kLargestNullVocabulary - 1));
+      ->check(whole_number(1, kLargestNullVocabulary - 1));
 }
 
 bool TokenizerOptions::names_one() const {

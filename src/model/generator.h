@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -28,6 +29,7 @@ struct GenerationOptions {
   int64_t max_new_tokens = 128;      // fewer where the model's positions end before
   std::vector<int32_t> stop_tokens;  // each ends a text and is no part of it
   SamplingOptions sampling;
+  std::string model = "the model";  // for messages
 };
 
 enum class FinishReason { kStop, kLength, kEos };

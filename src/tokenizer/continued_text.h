@@ -1,4 +1,6 @@
-// What a prompt's text grows by, as token by token comes, up to a stop string.
+// What a prompt's text grows by, as token by token comes, up to a stop string. All pieces together,
+// start() first, are what the tokenizer makes of the prompt's ids and the new ones in one list,
+// which is not always the prompt as it was typed, nor its text with that of the new ids behind.
 #pragma once
 
 #include <cstdint>
@@ -16,15 +18,22 @@ class ContinuedText {
   // The tokenizer must outlive it. stop_strings as StopText's.
   ContinuedText(const Tokenizer& tokenizer, std::span<const int32_t> prompt,
                 std::vector<std::string> stop_strings);
-  std::string add(int32_t id);  // what can be shown now: whole characters, none of a stop string
-  std::string finish();         // the rest, U+FFFD for what is unfinished
+  struct Piece {
+    std::string of_prompt;  // text of the prompt that a later id could have changed until now
+    std::string text;       // what follows the prompt: whole characters, none of a stop string
+  };
+  // The prompt's text, as far as no id that follows can change it.
+  const std::string& start() const { return start_; }
+  Piece add(int32_t id);  // what can be shown now
+  Piece finish();         // the rest, U+FFFD for what is unfinished
   bool stopped() const { return stop_.stopped(); }
 
  private:
-  std::string new_text(const std::string& decoded);
+  Piece new_piece(const std::string& decoded);
 
   StreamDecoder decoder_;
   StopText stop_;
+  std::string start_;
   std::string prompt_rest_;  // text of the prompt that the decoder has not given out yet
 };
 

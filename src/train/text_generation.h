@@ -27,7 +27,9 @@ struct GeneratedText {
 };
 
 struct TextGenerationEvents {
-  // A piece of whole characters; none of a stop string. May be empty.
+  // A piece of whole characters; none of a stop string. May be empty. All pieces of a prompt are
+  // what the tokenizer makes of its ids and the new ones together; the first comes with the first
+  // token or, of a single prompt, before it is computed.
   std::function<void(size_t prompt, std::string_view piece)> on_text;
   std::function<void(size_t prompt, GeneratedText text)> on_finish;
 };

@@ -451,13 +451,72 @@ def generation_cases(folder):
                                 ("--temperature", -1), ("--temperature", "nan"), ("--top-k", -1), ("--top-p", 1.5), ("--min-p", -0.5),
                                 ("--repetition-penalty", 0), ("--seed", "x"), ("--seed", -1), ("--dtype", "fp8"), ("--stop", "")):
         generate(f"generate {flag} {value}", USAGE, flag, arguments=[*prompt, flag, value])
+    numbers(lambda *option: ["generate", "--model", folder / "ckpt", *prompt, *option],
+            {"--max-new-tokens": [0, -1, 2**31, "1e3", "nan"], "--batch-size": [0, -1, 4097, 2**64], "--threads": [-1, 1025, 2**64],
+             "--temperature": [-1, "nan", "inf", "-inf", "1e400", "hot", "1x"], "--top-k": [-1, 2**63, 2**64 + 1, 1.5, "nan"],
+             "--top-p": [-0.1, 2, "nan", "inf"], "--min-p": [-0.5, 1.5, "nan"], "--repetition-penalty": [0, -1, "nan", "inf"],
+             "--seed": [-1, 2**63, 2**64 + 1, "x", 0.5]}, folder)
+    weights_that_are_not_finite(folder)
     generate("generate greedy and hot", USAGE, "--greedy", "--temperature", arguments=[*prompt, "--greedy", "--temperature", 1])
     generate("generate that does not fit", MEMORY, "8.0 MiB", "key/value cache", arguments=[*prompt, "--memory-limit", "8M"])
     generate("generate with a limit that is none", CONFIG, "lots", arguments=[*prompt, "--memory-limit", "lots"])
 
 
+def weights_that_are_not_finite(folder):
+    shutil.copytree(folder / "ckpt/global_step1", folder / "nan")
+    path = folder / "nan/model.safetensors"
+    data = bytearray(path.read_bytes())
+    header, = struct.unpack_from("<Q", data)
+    begin, end = json.loads(data[8:8 + header])["model.norm.weight"]["data_offsets"]
+    data[8 + header + begin:8 + header + end] = b"\xff\x7f" * ((end - begin) // 2)  # NaN in bf16, and in fp32
+    path.write_bytes(data)
+    for arguments in (["--greedy"], ["--temperature", 1], ["--json"], ["--dtype", "fp32"]):
+        result = run(["generate", "--model", folder / "nan", "--prompt", "the", *arguments], {}, folder)
+        expect(f"generate {arguments[0]} with weights that are NaN", result, NUMERICS, str(folder / "nan"), "not finite", "position 1 of prompt 1")
+        expect_lines(f"generate {arguments[0]} with weights that are NaN", result, "" if "--json" in arguments else "the\n")
+
+
+def expect_lines(name, result, stdout):
+    if result.stdout != stdout:
+        failures.append(f"{name}: stdout is {result.stdout!r:.300}, not {stdout!r}")
+
+
+def numbers(command, options, folder):
+    """Numbers out of an option's range, and what is none: refused in a short line that names the option and the value."""
+    for flag, values in options.items():
+        for value in values:
+            result = run(command(flag, value), {}, folder)
+            name = f"{command()[0]} {flag} {value}"
+            expect(name, result, USAGE, flag, str(value))
+            if len(result.stderr) > 200 or result.stderr.count("\n") != 1:
+                failures.append(f"{name}: the message is long: {result.stderr!r:.300}")
+
+
+def number_cases(folder):
+    (folder / "good.txt").write_text("the cat sat on the mat. " * 20)
+    text = ["--input", folder / "good.txt"]
+    count = [0, -1, 2**63, 2**64 + 1, "nan", "1.5", "x"]
+    commands = {
+        ("tokenizer", "train", *text, "--output", folder / "t"): {"--vocab-size": count, "--min-frequency": count, "--threads": [-1, 1025, "x"]},
+        ("data", "tokenize", *text, "--output-prefix", folder / "o", "--tokenizer", folder / "t"): {
+            "--shard-tokens": count, "--checkpoint-interval": [-1, "nan", "inf", "1e400", "x"], "--vocab-size": [*count, 2**31]},
+        ("data", "inspect", folder / "o"): {"--samples": count[1:], "--sample-tokens": count},
+        ("data", "verify", folder / "o"): {"--vocab-size": count, "--threads": [-1, 1025, "x"]},
+        ("eval", "--model", folder / "m", "--text", folder / "good.txt"): {
+            flag: count for flag in ("--seq-length", "--stride", "--batch-size", "--max-tokens")},
+        ("checkpoint", "export", "--from", folder / "m", "--output", folder / "e"): {"--vocab-size": count},
+        ("checkpoint", "import", "--from", folder / "m", "--output", folder / "e"): {"--pad-vocab-multiple": [*count, 2**20 + 1]},
+    }
+    for command, options in commands.items():
+        numbers(lambda *option, command=command: [*command, *option], options, folder)
+    for path in ("t", "o.bin", "e"):
+        if (folder / path).exists():
+            failures.append(f"{path} was written in spite of a wrong option")
+
+
 def main():
-    for cases in (configuration_cases, data_cases, output_cases, tool_cases, evaluation_cases, disagreement_cases, pipe_cases, checkpoint_cases, architecture_cases):
+    for cases in (configuration_cases, data_cases, output_cases, tool_cases, number_cases, evaluation_cases, disagreement_cases, pipe_cases,
+                  checkpoint_cases, architecture_cases):
         with tempfile.TemporaryDirectory() as folder:
             cases(pathlib.Path(folder))
             left = [str(p) for p in pathlib.Path(folder).rglob("*.partial.*")]

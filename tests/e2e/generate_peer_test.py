@@ -135,6 +135,70 @@ def check_prompt_files(folder, prompts):
     print("prompts: lines, JSON lines and standard input give the same texts, in batches of any size")
 
 
+def check_long_prompts(folder):
+    """Prompts that pass through the layers in pieces, beside a short one; and a prompt that the model's positions cannot hold."""
+    config = transformers.LlamaConfig(**SHAPE | {"max_position_embeddings": 2048}, rope_parameters={"rope_type": "default", "rope_theta": 1e5})
+    model = spread(transformers.LlamaForCausalLM(config), 7)
+    model.save_pretrained(folder)
+    tokenizer = make_tokenizer(folder)
+    generator = random.Random(5)
+    prompts = [" ".join(generator.choice(WORDS) for _ in range(count)) for count in (1500, 6, 660, 1000)]
+    lengths = [len(tokenizer(p)["input_ids"]) for p in prompts]
+    assert max(lengths) > 1200 and max(lengths) < 1900, lengths
+    (folder / "prompts.jsonl").write_text("".join(json.dumps({"prompt": p}) + "\n" for p in prompts))
+    check_greedy(f"prompts of {lengths} tokens", model, tokenizer, prompts, folder)
+    too_long = subprocess.run([BOREALIS, "generate", "--model", folder, "--prompt", " ".join(prompts)], capture_output=True, text=True)
+    assert too_long.returncode == 4 and "2048 positions" in too_long.stderr, too_long.stderr
+
+
+def check_shown_text(folder):
+    """What is shown is what the tokenizer makes of the prompt's ids and the new ones in one list."""
+    spread(transformers.LlamaForCausalLM(transformers.LlamaConfig(**SHAPE)), 3).save_pretrained(folder)
+    text = ["And God said, Let there be light: and there was light. naïve 東京"] * 30
+    prompts = ["And God said", "light ", " two  spaces", "unknown 🙂", "x"]
+    (folder / "prompts.txt").write_text("".join(p + "\n" for p in prompts))
+    for name, peer in shown_tokenizers(text).items():
+        peer.save(str(folder / "tokenizer.json"))
+        arguments = ["--model", ".", "--greedy", "--max-new-tokens", 12, "--prompts", "prompts.txt"]
+        texts = json.loads(borealis(*arguments, "--json", folder=folder))["texts"]
+        expected = [peer.decode(t["prompt_tokens"] + t["tokens"]) for t in texts]
+        assert expected != [t["prompt"] + peer.decode(t["tokens"]) for t in texts], f"{name}: no test of anything"
+        lines = "".join(f"[{i}/{len(prompts)}] {t}\n" for i, t in enumerate(expected, 1))
+        shown = borealis(*arguments, folder=folder)
+        assert shown == lines, f"{name}:\n{shown}\n{lines}"
+        for prompt, text_of_all in zip(prompts, expected):
+            alone = borealis(*arguments[:-2], "--prompt", prompt, folder=folder)
+            assert alone == text_of_all + "\n", f"{name}: {alone!r} instead of {text_of_all!r}"
+    numbers = borealis("--model", ".", "--greedy", "--max-new-tokens", 3, "--prompt", "1 2  3", "--tokenizer-type", "NullTokenizer",
+                       "--vocab-size", 319, folder=folder)
+    assert numbers.startswith("1 2 3 ") and len(numbers.split()) == 6, numbers
+    print("shown texts: those of all ids together, of Metaspace, byte fallback, no decoder, a normalizer, and numbers")
+
+
+def shown_tokenizers(text):
+    def trained(decoder, pre_tokenizer=None, normalizer=None, **model):
+        peer = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="<unk>", **model))
+        if pre_tokenizer:
+            peer.pre_tokenizer = pre_tokenizer
+        if normalizer:
+            peer.normalizer = normalizer
+        if decoder:
+            peer.decoder = decoder
+        special = ["<unk>"] + ([f"<0x{byte:02X}>" for byte in range(256)] if model.get("byte_fallback") else [])
+        peer.train_from_iterator(text, tokenizers.trainers.BpeTrainer(vocab_size=320, special_tokens=special, show_progress=False))
+        file = json.loads(peer.to_str())
+        file["added_tokens"] = file["added_tokens"][:1]  # byte tokens are pieces as others
+        return tokenizers.Tokenizer.from_str(json.dumps(file))
+
+    decoders, pre_tokenizers, normalizers = tokenizers.decoders, tokenizers.pre_tokenizers, tokenizers.normalizers
+    llama = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    return {"Metaspace": trained(decoders.Metaspace(), pre_tokenizers.Metaspace()),
+            "byte fallback": trained(llama, normalizer=normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]),
+                                     byte_fallback=True),
+            "no decoder": trained(None, pre_tokenizers.Metaspace()),
+            "NFKD": trained(decoders.Metaspace(), pre_tokenizers.Metaspace(), normalizers.NFKD())}
+
+
 def main():
     transformers.logging.set_verbosity_error()
     prompts = ["the cat sat", "so", "naïve, happy – and warm. " * 6, "that no dog was near it, so she slept: 東京 🙂 and", "a mat"]
@@ -149,6 +213,9 @@ def main():
                 check_greedy("repetition penalty", model, tokenizer, prompts, folder, "--repetition-penalty", 1.3, repetition_penalty=1.3)
                 check_prompt_files(folder, prompts)
                 check_ends(model, tokenizer, prompts[3], folder)
+    for check in (check_long_prompts, check_shown_text):
+        with tempfile.TemporaryDirectory() as temporary:
+            check(pathlib.Path(temporary))
 
 
 if __name__ == "__main__":

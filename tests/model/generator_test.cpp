@@ -193,8 +193,8 @@ TEST_F(GeneratorTest, LongPromptsInABatchGetTheTokensTheyGetAlone) {
 TEST_F(GeneratorTest, LogitsThatAreNotFiniteAreAnError) {
   model_.parameters.weights_as<float>()[model_.table.at("model.norm.weight").offset] =
       std::numeric_limits<float>::quiet_NaN();
-  EXPECT_ERROR(generate({prompts_[1]}, 1, options_of(1)), ErrorKind::kNumerics, "prompt 1",
-               "not finite");
+  EXPECT_ERROR(generate({prompts_[1]}, 1, options_of(1)), ErrorKind::kNumerics, "the model",
+               "not finite", "position 2 of prompt 1, of which 2 tokens");
 }
 
 }  // namespace
