@@ -206,8 +206,7 @@ Prediction require_memory(const GenerationShape& shape, DType dtype, const Promp
 // Shows texts: one as it grows, several one after the other in the order of their prompts.
 class TextPrinter {
  public:
-  TextPrinter(size_t prompts, bool json)
-      : json_(json), texts_(prompts), shown_texts_(prompts) {}
+  TextPrinter(size_t prompts, bool json) : json_(json), texts_(prompts), shown_texts_(prompts) {}
   // A line that was begun ends, also where an error cuts it off.
   ~TextPrinter() { end_line(); }
   TextPrinter(const TextPrinter&) = delete;

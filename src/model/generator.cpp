@@ -210,13 +210,13 @@ struct Generator::State {
       const float* logits = sampling.logits + static_cast<int64_t>(row) * V;
       if (std::all_of(logits, logits + V, [](float x) { return std::isfinite(x); })) continue;
       const auto given = static_cast<int64_t>(prompts[texts[row].prompt].size());
-      throw Error(ErrorKind::kNumerics,
-                  fmt::format("the logits of {} are not finite for position {} of prompt {}, of "
-                              "which {} tokens were given",
-                              options->model, given + texts[row].tokens, texts[row].prompt + 1,
-                              given),
-                  "its weights hold NaN or infinity, or overflow: try --dtype fp32, or an earlier "
-                  "checkpoint");
+      throw Error(
+          ErrorKind::kNumerics,
+          fmt::format("the logits of {} are not finite for position {} of prompt {}, of "
+                      "which {} tokens were given",
+                      options->model, given + texts[row].tokens, texts[row].prompt + 1, given),
+          "its weights hold NaN or infinity, or overflow: try --dtype fp32, or an earlier "
+          "checkpoint");
     }
   }
 };

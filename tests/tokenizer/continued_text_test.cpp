@@ -1,7 +1,6 @@
 #include "tokenizer/continued_text.h"
 
 #include "tokenizer/number_engine.h"
-
 #include "tokenizer/small_tokenizers.h"
 
 namespace borealis {
