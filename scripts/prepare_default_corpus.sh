@@ -28,5 +28,5 @@ if [ "$chapters" -ne 1189 ]; then
   exit 3
 fi
 mv "$jsonl.partial" "$jsonl"
-"$borealis" tokenizer train --input "$jsonl" --vocab-size 4096 --output "$folder"
+"$borealis" tokenizer train --input "$jsonl" --vocab-size 4096 --output "$folder" --overwrite
 "$borealis" data tokenize --input "$jsonl" --tokenizer "$folder" --output-prefix "$folder/bible_text_document" --overwrite

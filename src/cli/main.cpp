@@ -33,6 +33,20 @@ constexpr std::array kCommands = {
             run_checkpoint_command},
 };
 
+// What a command can do with less memory.
+std::string_view memory_remedy(std::string_view command) {
+  if (command == "train" || command == "plan") {
+    return "lower the model, the sequence or the micro batch, or see `borealis plan`";
+  }
+  if (command == "data" || command == "tokenizer") {
+    return "give fewer --threads, or cut documents that are long (--max-document-bytes tells them)";
+  }
+  if (command == "generate" || command == "eval") {
+    return "give a smaller --batch-size, shorter texts, or a --memory-limit to see what is needed";
+  }
+  return "free some memory, or use a machine with more";
+}
+
 int run(const std::vector<std::string>& arguments) {
   if (!arguments.empty() && arguments.front() == "--version") {
     fmt::print("borealis {} ({})\n", BOREALIS_VERSION, BOREALIS_COMMIT);
@@ -88,9 +102,8 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "borealis: {}\n", borealis::printable(error.what()));
     return borealis::error_exit_code(error.kind());
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr,
-               "borealis: memory: the system refused an allocation; lower the model, the "
-               "sequence or the micro batch, or see `borealis plan`\n");
+    fmt::print(stderr, "borealis: memory: the system refused an allocation; {}\n",
+               borealis::memory_remedy(argc > 1 ? argv[1] : ""));
     return borealis::error_exit_code(borealis::ErrorKind::kMemory);
   } catch (const std::filesystem::filesystem_error& error) {
     fmt::print(stderr, "borealis: file: cannot read {}: {}\n",

@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <set>
 #include <utility>
 
+#include "base/error.h"
 #include "base/file_pattern.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/units.h"
 #include "cli/parse_arguments.h"
 
 namespace borealis {
@@ -41,6 +44,10 @@ void TextInputOptions::add_format_to(CLI::App& app) {
       ->check(CLI::IsMember({"fail", "skip", "repair"}))
       ->capture_default_str();
   app.add_option("--json-key", json_key, "key of the text in a JSON line")->capture_default_str();
+  app.add_option("--max-document-bytes", max_document_bytes,
+                 "refuse longer documents; a thread needs up to 16 bytes of memory for each byte "
+                 "of its document")
+      ->capture_default_str();
 }
 
 void TextInputOptions::add_run_to(CLI::App& app) {
@@ -64,6 +71,13 @@ DocumentFiles TextInputOptions::open() const {
   rules.bad_record_remedy =
       ", or go on without such records with --on-bad-record skip, or with mended ones with "
       "--on-bad-record repair";
+  const std::optional<int64_t> most = parse_bytes(max_document_bytes);
+  if (!most || *most <= 0) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--max-document-bytes {} is no amount of text", max_document_bytes),
+                "write it as 1GiB or 512M");
+  }
+  rules.max_document_bytes = *most;
   std::vector<std::filesystem::path> paths;
   for (const std::string& pattern : files) {
     for (std::filesystem::path& path : matching_files(pattern)) paths.push_back(std::move(path));

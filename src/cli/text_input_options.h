@@ -15,6 +15,7 @@ struct TextInputOptions {
   std::string json_key = "text";
   std::string document_per = "file";
   std::string on_bad_record = "fail";
+  std::string max_document_bytes = "1GiB";
   int threads = 0;
   bool json = false;
 

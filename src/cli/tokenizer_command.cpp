@@ -20,6 +20,7 @@ namespace {
 struct TrainOptions {
   TextInputOptions input;
   std::string output;
+  bool overwrite = false;
   BpeTrainingOptions training;
 };
 
@@ -27,6 +28,7 @@ void add_options(CLI::App& app, TrainOptions& options) {
   options.input.add_to(app);
   app.add_option("--output", options.output, "folder for tokenizer.json and tokenizer_config.json")
       ->required();
+  app.add_flag("--overwrite", options.overwrite, "replace a tokenizer that is there already");
   app.add_option("--vocab-size", options.training.vocab_size,
                  "entries, the 256 bytes and <|endoftext|> included")
       ->check(whole_number(1, std::numeric_limits<int32_t>::max()))
@@ -58,8 +60,17 @@ void report(const TrainOptions& options, const TokenizerDefinition& tokenizer, s
                        format_count(static_cast<int64_t>(words)), format_duration(seconds)));
 }
 
+void refuse_existing(const std::filesystem::path& folder) {
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
+    if (!std::filesystem::exists(folder / name)) continue;
+    throw Error(ErrorKind::kUsage, (folder / name).string() + " exists",
+                "choose another --output, or give --overwrite to replace it");
+  }
+}
+
 int train(const TrainOptions& options) {
   log_open(options.input.json ? LogStream::kStderr : LogStream::kStdout, "INFO");
+  if (!options.overwrite) refuse_existing(options.output);
   const auto start = std::chrono::steady_clock::now();
   const DocumentFiles files = options.input.open();
   WordCounts words;

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "tokenizer/byte_level.h"
 #include "tokenizer/byte_tokens.h"
+#include "tokenizer/long_word_merger.h"
 
 namespace borealis {
 namespace {
@@ -158,6 +159,7 @@ void BpeModel::encode_word(std::string_view word, Scratch& scratch,
   CHECK(word.size() <= kLongestWord);
   std::vector<int32_t>& pieces = scratch.pieces;
   pieces.clear();
+  pieces.reserve(word.size());
   if (byte_level_) {
     put_bytes(word, pieces);
   } else {
@@ -165,10 +167,17 @@ void BpeModel::encode_word(std::string_view word, Scratch& scratch,
   }
   if (pieces.size() <= kFewPieces) {
     merge_few(pieces);
-  } else {
+  } else if (pieces.size() < LongWordMerger::kLongWord) {
     merge_many(scratch);
+  } else {
+    LongWordMerger(merges_, pieces).run();
   }
-  ids.insert(ids.end(), pieces.begin(), pieces.end());
+  if (ids.empty() && 2 * pieces.size() > pieces.capacity()) {
+    ids.swap(pieces);  // not twice in memory
+  } else {
+    ids.insert(ids.end(), pieces.begin(), pieces.end());
+  }
+  if (pieces.capacity() > LongWordMerger::kLongWord) pieces = {};  // few words are like this one
 }
 
 void BpeModel::merge_few(std::vector<int32_t>& pieces) const {

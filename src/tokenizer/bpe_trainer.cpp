@@ -6,6 +6,7 @@
 #include <array>
 #include <numeric>
 #include <queue>
+#include <utility>
 
 #include "base/error.h"
 #include "tokenizer/byte_level.h"
@@ -16,6 +17,9 @@ namespace borealis {
 namespace {
 
 constexpr int64_t kBytes = 256;
+// A run of 100 million zeros has pairs up to pieces of half of it; a vocabulary of such pieces is
+// larger than its text. The tokenizers library has no limit unless it is given one.
+constexpr size_t kLongestPiece = size_t{1} << 16;
 
 uint64_t pair_key(int32_t left, int32_t right) {
   return (static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32) | static_cast<uint32_t>(right);
@@ -29,6 +33,7 @@ struct Word {
 // Where a pair of adjacent ids occurs.
 struct PairState {
   int64_t count = 0;            // over all words, each as often as it occurs
+  bool touched = false;         // by the merge under way
   std::vector<uint32_t> words;  // that had the pair when it was noted; may have lost it since
 };
 
@@ -58,6 +63,7 @@ class Trainer {
         continue;
       }
       if (best.count < std::max<int64_t>(1, options_.min_frequency)) break;
+      if (is_too_long(best.pair)) continue;
       merge(best.pair);
       if (size() % 64 == 0 && progress) progress(size(), options_.vocab_size);
     }
@@ -105,6 +111,7 @@ class Trainer {
       if (text.size() < 2) continue;  // nothing to merge
       Word& word = words_.emplace_back();
       word.count = count;
+      word.ids.reserve(text.size());  // a text may be a single word
       for (const char byte : text) word.ids.push_back(byte_ids_[static_cast<uint8_t>(byte)]);
     }
   }
@@ -116,8 +123,7 @@ class Trainer {
         add(pair_key(word.ids[i], word.ids[i + 1]), word.count, static_cast<uint32_t>(w));
       }
     }
-    for (const auto& [pair, state] : pairs_) queue_.push({state.count, pair});
-    touched_.clear();
+    queue_touched();
   }
 
   void add(uint64_t pair, int64_t count, uint32_t word) {
@@ -125,7 +131,25 @@ class Trainer {
     state.count += count;
     if (count < 0) return;
     if (state.words.empty() || state.words.back() != word) state.words.push_back(word);
-    touched_.push_back(pair);
+    if (!std::exchange(state.touched, true)) touched_.push_back(pair);
+  }
+
+  // Pairs that gained words are candidates with their new counts.
+  void queue_touched() {
+    for (const uint64_t pair : touched_) {
+      const auto found = pairs_.find(pair);
+      if (found == pairs_.end()) continue;
+      found->second.touched = false;
+      queue_.push({found->second.count, pair});
+    }
+    touched_.clear();
+  }
+
+  bool is_too_long(uint64_t pair) const {
+    const auto size_of = [this](uint64_t id) {
+      return definition_.pieces[static_cast<size_t>(id & 0xffffffff)].size();
+    };
+    return size_of(pair >> 32) + size_of(pair) > kLongestPiece;
   }
 
   // The id of the piece that the pair makes; new, unless another pair made it before.
@@ -149,13 +173,7 @@ class Trainer {
     words.erase(std::ranges::unique(words).begin(), words.end());
     for (const uint32_t w : words) merge_in_word(w, left, right, result);
     pairs_.erase(pair);
-    std::ranges::sort(touched_);
-    touched_.erase(std::ranges::unique(touched_).begin(), touched_.end());
-    for (const uint64_t grown : touched_) {
-      const auto state = pairs_.find(grown);
-      if (state != pairs_.end()) queue_.push({state->second.count, grown});
-    }
-    touched_.clear();
+    queue_touched();
   }
 
   void merge_in_word(uint32_t w, int32_t left, int32_t right, int32_t result) {

@@ -1,7 +1,8 @@
 // Trains a byte-level BPE tokenizer: counts the words of a text (GPT-2's expression), starts from
 // the 256 bytes, and makes the most frequent pair of adjacent pieces a piece of its own until the
 // vocabulary is full (Sennrich et al. 2016). Deterministic: of equally frequent pairs the one with
-// the lower ids is taken, as in the tokenizers library, whose result it equals.
+// the lower ids is taken, as in the tokenizers library, whose result it equals; but no piece gets
+// longer than 65536 bytes in GPT-2's alphabet.
 #pragma once
 
 #include <cstdint>

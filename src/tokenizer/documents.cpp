@@ -78,6 +78,7 @@ class DocumentChunk::Visitor {
 
   // `text`: a part of the chunk's. `end`: where the document ends in it.
   void plain(std::string_view text, size_t end) const {
+    if (is_too_long(text)) return;
     const size_t invalid = valid_utf8_prefix(text);
     if (invalid == text.size()) {
       visit_(text, chunk_.begin_ + static_cast<int64_t>(end));
@@ -91,6 +92,7 @@ class DocumentChunk::Visitor {
     if (mended) visit_(text, chunk_.begin_ + static_cast<int64_t>(end));
   }
   void json(std::string_view line, size_t end) const {
+    if (is_too_long(line)) return;
     JsonLineText read =
         text_of_json_line(line, rules_.json_key, rules_.on_bad_record == BadRecordPolicy::kRepair);
     if (read.fault && !handle(std::move(*read.fault), place(line), read.text.has_value())) return;
@@ -98,6 +100,14 @@ class DocumentChunk::Visitor {
   }
 
  private:
+  bool is_too_long(std::string_view record) const {
+    const int64_t most = rules_.max_document_bytes;
+    if (std::ssize(record) <= most) return false;
+    handle({.problem = fmt::format("{} bytes, more than {}", record.size(), format_bytes(most)),
+            .remedy = "cut it, or raise --max-document-bytes"},
+           place(record), false);
+    return true;
+  }
   int64_t place(std::string_view part) const {
     return chunk_.begin_ + (part.data() - chunk_.text_.data());
   }
@@ -201,21 +211,22 @@ bool DocumentReader::open_next_file() {
   return false;
 }
 
-void DocumentReader::require_size(size_t bytes) const {
+void DocumentReader::require_size(int64_t begin, size_t bytes) const {
   const int64_t most = files_.rules().max_document_bytes;
   if (bytes <= static_cast<size_t>(most)) return;
   const TextFile& file = files_.files()[static_cast<size_t>(file_)];
-  const std::string limit = format_bytes(most);
-  throw Error(
-      ErrorKind::kData,
-      file.unit == DocumentUnit::kFile
-          ? fmt::format("{} has more than the {} of text that one document may have",
-                        file.path.string(), limit)
-          : fmt::format("{} has a {} of more than {} behind byte {} of its text",
-                        file.path.string(), file.unit == DocumentUnit::kLine ? "line" : "paragraph",
-                        limit, offset_),
-      "a document is held in memory: cut it, give --document-per, or write the text as JSON Lines, "
-      "a document a line");
+  const std::string size =
+      fmt::format("{} bytes{}, more than {}", bytes, unpacked_ ? " or more" : "", format_bytes(most));
+  const int64_t line =
+      1 + (unpacked_ ? unpacked_->lines()
+                     : count_lines(text_of(*mapped_).substr(0, static_cast<size_t>(begin))));
+  throw Error(ErrorKind::kData,
+              file.unit == DocumentUnit::kFile
+                  ? fmt::format("{} is a document of {}", file.path.string(), size)
+                  : fmt::format("{}:{}: a {} of {}", file.path.string(), line,
+                                file.unit == DocumentUnit::kLine ? "line" : "paragraph", size),
+              "a document is held in memory: cut it, give --document-per, write the text as JSON "
+              "Lines, a document a line, or raise --max-document-bytes");
 }
 
 DocumentChunk DocumentReader::make_chunk(std::string_view text) const {
@@ -236,11 +247,12 @@ std::optional<DocumentChunk> DocumentReader::next_mapped() {
   size_t size = rest.size();
   const DocumentUnit unit = files_.files()[static_cast<size_t>(file_)].unit;
   if (unit == DocumentUnit::kFile) {
-    require_size(size);
+    require_size(offset_, size);
   } else if (size > kChunkBytes) {
     // Whole documents: those that start in the first MiB.
     size = std::min(first_document_end(rest, kChunkBytes - 1, unit), size);
-    require_size(size - last_document_end(rest.substr(0, size - 1), 0, unit));
+    const size_t last = last_document_end(rest.substr(0, size - 1), 0, unit);
+    require_size(offset_ + static_cast<int64_t>(last), size - last);
   }
   DocumentChunk chunk = make_chunk(rest.substr(0, size));
   chunk.mapped_ = mapped_;
@@ -256,7 +268,7 @@ std::optional<DocumentChunk> DocumentReader::next_unpacked() {
     more = unpacked_->read_more(kChunkBytes);
     // What was there before has no end of a document.
     if (more) size = last_document_end(unpacked_->text(), known, unit);
-    if (size == 0) require_size(unpacked_->text().size());
+    if (size == 0) require_size(offset_, unpacked_->text().size());
   }
   if (size == 0) size = unpacked_->text().size();  // the end of the file
   if (size == 0) return std::nullopt;

@@ -129,7 +129,8 @@ class DocumentReader {
   DocumentChunk make_chunk(std::string_view text) const;
   std::optional<DocumentChunk> next_mapped();
   std::optional<DocumentChunk> next_unpacked();
-  void require_size(size_t bytes) const;
+  // Of a document that begins at that byte of the file's text and has so many or more.
+  void require_size(int64_t begin, size_t bytes) const;
 
   const DocumentFiles& files_;
   int64_t file_ = -1;  // the current one

@@ -19,6 +19,7 @@ class MergeTable {
   };
   // A pair that is listed twice has its last rank.
   explicit MergeTable(const std::vector<Merge>& merges);
+  int64_t ranks() const { return ranks_; }  // one more than the highest
 
   // nullptr: the two do not merge.
   const Entry* find(int32_t left, int32_t right) const {
@@ -42,6 +43,7 @@ class MergeTable {
 
   std::vector<Entry> entries_;
   int shift_ = 0;
+  int64_t ranks_ = 0;
 };
 
 }  // namespace borealis

@@ -1,6 +1,7 @@
 """What a user gets wrong, and what the program says: each case by its message and exit code. None may hang, print a stack
 trace, or leave a half-written file under a final name."""
 
+import gzip
 import json
 import os
 import pathlib
@@ -165,11 +166,49 @@ def tool_cases(folder):
     expect("vocabulary too small", run([*tokenizer, folder / "good.txt", "--vocab-size", "100"], folder=folder), CONFIG, "257")
     expect("a line without text", run([*tokenizer, folder / "bad.jsonl"], folder=folder), DATA, "bad.jsonl:2")
     expect("a good tokenizer", run([*tokenizer, folder / "good.txt", "--vocab-size", "270"], folder=folder), 0)
+    made = (folder / "tok/tokenizer.json").read_bytes()
+    again = [*tokenizer, folder / "bad.jsonl", "--json-key", "none"]
+    expect("a tokenizer that is there", run([*tokenizer, folder / "good.txt"], folder=folder), USAGE, "tok/tokenizer.json exists", "--overwrite")
+    expect("a tokenizer in place of one, in vain", run([*again, "--overwrite"], folder=folder), DATA, "bad.jsonl:1")
+    if (folder / "tok/tokenizer.json").read_bytes() != made:
+        failures.append("a tokenizer was lost")
+    expect("a tokenizer in place of one", run([*tokenizer, folder / "good.txt", "--vocab-size", "270", "--overwrite"], folder=folder), 0)
+    document_cases(folder)
     tokenize = ["data", "tokenize", "--output-prefix", folder / "out", "--input", folder / "good.txt", "--tokenizer"]
     expect("tokenize without a tokenizer", run([*tokenize, folder / "none"], folder=folder), FILE, "none")
     expect("a broken tokenizer", run([*tokenize, folder / "broken.json"], folder=folder), DATA, "broken.json")
     expect("generate without a model", run(["generate", "--model", folder, "--prompt", "x"], folder=folder), FILE, str(folder))
     expect("report of nothing", run(["report", folder], folder=folder), FILE, "summary.json")
+
+
+def document_cases(folder):
+    """Documents that are too long, by file, line and size."""
+    lines = [json.dumps({"text": "x" * size}) + "\n" for size in (10, 70_000, 10)]
+    (folder / "long.jsonl").write_text("".join(lines))
+    (folder / "long.txt").write_text("x" * 70_000)
+    with gzip.open(folder / "long.jsonl.gz", "wt") as file:
+        file.write("".join(lines) + json.dumps({"text": "y" * 3_000_000}) + "\n")
+    limit = ["--max-document-bytes", "64KiB"]
+    for command in (["tokenizer", "train", "--output", folder / "t2"],
+                    ["data", "tokenize", "--output-prefix", folder / "o2", "--tokenizer", folder / "tok"]):
+        for name, words in (("long.jsonl", ["long.jsonl:2", "70012 bytes"]), ("long.txt", ["long.txt", "70000 bytes"]),
+                            ("long.jsonl.gz", ["long.jsonl.gz"])):
+            expect(f"{command[0]} with {name}", run([*command, *limit, "--input", folder / name], folder=folder), DATA, *words, "64.0 KiB",
+                   "--max-document-bytes")
+        expect(f"{command[0]} with a limit that is none", run([*command, "--max-document-bytes", "lots", "--input", folder / "long.txt"],
+                                                              folder=folder), USAGE, "--max-document-bytes lots")
+
+
+def out_of_memory_cases(folder):
+    """Where the system refuses memory, what is advised fits the command."""
+    (folder / "long.txt").write_text("0" * 30_000_000)
+    expect("a tokenizer", run(["tokenizer", "train", "--input", folder / "long.txt", "--vocab-size", "270", "--output", folder / "tok"],
+                              folder=folder), 0)
+    result = run(["data", "tokenize", "--input", folder / "long.txt", "--tokenizer", folder / "tok", "--output-prefix", folder / "o",
+                  "--threads", 1], folder=folder, prefix=["prlimit", f"--data={100_000_000}"])
+    expect("data tokenize in too little memory", result, MEMORY, "refused an allocation", "--threads", "documents")
+    if "model" in result.stderr:
+        failures.append(f"data tokenize is advised to lower the model: {result.stderr}")
 
 
 def evaluation_cases(folder):
@@ -515,7 +554,7 @@ def number_cases(folder):
 
 
 def main():
-    for cases in (configuration_cases, data_cases, output_cases, tool_cases, number_cases, evaluation_cases, disagreement_cases, pipe_cases,
+    for cases in (configuration_cases, data_cases, output_cases, tool_cases, number_cases, out_of_memory_cases, evaluation_cases, disagreement_cases, pipe_cases,
                   checkpoint_cases, architecture_cases):
         with tempfile.TemporaryDirectory() as folder:
             cases(pathlib.Path(folder))

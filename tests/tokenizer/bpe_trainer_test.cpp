@@ -44,6 +44,15 @@ TEST(BpeTrainer, CountsRunsOfOneByte) {
               ElementsAre("a+a", "aa+a", "aa+aaa"));
 }
 
+// A run of one byte would have pieces of half of it.
+TEST(BpeTrainer, PiecesHaveALengthThatVocabulariesCanHold) {
+  const auto tokenizer = train_bpe({{std::string(1 << 20, 'a'), 1}}, {.vocab_size = 400}, nullptr);
+  size_t longest = 0;
+  for (const std::string& piece : tokenizer.pieces) longest = std::max(longest, piece.size());
+  EXPECT_EQ(longest, size_t{1} << 16);
+  EXPECT_EQ(tokenizer.merges.size(), 16u);
+}
+
 TEST(BpeTrainer, StopsWherePairsAreRare) {
   const WordCounts words = {{"ab", 3}, {"cd", 1}};
   EXPECT_THAT(merged_pieces(train_bpe(words, {.vocab_size = 300}, nullptr)), ElementsAre("a+b"));
