@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/units.h"
+#include "cli/allocator.h"
 #include "cli/command.h"
 #include "cli/parse_arguments.h"
 #include "cli/text_input_options.h"
@@ -111,6 +112,7 @@ int exit_code_of(const SignalWatch& signals) {
 
 int tokenize(TokenizeArguments& arguments) {
   log_open(arguments.input.json ? LogStream::kStderr : LogStream::kStdout, "INFO");
+  give_back_freed_memory();
   const auto start = std::chrono::steady_clock::now();
   TokenizeOptions& options = arguments.options;
   options.output_prefix = arguments.output_prefix;

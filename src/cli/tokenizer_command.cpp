@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "cli/allocator.h"
 #include "cli/command.h"
 #include "cli/parse_arguments.h"
 #include "cli/text_input_options.h"
@@ -71,6 +72,7 @@ void refuse_existing(const std::filesystem::path& folder) {
 int train(const TrainOptions& options) {
   log_open(options.input.json ? LogStream::kStderr : LogStream::kStdout, "INFO");
   if (!options.overwrite) refuse_existing(options.output);
+  give_back_freed_memory();
   const auto start = std::chrono::steady_clock::now();
   const DocumentFiles files = options.input.open();
   WordCounts words;

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "config/sentencepiece_model.h"
 #include "tokenizer/utf8.h"
 
 namespace borealis {
@@ -16,6 +17,38 @@ namespace {
 
 constexpr std::string_view kSpaceSymbol = "\u2581";
 constexpr std::string_view kReplacement = "\ufffd";
+
+// The library takes 20 bytes of memory for a byte of text, and 150 for one of a long word.
+constexpr size_t kLongestWord = size_t{16} << 20;
+
+bool is_ascii_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+// The first place from there on of a space between two letters; the end if there is none.
+size_t space_between_letters(std::string_view text, size_t from) {
+  for (size_t at = text.find(' ', from); at != std::string_view::npos;
+       at = text.find(' ', at + 1)) {
+    if (at > 0 && at + 1 < text.size() && is_ascii_letter(text[at - 1]) &&
+        is_ascii_letter(text[at + 1])) {
+      return at;
+    }
+  }
+  return text.size();
+}
+
+void require_short_words(std::string_view text) {
+  for (size_t begin = 0; text.size() - begin > kLongestWord;) {
+    const size_t end = std::min(text.find_first_of(" \n\t", begin), text.size());
+    if (end - begin > kLongestWord) {
+      throw Error(ErrorKind::kData,
+                  fmt::format("a text has {} bytes without white space; SentencePiece takes 150 "
+                              "bytes of memory for each of them, and {} at most are encoded",
+                              end - begin, kLongestWord),
+                  "cut the text into smaller documents, or leave it out");
+    }
+    if (end == text.size()) return;
+    begin = end + 1;
+  }
+}
 
 std::string with_spaces(std::string_view piece) {
   std::string text;
@@ -42,11 +75,24 @@ class SentencePieceEngine::Encoder final : public TextEncoder {
 
   void encode(std::string_view text, std::vector<int32_t>& ids) override {
     engine_.finder_.split(
-        text, [&](std::string_view part) { encode_part(part, ids); },
+        text, [&](std::string_view part) { encode_text(part, ids); },
         [&](int32_t id) { ids.push_back(id); });
   }
 
  private:
+  // A long text in parts, where the model has no piece across a space.
+  void encode_text(std::string_view text, std::vector<int32_t>& ids) {
+    require_short_words(text);
+    const size_t most = engine_.options_.part_bytes;
+    while (engine_.cuts_at_spaces_ && text.size() > most) {
+      const size_t space = space_between_letters(text, most);
+      if (space == text.size()) break;
+      encode_part(text.substr(0, space), ids);
+      text.remove_prefix(space + 1);  // the part has a space of its own in front
+    }
+    encode_part(text, ids);
+  }
+
   void encode_part(std::string_view part, std::vector<int32_t>& ids) {
     const auto status = engine_.processor_.Encode(part, &part_ids_);
     if (!status.ok()) {
@@ -152,6 +198,22 @@ SentencePieceEngine::SentencePieceEngine(const std::filesystem::path& model,
     vocab_size_ = std::max(vocab_size_, int64_t{token.id} + 1);
   }
   CHECK(processor_.Decode(std::vector<int>{processor_.unk_id()}, &unknown_text_).ok());
+  const SentencePieceFacts facts = read_sentencepiece_facts(model);
+  cuts_at_spaces_ = facts.algorithm == "bpe" && may_cut_at_spaces(facts.pieces);
+}
+
+// Spaces begin words, and each part of a text begins as a word does. Of unigram models the scores
+// of a whole text are rounded sums, which the parts' are not.
+bool SentencePieceEngine::may_cut_at_spaces(const std::vector<std::string>& pieces) const {
+  for (std::string_view piece : pieces) {
+    while (piece.starts_with(kSpaceSymbol)) piece.remove_prefix(kSpaceSymbol.size());
+    if (piece.find(kSpaceSymbol) != std::string_view::npos) return false;
+  }
+  std::vector<int> whole, part;
+  CHECK(processor_.Encode("a a", &whole).ok() && processor_.Encode("a", &part).ok());
+  std::vector<int> twice = part;
+  twice.insert(twice.end(), part.begin(), part.end());
+  return processor_.PieceToId(kSpaceSymbol) != processor_.unk_id() && whole == twice;
 }
 
 std::optional<int32_t> SentencePieceEngine::token_id(std::string_view piece) const {

@@ -27,6 +27,8 @@ struct SentencePieceOptions {
   std::vector<int32_t> document_prefix;
   std::vector<int32_t> document_suffix;
   std::optional<int32_t> end_of_text;
+  // Texts are encoded in parts of so many bytes and a word, where their ids are those of the parts.
+  size_t part_bytes = size_t{1} << 20;
 };
 
 class SentencePieceEngine final : public TokenizerEngine {
@@ -49,12 +51,14 @@ class SentencePieceEngine final : public TokenizerEngine {
   bool is_piece(int32_t id) const { return id >= 0 && id < processor_.GetPieceSize(); }
   const AddedToken* added_token(int32_t id) const;  // null: there is none
   std::string piece_text(int32_t id) const;         // away from the start of a text
+  bool may_cut_at_spaces(const std::vector<std::string>& pieces) const;
 
   sentencepiece::SentencePieceProcessor processor_;
   SentencePieceOptions options_;
   AddedTokenFinder finder_;
   int64_t vocab_size_ = 0;
-  std::string unknown_text_;  // what the library decodes the unknown piece to
+  bool cuts_at_spaces_ = false;  // a text's ids are those of its halves around a space
+  std::string unknown_text_;     // what the library decodes the unknown piece to
 };
 
 }  // namespace borealis

@@ -27,6 +27,12 @@ const char* const kTexts[] = {"the cat sat on the mat",
                               "   ",
                               ""};
 
+Tokenizer plain_tokenizer(const std::filesystem::path& path) {
+  SentencePieceOptions options;
+  options.part_bytes = 300;
+  return Tokenizer(std::make_unique<SentencePieceEngine>(path, options), {});
+}
+
 class SentencePieceTest : public testing::Test {
  protected:
   std::filesystem::path write(const std::string& text, const char* name = "tokenizer.model") {
@@ -120,6 +126,38 @@ TEST_F(SentencePieceTest, StreamsWholeCharacters) {
   EXPECT_EQ(decoder.add(byte("<0xE6>")), "");
   EXPECT_EQ(decoder.finish(), "\ufffd");
   EXPECT_EQ(decoder.add(tokenizer.token_id("\u2581the").value()), "the") << "a text of its own";
+}
+
+// A text of several parts has the ids that the library gives to all of it at once.
+TEST_F(SentencePieceTest, EncodesLongTextsAsTheLibraryDoes) {
+  std::mt19937 random(7);
+  const char* const words[] = {"the",          "cat", "sat,", "beginning", "na\u00efve",
+                               "\u6771\u4eac", "12",  "  a",  "x"};
+  std::string text;
+  while (text.size() < (20'000)) {
+    text.append(words[random() % std::size(words)]).append(random() % 9 == 0 ? "\n" : " ");
+  }
+  for (const TrainerOptions& options :
+       {TrainerOptions{{"model_type", "bpe"}},
+        TrainerOptions{{"model_type", "bpe"}, {"remove_extra_whitespaces", "false"}},
+        TrainerOptions{{"model_type", "bpe"}, {"add_dummy_prefix", "false"}},
+        TrainerOptions{{"model_type", "bpe"}, {"treat_whitespace_as_suffix", "true"}},
+        TrainerOptions{{"model_type", "bpe"}, {"split_by_whitespace", "false"}},
+        TrainerOptions{{"model_type", "unigram"}}}) {
+    const auto path = write(train_sentencepiece(options));
+    sentencepiece::SentencePieceProcessor library;
+    ASSERT_TRUE(library.Load(path.string()).ok());
+    std::vector<int> expected;
+    ASSERT_TRUE(library.Encode(text, &expected).ok());
+    EXPECT_EQ(plain_tokenizer(path).encode(text), expected);
+  }
+}
+
+TEST_F(SentencePieceTest, RefusesAWordThatTheLibraryHasNoMemoryFor) {
+  const Tokenizer tokenizer = plain_tokenizer(write(train_sentencepiece({{"model_type", "bpe"}})));
+  const std::string word((size_t{16} << 20) + 1, '0');
+  EXPECT_ERROR(tokenizer.encode("a " + word + " b"), ErrorKind::kData,
+               "16777217 bytes without white space", "cut the text");
 }
 
 TEST_F(SentencePieceTest, PutsAroundADocumentWhatTheTypeSays) {
