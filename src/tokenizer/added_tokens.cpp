@@ -4,24 +4,11 @@
 #include <string>
 #include <utility>
 
+#include "tokenizer/char_classes.h"
 #include "tokenizer/utf8.h"
-#include "tokenizer/word_splitter.h"
 
 namespace borealis {
 namespace {
-
-// \w of the regular expressions of Rust, in which the tokenizers library is written.
-bool is_word_character(uint32_t code_point) {
-  static const WordSplitter kWord("[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]",
-                                  SplitBehavior::kIsolated);
-  std::string character;
-  append_utf8(character, code_point);
-  WordSplitter::Matcher matcher;
-  bool matches = false;
-  kWord.for_each_segment(character, matcher,
-                         [&](std::string_view, bool is_match) { matches |= is_match; });
-  return matches;
-}
 
 size_t skip_space_left(std::string_view input, size_t begin) {
   while (begin > 0) {

@@ -1,16 +1,15 @@
 #include "tokenizer/char_classes.h"
 
+#include <algorithm>
+#include <iterator>
 #include <map>
 
+#include "tokenizer/unicode_properties.h"
 #include "tokenizer/utf8.h"
 
 namespace borealis {
 namespace {
 
-struct CodePointRange {
-  uint32_t first;
-  uint32_t last;
-};
 #include "tokenizer/unicode_ranges.inc"
 
 constexpr uint32_t kEnd = 0x33000;  // beyond are neither letters nor numbers nor white space
@@ -20,6 +19,12 @@ constexpr uint32_t kEnd = 0x33000;  // beyond are neither letters nor numbers no
 const CharClasses& CharClasses::get() {
   static const CharClasses kClasses;
   return kClasses;
+}
+
+bool is_word_character(uint32_t code_point) {
+  const auto above =
+      std::ranges::upper_bound(kWordCharacters, code_point, {}, &CodePointRange::first);
+  return above != std::begin(kWordCharacters) && code_point <= (above - 1)->last;
 }
 
 CharClasses::CharClasses() {

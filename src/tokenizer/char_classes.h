@@ -31,4 +31,7 @@ class CharClasses {
   std::vector<uint16_t> block_of_;  // of each 128 code points
 };
 
+// \w of the regular expressions of Rust, in which the tokenizers library is written.
+bool is_word_character(uint32_t code_point);
+
 }  // namespace borealis

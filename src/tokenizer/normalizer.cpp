@@ -1,13 +1,8 @@
 #include "tokenizer/normalizer.h"
 
-#include <fmt/format.h>
-#include <utf8proc.h>
-
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
 
-#include "base/error.h"
+#include "tokenizer/normal_form.h"
 #include "tokenizer/utf8.h"
 
 namespace borealis {
@@ -52,23 +47,17 @@ bool is_normal_already(std::string_view text, Kind form) {
   });
 }
 
-void normal_form(std::string_view text, Kind form, std::string& out) {
-  const bool compose = form == Kind::kNfc || form == Kind::kNfkc;
-  const bool compatible = form == Kind::kNfkc || form == Kind::kNfkd;
-  const auto options = static_cast<utf8proc_option_t>(
-      UTF8PROC_STABLE | (compose ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) |
-      (compatible ? UTF8PROC_COMPAT : 0));
-  utf8proc_uint8_t* result = nullptr;
-  const auto size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                                 static_cast<utf8proc_ssize_t>(text.size()), &result, options);
-  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(result, &std::free);
-  if (size < 0) {
-    throw Error(ErrorKind::kData,
-                fmt::format("a text of {} bytes cannot be normalized: {}", text.size(),
-                            utf8proc_errmsg(size)),
-                "cut the text into smaller documents");
+NormalForm form_of(Kind kind) {
+  switch (kind) {
+    case Kind::kNfc:
+      return NormalForm::kNfc;
+    case Kind::kNfd:
+      return NormalForm::kNfd;
+    case Kind::kNfkc:
+      return NormalForm::kNfkc;
+    default:
+      return NormalForm::kNfkd;
   }
-  out.assign(reinterpret_cast<const char*>(result), static_cast<size_t>(size));
 }
 
 }  // namespace
@@ -109,7 +98,7 @@ std::string_view Normalizer::apply(std::string_view text, Buffers& buffers) cons
       case Kind::kNfkc:
       case Kind::kNfkd:
         if (is_normal_already(text, what.kind)) continue;
-        normal_form(text, what.kind, out);
+        append_normal_form(text, form_of(what.kind), out);
         break;
     }
     buffers.text.swap(out);

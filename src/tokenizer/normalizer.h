@@ -1,5 +1,5 @@
 // What a tokenizer.json does to a text before it is cut into words: replacements, a prefix, Unicode
-// normal forms (utf8proc).
+// normal forms.
 #pragma once
 
 #include <optional>

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "tokenizer/unicode_properties.h"
 
 namespace borealis {
 
@@ -66,7 +67,11 @@ class PatternTranslator {
     } else if (c == 'u' && at_ + 4 <= in_.size()) {
       out_ += fmt::format("\\x{{{}}}", in_.substr(at_, 4));
       at_ += 4;
-    } else if (c == 'p' || c == 'P' || c == 'x') {
+    } else if (c == 'd' || c == 'D') {
+      property("Nd", c == 'D', "");
+    } else if (c == 'p' || c == 'P') {
+      property_escape(c == 'P');
+    } else if (c == 'x') {
       out_ += {'\\', c};
       if (at_ < in_.size() && in_[at_] == '{') {
         const size_t end = in_.find('}', at_);
@@ -74,11 +79,39 @@ class PatternTranslator {
         out_ += in_.substr(at_, end + 1 - at_);
         at_ = end + 1;
       }
-    } else if (std::string_view("dDrntf").find(c) != std::string_view::npos ||
+    } else if (std::string_view("rntf").find(c) != std::string_view::npos ||
                !std::isalnum(static_cast<unsigned char>(c))) {
       out_ += {'\\', c};
     } else {
       refuse_pattern(in_, fmt::format("has \\{}, which is not supported", c));
+    }
+  }
+
+  // \p{Lu} or \p{^Lu}, behind the p.
+  void property_escape(bool negated) {
+    // Oniguruma reads \pL as the two letters.
+    if (at_ == in_.size() || in_[at_] != '{') refuse_pattern(in_, "has a property without braces");
+    const size_t end = in_.find('}', at_);
+    if (end == std::string::npos) refuse_pattern(in_, "has an unfinished brace");
+    std::string_view name = std::string_view(in_).substr(at_ + 1, end - at_ - 1);
+    const std::string spelled = (negated ? "\\P" : "\\p") + in_.substr(at_, end + 1 - at_);
+    at_ = end + 1;
+    if (name.starts_with('^')) {
+      negated = !negated;
+      name.remove_prefix(1);
+    }
+    property(name, negated, spelled);
+  }
+
+  // By the tables of unicode_properties.h or, where these have nothing, as it is `spelled`.
+  void property(std::string_view name, bool negated, const std::string& spelled) {
+    const auto items = pcre2_class_items(name, in_class_ && negated);
+    if (!items) {
+      out_ += spelled;
+    } else if (in_class_) {
+      out_ += *items;
+    } else {
+      out_ += fmt::format("[{}{}]", negated ? "^" : "", *items);
     }
   }
 

@@ -37,5 +37,25 @@ TEST(Normalizer, GivesUnicodesNormalForms) {
   EXPECT_EQ(normalized({{Kind::kNfkc, "", ""}}, "\u00bd"), "1\u20442");
 }
 
+// Marks are ordered by their classes, and one that stands between keeps two apart.
+TEST(Normalizer, OrdersAndComposesMarks) {
+  EXPECT_EQ(normalized({{Kind::kNfd, "", ""}}, "a\u0301\u0323"), "a\u0323\u0301");
+  EXPECT_EQ(normalized({{Kind::kNfc, "", ""}}, "a\u0301\u0323"), "\u1ea1\u0301");
+  EXPECT_EQ(normalized({{Kind::kNfc, "", ""}}, "a\u0302\u0301\u0323"), "\u1ead\u0301");
+  EXPECT_EQ(normalized({{Kind::kNfc, "", ""}}, "a\u030d\u0301"), "a\u030d\u0301");
+  EXPECT_EQ(normalized({{Kind::kNfc, "", ""}}, "\u0301a"), "\u0301a");
+  EXPECT_EQ(normalized({{Kind::kNfc, "", ""}}, "\u1100\u1161\u11a8\u11a8"), "\uac01\u11a8");
+  EXPECT_EQ(normalized({{Kind::kNfd, "", ""}}, "\uac01"), "\u1100\u1161\u11a8");
+  EXPECT_EQ(normalized({{Kind::kNfc, "", ""}}, "\u09c7\u09be\u0958"), "\u09cb\u0915\u093c");
+}
+
+// To the library U+1AC7, of Unicode 14, is no mark that is ordered; U+32FF, of 12.1, is no
+// ligature.
+TEST(Normalizer, KnowsTheUnicodeOfTheTokenizersLibrary) {
+  EXPECT_EQ(normalized({{Kind::kNfc, "", ""}}, "a\u1ac7\u1ab9"), "a\u1ac7\u1ab9");
+  EXPECT_EQ(normalized({{Kind::kNfd, "", ""}}, "a\u0301\u1ab9"), "a\u1ab9\u0301");
+  EXPECT_EQ(normalized({{Kind::kNfkc, "", ""}}, "\u32ff\u32fe"), "\u32ff\u30f2");
+}
+
 }  // namespace
 }  // namespace borealis

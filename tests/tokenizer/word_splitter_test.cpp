@@ -40,6 +40,22 @@ TEST(WordSplitter, KnowsUnicode) {
   EXPECT_THAT(words("(?i:'s|k)", "'\u017f\u212a-"), ElementsAre("'\u017f", "\u212a", "-"));
 }
 
+// U+1FABF and U+1C89 are of Unicode 15 and 16: a symbol and a capital letter; U+323AF is Han.
+TEST(WordSplitter, KnowsTheUnicodeOfTheTokenizersLibrary) {
+  const std::string text = "a\U0001FABF\u1c89\U000323AFb";
+  EXPECT_THAT(words("\\p{S}+", text), ElementsAre("a", "\U0001FABF", "\u1c89\U000323AFb"));
+  EXPECT_THAT(words("[\\p{So}x]", text), ElementsAre("a", "\U0001FABF", "\u1c89\U000323AFb"));
+  EXPECT_THAT(words("\\P{S}+", text), ElementsAre("a", "\U0001FABF", "\u1c89\U000323AFb"));
+  EXPECT_THAT(words("[\\P{S}]+", text), ElementsAre("a", "\U0001FABF", "\u1c89\U000323AFb"));
+  EXPECT_THAT(words("[^\\p{^So}]", text), ElementsAre("a", "\U0001FABF", "\u1c89\U000323AFb"));
+  EXPECT_THAT(words("\\p{Lu}", text), ElementsAre("a\U0001FABF", "\u1c89", "\U000323AFb"));
+  EXPECT_THAT(words("\\p{Han}", text), ElementsAre("a\U0001FABF\u1c89", "\U000323AF", "b"));
+  // U+3001 is used with Han, but not of that script; U+10D40 is a digit of Unicode 16.
+  EXPECT_THAT(words("\\p{Han}", "\u6771\u3001"), ElementsAre("\u6771", "\u3001"));
+  EXPECT_THAT(words("\\d", "x\U00010D40y"), ElementsAre("x", "\U00010D40", "y"));
+  EXPECT_THAT(words("\\D+", "x\U00010D40y"), ElementsAre("x", "\U00010D40", "y"));
+}
+
 TEST(WordSplitter, PutsMatchesWhereTheBehaviorSays) {
   const auto split = [](SplitBehavior behavior, bool invert) {
     return words(" ", " ab  c", behavior, invert, /*literal=*/true);
@@ -107,6 +123,8 @@ TEST(WordSplitter, RefusesWhatEnginesReadDifferently) {
   EXPECT_THAT(refusal("[a[bc]]"), HasSubstr("a class inside a class"));
   EXPECT_THAT(refusal("[a-z&&[aeiou]]"), HasSubstr("intersects classes"));
   EXPECT_THAT(refusal("a{1,3}+"), HasSubstr("repeats an interval"));
+  EXPECT_THAT(refusal("a\\pL"), HasSubstr("a property without braces"));
+  EXPECT_THAT(refusal("\\p{L"), HasSubstr("unfinished brace"));
   EXPECT_EQ(refusal("\\p{L}+"), "no error");
   EXPECT_THAT(refusal("("), HasSubstr("is wrong"));
   EXPECT_THAT(refusal("a\\"), HasSubstr("ends in a backslash"));
