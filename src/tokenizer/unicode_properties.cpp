@@ -11,8 +11,35 @@ namespace borealis {
 namespace {
 
 enum class C : uint8_t {
-  kCc, kCf, kCn, kCo, kLl, kLm, kLo, kLt, kLu, kMc, kMe, kMn, kNd, kNl, kNo,  //
-  kPc, kPd, kPe, kPf, kPi, kPo, kPs, kSc, kSk, kSm, kSo, kZl, kZp, kZs,
+  kCc,
+  kCf,
+  kCn,
+  kCo,
+  kLl,
+  kLm,
+  kLo,
+  kLt,
+  kLu,
+  kMc,
+  kMe,
+  kMn,
+  kNd,
+  kNl,
+  kNo,  //
+  kPc,
+  kPd,
+  kPe,
+  kPf,
+  kPi,
+  kPo,
+  kPs,
+  kSc,
+  kSk,
+  kSm,
+  kSo,
+  kZl,
+  kZp,
+  kZs,
 };
 constexpr const char* kNames[] = {
     "cc", "cf", "cn", "co", "ll", "lm", "lo", "lt", "lu", "mc", "me", "mn", "nd", "nl", "no",  //
@@ -70,46 +97,62 @@ void put_range(std::string& out, uint32_t first, uint32_t last) {
   if (last > first) out += fmt::format("-\\x{{{:X}}}", last);
 }
 
-std::string all_ranges(Categories categories) {
-  std::string out;
-  std::optional<CodePointRange> open;  // neighbours are one range
-  for (const CategoryRange& range : kCategories) {
-    if (!holds(categories, range.category)) continue;
-    if (open && open->last + 1 == range.first) {
-      open->last = range.last;
-      continue;
+// Ranges in rising order; neighbours become one, for the fewer there are, the faster is a class.
+class JoinedRanges {
+ public:
+  void add(CodePointRange range) {
+    if (open_ && open_->last + 1 == range.first) {
+      open_->last = range.last;
+      return;
     }
-    if (open) put_range(out, open->first, open->last);
-    open = {range.first, range.last};
+    close();
+    open_ = range;
   }
-  if (open) put_range(out, open->first, open->last);
-  return out;
+  std::string text() {
+    close();
+    return out_;
+  }
+
+ private:
+  void close() {
+    if (open_) put_range(out_, open_->first, open_->last);
+    open_.reset();
+  }
+  std::string out_;
+  std::optional<CodePointRange> open_;
+};
+
+std::string all_ranges(Categories categories) {
+  JoinedRanges ranges;
+  for (const CategoryRange& range : kCategories) {
+    if (holds(categories, range.category)) ranges.add({range.first, range.last});
+  }
+  return ranges.text();
 }
 
-// Whether something of Unicode 14's is not in it any more.
-bool has_lost(Categories categories) {
+// Calls put(range) for what has come into the categories since Unicode 14 or, if not `come`, gone.
+template <typename Put>
+void for_each_change(Categories categories, bool come, Put put) {
   for (const CategoryRange& before : kCategoriesOfUnicode14) {
-    if (!holds(categories, before.category)) continue;
-    for (const CategoryRange& now : kCategories) {
-      const bool overlap = now.first <= before.last && before.first <= now.last;
-      if (overlap && !holds(categories, now.category)) return true;
+    if (holds(categories, before.category) == come) continue;
+    auto now = std::ranges::lower_bound(kCategories, before.first, {}, &CategoryRange::last);
+    for (; now != std::end(kCategories) && now->first <= before.last; ++now) {
+      if (holds(categories, now->category) != come) continue;
+      put(CodePointRange{std::max(now->first, before.first), std::min(now->last, before.last)});
     }
   }
-  return false;
+}
+
+bool has_lost(Categories categories) {
+  bool lost = false;
+  for_each_change(categories, false, [&lost](CodePointRange) { lost = true; });
+  return lost;
 }
 
 std::string new_ranges(Categories categories) {
-  std::string out;
-  for (const CategoryRange& before : kCategoriesOfUnicode14) {
-    if (holds(categories, before.category)) continue;
-    for (const CategoryRange& now : kCategories) {
-      if (!holds(categories, now.category)) continue;
-      const uint32_t first = std::max(now.first, before.first);
-      const uint32_t last = std::min(now.last, before.last);
-      if (first <= last) put_range(out, first, last);
-    }
-  }
-  return out;
+  JoinedRanges ranges;
+  for_each_change(categories, true, [&](CodePointRange range) { ranges.add(range); });
+  return ranges.text();
 }
 
 // PCRE2's \p{Han} has the characters that are used with Han, Oniguruma's those of the script.
