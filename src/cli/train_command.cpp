@@ -69,8 +69,9 @@ struct TrainedModel {
 std::string program_version() { return fmt::format("{} ({})", BOREALIS_VERSION, BOREALIS_COMMIT); }
 
 // What the run's folder says of it from before its first step on, whatever becomes of it.
-RunSummary begin_summary(const PlannedRun& run) {
+RunSummary begin_summary(const PlannedRun& run, const std::string& data_tokenizer) {
   RunSummary summary = start_run_summary(run.config);
+  summary.architecture.push_back({"tokenizer of the data", data_tokenizer});
   const Prediction& prediction = run.prediction;
   summary.parameters = prediction.parameters;
   summary.planned_memory_bytes = prediction.memory.total_bytes();
@@ -231,7 +232,7 @@ int train(RunConfig config) {
   // Whoever read the log may go away; the run has a file of it and goes on.
   std::signal(SIGPIPE, SIG_IGN);
   const int threads = prepare_machine(config.machine);
-  check_data_records(config);
+  const DataTokenizers data_tokenizers = check_data_records(config);
   warn_of_damaged_files(config);
   StartChooser starts(config);
   std::optional<RunFolders> folders;
@@ -242,7 +243,7 @@ int train(RunConfig config) {
     open_run_folder(run.config, run.start);
     if (first_try) log_configuration(run);
     log_start(run);
-    RunSummary summary = begin_summary(run);
+    RunSummary summary = begin_summary(run, data_tokenizer_text(run.config, data_tokenizers));
     const std::unique_ptr<Profiler> profiler = make_profiler(run.config, run.layout);
     GemmRate gemm;
     std::unique_ptr<Trainer> trainer;

@@ -77,27 +77,47 @@ class RunSide {
 
 }  // namespace
 
-void check_data_records(const RunConfig& config) {
-  if (config.data.mock_data || config.data.source().empty()) return;
+DataTokenizers check_data_records(const RunConfig& config) {
+  DataTokenizers found;
+  if (config.data.mock_data || config.data.source().empty()) return found;
   RunSide run(config);
-  int64_t files = 0;
-  int64_t unknown = 0;
+  auto& [files, unknown, recorded] = found;
   std::string first_unknown;
   for (const DataFileEntry& entry : data_file_entries(config.data)) {
     if (entry.weight == 0) continue;
     ++files;
     if (const auto record = read_data_record(entry.prefix)) {
       run.check(entry.prefix, *record);
+      if (recorded.empty()) recorded = record->tokenizer_path;
     } else if (unknown++ == 0) {
       first_unknown = data_record_path(entry.prefix).string();
     }
   }
-  if (unknown == 0) return;
+  if (unknown == 0) return found;
   log_warning(fmt::format(
       "{} of {} data file{} {} no record of the tokenizer that made {} ({} is missing): it cannot "
       "be checked against this run's",
       unknown, files, files == 1 ? "" : "s", unknown == 1 ? "has" : "have",
       unknown == 1 ? "it" : "them", first_unknown));
+  return found;
+}
+
+std::string data_tokenizer_text(const RunConfig& config, const DataTokenizers& tokenizers) {
+  if (config.data.mock_data) return "none: random tokens";
+  const auto [files, unknown, recorded] = tokenizers;
+  const std::string own_use = tokenizer_source(config.data)
+                                  ? "; this run's own only sizes the vocabulary and decodes samples"
+                                  : "";
+  if (unknown == files) {
+    return "not known: the data is tokenized beforehand and has no record of it" + own_use;
+  }
+  const std::string of_recorded =
+      tokenizer_source(config.data)
+          ? fmt::format("this run's, by the records beside the data ({})", recorded)
+          : fmt::format("{}, by the records beside the data", recorded);
+  if (unknown == 0) return of_recorded;
+  return fmt::format("of {} of {} files {}; of the others not known", files - unknown, files,
+                     of_recorded);
 }
 
 }  // namespace borealis

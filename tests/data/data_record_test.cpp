@@ -109,6 +109,31 @@ TEST_F(DataRecordCheckTest, WarnsOnceOfFilesWithoutRecord) {
   EXPECT_EQ(warnings(), "");
 }
 
+TEST_F(DataRecordCheckTest, AReportTellsWhatIsKnownOfTheDatasTokenizer) {
+  const auto told = [this] {
+    testing::internal::CaptureStdout();  // warnings
+    const std::string text = data_tokenizer_text(config_, check_data_records(config_));
+    testing::internal::GetCapturedStdout();
+    return text;
+  };
+  EXPECT_EQ(told(),
+            "not known: the data is tokenized beforehand and has no record of it; this run's own "
+            "only sizes the vocabulary and decodes samples");
+  write_record("a", record_by("mine"));
+  EXPECT_EQ(told(),
+            "of 1 of 2 files this run's, by the records beside the data (mine); of the others not "
+            "known");
+  write_record("b", record_by("mine"));
+  EXPECT_EQ(told(), "this run's, by the records beside the data (mine)");
+  config_.data.tokenizer_path.clear();
+  EXPECT_EQ(told(), "mine, by the records beside the data");
+  std::filesystem::remove(data_record_path(folder_ / "a"));
+  std::filesystem::remove(data_record_path(folder_ / "b"));
+  EXPECT_EQ(told(), "not known: the data is tokenized beforehand and has no record of it");
+  config_.data.mock_data = true;
+  EXPECT_EQ(told(), "none: random tokens");
+}
+
 TEST_F(DataRecordCheckTest, RefusesAnotherTokenizerNamingBoth) {
   write_record("a", record_by("mine"));
   write_record("b", record_by("other"));
