@@ -1,12 +1,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -19,6 +17,7 @@
 #include "cli/parse_arguments.h"
 #include "cli/prompts.h"
 #include "cli/run_setup.h"
+#include "cli/text_printer.h"
 #include "cli/tokenizer_options.h"
 #include "planner/planner.h"
 #include "tokenizer/utf8.h"
@@ -202,63 +201,6 @@ Prediction require_memory(const GenerationShape& shape, DType dtype, const Promp
   require_generation_fit(shape, dtype, longest, prediction);
   return prediction;
 }
-
-// Shows texts: one as it grows, several one after the other in the order of their prompts.
-class TextPrinter {
- public:
-  TextPrinter(size_t prompts, bool json) : json_(json), texts_(prompts), shown_texts_(prompts) {}
-  // A line that was begun ends, also where an error cuts it off.
-  ~TextPrinter() { end_line(); }
-  TextPrinter(const TextPrinter&) = delete;
-  TextPrinter& operator=(const TextPrinter&) = delete;
-
-  TextGenerationEvents events() {
-    TextGenerationEvents events;
-    events.on_text = [this](size_t prompt, std::string_view piece) {
-      if (json_) return;
-      if (!streams()) {
-        shown_texts_[prompt] += piece;
-        return;
-      }
-      in_line_ = true;
-      show(piece);
-    };
-    events.on_finish = [this](size_t prompt, GeneratedText text) {
-      texts_[prompt] = std::move(text);
-      if (json_) return;
-      if (streams()) {
-        end_line();
-      } else {
-        show_finished();
-      }
-    };
-    return events;
-  }
-  const std::vector<std::optional<GeneratedText>>& texts() const { return texts_; }
-
- private:
-  bool streams() const { return !json_ && texts_.size() == 1; }
-  void end_line() {
-    if (std::exchange(in_line_, false)) show("\n");
-  }
-  static void show(std::string_view text) {
-    fmt::print("{}", text);
-    std::fflush(stdout);
-  }
-  void show_finished() {
-    for (; shown_ < texts_.size() && texts_[shown_]; ++shown_) {
-      show(fmt::format("[{}/{}] {}\n", shown_ + 1, texts_.size(), shown_texts_[shown_]));
-      shown_texts_[shown_] = {};
-      texts_[shown_]->text = {};
-    }
-  }
-
-  bool json_;
-  bool in_line_ = false;
-  std::vector<std::optional<GeneratedText>> texts_;
-  std::vector<std::string> shown_texts_;  // of several prompts, until they are shown
-  size_t shown_ = 0;
-};
 
 struct GenerationReport {
   std::string model;
