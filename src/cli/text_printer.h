@@ -1,5 +1,5 @@
-// Shows the texts of `generate` on stdout: one as it grows, several one after the other in the order
-// of their prompts, or none, for a document at the end.
+// Shows the texts of `generate` on stdout: one as it grows, several one after the other in the
+// order of their prompts, or none, for a document at the end.
 #pragma once
 
 #include <cstddef>
