@@ -215,8 +215,8 @@ void DocumentReader::require_size(int64_t begin, size_t bytes) const {
   const int64_t most = files_.rules().max_document_bytes;
   if (bytes <= static_cast<size_t>(most)) return;
   const TextFile& file = files_.files()[static_cast<size_t>(file_)];
-  const std::string size =
-      fmt::format("{} bytes{}, more than {}", bytes, unpacked_ ? " or more" : "", format_bytes(most));
+  const std::string size = fmt::format("{}{} bytes, more than {}", unpacked_ ? "at least " : "",
+                                       bytes, format_bytes(most));
   const int64_t line =
       1 + (unpacked_ ? unpacked_->lines()
                      : count_lines(text_of(*mapped_).substr(0, static_cast<size_t>(begin))));

@@ -328,7 +328,7 @@ def pipe_cases(folder):
         try:
             result = run(command, {}, folder)
             told = "named pipe" in result.stderr + result.stdout or "not a regular file" in result.stderr + result.stdout
-            expect(f"a pipe as {name}", result, result.returncode if result.returncode in (FILE, DATA) else FILE)
+            expect(f"a pipe as {name}", result, result.returncode if result.returncode in (CONFIG, FILE, DATA) else FILE)
             if not told:
                 failures.append(f"a pipe as {name}: nothing says so\n  stderr: {result.stderr.strip()[:400]}")
         except subprocess.TimeoutExpired:
@@ -510,7 +510,7 @@ def weights_that_are_not_finite(folder):
     data[8 + header + begin:8 + header + end] = b"\xff\x7f" * ((end - begin) // 2)  # NaN in bf16, and in fp32
     path.write_bytes(data)
     for arguments in (["--greedy"], ["--temperature", 1], ["--json"], ["--dtype", "fp32"]):
-        result = run(["generate", "--model", folder / "nan", "--prompt", "the", *arguments], {}, folder)
+        result = run(["generate", "--model", folder / "nan", "--prompt", "the", "--max-new-tokens", 8, *arguments], {}, folder)
         expect(f"generate {arguments[0]} with weights that are NaN", result, NUMERICS, str(folder / "nan"), "not finite", "position 1 of prompt 1")
         expect_lines(f"generate {arguments[0]} with weights that are NaN", result, "" if "--json" in arguments else "the\n")
 

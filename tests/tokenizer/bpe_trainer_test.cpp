@@ -154,7 +154,8 @@ TEST_F(CountWordsTest, CountsOverFilesAndThreads) {
   for (int i = 0; i < 40000; ++i)
     lines += "{\"text\": \"the cat\", \"n\": " + std::to_string(i) + "}\n";
   write_file_atomically(folder_ / "b.jsonl", lines);
-  const DocumentFiles files({folder_ / "a.txt", folder_ / "b.jsonl"});
+  const DocumentFiles files({folder_ / "a.txt", folder_ / "b.jsonl"},
+                            {.on_bad_record = BadRecordPolicy::kRepair});
   int64_t last = 0;
   const WordCounts words = count_words(files, 3, [&](int64_t done, int64_t total) {
     EXPECT_GT(done, last);

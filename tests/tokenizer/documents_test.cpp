@@ -154,10 +154,14 @@ TEST_F(DocumentFilesTest, RefusesADocumentThatIsTooLarge) {
     }
     return std::string("no error");
   };
-  EXPECT_THAT(refusal_of("a.txt", large), HasSubstr("a.txt has more than the 2.0 MiB"));
-  EXPECT_THAT(refusal_of("a.txt.gz", gzip_bytes(large)), HasSubstr("a.txt.gz has more than"));
-  EXPECT_THAT(refusal_of("a.jsonl", lines), HasSubstr("a.jsonl has a line of more than 2.0 MiB"));
-  EXPECT_THAT(refusal_of("a.jsonl.zst", zstd_bytes(lines)), HasSubstr("a.jsonl.zst has a line"));
+  EXPECT_THAT(refusal_of("a.txt", large),
+              HasSubstr("a.txt is a document of 3145728 bytes, more than 2.0 MiB"));
+  EXPECT_THAT(refusal_of("a.txt.gz", gzip_bytes(large)),
+              HasSubstr("a.txt.gz is a document of at least"));
+  EXPECT_THAT(refusal_of("a.jsonl", lines),
+              HasSubstr("a.jsonl:2: a line of 3145741 bytes, more than 2.0 MiB"));
+  EXPECT_THAT(refusal_of("a.jsonl.zst", zstd_bytes(lines)),
+              HasSubstr("a.jsonl.zst:2: a line of at least"));
 }
 
 TEST_F(DocumentFilesTest, NamesFileAndLineOfAnError) {
