@@ -101,7 +101,7 @@ class Inputs:
     def train(self, name, *options, code=0):
         return run("train", "--data-path", self.folder / name, "--tokenizer-model", self.folder / "bytes", "--num-layers", 1, "--hidden-size", 32,
                    "--num-attention-heads", 2, "--num-key-value-heads", 1, "--ffn-hidden-size", 48, "--seq-length", 16, "--micro-batch-size", 1,
-                   "--eval-interval", 2, "--eval-iters", 1, "--no-progress", "--run-dir", self.folder / "run", "--save", self.folder / f"{name}-model",
+                   "--eval-interval", 2, "--eval-iters", 1, "--no-progress", "--run-dir", self.folder / f"{name}-run", "--save", self.folder / f"{name}-model",
                    *options, code=code, folder=self.folder)
 
     def test_own_text_ends_in_a_model(self):

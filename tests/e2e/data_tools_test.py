@@ -375,8 +375,8 @@ class Tools:
 
     def train(self, list_name, tokenizer, code=0):
         return run("train", "--num-layers", 1, "--hidden-size", 32, "--num-attention-heads", 2, "--num-key-value-heads", 1, "--ffn-hidden-size", 48,
-                   "--seq-length", 16, "--micro-batch-size", 1, "--train-iters", 1, "--eval-interval", 0, "--no-progress", "--no-save", "--run-dir",
-                   self.folder / "run", "--data-file-list", self.folder / list_name, "--tokenizer-model", tokenizer, code=code, folder=self.folder)
+                   "--seq-length", 16, "--micro-batch-size", 1, "--train-iters", 1, "--eval-interval", 0, "--no-progress", "--no-save",
+                   "--data-file-list", self.folder / list_name, "--tokenizer-model", tokenizer, code=code, folder=self.folder)
 
     def test_train_checks_the_tokenizer(self):
         run("tokenizer", "train", "--input", self.input, "--vocab-size", 500, "--output", self.folder / "other")
@@ -389,7 +389,7 @@ class Tools:
         assert output.count("no record of the tokenizer") == 1 and f"{len(self.shards) - 1} of {len(self.shards)} data files" in output
         assert "no record" not in run("train", "--mock-data", "--vocab-size", 128, "--num-layers", 1, "--hidden-size", 32, "--num-attention-heads", 2,
                                       "--num-key-value-heads", 1, "--ffn-hidden-size", 48, "--seq-length", 16, "--micro-batch-size", 1, "--train-iters", 1,
-                                      "--eval-interval", 0, "--no-progress", "--no-save", "--run-dir", self.folder / "run", folder=self.folder).stdout
+                                      "--eval-interval", 0, "--no-progress", "--no-save", folder=self.folder).stdout
 
     def test_merge_refuses_other_tokenizers(self):
         run("data", "tokenize", "--input", self.input, "--tokenizer", self.folder / "other", "--output-prefix", self.folder / "foreign")

@@ -101,6 +101,9 @@ def main():
         texts = make_texts(folder)
         train(folder)
         checkpoint = folder / "ckpt" / (folder / "ckpt/latest").read_text()
+        config = json.loads((checkpoint / "config.json").read_text())
+        # Windows longer than what was trained on: of both sides, so a user's own decision.
+        (checkpoint / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 1024}))
         model = transformers.AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
         tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(checkpoint / "tokenizer.json"))
         end = tokenizer.convert_tokens_to_ids("<|endoftext|>")

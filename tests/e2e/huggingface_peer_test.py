@@ -169,7 +169,7 @@ def check_conversion(folder, checkpoint):
 def check_trained_model(folder, source, name):
     """An architecture of Hugging Face's, trained here from new weights, read by transformers."""
     borealis("train", "--model-arch", source, "--seq-length", 32, "--mock-data", "--micro-batch-size", 2, "--train-iters", 4, "--lr", "1e-3",
-             "--dtype", "fp32", "--eval-interval", 0, "--run-dir", "run", "--save", f"{name}-trained", "--no-progress", folder=folder)
+             "--dtype", "fp32", "--eval-interval", 0, "--run-dir", f"{name}-train-run", "--save", f"{name}-trained", "--no-progress", folder=folder)
     target = folder / f"{name}-trained-exported"
     borealis("checkpoint", "export", "--from", f"{name}-trained", "--output", target, "--max-shard-size", "100KB", folder=folder)
     assert {n: v.shape for n, v in stored_tensors(target).items()} == {n: v.shape for n, v in stored_tensors(source).items()}
