@@ -269,7 +269,7 @@ TEST_F(DamagedJournalTest, IsMadeAgainWhateverIsFlippedOrCut) {
     const size_t count = left_by_a_stopped_run().size();
     ASSERT_GE(count, shard_tokens == 0 ? 4u : 7u);
     for (size_t i = 0; i < count; ++i) {
-      for (const int damage : {0, 1, 2}) {
+      for (const int damage : {0, static_cast<int>(1 + i % 2)}) {  // a flip, and one of the others
         for (const auto& [name, content] : results()) std::filesystem::remove(folder_ / name);
         std::filesystem::remove_all(folder_ / "out.tokenizing");
         const auto path = left_by_a_stopped_run()[i];
