@@ -25,7 +25,7 @@ size_t whole_sectors(size_t bytes) {
 // A descriptor that reads and writes past the page cache, or one that does not where the file
 // system has no such thing.
 int open_direct(const std::filesystem::path& path, int flags, bool& direct) {
-  refuse_named_pipe(path);
+  refuse_endless_file(path, (flags & O_ACCMODE) == O_RDONLY);
   int descriptor = ::open(path.c_str(), flags | O_CLOEXEC | O_DIRECT, 0644);
   direct = descriptor >= 0;
   if (!direct && errno == EINVAL) descriptor = ::open(path.c_str(), flags | O_CLOEXEC, 0644);

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/units.h"
 
 namespace borealis {
 namespace {
@@ -21,7 +22,8 @@ constexpr size_t kWriteBufferBytes = 1 << 20;
 class Descriptor {
  public:
   Descriptor(const std::filesystem::path& path, int flags, const char* action)
-      : value_((refuse_named_pipe(path), ::open(path.c_str(), flags | O_CLOEXEC, 0644))) {
+      : value_((refuse_endless_file(path, (flags & O_ACCMODE) == O_RDONLY),
+                ::open(path.c_str(), flags | O_CLOEXEC, 0644))) {
     if (value_ < 0) throw file_error(action, path, errno);
   }
   ~Descriptor() {
@@ -94,11 +96,16 @@ FileStamp file_stamp(const std::filesystem::path& path) {
           static_cast<int64_t>(status.st_mtim.tv_sec) * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
-void refuse_named_pipe(const std::filesystem::path& path) {
+void refuse_endless_file(const std::filesystem::path& path, bool to_read) {
   struct stat status {};
-  if (::stat(path.c_str(), &status) != 0 || !S_ISFIFO(status.st_mode)) return;
+  if (::stat(path.c_str(), &status) != 0) return;
   const std::string name = path.string();
-  if (name.starts_with("/dev/") || name.starts_with("/proc/")) return;
+  const bool device = S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode);
+  if (to_read && device && name != "/dev/null" && name != "/dev/stdin") {
+    throw Error(ErrorKind::kFile, fmt::format("{} is not a regular file", name),
+                "save what it holds in a file first");
+  }
+  if (!S_ISFIFO(status.st_mode) || name.starts_with("/dev/") || name.starts_with("/proc/")) return;
   throw Error(ErrorKind::kFile, fmt::format("{} is a named pipe", name),
               "save what it holds in a file first");
 }
@@ -106,17 +113,33 @@ void refuse_named_pipe(const std::filesystem::path& path) {
 std::string read_text_file(const std::filesystem::path& path) {
   const Descriptor file(path, O_RDONLY, "open");
   std::string text;
-  text.reserve(regular_file_size(file.get(), path));
+  const auto require_size = [&](size_t bytes) {
+    if (bytes <= static_cast<size_t>(kMostTextBytes)) return;
+    throw Error(ErrorKind::kFile,
+                fmt::format("{} has more than {}, too much for a file of its kind", path.string(),
+                            format_bytes(kMostTextBytes)),
+                "name the file that is meant");
+  };
+  const size_t size = regular_file_size(file.get(), path);
+  require_size(size);
+  text.reserve(size);
   char block[1 << 16];
   for (;;) {
     const ssize_t count = ::read(file.get(), block, sizeof block);
-    if (count == 0) return text;
+    if (count == 0) break;
     if (count < 0) {
       if (errno == EINTR) continue;
       throw file_error("read", path, errno);
     }
     text.append(block, static_cast<size_t>(count));
+    require_size(text.size());
   }
+  if (const size_t nul = text.find('\0'); nul != std::string::npos) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{} is no text: its byte {} is NUL", path.string(), nul),
+                "restore the file, or name the one that is meant");
+  }
+  return text;
 }
 
 void create_directories(const std::filesystem::path& path) {

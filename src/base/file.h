@@ -11,6 +11,11 @@
 
 namespace borealis {
 
+inline constexpr int64_t kMostTextBytes = int64_t{256} << 20;
+
+// For files of which a program knows that they are small. Throws Error(kFile), also where it holds
+// more than kMostTextBytes, and Error(kData) where a byte is NUL: behind it some readers would see
+// nothing more.
 std::string read_text_file(const std::filesystem::path& path);
 void create_directories(const std::filesystem::path& path);
 // False where something has the name already.
@@ -29,9 +34,10 @@ struct FileStamp {
 // Size and time of the last change. Throws Error(kFile) for what is missing or no regular file.
 FileStamp file_stamp(const std::filesystem::path& path);
 
-// Throws Error(kFile) for a named pipe, whose opening would wait for a writer that may never come.
-// One under /dev or /proc has its writer: the shell's <(...).
-void refuse_named_pipe(const std::filesystem::path& path);
+// Throws Error(kFile) for a named pipe, whose opening would wait for a writer that may never come
+// (one under /dev or /proc has its writer: the shell's <(...)), and, where it is to be read, for a
+// device, which may never end.
+void refuse_endless_file(const std::filesystem::path& path, bool to_read);
 
 // A file mapped read-only for the life of the object. An empty file maps to an empty span.
 class MappedFile {

@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <mutex>
+#include <thread>
+#include <vector>
 
 namespace borealis {
 
@@ -26,6 +29,15 @@ int usable_cores() {
   // Under OMP_PROC_BIND the main thread is bound to its own place before main(); OpenMP knows the
   // mask that the process started with.
   return std::max(mine, omp_get_num_procs());
+}
+
+void require_threads(int threads) {
+  std::mutex hold;
+  std::vector<std::jthread> started;
+  const std::lock_guard all_at_once(hold);
+  for (int i = 1; i < threads; ++i) {
+    started.emplace_back([&hold] { const std::lock_guard wait(hold); });
+  }
 }
 
 }  // namespace borealis

@@ -191,7 +191,8 @@ fs::path find_model_folder(const fs::path& given) {
   }
   const std::string name = trimmed(read_text_file(latest));
   const bool plain = !name.empty() && name != ".." && name.find('/') == std::string::npos;
-  if (!plain || !is_model_folder(given / name)) {
+  std::error_code unknown;
+  if (!plain || !fs::exists(given / name / "config.json", unknown)) {
     refuse_foreign_weights(given);
     throw Error(ErrorKind::kData,
                 fmt::format("{} names '{}', which is no model folder", latest.string(), name),

@@ -180,7 +180,7 @@ std::string run_state_text(const RunState& state) {
        {{"run_dir", state.run_dir}, {"written_at", state.written_at}, {"borealis", state.version}}},
   };
   // Text of the user's (paths, labels) may not be UTF-8; what cannot be shown is replaced.
-  return document.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  return json_text(document, 1) + "\n";
 }
 
 RunState parse_run_state(std::string_view text, const std::filesystem::path& path) {

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/json_excerpt.h"
 
 namespace borealis {
 namespace {
@@ -36,7 +37,7 @@ std::string header_text(std::span<const TensorSource* const> order,
                             {"data_offsets", {offset, end}}};
     offset = end;
   }
-  std::string text = header.dump();
+  std::string text = json_text(header);
   text.resize((text.size() + kHeaderAlignment - 1) / kHeaderAlignment * kHeaderAlignment, ' ');
   return text;
 }
@@ -127,7 +128,7 @@ void write_sharded_safetensors(std::span<const TensorSource> tensors, int64_t ma
   }
   const nlohmann::ordered_json index = {{"metadata", {{"total_size", total_size}}},
                                         {"weight_map", weight_map}};
-  sink.write_text("model.safetensors.index.json", index.dump(2) + "\n");
+  sink.write_text("model.safetensors.index.json", json_text(index, 2) + "\n");
 }
 
 void write_sharded_safetensors(const std::filesystem::path& folder,

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_excerpt.h"
 #include "checkpoint/sentencepiece_files.h"
 
 namespace borealis {
@@ -89,7 +90,7 @@ std::string minimal_tokenizer_config(const SpecialTokenNames& names) {
   if (!names.bos.empty()) config["bos_token"] = names.bos;
   if (!names.eos.empty()) config["eos_token"] = names.eos;
   if (!names.pad.empty()) config["pad_token"] = names.pad;
-  return config.dump(2) + "\n";
+  return json_text(config, 2) + "\n";
 }
 
 SpecialTokens json_special_tokens(const std::filesystem::path& tokenizer_json) {
@@ -117,7 +118,7 @@ void copy_json(const std::filesystem::path& tokenizer_json, const std::filesyste
 }
 
 void write_config(const Json& config, const std::filesystem::path& folder) {
-  write_file_atomically(folder / "tokenizer_config.json", config.dump(2) + "\n");
+  write_file_atomically(folder / "tokenizer_config.json", json_text(config, 2) + "\n");
 }
 
 SpecialTokens gpt2_special_tokens(const std::filesystem::path& vocab) {

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_excerpt.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "checkpoint/state_pieces.h"
@@ -162,7 +163,7 @@ Json to_json(const StoredModel& a, const StoredModel& b, const CheckpointDiffere
 void print_settings(const char* title, const std::vector<SettingDifference>& settings) {
   if (!settings.empty()) fmt::print("{}\n", title);
   for (const SettingDifference& setting : settings) {
-    fmt::print("  {}: {} and {}\n", setting.key, setting.a.dump(), setting.b.dump());
+    fmt::print("  {}: {} and {}\n", setting.key, json_text(setting.a), json_text(setting.b));
   }
 }
 
@@ -205,8 +206,7 @@ int diff(const DiffOptions& options) {
   const StoredModel a(options.a), b(options.b);
   const CheckpointDifference difference = compare(a, b);
   if (options.json) {
-    fmt::print("{}\n",
-               to_json(a, b, difference).dump(2, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}\n", json_text(to_json(a, b, difference), 2));
   } else {
     print_text(a, b, difference);
   }

@@ -72,6 +72,10 @@ void check_output(const ExportOptions& options, const fs::path& source) {
                 fmt::format("--output {} exists and is not empty", options.output),
                 "name another folder, or replace an earlier export with --overwrite");
   }
+  if (!fs::exists(output / "config.json")) {
+    throw Error(ErrorKind::kFile, fmt::format("--output {} holds no model", options.output),
+                "name another folder; --overwrite only replaces exports");
+  }
   for (const auto& entry : fs::directory_iterator(output)) {
     const std::string name = entry.path().filename().string();
     if (is_part_of_an_export(output, name)) continue;

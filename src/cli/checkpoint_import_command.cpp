@@ -41,6 +41,7 @@ void check_output(const fs::path& output) {
 int import_model(const ImportOptions& options) {
   log_open(LogStream::kStdout, "INFO");
   check_output(options.output);
+  remove_stale_partials(options.output);
   const StoredModel source(options.from);
   log_info(fmt::format("{}: {}", source.folder.string(), source.description()));
   require_checksums(source.folder, [](const std::string&) { return true; });

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_excerpt.h"
 #include "base/log.h"
 #include "base/printable.h"
 #include "base/units.h"
@@ -204,7 +205,7 @@ void print_json(const InspectOptions& options, const StoredModel& checkpoint) {
       {"steps", checkpoint_steps(options.folder)},
       {"files", list}};
   if (options.tensors) json["tensors"] = tensors_json(checkpoint);
-  fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+  fmt::print("{}\n", json_text(json, 2));
 }
 
 void print_text(const InspectOptions& options, const StoredModel& checkpoint) {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_excerpt.h"
 #include "base/log.h"
 #include "checkpoint/folder_check.h"
 #include "checkpoint/run_checkpoints.h"
@@ -68,7 +69,7 @@ int verify(const VerifyOptions& options) {
                     {"problems", findings_json(check.problems)},
                     {"warnings", findings_json(check.warnings)}});
   }
-  if (options.json) fmt::print("{}\n", Json({{"folders", list}}).dump(2));
+  if (options.json) fmt::print("{}\n", json_text(Json({{"folders", list}}), 2));
   if (damaged == 0) return 0;
   throw Error(ErrorKind::kData,
               fmt::format("{} of {} checkpoint{} {} damaged", damaged, folders.size(),

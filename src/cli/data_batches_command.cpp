@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/json_excerpt.h"
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/data_run_options.h"
@@ -115,7 +116,7 @@ class BatchPrinter {
     if (!tokenizer_) return add_numbers(sample, rows);
     if (!rows.empty()) rows += ',';
     const nlohmann::json text = tokenizer_->decode(sample, false);
-    rows += text.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    rows += json_text(text);
   }
   static void add_numbers(const std::vector<int32_t>& numbers, std::string& rows) {
     if (!rows.empty()) rows += ',';

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_excerpt.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "cli/command.h"
@@ -74,7 +75,7 @@ void print_json(const RunConfig& config, const std::vector<SplitYield>& splits) 
   Json by_name = Json::object();
   for (const SplitYield& split : splits) by_name[json_name(split.split)] = split_json(split);
   json["splits"] = by_name;
-  fmt::print("{}\n", json.dump(2));
+  fmt::print("{}\n", json_text(json, 2));
 }
 
 void print_row(size_t width, const std::string& name, const std::string& weight,

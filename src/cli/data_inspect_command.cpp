@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/json_excerpt.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "cli/command.h"
@@ -120,7 +121,7 @@ void print_json(const IndexedDataset& data, const DocumentLengths& lengths,
         {{"class", std::string(dataset_fault_name(problem.fault))}, {"text", problem.text}});
   }
   if (record) json["record"] = Json::parse(data_record_json(*record));
-  fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+  fmt::print("{}\n", json_text(json, 2));
 }
 
 void print_record(const std::optional<DataRecord>& record) {
@@ -155,7 +156,7 @@ void print_samples(const std::vector<DocumentSample>& samples) {
                format_count(sample.length));
     if (sample.text) {
       // Quoted, so that line breaks and control characters show and do no harm to the terminal.
-      fmt::print("{}", Json(*sample.text).dump(-1, ' ', false, Json::error_handler_t::replace));
+      fmt::print("{}", json_text(Json(*sample.text)));
     } else {
       for (const int32_t id : sample.ids) fmt::print("{} ", id);
     }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "base/json_excerpt.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "cli/command.h"
@@ -32,7 +33,7 @@ void report(const MergeArguments& arguments, size_t pairs, const MergedDataset& 
                                          {"tokens", merged.tokens},
                                          {"dtype", token_type_name(merged.type)},
                                          {"record", merged.has_record}};
-    fmt::print("{}\n", json.dump(2));
+    fmt::print("{}\n", json_text(json, 2));
     return;
   }
   log_info(fmt::format("{0}.bin, {0}.idx: {1} documents, {2} tokens ({3}) from {4} pairs",
@@ -43,6 +44,8 @@ void report(const MergeArguments& arguments, size_t pairs, const MergedDataset& 
 int merge(const MergeArguments& arguments) {
   log_open(arguments.json ? LogStream::kStderr : LogStream::kStdout, "INFO");
   const auto prefixes = dataset_prefixes(arguments.prefixes);
+  const std::filesystem::path folder = std::filesystem::path(arguments.output_prefix).parent_path();
+  remove_stale_partials(folder.empty() ? "." : folder);  // of a merge that was stopped
   MergedDataset merged;
   {
     WorkProgress progress("merging");

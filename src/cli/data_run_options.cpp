@@ -27,12 +27,16 @@ std::optional<Split> split_of(const std::string& name) {
   return std::nullopt;
 }
 
-int64_t whole_number(const std::string& flag, const std::string& text, int64_t least) {
+constexpr int64_t kMostRanks = 1'000'000;
+
+int64_t whole_number(const std::string& flag, const std::string& text, int64_t least,
+                     int64_t most = std::numeric_limits<int64_t>::max()) {
   int64_t value = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (code != std::errc() || end != text.data() + text.size() || value < least) {
-    throw Error(ErrorKind::kUsage, fmt::format("{} {} is not a whole number", flag, text),
-                fmt::format("give {} or more", least));
+  if (code != std::errc() || end != text.data() + text.size() || value < least || value > most) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{} {} is not a whole number of {} or more, and at most {}", flag, text,
+                            least, most));
   }
   return value;
 }
@@ -80,9 +84,10 @@ World take_world(const std::map<std::string, std::string>& own) {
   const Environment process = process_environment();
   World world;
   const auto variable = process("WORLD_SIZE");
-  if (variable && !variable->empty()) world.size = whole_number("WORLD_SIZE", *variable, 1);
+  if (variable && !variable->empty())
+    world.size = whole_number("WORLD_SIZE", *variable, 1, kMostRanks);
   if (const auto flag = own.find("--world-size"); flag != own.end()) {
-    world.size = whole_number(flag->first, flag->second, 1);
+    world.size = whole_number(flag->first, flag->second, 1, kMostRanks);
   }
   world.environment = [process](const std::string& name) -> std::optional<std::string> {
     for (const char* of_launch : {"WORLD_SIZE", "NGPU_PER_HOST", "HOSTFILE", "PBS_NODEFILE"}) {

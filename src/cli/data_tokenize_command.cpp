@@ -4,6 +4,7 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
+#include "base/json_excerpt.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "cli/allocator.h"
@@ -106,9 +107,7 @@ TokenizedCorpus run_tokenization(const TokenizeArguments& arguments, const Docum
 }
 
 // As a shell counts a process that a signal ended.
-int exit_code_of(const SignalWatch& signals) {
-  return 128 + (std::string(signals.received()) == "SIGINT" ? SIGINT : SIGTERM);
-}
+int exit_code_of(const SignalWatch& signals) { return signal_exit_code(signals.received()); }
 
 int tokenize(TokenizeArguments& arguments) {
   log_open(arguments.input.json ? LogStream::kStderr : LogStream::kStdout, "INFO");
@@ -125,7 +124,8 @@ int tokenize(TokenizeArguments& arguments) {
   const TokenizedCorpus corpus = run_tokenization(arguments, files, signals);
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   if (arguments.input.json) {
-    fmt::print("{}\n", json_of(arguments, corpus, files.total_bytes(), elapsed.count()).dump(2));
+    fmt::print("{}\n",
+               json_text(json_of(arguments, corpus, files.total_bytes(), elapsed.count()), 2));
   }
   if (!corpus.complete) {
     log_warning(fmt::format(

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/json_excerpt.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "base/units.h"
@@ -87,7 +88,7 @@ int verify(const VerifyArguments& arguments) {
     report(prefix, check);
     pairs.push_back(json_of(prefix, check));
   }
-  if (arguments.json) fmt::print("{}\n", nlohmann::ordered_json({{"pairs", pairs}}).dump(2));
+  if (arguments.json) fmt::print("{}\n", json_text(nlohmann::ordered_json({{"pairs", pairs}}), 2));
   if (damaged == 0) return 0;
   throw Error(ErrorKind::kData,
               fmt::format("{} of {} pair{} {} damaged", damaged, prefixes.size(),

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/json_excerpt.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/units.h"
@@ -218,7 +219,7 @@ std::string report_json(const EvalReport& report, const TextEvaluation& result) 
   if (const auto bits = result.bits_per_byte()) document["bits_per_byte"] = *bits;
   if (result.bytes) document["bytes"] = *result.bytes;
   if (!report.bytes_note.empty()) document["bits_per_byte_note"] = report.bytes_note;
-  return document.dump(2);
+  return json_text(document, 2);
 }
 
 std::string report_text(const EvalReport& report, const TextEvaluation& result) {

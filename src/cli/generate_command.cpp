@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/json_excerpt.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/units.h"
@@ -240,7 +241,7 @@ std::string report_json(const GenerationReport& report, const Prompts& prompts,
       {"peak_memory_bytes", report.peak_bytes},
   };
   // What a user typed need not be UTF-8.
-  return document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return json_text(document, 2);
 }
 
 std::string report_line(const GenerationReport& report) {
@@ -295,7 +296,7 @@ int generate(GenerateOptions& options) {
   if (options.json) {
     fmt::print("{}\n", report_json(report, prompts, printer.texts()));
   } else {
-    fmt::print(stderr, "{}\n", report_line(report));
+    std::fputs((report_line(report) + "\n").c_str(), stderr);  // lost where nobody reads it
   }
   return 0;
 }

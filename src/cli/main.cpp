@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <omp.h>
 #include <unistd.h>
 
 #include <array>
@@ -12,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "base/process.h"
 #include "cli/command.h"
 
 namespace borealis {
@@ -55,6 +57,8 @@ int run(const std::vector<std::string>& arguments) {
   return run_group({"borealis", "", kCommands}, arguments);
 }
 
+constexpr int kInternalError = 70;
+
 // A file that is opened must not become a standard stream that the caller closed, or the log would
 // be written into it. What is written to such a stream fails.
 void keep_standard_streams() {
@@ -63,10 +67,13 @@ void keep_standard_streams() {
   }
 }
 
+// Whatever becomes of it: where the standard error is closed, too, there is the exit code.
+void tell(const std::string& message) {
+  std::fputs(("borealis: " + printable(message) + "\n").c_str(), stderr);
+}
+
 int lost_output() {
-  fmt::print(stderr,
-             "borealis: file: the standard output could not be written: it is closed, or its disk "
-             "is full\n");
+  tell("file: the standard output could not be written: it is closed, or its disk is full");
   return error_exit_code(ErrorKind::kFile);
 }
 
@@ -80,39 +87,39 @@ int checked_output(int exit_code) {
 int explain_system_error(const std::system_error& error) {
   if (std::ferror(stdout) != 0) return lost_output();
   if (error.code() == std::errc::resource_unavailable_try_again) {
-    fmt::print(
-        stderr,
-        "borealis: memory: the system refused a thread; lower --threads, or raise the limits "
-        "(ulimit -u, ulimit -v)\n");
+    tell(
+        "memory: the system refused a thread; lower --threads, or raise the limits (ulimit -u, "
+        "ulimit -v)");
     return error_exit_code(ErrorKind::kMemory);
   }
-  fmt::print(stderr, "borealis: internal error: {}\n", error.what());
-  return 70;
+  tell(fmt::format("internal error: {}", error.what()));
+  return kInternalError;
 }
 
 }  // namespace
 }  // namespace borealis
 
 int main(int argc, char** argv) {
-  borealis::keep_standard_streams();
+  using namespace borealis;
+  keep_standard_streams();
   std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too large is then the error of a write
   try {
-    return borealis::checked_output(borealis::run({argv + 1, argv + argc}));
-  } catch (const borealis::Error& error) {
-    fmt::print(stderr, "borealis: {}\n", borealis::printable(error.what()));
-    return borealis::error_exit_code(error.kind());
+    require_threads(omp_get_max_threads());
+    return checked_output(run({argv + 1, argv + argc}));
+  } catch (const Error& error) {
+    tell(error.what());
+    return error_exit_code(error.kind());
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "borealis: memory: the system refused an allocation; {}\n",
-               borealis::memory_remedy(argc > 1 ? argv[1] : ""));
-    return borealis::error_exit_code(borealis::ErrorKind::kMemory);
+    tell(fmt::format("memory: the system refused an allocation; {}",
+                     memory_remedy(argc > 1 ? argv[1] : "")));
+    return error_exit_code(ErrorKind::kMemory);
   } catch (const std::filesystem::filesystem_error& error) {
-    fmt::print(stderr, "borealis: file: cannot read {}: {}\n",
-               borealis::printable(error.path1().string()), error.code().message());
-    return borealis::error_exit_code(borealis::ErrorKind::kFile);
+    tell(fmt::format("file: cannot read {}: {}", error.path1().string(), error.code().message()));
+    return error_exit_code(ErrorKind::kFile);
   } catch (const std::system_error& error) {
-    return borealis::explain_system_error(error);
+    return explain_system_error(error);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "borealis: internal error: {}\n", error.what());
-    return 70;
+    tell(fmt::format("internal error: {}", error.what()));
+    return kInternalError;
   }
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <system_error>
@@ -30,12 +31,26 @@ std::string number_fault(const std::string& text, Number least, Number most, con
   return "";
 }
 
+// CLI11 would read it as octal.
+std::string without_zeros(std::string text) {
+  const size_t sign = text.starts_with('-') ? 1 : 0;
+  while (text.size() > sign + 1 && text[sign] == '0' &&
+         std::isdigit(static_cast<unsigned char>(text[sign + 1]))) {
+    text.erase(sign, 1);
+  }
+  return text;
+}
+
 template <typename Number>
 CLI::Validator number_within(Number least, Number most, const char* kind) {
   const std::string bounds = most == std::numeric_limits<Number>::max()
                                  ? fmt::format("{} or more", least)
                                  : fmt::format("{} to {}", least, most);
-  return {[=](std::string& text) { return number_fault(text, least, most, kind); }, bounds};
+  return {[=](std::string& text) {
+            text = without_zeros(text);
+            return number_fault(text, least, most, kind);
+          },
+          bounds};
 }
 
 }  // namespace
@@ -48,6 +63,25 @@ CLI::Validator real_number(double least, double most) {
   return number_within(least, most, "number");
 }
 
+namespace {
+
+// "" is the working directory to some calls and nothing to others.
+void refuse_empty_places(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_name();
+    if (name != "--output" && name != "--output-prefix" && name != "--from" && name != "--model") {
+      continue;
+    }
+    for (const std::string& value : option->results()) {
+      if (!value.empty()) continue;
+      throw Error(ErrorKind::kUsage, fmt::format("{} is empty", name),
+                  fmt::format("see `{} --help`", app.get_name()));
+    }
+  }
+}
+
+}  // namespace
+
 bool parse_arguments(CLI::App& app, const std::vector<std::string>& arguments) {
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
@@ -58,6 +92,7 @@ bool parse_arguments(CLI::App& app, const std::vector<std::string>& arguments) {
   } catch (const CLI::ParseError& fault) {
     throw Error(ErrorKind::kUsage, fault.what(), fmt::format("see `{} --help`", app.get_name()));
   }
+  refuse_empty_places(app);
   return true;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_excerpt.h"
 #include "base/printable.h"
 #include "cli/command.h"
 #include "cli/parse_arguments.h"
@@ -32,8 +33,7 @@ void print_json(const std::vector<WrittenReport>& reports) {
                     {"summary", nlohmann::ordered_json::parse(run_summary_json(report.summary))}});
   }
   const nlohmann::ordered_json document = {{"runs", runs}};
-  fmt::print("{}\n",
-             document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  fmt::print("{}\n", json_text(document, 2));
 }
 
 void print_table(const std::vector<WrittenReport>& reports) {
@@ -59,8 +59,7 @@ int check_report(const std::string& file, bool json) {
     }
     const nlohmann::ordered_json document = {
         {"file", file}, {"rows", report.rows.size()}, {"raw_values", runs}, {"findings", list}};
-    fmt::print("{}\n",
-               document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    fmt::print("{}\n", json_text(document, 2));
   } else {
     fmt::print("{}: {} rows, {} raw values\n", file, report.rows.size(), runs);
     if (!vocab_size) {

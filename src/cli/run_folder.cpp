@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_excerpt.h"
 #include "base/log.h"
 #include "config/run_config_json.h"
 #include "telemetry/metrics_file.h"
@@ -92,12 +93,12 @@ void open_run_folder(const RunConfig& config, const RunStart& start) {
   remove_stale_partials(folder);  // of a killed run with the same --run-dir
   const fs::path log = folder / "output.log";
   log_add_file(log);
-  write_file_atomically(folder / "config.json", to_json(config).dump(2) + "\n");
+  write_file_atomically(folder / "config.json", json_text(to_json(config), 2) + "\n");
   if (start.resumes) {
     const nlohmann::ordered_json link = {{"checkpoint", start.checkpoint->folder.string()},
                                          {"iteration", start.state.iteration},
                                          {"run_dir", start.state.run_dir}};
-    write_file_atomically(folder / kResumedFromFileName, link.dump(2) + "\n");
+    write_file_atomically(folder / kResumedFromFileName, json_text(link, 2) + "\n");
   }
   // logs/latest lists every run's log, the newest last.
   const fs::path logs = folder.parent_path().parent_path();

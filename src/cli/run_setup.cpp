@@ -16,6 +16,7 @@ namespace borealis {
 int prepare_machine(const MachineConfig& machine) {
   limit_cpu_isa(machine.cpu_isa);
   const int threads = machine.threads > 0 ? static_cast<int>(machine.threads) : usable_cores();
+  require_threads(threads);
   omp_set_num_threads(threads);
   omp_set_dynamic(0);
   return threads;
@@ -27,7 +28,9 @@ std::optional<int64_t> memory_limit_option(const std::string& flag) {
   if (text.empty()) return std::nullopt;
   const std::optional<int64_t> bytes = parse_bytes(text);
   if (!bytes) {
-    throw Error(ErrorKind::kConfig, fmt::format("MEMORY_LIMIT={} is no amount of memory", text),
+    throw Error(ErrorKind::kConfig,
+                fmt::format("{}{} is no amount of memory",
+                            flag.empty() ? "MEMORY_LIMIT=" : "--memory-limit ", text),
                 "write it as 20GiB or 512M");
   }
   return bytes;

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_excerpt.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "cli/allocator.h"
@@ -53,7 +54,7 @@ void report(const TrainOptions& options, const TokenizerDefinition& tokenizer, s
     const nlohmann::ordered_json document = {
         {"output", options.output}, {"vocab_size", size}, {"merges", tokenizer.merges.size()},
         {"distinct_words", words},  {"bytes", bytes},     {"seconds", seconds}};
-    fmt::print("{}\n", document.dump(2));
+    fmt::print("{}\n", json_text(document, 2));
     return;
   }
   log_info(fmt::format("{}/tokenizer.json: {} entries from {} of text ({} different words) in {}",
@@ -95,8 +96,9 @@ int train(const TrainOptions& options) {
   }
   const std::filesystem::path folder(options.output);
   borealis::create_directories(folder);
-  write_file_atomically(folder / "tokenizer_config.json", tokenizer_config_json(tokenizer));
+  // The large one first: what fails then fails before the small one is in place.
   write_file_atomically(folder / "tokenizer.json", tokenizer_json(tokenizer));
+  write_file_atomically(folder / "tokenizer_config.json", tokenizer_config_json(tokenizer));
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   report(options, tokenizer, words.size(), files.total_bytes(), elapsed.count());
   return 0;

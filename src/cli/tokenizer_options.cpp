@@ -37,15 +37,19 @@ void TokenizerOptions::add_to(CLI::App& app, const std::string& help) {
 }
 
 bool TokenizerOptions::names_one() const {
+  require_known_type();
   return !model.empty() || !vocab_file.empty() || !merge_file.empty() || vocab_size > 0;
+}
+
+void TokenizerOptions::require_known_type() const {
+  if (parse_tokenizer_type(type)) return;
+  throw Error(ErrorKind::kUsage, fmt::format("--tokenizer-type {}: not supported", type),
+              "use one of " + supported_tokenizer_types());
 }
 
 TokenizerLookup TokenizerOptions::find() const {
   const auto known = parse_tokenizer_type(type);
-  if (!known) {
-    throw Error(ErrorKind::kUsage, fmt::format("--tokenizer-type {}: not supported", type),
-                "use one of " + supported_tokenizer_types());
-  }
+  require_known_type();
   const bool two_files = !vocab_file.empty() || !merge_file.empty();
   if (two_files && *known != TokenizerType::kGpt2) {
     throw Error(ErrorKind::kUsage, fmt::format("--vocab-file and --merge-file are not {}'s", type),

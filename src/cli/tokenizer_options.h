@@ -18,11 +18,14 @@ struct TokenizerOptions {
 
   // `help` says what --tokenizer is by default, if it has one.
   void add_to(CLI::App& app, const std::string& help);
-  bool names_one() const;
+  bool names_one() const;  // throws Error(kUsage) for an unknown type
   // Looks it up as `train` does TOKENIZER_MODEL; the result has a source. Throws Error(kUsage) if
   // nothing is named, Error(kFile) listing where it was looked for.
   TokenizerLookup find() const;
   Tokenizer open() const;  // throws as find() and open_tokenizer()
+
+ private:
+  void require_known_type() const;
 };
 
 // The tokenizer of a checkpoint's folder, by its files. Throws as above.

@@ -137,8 +137,9 @@ std::unique_ptr<Trainer> make_trainer(const PlannedRun& run, Profiler* profiler,
 TrainedModel run_training(std::unique_ptr<Trainer> trainer, const RunConfig& config, int threads,
                           RunObserver& observer) {
   TrainedModel trained;
-  log_info("learning_rate= below is the next step's, as in the reference; metrics.jsonl has the "
-           "step's own");
+  log_info(
+      "learning_rate= below is the next step's, as in the reference; metrics.jsonl has the "
+      "step's own");
   log_info("[before the start of training step]");
   observer.training_begins();
   trained.outcome = trainer->run(observer.events());
@@ -173,6 +174,13 @@ void log_outcome(const RunSummary& summary) {
       summary.steps, summary.first_loss, summary.final_loss, summary.tokens_per_gpu_per_second,
       summary.tflops, 100 * summary.gemm_share, format_bytes(summary.peak_memory_bytes),
       format_bytes(summary.planned_memory_bytes)));
+}
+
+// With lines that are no lines of the log's own.
+std::string indented(std::string_view text) {
+  std::string lines;
+  for (const char c : text) lines += c == '\n' ? std::string("\n  ") : std::string(1, c);
+  return lines;
 }
 
 // What a run that failed came to; a second fault, of the same disk maybe, does not hide the first.
@@ -216,7 +224,7 @@ int finish_run(const PlannedRun& run, std::unique_ptr<Trainer> trainer, const Pr
     return signal_exit_code(summary.stopped_by);
   }
   if (trained.sample) {
-    log_info(fmt::format("sample: {}{}", trained.sample->prompt, trained.sample->text));
+    log_info(indented(fmt::format("sample: {}{}", trained.sample->prompt, trained.sample->text)));
   }
   write_profile(config, profiler, trained.gemm.flops_per_s);
   complete_summary(observer, trained, run_dir, summary);

@@ -22,7 +22,7 @@ WorkProgress::WorkProgress(std::string what)
       last_(start_) {}
 
 WorkProgress::~WorkProgress() {
-  if (drawn_) fmt::print(stderr, "\r\x1b[K");
+  if (drawn_) std::fputs("\r\x1b[K", stderr);
 }
 
 void WorkProgress::update(int64_t done, int64_t total, int64_t worked_bytes) {
@@ -45,7 +45,7 @@ void WorkProgress::update(int64_t done, int64_t total, int64_t worked_bytes) {
     log_info(text);
     return;
   }
-  fmt::print(stderr, "\r\x1b[K{}", text);
+  std::fputs(fmt::format("\r\x1b[K{}", text).c_str(), stderr);
   std::fflush(stderr);
   drawn_ = true;
 }

@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "base/json_excerpt.h"
 #include "config/hf_config.h"
 
 namespace borealis {
@@ -93,7 +94,7 @@ std::string hf_config_text(const ModelConfig& model, const SpecialTokens& tokens
   } else {
     for (const bool rope : model.rope_on_layer) CHECK(rope, "llama has RoPE in every layer");
   }
-  return config.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text(config, 2) + "\n";
 }
 
 std::string hf_generation_config_text(const SpecialTokens& tokens) {
@@ -102,7 +103,7 @@ std::string hf_generation_config_text(const SpecialTokens& tokens) {
                        {"eos_token_id", eos_ids(tokens)},
                        {"pad_token_id", optional_id(tokens.pad)},
                        {"transformers_version", kTransformersVersion}};
-  return config.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text(config, 2) + "\n";
 }
 
 }  // namespace borealis

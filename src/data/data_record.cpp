@@ -115,7 +115,7 @@ std::string data_record_json(const DataRecord& record) {
                {"sources", Json::array()}};
   for (const DataSource& source : record.sources) json["sources"].push_back(source_json(source));
   // A path need not be UTF-8.
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text(json, 2) + "\n";
 }
 
 DataRecord parse_data_record(const std::string& json, const std::string& name) {

@@ -11,6 +11,7 @@
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_excerpt.h"
 #include "base/log.h"
 #include "data/json_numbers.h"
 #include "tokenizer/utf8.h"
@@ -81,7 +82,7 @@ TokenizeProgress parse_progress(const Json& json) {
 }
 
 std::string checksum_of(const Json& json) {
-  const std::string text = json.dump();
+  const std::string text = json_text(json);
   Checksum sum;
   sum.add(std::as_bytes(std::span(text)));
   return sum.hex();
@@ -89,7 +90,7 @@ std::string checksum_of(const Json& json) {
 
 void write_checked(const fs::path& path, const Json& content) {
   const Json json = {{"content", content}, {"xxh3_128", checksum_of(content)}};
-  write_file_atomically(path, json.dump() + "\n");
+  write_file_atomically(path, json_text(json) + "\n");
 }
 
 // nullopt, with a warning, for a file that is not as it was written.
@@ -129,7 +130,7 @@ std::string difference(const Json& before, const Json& now) {
     const Json old = before.value(key, Json());
     if (old == value) continue;
     if (key == "sources" && old.is_array()) return source_difference(old, value);
-    return fmt::format("{} was {}, now it is {}", key, old.dump(), value.dump());
+    return fmt::format("{} was {}, now it is {}", key, json_text(old), json_text(value));
   }
   return "";
 }
@@ -159,7 +160,7 @@ TokenizeJournal::TokenizeJournal(const fs::path& output_prefix, const Json& aske
                 "wait for it, or choose another --output-prefix");
   }
   // As it will be read: names of files need not be UTF-8.
-  const Json request = Json::parse(asked.dump(-1, ' ', false, Json::error_handler_t::replace));
+  const Json request = Json::parse(json_text(asked));
   std::error_code ignored;
   if (start_over) fs::remove(folder_ / "progress.json", ignored);
   if (fs::exists(folder_ / "progress.json")) {

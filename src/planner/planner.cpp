@@ -8,6 +8,7 @@
 
 #include "base/direct_file.h"
 #include "base/error.h"
+#include "base/json_excerpt.h"
 #include "base/units.h"
 #include "model/step_kernels.h"
 
@@ -336,7 +337,7 @@ std::string prediction_json(const RunConfig& config, const Prediction& predictio
       {"saves_in_background", prediction.saves_in_background},
       {"notes", config.notes},
   };
-  return document.dump(2);
+  return json_text(document, 2);
 }
 
 }  // namespace borealis

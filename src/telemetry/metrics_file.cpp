@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_excerpt.h"
 
 namespace borealis {
 namespace {
@@ -152,7 +153,7 @@ std::vector<ValidationRecord> read_records(const std::filesystem::path& path,
 
 }  // namespace
 
-std::string step_record_json(const StepRecord& record) { return step_to_json(record).dump(); }
+std::string step_record_json(const StepRecord& record) { return json_text(step_to_json(record)); }
 
 std::string validation_record_json(const ValidationRecord& record, std::string_view set) {
   Json json;
@@ -160,7 +161,7 @@ std::string validation_record_json(const ValidationRecord& record, std::string_v
   json[fmt::format("{}_loss", set)] = finite_or_null(record.lm_loss);
   json[fmt::format("{}_perplexity", set)] = finite_or_null(record.perplexity);
   if (record.at_end) json["at_end"] = true;
-  return json.dump();
+  return json_text(json);
 }
 
 MetricsWriter::MetricsWriter(const std::filesystem::path& run_dir, const RunHistory& history)

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_excerpt.h"
 #include "base/median.h"
 
 namespace borealis {
@@ -21,9 +22,7 @@ using Json = nlohmann::ordered_json;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 // Text in JSON is UTF-8; a sample may end in the middle of a character.
-std::string dump(const Json& json) {
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
-}
+std::string dump(const Json& json) { return json_text(json, 2) + '\n'; }
 
 // The fields of RunSummary and their names, once for both directions: `visit(name, member)`.
 template <typename Summary, typename Visitor>

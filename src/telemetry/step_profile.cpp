@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_excerpt.h"
 
 namespace borealis {
 namespace {
@@ -84,7 +85,7 @@ void write_step_profile(const std::filesystem::path& run_dir, const StepProfile&
                      {"gemm_flops_per_s", profile.gemm_flops_per_s},
                      {"triad_bytes_per_s", profile.triad_bytes_per_s},
                      {"kernels", kernels}};
-  write_file_atomically(run_dir / kProfileFileName, json.dump(2) + "\n");
+  write_file_atomically(run_dir / kProfileFileName, json_text(json, 2) + "\n");
 }
 
 std::optional<StepProfile> read_step_profile(const std::filesystem::path& run_dir) {
@@ -133,7 +134,7 @@ void write_chrome_trace(const std::filesystem::path& run_dir, const Profiler& pr
     events.push_back(std::move(json));
   }
   const Json trace = {{"displayTimeUnit", "ms"}, {"traceEvents", std::move(events)}};
-  write_file_atomically(run_dir / kTraceFileName, trace.dump() + "\n");
+  write_file_atomically(run_dir / kTraceFileName, json_text(trace) + "\n");
 }
 
 }  // namespace borealis

@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_excerpt.h"
+#include "tokenizer/utf8.h"
 
 namespace borealis {
 namespace {
@@ -46,6 +48,10 @@ json read_merges(const fs::path& file) {
     ++number;
     if (line.ends_with('\r')) line.remove_suffix(1);
     if (line.empty() || line.starts_with("#version")) continue;
+    if (valid_utf8_prefix(line) < line.size()) {
+      throw Error(ErrorKind::kData, fmt::format("{}:{}: not UTF-8", file.string(), number),
+                  "give GPT-2's merges.txt");
+    }
     const size_t space = line.find(' ');
     if (space == 0 || space >= line.size() - 1 || line.find(' ', space + 1) != line.npos) {
       throw Error(ErrorKind::kData,
@@ -71,7 +77,7 @@ TokenizerDefinition read_gpt2_files(const fs::path& vocab, const fs::path& merge
         {{"id", file["model"]["vocab"][kEndOfText]}, {"content", kEndOfText}, {"special", true}}};
   }
   TokenizerDefinition definition = parse_tokenizer_json(
-      file.dump(), fmt::format("{} with {}", vocab.string(), merges.filename().string()));
+      json_text(file), fmt::format("{} with {}", vocab.string(), merges.filename().string()));
   definition.end_of_text = kEndOfText;
   return definition;
 }

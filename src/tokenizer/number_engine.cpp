@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/printable.h"
 
 namespace borealis {
 namespace {
@@ -31,7 +32,7 @@ class NumberEngine::Encoder final : public TextEncoder {
         throw Error(ErrorKind::kData,
                     fmt::format("\"{}\" in a text is not a token id of 0 to {}, as NullTokenizer "
                                 "reads them",
-                                word.substr(0, kShownBytes), engine_.size_),
+                                printable(word.substr(0, kShownBytes)), engine_.size_),
                     "give numbers with white space between them, or a larger --vocab-size");
       }
       ids.push_back(*id);

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "base/json_excerpt.h"
 #include "tokenizer/tokenizer_definition.h"
 #include "tokenizer/word_scanner.h"
 
@@ -58,7 +59,7 @@ std::string tokenizer_json(const TokenizerDefinition& definition) {
                              {"post_processor", byte_level},
                              {"decoder", byte_level},
                              {"model", model}};
-  return file.dump(2) + "\n";
+  return json_text(file, 2) + "\n";
 }
 
 std::string tokenizer_config_json(const TokenizerDefinition& definition) {
@@ -77,7 +78,7 @@ std::string tokenizer_config_json(const TokenizerDefinition& definition) {
       file[role] = *definition.end_of_text;
     }
   }
-  return file.dump(2) + "\n";
+  return json_text(file, 2) + "\n";
 }
 
 }  // namespace borealis

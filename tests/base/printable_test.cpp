@@ -8,12 +8,14 @@ namespace {
 
 TEST(Printable, LeavesTextAsItIs) {
   EXPECT_EQ(printable(""), "");
-  EXPECT_EQ(printable("a line\n\tund noch eine: ä 語"), "a line\n\tund noch eine: ä 語");
+  EXPECT_EQ(printable("a line\n  und\teine: ä 語\n---\n"), "a line\n  und\teine: ä 語\n---\n");
 }
 
 TEST(Printable, ShowsControlCharacters) {
   EXPECT_EQ(printable("\x1b[2Jgone\r\x07\x7f"), "\\x1b[2Jgone\\x0d\\x07\\x7f");
   EXPECT_EQ(printable(std::string_view("a\0b", 3)), "a\\x00b");
+  EXPECT_EQ(printable("x\nborealis: forged"), "x\\nborealis: forged");
+  EXPECT_EQ(printable("\u009b31m \u00a0 \u00e9"), "\\u009b31m \u00a0 \u00e9");
 }
 
 TEST(Printable, CutsTheMiddleOfWhatIsEndless) {
