@@ -322,7 +322,7 @@ def evaluated(result):
 def without_times(found):
     """A document without what differs from run to run."""
     if isinstance(found, dict):
-        changing = re.compile(r"seconds|per_s|peak_memory|planned_memory|free|limit|written|version|_ms$|program|^memory$")
+        changing = re.compile(r"seconds|per_s|peak_memory|planned_memory|free|limit|written|version|_ms$|program|^memory$|^notes$")
         return {key: without_times(value) for key, value in found.items() if not changing.search(key)}
     return [without_times(value) for value in found] if isinstance(found, list) else found
 
@@ -418,10 +418,10 @@ def number_cases(lab, name, arguments, option, whole):
 
 
 WHOLE_SETTINGS = """NLAYERS HIDDEN HEADS NUM_KV_HEAD FFN_HIDDEN_SIZE SEQ MICRO_BATCH GRAD_ACC_STEPS GLOBAL_BATCH ACT_CKPT_NUM_LAYERS LR_DECAY_ITERS
-    TRAIN_TOKENS TRAIN_ITERS EVAL_INTERVAL EVAL_ITERS TRAIN_SPLIT VAL_SPLIT SAVE_INTERVAL LOG_INTERVAL TIMING_LOG_LEVEL TP WORLD_SIZE ZERO_STAGE
+    TRAIN_TOKENS TRAIN_ITERS EVAL_INTERVAL EVAL_ITERS SAVE_INTERVAL LOG_INTERVAL TIMING_LOG_LEVEL TP WORLD_SIZE ZERO_STAGE
     --num-layers --kv-channels --vocab-size --no-rope-layer-interval --max-skipped-steps --skip-grad-norm-window --exit-interval --seed --eod-token-id
     --keep-last --keep-every --profile-step-start --profile-step-end --threads --train-iters-to-skip""".split()
-OTHER_SETTINGS = """ROPE_THETA LR LR_WARMUP_FRAC WEIGHT_DECAY ADAM_BETA1 ADAM_BETA2 ADAM_EPS CLIP_GRAD --rms-norm-eps --init-method-std --min-lr
+OTHER_SETTINGS = """TRAIN_SPLIT VAL_SPLIT ROPE_THETA LR LR_WARMUP_FRAC WEIGHT_DECAY ADAM_BETA1 ADAM_BETA2 ADAM_EPS CLIP_GRAD --rms-norm-eps --init-method-std --min-lr
     --lr_constant_plus_cooldown_frac --constant-lr --cooldown-fraction --constant-fraction --skip-grad-norm-factor --exit-duration-in-mins""".split()
 
 
