@@ -10,6 +10,7 @@
 #include "cli/allocator.h"
 #include "cli/command.h"
 #include "cli/parse_arguments.h"
+#include "cli/run_setup.h"
 #include "cli/text_input_options.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work_progress.h"
@@ -117,7 +118,7 @@ int tokenize(TokenizeArguments& arguments) {
   options.output_prefix = arguments.output_prefix;
   options.tokenizer_path = arguments.tokenizer.model;
   options.threads = arguments.input.thread_count();
-  options.program = fmt::format("borealis {} ({})", BOREALIS_VERSION, BOREALIS_COMMIT);
+  options.program = fmt::format("borealis {}", program_version());
   if (options.corpus.empty()) options.corpus = options.output_prefix.filename().string();
   const DocumentFiles files = arguments.input.open();
   const SignalWatch signals;

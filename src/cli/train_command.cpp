@@ -66,8 +66,6 @@ struct TrainedModel {
   std::optional<SampleText> sample;
 };
 
-std::string program_version() { return fmt::format("{} ({})", BOREALIS_VERSION, BOREALIS_COMMIT); }
-
 // What the run's folder says of it from before its first step on, whatever becomes of it.
 RunSummary begin_summary(const PlannedRun& run, const std::string& data_tokenizer) {
   RunSummary summary = start_run_summary(run.config);

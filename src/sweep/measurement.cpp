@@ -1,0 +1,62 @@
+#include "sweep/measurement.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "base/median.h"
+#include "telemetry/metrics_file.h"
+#include "telemetry/run_summary.h"
+
+namespace borealis {
+namespace {
+
+double median_or_nan(const std::vector<StepRecord>& steps, double StepRecord::*value) {
+  std::vector<double> values;
+  for (const StepRecord& step : steps) {
+    if (std::isfinite(step.*value)) values.push_back(step.*value);
+  }
+  if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
+  return median(std::move(values));
+}
+
+void add_measured_steps(const std::filesystem::path& run_dir, int64_t warmup_steps,
+                        std::vector<StepRecord>& steps) {
+  const StepSeries series = read_metrics(run_dir);
+  for (const StepRecord& step : series.steps()) {
+    if (step.iteration > warmup_steps) steps.push_back(step);
+  }
+}
+
+}  // namespace
+
+bool is_finished_run(const std::filesystem::path& run_dir) {
+  return read_run_summary(run_dir).stopped_by == "train_iters";
+}
+
+Measurement measure_runs(const std::filesystem::path& sweep_folder,
+                         const std::vector<std::string>& runs, int64_t warmup_steps) {
+  Measurement measured;
+  std::vector<StepRecord> steps;
+  for (const std::string& run : runs) {
+    const std::filesystem::path run_dir = sweep_folder / run;
+    const RunSummary summary = read_run_summary(run_dir);
+    measured.parameters = summary.parameters;
+    measured.num_hidden_layers = summary.num_hidden_layers;
+    measured.planned_bytes = summary.planned_memory_bytes;
+    measured.peak_bytes = std::max(measured.peak_bytes, summary.peak_memory_bytes);
+    measured.wall_time_s += summary.wall_time_s / static_cast<double>(runs.size());
+    add_measured_steps(run_dir, warmup_steps, steps);
+  }
+  if (std::ranges::any_of(steps, [](const StepRecord& step) { return !step.skipped; })) {
+    std::erase_if(steps, [](const StepRecord& step) { return step.skipped; });
+  }
+  measured.tokens_per_gpu_per_second = median_or_nan(steps, &StepRecord::tokens_per_gpu_per_second);
+  measured.tflops = median_or_nan(steps, &StepRecord::tflops);
+  return measured;
+}
+
+}  // namespace borealis

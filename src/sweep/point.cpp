@@ -1,0 +1,53 @@
+#include "sweep/point.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <span>
+
+#include "base/checksum.h"
+#include "config/run_config_json.h"
+#include "telemetry/machine.h"
+
+namespace borealis {
+
+std::string_view point_state_name(PointState state) {
+  switch (state) {
+    case PointState::kPending:
+      return "pending";
+    case PointState::kDone:
+      return "done";
+    case PointState::kDoesNotFit:
+      return "does_not_fit";
+    case PointState::kKilled:
+      return "killed";
+    case PointState::kFailed:
+      return "failed";
+    case PointState::kBeyondMemory:
+      return "beyond_memory";
+  }
+  return "";
+}
+
+PointKey make_point_key(const std::string& version, const RunConfig& config) {
+  nlohmann::json json = to_json(config);
+  for (const char* irrelevant : {"output", "checkpoint", "notes", "warnings", "log_level"}) {
+    json.erase(irrelevant);
+  }
+  json["data"].erase("data_cache_path");
+  const std::string text = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  Checksum sum;
+  sum.add(std::as_bytes(std::span(text)));
+  const MachineInfo machine = describe_machine();
+  return {
+      .version = version,
+      .machine = fmt::format("{}: {}, {} cores, {} bytes, {}", machine.hostname, machine.cpu_model,
+                             machine.cores, machine.memory_bytes, machine.operating_system),
+      .configuration = sum.hex()};
+}
+
+std::string run_folder_name(const SweepPoint& point, int64_t repeat) {
+  return fmt::format("points/{}/{}", point.name, repeat);
+}
+
+}  // namespace borealis
