@@ -29,6 +29,7 @@ int run_group(const CommandGroup& group, const std::vector<std::string>& argumen
 
 int run_train_command(const std::vector<std::string>& arguments);
 int run_plan_command(const std::vector<std::string>& arguments);
+int run_sweep_command(const std::vector<std::string>& arguments);
 int run_report_command(const std::vector<std::string>& arguments);
 int run_data_command(const std::vector<std::string>& arguments);
 int run_data_tokenize_command(const std::vector<std::string>& arguments);

@@ -15,6 +15,7 @@
 #include "base/printable.h"
 #include "base/process.h"
 #include "cli/command.h"
+#include "cli/run_setup.h"
 
 namespace borealis {
 namespace {
@@ -24,6 +25,8 @@ constexpr std::array kCommands = {
             run_train_command},
     Command{"plan", "parameters, FLOPs per token and memory of a configuration, without running it",
             run_plan_command},
+    Command{"sweep", "measure a family of models, one after the other, until memory ends",
+            run_sweep_command},
     Command{"report", "write report.md and report.html for a finished run", run_report_command},
     Command{"data", "tokenize text; inspect, merge and verify Megatron data; see what a run reads",
             run_data_command},
@@ -51,7 +54,7 @@ std::string_view memory_remedy(std::string_view command) {
 
 int run(const std::vector<std::string>& arguments) {
   if (!arguments.empty() && arguments.front() == "--version") {
-    fmt::print("borealis {} ({})\n", BOREALIS_VERSION, BOREALIS_COMMIT);
+    fmt::print("borealis {}\n", program_version());
     return 0;
   }
   return run_group({"borealis", "", kCommands}, arguments);
