@@ -1,6 +1,5 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -24,6 +23,7 @@
 #include "sweep/point_command.h"
 #include "sweep/sweep_runner.h"
 #include "sweep/sweep_text.h"
+#include "telemetry/progress.h"
 
 namespace borealis {
 namespace {
@@ -112,22 +112,27 @@ class SweepReporter {
       : state_(state),
         try_all_(arguments.try_all),
         out_(arguments.json ? stderr : stdout),
-        terminal_(::isatty(STDERR_FILENO) == 1) {
+        terminal_(progress_on_stderr(state.steps, true)) {
     points_ = static_cast<size_t>(
         std::ranges::count_if(state.points, [](const SweepPoint& point) { return point.in_grid; }));
   }
 
   void progress(const RunProgress& run, const SweepClock& clock) {
-    if (!terminal_) return;
-    fmt::print(stderr, "\r\x1b[K[{}/{}] {}  run {} of {}, step {} of {}{}", run.point + 1, points_,
-               state_.points[run.point].name, run.repeat, state_.repeats, run.steps, state_.steps,
-               time_left(clock));
-    std::fflush(stderr);
+    if (!terminal_.terminal) return;
+    const SweepPoint& point = state_.points[run.point];
+    const double share = static_cast<double>(run.steps) / static_cast<double>(state_.steps);
+    const double done_s = clock.run_seconds(point).value_or(0) * share;
+    std::string text =
+        fmt::format("[{}/{}] {}  run {} of {}, step {} of {}{}", run.point + 1, points_, point.name,
+                    run.repeat, state_.repeats, run.steps, state_.steps, time_left(clock, done_s));
+    const auto room = static_cast<size_t>(std::max(1, terminal_.columns - 1));  // or it would wrap
+    text.resize(std::min(text.size(), room));
+    terminal_.sink(kEraseLine + text);
   }
 
   void point_settled(size_t index, const std::optional<Measurement>& measured,
                      const SweepClock& clock) {
-    if (terminal_) fmt::print(stderr, "\r\x1b[K");
+    if (terminal_.terminal) terminal_.sink(kEraseLine);
     fmt::print(out_, "[{}/{}] {}{}\n", index + 1, points_,
                point_line(state_.points[index], measured), time_left(clock));
     std::fflush(out_);
@@ -136,15 +141,19 @@ class SweepReporter {
   std::FILE* out() const { return out_; }
 
  private:
-  std::string time_left(const SweepClock& clock) const {
-    const auto seconds = clock.seconds_left(state_.points, state_.repeats, try_all_);
-    return seconds && *seconds > 0 ? fmt::format(", {} left", format_duration(*seconds)) : "";
+  static constexpr const char* kEraseLine = "\r\x1b[2K";
+
+  // done_s: of the run in progress.
+  std::string time_left(const SweepClock& clock, double done_s = 0) const {
+    const double seconds =
+        clock.seconds_left(state_.points, state_.repeats, try_all_).value_or(0) - done_s;
+    return seconds > 0 ? fmt::format(", {} left", format_duration(seconds)) : "";
   }
 
   const SweepState& state_;
   bool try_all_;
   std::FILE* out_;
-  bool terminal_;
+  ProgressOptions terminal_;
   size_t points_ = 0;
 };
 

@@ -1,10 +1,12 @@
 #include "sweep/grid_file.h"
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <iterator>
+#include <sstream>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -21,6 +23,31 @@ constexpr const char* kForm =
                          const std::string& problem) {
   const std::string line = mark.is_null() ? "" : fmt::format(", line {}", mark.line + 1);
   throw Error(ErrorKind::kData, fmt::format("{}{}: {}", name, line, printable(problem)), kForm);
+}
+
+// Of a document that is only looked for.
+class NoEvents : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// YAML::LoadAll never ends where a document begins with a comma (yaml-cpp 0.7).
+bool has_two_documents(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  NoEvents events;
+  return parser.HandleNextDocument(events) && parser.HandleNextDocument(events);
 }
 
 std::vector<std::string> values_of(const YAML::Node& node, const std::string& name,
@@ -65,10 +92,8 @@ Grid grid_of(const YAML::Node& node, const std::string& name, size_t number, Pro
 std::vector<Grid> parse_grids(const std::string& text, const std::string& name,
                               Problems& problems) {
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() > 1) refuse(name, {}, "there is more than one document");
-    if (documents.empty() || documents[0].IsNull()) refuse(name, {}, "there is no grid");
-    const YAML::Node& root = documents[0];
+    if (has_two_documents(text)) refuse(name, {}, "there is more than one document");
+    const YAML::Node root = YAML::Load(text);
     if (root.IsMap()) return {grid_of(root, name, 1, problems)};
     if (!root.IsSequence() || root.size() == 0) refuse(name, root.Mark(), "there is no grid");
     std::vector<Grid> grids;

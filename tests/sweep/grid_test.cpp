@@ -164,6 +164,8 @@ TEST(GridFile, NamesWhatIsWrongAndWhere) {
   refused("NLAYERS: [[1]]", "NLAYERS has a value that is no number or text");
   refused("? [a]\n: 1\n", "a name is not a text");
   refused("NLAYERS: 1\n---\nNLAYERS: 2\n", "more than one document");
+  refused(", NLAYERS: 1", "more than one document");  // without an end, for YAML::LoadAll
+  refused(std::string(100'000, '['), "it is neither YAML nor JSON");
   refused("NLAYERS: [1,\n- 2", "it is neither YAML nor JSON");
 }
 
