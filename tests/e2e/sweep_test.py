@@ -4,6 +4,7 @@ changed setting repeats."""
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import subprocess
@@ -168,6 +169,28 @@ def kills(folder):
     check("leftovers", not list(sweep.dir.rglob("*.partial.*")) and not list(sweep.dir.rglob("*.stderr")), list(sweep.dir.rglob("*.stderr")))
 
 
+def killed_at_any_moment(folder):
+    """What sweep.json once recorded is never lost, and the same command comes to the end."""
+    sweep = Sweep(folder, "--nlayers", "1:3", "--repeat", "2")
+    moments = random.Random(7)
+    known = {}
+    for _ in range(8):
+        process = sweep.start()
+        try:
+            process.wait(moments.uniform(0.02, 1.2))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.communicate()
+        if (sweep.dir / "sweep.json").exists():
+            now = sweep.started_at()
+            check("any moment", known.items() <= now.items(), known, now)
+            known = now
+    result = sweep.run()
+    check("any moment", result.returncode == 0 and set(sweep.states().values()) == {"done"}, result)
+    check("any moment", known.items() <= sweep.started_at().items() and len(sweep.started_at()) == 6, sweep.states())
+    check("any moment", not list(sweep.dir.rglob("*.partial.*")), list(sweep.dir.rglob("*.partial.*")))
+
+
 def signals(folder):
     for number in (signal.SIGINT, signal.SIGTERM):
         sweep = Sweep(folder / number.name, "--nlayers", "2,3", "--steps", LONG)
@@ -253,7 +276,7 @@ def bad_input(folder):
 def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        for part in (until_memory_ends, kills, signals, changes, failed_points, bad_input):
+        for part in (until_memory_ends, kills, killed_at_any_moment, signals, changes, failed_points, bad_input):
             part(folder / part.__name__)
     print("\n".join(failures) if failures else "sweep: all is well")
     return 1 if failures else 0
