@@ -1,4 +1,4 @@
-// The child of a test is this test's own program, which runs one of the disabled tests below.
+// The child of a test is this test's own program, which runs the first test below.
 #include "sweep/child_process.h"
 
 #include <gmock/gmock.h>
@@ -19,29 +19,25 @@ namespace {
 
 using ::testing::HasSubstr;
 
-TEST(Child, DISABLED_ExitsWithSeven) { ::_exit(7); }
-TEST(Child, DISABLED_DiesBySigkill) { ::kill(::getpid(), SIGKILL); }
-TEST(Child, DISABLED_Complains) {
+constexpr const char* kTask = "CHILD_TASK";
+
+// Unless it is a child, there is nothing to do.
+TEST(Child, DoesWhatItWasAskedFor) {
   const Environment environment = process_environment();
-  std::fprintf(stderr, "%s %d\n", environment("CHILD_SAYS").value_or("unset").c_str(),
-               environment("HOME").has_value());
-  std::fflush(stderr);
-  ::_exit(0);
-}
-TEST(Child, DISABLED_Sleeps) { ::sleep(100); }
-TEST(Child, DISABLED_IgnoresSigterm) {
-  std::signal(SIGTERM, SIG_IGN);
-  std::fprintf(stderr, "ready\n");
-  ::sleep(100);
+  const std::string task = environment(kTask).value_or("");
+  if (task == "exit with 7") ::_exit(7);
+  if (task == "die") ::kill(::getpid(), SIGKILL);
+  if (task == "ignore SIGTERM") std::signal(SIGTERM, SIG_IGN);
+  if (!task.empty()) std::fprintf(stderr, "%s %d\n", task.c_str(), environment("HOME").has_value());
+  if (task == "sleep" || task == "ignore SIGTERM") ::sleep(100);
 }
 
 class ChildProcessTest : public ::testing::Test {
  protected:
-  ChildCommand command(const std::string& test) {
-    return {
-        .arguments = {"--gtest_filter=Child.DISABLED_" + test, "--gtest_also_run_disabled_tests"},
-        .environment = {},
-        .stderr_path = errors()};
+  ChildCommand command(const std::string& task) {
+    return {.arguments = {"--gtest_filter=Child.*"},
+            .environment = {{kTask, task}, {"HOME", std::nullopt}},
+            .stderr_path = errors()};
   }
   std::filesystem::path errors() const { return folder_.path() / "stderr"; }
 
@@ -51,12 +47,12 @@ class ChildProcessTest : public ::testing::Test {
 constexpr int kLongMs = 60'000;
 
 TEST_F(ChildProcessTest, TellsHowItEnded) {
-  ChildProcess exits(command("ExitsWithSeven"));
+  ChildProcess exits(command("exit with 7"));
   const auto end = exits.wait(kLongMs);
   ASSERT_TRUE(end);
   EXPECT_EQ(end->exit_code, 7);
   EXPECT_EQ(end->signal, 0);
-  ChildProcess dies(command("DiesBySigkill"));
+  ChildProcess dies(command("die"));
   const auto death = dies.wait(kLongMs);
   ASSERT_TRUE(death);
   EXPECT_EQ(death->exit_code, 137);
@@ -64,26 +60,24 @@ TEST_F(ChildProcessTest, TellsHowItEnded) {
 }
 
 TEST_F(ChildProcessTest, HasTheEnvironmentThatWasAskedFor) {
-  ChildCommand asked = command("Complains");
-  asked.environment = {{"CHILD_SAYS", "hello"}, {"HOME", std::nullopt}};
-  ChildProcess child(asked);
+  ChildProcess child(command("hello"));
   ASSERT_TRUE(child.wait(kLongMs));
   EXPECT_EQ(read_text_file(errors()), "hello 0\n");
 }
 
 TEST_F(ChildProcessTest, IsStopped) {
-  ChildProcess sleeps(command("Sleeps"));
+  ChildProcess sleeps(command("sleep"));
   EXPECT_FALSE(sleeps.wait(100));
   sleeps.stop();
   EXPECT_EQ(sleeps.wait(0)->signal, SIGTERM);
-  ChildProcess stubborn(command("IgnoresSigterm"));
+  ChildProcess stubborn(command("ignore SIGTERM"));
   while (read_text_file(errors()).empty()) ASSERT_FALSE(stubborn.wait(10));
   stubborn.stop();
   EXPECT_EQ(stubborn.wait(0)->signal, SIGKILL);
 }
 
 TEST_F(ChildProcessTest, SaysWhereItsErrorsCannotGo) {
-  ChildCommand asked = command("Sleeps");
+  ChildCommand asked = command("sleep");
   asked.stderr_path = folder_.path() / "none" / "stderr";
   EXPECT_ERROR(ChildProcess{asked}, ErrorKind::kFile, "none/stderr");
 }
