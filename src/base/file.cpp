@@ -134,11 +134,6 @@ std::string read_text_file(const std::filesystem::path& path) {
     text.append(block, static_cast<size_t>(count));
     require_size(text.size());
   }
-  if (const size_t nul = text.find('\0'); nul != std::string::npos) {
-    throw Error(ErrorKind::kData,
-                fmt::format("{} is no text: its byte {} is NUL", path.string(), nul),
-                "restore the file, or name the one that is meant");
-  }
   return text;
 }
 

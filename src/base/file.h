@@ -13,9 +13,9 @@ namespace borealis {
 
 inline constexpr int64_t kMostTextBytes = int64_t{256} << 20;
 
-// For files of which a program knows that they are small. Throws Error(kFile), also where it holds
-// more than kMostTextBytes, and Error(kData) where a byte is NUL: behind it some readers would see
-// nothing more.
+// For files of which a program knows that they are small: another may be named by mistake, and may
+// be larger than memory. Throws Error(kFile), also where a file holds more than
+// kMostTextBytes.
 std::string read_text_file(const std::filesystem::path& path);
 void create_directories(const std::filesystem::path& path);
 // False where something has the name already.

@@ -190,7 +190,8 @@ fs::path find_model_folder(const fs::path& given) {
                 "give a run's checkpoint folder or a model's folder");
   }
   const std::string name = trimmed(read_text_file(latest));
-  const bool plain = !name.empty() && name != ".." && name.find('/') == std::string::npos;
+  const bool plain = !name.empty() && name != ".." &&
+                     name.find_first_of(std::string_view("/\0\n", 3)) == std::string::npos;
   std::error_code unknown;
   if (!plain || !fs::exists(given / name / "config.json", unknown)) {
     refuse_foreign_weights(given);
