@@ -2,10 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <cctype>
 #include <charconv>
 #include <cmath>
+#include <string_view>
 #include <system_error>
+#include <type_traits>
 
 #include "base/error.h"
 
@@ -31,14 +32,10 @@ std::string number_fault(const std::string& text, Number least, Number most, con
   return "";
 }
 
-// CLI11 would read it as octal.
-std::string without_zeros(std::string text) {
-  const size_t sign = text.starts_with('-') ? 1 : 0;
-  while (text.size() > sign + 1 && text[sign] == '0' &&
-         std::isdigit(static_cast<unsigned char>(text[sign + 1]))) {
-    text.erase(sign, 1);
-  }
-  return text;
+// CLI11 reads such a whole number as an octal one.
+bool has_leading_zero(std::string_view text) {
+  if (text.starts_with('-')) text.remove_prefix(1);
+  return text.size() > 1 && text[0] == '0';
 }
 
 template <typename Number>
@@ -47,7 +44,9 @@ CLI::Validator number_within(Number least, Number most, const char* kind) {
                                  ? fmt::format("{} or more", least)
                                  : fmt::format("{} to {}", least, most);
   return {[=](std::string& text) {
-            text = without_zeros(text);
+            if (std::is_integral_v<Number> && has_leading_zero(text)) {
+              return fmt::format("{} begins with a zero", text);
+            }
             return number_fault(text, least, most, kind);
           },
           bounds};

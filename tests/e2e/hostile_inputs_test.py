@@ -39,49 +39,9 @@ TRACES = (b"internal error", b"terminate called", b"AddressSanitizer", b"runtime
 
 # name of a case (* stands for anything) -> why it is wrong
 KNOWN = {
-    # Crashes.
-    "models: ckpt/latest NUL, verify": "SIGABRT of checkpoint verify, after all memory is taken, where `latest` has a NUL behind the name",
-    "streams: all closed, *": "SIGABRT with standard output and error both lost: the message's own write throws",
-    "streams: output and errors closed, *": "SIGABRT with standard output and error both lost: the message's own write throws",
-    "streams: both full, *": "SIGABRT with standard output and error both lost: the message's own write throws",
-    "streams: errors closed, generate": "SIGABRT of generate where its rates cannot be written to the standard error",
-    "streams: errors full, generate": "SIGABRT of generate where its rates cannot be written to the standard error",
-    "paths: * named with non-UTF-8": "a name that is no UTF-8 is an internal error (exit code 70) where it goes into JSON",
-    "outputs: train * named with non-UTF-8": "a name that is no UTF-8 is an internal error (exit code 70) where it goes into JSON",
     "texts: --corpus *": "a label that is no UTF-8 is written to a list that `data blend --json` ends at with an internal error",
-    "tokenizers: gpt2/merges.txt invalid UTF-8, gpt2": "an internal error (exit code 70) instead of the line that is no UTF-8",
-    # The machine.
-    "paths: generate --prompts /dev/zero": "a device is read until memory is gone: not refused as no regular file",
-    "no files: /dev/zero as *": "a device is read until memory is gone: what refuses a named pipe does not refuse it",
-    "no files: 100 GB as *": "a file is read as a whole, whatever its size: no limit, and no name, where memory ends",
-    "paths: generate --prompts /dev/full": "a device is read until memory is gone: not refused as no regular file",
-    # Lies and losses.
-    "numbers: * '012'": "taken as octal, 10, by options of whole numbers (the settings of train take it as 12)",
-    "numbers: generate * ''": "taken as 0 in silence: greedy, or all of the vocabulary",
-    "numbers: data tokenize --checkpoint-interval 'nan'": "taken, and then never is a checkpoint made",
-    "texts: generate --tokenizer-type *": "any kind is taken, and ignored, where no --tokenizer is given",
-    "texts: eval --tokenizer-type *": "any kind is taken, and ignored, where no --tokenizer is given",
-    "texts: checkpoint export --tokenizer-type *": "any kind is taken, and ignored, where no --tokenizer is given",
-    "outputs: checkpoint export --overwrite a tokenizer": "a folder with nothing but a tokenizer is no earlier export, and its tokenizer is replaced",
-    "outputs: * empty": "an empty output is taken: .bin, .idx, or global_step0 in the current folder, called /global_step0",
-    "strangers: empty *": "an empty output is taken, or refused without the option's name",
-    "signals: *, data merge": "partial files of a merge that was stopped stay for ever",
-    "signals: *, checkpoint import": "the partial folder of an import that was stopped stays for ever",
-    "signals: *, checkpoint export": "the partial folder of an export that was stopped stays for ever",
-    "signals: SIGHUP *, data tokenize": "exit code 143, SIGTERM's, of a command that says it was stopped by SIGHUP",
-    "limits: -f * bytes, tokenizer train": "tokenizer_config.json is put in place before tokenizer.json can fail",
-    "strangers: ulimit -u 1, *": "libgomp ends the process with exit code 1 and its own words (for checkpoint diff 1 means: different)",
     "limits: -d 16M, *": "libgomp ends the process with exit code 1 and its own words",
-    # Words.
-    "* forged message": "a newline in a name is written as it is: the text behind it looks like a message of its own",
-    "* missing newline": "a newline in a name is written as it is: the text behind it looks like a message of its own",
-    "models: ckpt/latest newline path, *": "a newline in a name is written as it is: the text behind it looks like a message of its own",
-    "texts: * C1": "control characters of U+0080 to U+009F (CSI among them) are written as they are",
-    "paths: * missing C1": "control characters of U+0080 to U+009F (CSI among them) are written as they are",
-    "texts: generate --memory-limit *": "the flag's fault is told as MEMORY_LIMIT's",
-    "numbers: data * --world-size '9223372036854775807'": "the product wraps or is cut: TRAIN_ITERS=0 is told, which was 4",
     "* a NUL behind, *": "what lies behind a NUL at the end of a JSON file is not looked at",
-    "texts read: gz bomb, tokenize": "what does not fit into ulimit -v is told with the remedies of training, without the file's name",
     "texts read: numbers *": "what is no id is told without its file and line, and is cut at a NUL",
     "tokenizers: tok/tokenizer.json pattern '(?R)', tokenize": "an expression without end is told without the tokenizer's file",
     "runs: summary.json sample_text leaves its fence": "three back-ticks in a sample end its block in report.md",
@@ -1031,7 +991,7 @@ def damaged_texts(lab):
              ("two on a line", content + b'{"text": "a"}{"text": "b"}\n', 0), ("escaped NUL", content + b'{"text": "a\\u0000b"}\n', 2), ("nothing", b"", 0), ("blanks", b"\n \n\n", 0), ("zeros", bytes(5000), 0), ("cut", content[:-5], 0),
              ("controls in the key", content + b'{"te\x1bxt": 5}\n', 0), ("ESC as a line", content + b"\x1b]0;title\x07\n", 0), ("newline in a text", content[:-2] + b' \n"}\n', 0), ("a line of 30 MB", content + b'{"text": "' + b"ab " * 10_000_000 + b'"}\n', 2)]
     cases += [(f"gz {label}", changed, 0) for label, changed in [*cuts(packed, 1, 4), *flips(packed, 1, 6)] if label not in ("cut to 0",)]
-    cases += [("gz behind", packed + b"junk", 0), ("gz zeros behind", packed + bytes(100), 1), ("gz in gz", gzip.compress(packed), 0), ("gz bomb", bomb, 0)]
+    cases += [("gz behind", packed + b"junk", 0), ("gz zeros behind", packed + bytes(100), 1), ("gz in gz", gzip.compress(packed), 0)]
     if zipped:
         cases += [(f"zst {label}", changed, 0) for label, changed in [*cuts(zipped, 1, 4), *flips(zipped, 1, 6)] if label not in ("cut to 0",)]
         cases += [("zst behind", zipped + b"junk", 0), ("zst window", b"\x28\xb5\x2f\xfd\x00\xff" + zipped[6:], 0)]
@@ -1264,7 +1224,7 @@ def whole_outputs(lab):
     for folder in (out / "e", out / "m/global_step0", *(out / "s").glob("global_step?")):
         if folder.exists() and lab.run(["checkpoint", "verify", folder]).returncode:
             problems.append(f"{folder.name} is damaged")
-    if (out / "t/tokenizer.json").exists() and lab.run(["data", "tokenize", "--input", lab.inputs / "good.txt", "--tokenizer", out / "t", "--output-prefix", lab.folder / "probe"]).returncode:
+    if (out / "t/tokenizer.json").exists() and lab.run(["data", "tokenize", "--input", lab.inputs / "good.txt", "--tokenizer", out / "t", "--output-prefix", lab.folder / "probe", "--overwrite"]).returncode:
         problems.append("the tokenizer is damaged")
     return problems
 
