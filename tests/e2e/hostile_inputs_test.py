@@ -3,7 +3,7 @@ signals, environments. Each is judged by the same rules (Lab.judge): it ends in 
 one message that names what is wrong; what is accepted gives the right result; nothing half-written has a final name; inputs stay
 as they are. What the program is known to do wrong is in KNOWN, which is reported and does not fail.
 
-One input in HOSTILE_SHARE (4) is given, 1 gives all. HOSTILE_PART=name runs one part, HOSTILE_ONLY=word the cases whose names contain it; HOSTILE_ALL=1 shows each message."""
+One input in HOSTILE_SHARE (8) is given, 1 gives all. HOSTILE_PART=name runs one part, HOSTILE_ONLY=word the cases whose names contain it; HOSTILE_ALL=1 shows each message."""
 
 import gzip
 import json
@@ -27,7 +27,7 @@ BOREALIS = os.path.abspath(os.environ["BOREALIS"])
 ONLY = os.environ.get("HOSTILE_ONLY", "")
 PART = os.environ.get("HOSTILE_PART", "")
 SHOW = bool(os.environ.get("HOSTILE_ALL"))
-SHARE = int(os.environ.get("HOSTILE_SHARE", "4"))  # one input in so many is given, by its name; 1: all
+SHARE = int(os.environ.get("HOSTILE_SHARE", "8"))  # one input in so many is given, by its name; 1: all
 USAGE, CONFIG, FILE, DATA, MEMORY, NUMERICS = 1, 2, 3, 4, 5, 6
 REFUSED = (USAGE, CONFIG, FILE, DATA, MEMORY)
 TIMEOUT_S = 60
