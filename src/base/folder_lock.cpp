@@ -1,6 +1,7 @@
 #include "base/folder_lock.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/file.h"
 
 namespace borealis {
 
@@ -36,6 +38,15 @@ std::unique_ptr<FolderLock> FolderLock::try_hold(const std::filesystem::path& fo
   const bool held_elsewhere =
       ::flock(lock->descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
   return held_elsewhere ? nullptr : std::move(lock);
+}
+
+std::unique_ptr<FolderLock> FolderLock::hold_alone(const std::filesystem::path& folder,
+                                                   const std::string& holder,
+                                                   const std::string& remedy) {
+  borealis::create_directories(folder);
+  if (auto lock = try_hold(folder)) return lock;
+  throw Error(ErrorKind::kFile, fmt::format("another {} is writing to {}", holder, folder.string()),
+              remedy);
 }
 
 }  // namespace borealis

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 
 namespace borealis {
 
@@ -15,6 +16,11 @@ class FolderLock {
   ~FolderLock();
   // The same without waiting: nullptr if another process holds it.
   static std::unique_ptr<FolderLock> try_hold(const std::filesystem::path& folder);
+  // Makes the folder where there is none and holds it. Throws Error(kFile) "another <holder> is
+  // writing to <folder>" where another process does.
+  static std::unique_ptr<FolderLock> hold_alone(const std::filesystem::path& folder,
+                                                const std::string& holder,
+                                                const std::string& remedy);
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
 

@@ -28,14 +28,6 @@ void claim_run_folder(RunConfig& config) {
   }
 }
 
-std::unique_ptr<FolderLock> hold(const fs::path& folder, const char* remedy) {
-  borealis::create_directories(folder);
-  std::unique_ptr<FolderLock> lock = FolderLock::try_hold(folder);
-  if (lock) return lock;
-  throw Error(ErrorKind::kFile, fmt::format("another run is writing to {}", folder.string()),
-              remedy);
-}
-
 // Of a finished run; one that was cut off or failed may begin again where it lies.
 bool holds_finished_run(const fs::path& folder) {
   std::error_code unknown;
@@ -80,10 +72,12 @@ void require_room(const RunConfig& config, int64_t parameters, int64_t iteration
 
 RunFolders::RunFolders(RunConfig& config, const RunStart& start, int64_t parameters) {
   claim_run_folder(config);
-  run_ = hold(config.output.run_dir, "name another folder (--run-dir), or wait for it");
+  run_ = FolderLock::hold_alone(config.output.run_dir, "run",
+                                "name another folder (--run-dir), or wait for it");
   require_own_records(config.output.run_dir, start);
   if (!config.output.save_checkpoints) return;
-  checkpoints_ = hold(config.output.checkpoint_dir, "save elsewhere (SAVE=...), or wait for it");
+  checkpoints_ = FolderLock::hold_alone(config.output.checkpoint_dir, "run",
+                                        "save elsewhere (SAVE=...), or wait for it");
   require_writable(config.output.checkpoint_dir);
   require_room(config, parameters, start.state.iteration);
 }

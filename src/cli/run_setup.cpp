@@ -18,7 +18,7 @@ std::string program_version() { return fmt::format("{} ({})", BOREALIS_VERSION, 
 int prepare_machine(const MachineConfig& machine) {
   limit_cpu_isa(machine.cpu_isa);
   const int threads = machine.threads > 0 ? static_cast<int>(machine.threads) : usable_cores();
-  require_threads(threads);
+  if (threads > omp_get_max_threads()) require_threads(threads);  // main() tried the others
   omp_set_num_threads(threads);
   omp_set_dynamic(0);
   return threads;

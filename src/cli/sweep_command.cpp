@@ -69,13 +69,13 @@ bool parse_sweep_arguments(std::vector<std::string> arguments, SweepArguments& p
   app.add_option("--output", parsed.folder, "folder of the sweep")->capture_default_str();
   app.add_option("--steps", parsed.steps, "steps of a run")
       ->capture_default_str()
-      ->check(CLI::Range(int64_t{1}, kMost));
+      ->check(whole_number(1, kMost));
   app.add_option("--warmup", parsed.warmup_steps, "first steps of a run that do not count")
       ->capture_default_str()
-      ->check(CLI::Range(int64_t{0}, kMost));
+      ->check(whole_number(0, kMost));
   app.add_option("--repeat", parsed.repeats, "runs of every point")
       ->capture_default_str()
-      ->check(CLI::Range(int64_t{1}, int64_t{1000}));
+      ->check(whole_number(1, 1000));
   app.add_flag("--all", parsed.try_all,
                "also try the larger models of a family of which one ran out of memory");
   app.add_flag("--dry-run", parsed.dry_run, "print the points, their memory and time; run nothing");
@@ -165,15 +165,11 @@ int exit_code_of(const SweepState& state) {
   return 0;
 }
 
-std::unique_ptr<FolderLock> hold(const std::string& folder) {
-  create_directories(folder);
-  if (auto lock = FolderLock::try_hold(folder)) return lock;
-  throw Error(ErrorKind::kFile, fmt::format("another sweep is writing to {}", folder),
-              "name another folder (--output), or wait for it");
-}
-
 int sweep(const SweepArguments& arguments, SweepState state, PointPlanner& planner) {
-  const std::unique_ptr<FolderLock> lock = arguments.dry_run ? nullptr : hold(arguments.folder);
+  const std::unique_ptr<FolderLock> lock =
+      arguments.dry_run ? nullptr
+                        : FolderLock::hold_alone(arguments.folder, "sweep",
+                                                 "name another folder (--output), or wait for it");
   if (lock) remove_stale_partials(arguments.folder);
   if (const auto before = read_sweep_state(arguments.folder)) go_on_from(*before, state);
   SweepReporter reporter(arguments, state);

@@ -1,9 +1,7 @@
 #include "config/environment.h"
 
-#include <algorithm>
-#include <cctype>
-
 #include "base/check.h"
+#include "base/text.h"
 
 namespace borealis {
 const std::vector<OptionGroup>& option_groups() {
@@ -74,11 +72,9 @@ std::vector<std::string> misspellings(std::string_view variable) {
   constexpr size_t kShort = 6;
   const std::string name(variable);
   std::vector<std::string> spellings;
-  std::string small = name, joined = name;
-  std::ranges::transform(small, small.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::string joined = name;
   std::erase(joined, '_');
-  spellings.push_back(small);
+  spellings.push_back(lower_case(name));
   if (joined != name) spellings.push_back(joined);
   for (size_t i = 0; i < name.size(); ++i) {
     std::string less = name;

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "config/hub_cache.h"
 #include "config/tokenizer_vocabulary.h"
 
@@ -46,16 +47,9 @@ constexpr std::array kKnownTokenizers = {
     KnownTokenizer{"openai-community/gpt2", 50257},
 };
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(),
-                 [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
-  return result;
-}
-
 const KnownTokenizer* find_known(std::string_view repository) {
   for (const KnownTokenizer& known : kKnownTokenizers) {
-    if (lower(known.repository) == lower(repository)) return &known;
+    if (lower_case(known.repository) == lower_case(repository)) return &known;
   }
   return nullptr;
 }

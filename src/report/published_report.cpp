@@ -9,16 +9,10 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace borealis {
 namespace {
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r";
-  const size_t first = text.find_first_not_of(kBlank);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
-}
 
 // What stands between two marks; nothing if one is missing.
 std::string_view between(std::string_view text, std::string_view before, std::string_view after) {
@@ -50,10 +44,7 @@ std::optional<int64_t> integer_of(std::string_view text) {
 
 // "llama3-3B-nLayers14" and "Llama3" are of the family "llama3".
 std::string family_of(std::string_view name) {
-  std::string family(trimmed(name.substr(0, name.find('-'))));
-  std::ranges::transform(family, family.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return family;
+  return lower_case(trimmed(name.substr(0, name.find('-'))));
 }
 
 std::vector<std::string_view> cells_of(std::string_view line) {

@@ -10,6 +10,7 @@
 #include <span>
 
 #include "base/checksum.h"
+#include "base/text.h"
 #include "config/nearest.h"
 
 namespace borealis {
@@ -41,13 +42,6 @@ std::optional<int64_t> whole_number(std::string_view text) {
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (code != std::errc() || end != text.data() + text.size() || number < 0) return std::nullopt;
   return number;
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlanks = " \t\r\n";
-  const size_t first = text.find_first_not_of(kBlanks);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
 }
 
 std::vector<std::string_view> parts_of(std::string_view text, char separator) {
@@ -160,13 +154,6 @@ std::string checksum_of(const PointSettings& settings) {
     sum.add(std::as_bytes(std::span(text)));
   }
   return sum.hex().substr(0, 16);
-}
-
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  std::ranges::transform(lower, lower.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return lower;
 }
 
 }  // namespace

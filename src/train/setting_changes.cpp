@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/json_excerpt.h"
+#include "checkpoint/damage.h"
 #include "config/run_config_json.h"
 
 namespace borealis {
@@ -74,14 +75,17 @@ constexpr std::array kAllowed = {
     NamedSetting{"/recompute/layers_per_segment", "ACT_CKPT_NUM_LAYERS"},
 };
 
+bool has_place(const json& document, const char* place) {
+  try {
+    return document.contains(json::json_pointer(place));
+  } catch (const json::exception&) {  // a list where an object should be
+    return false;
+  }
+}
+
 // null where there is no such place.
 json value_at(const json& document, const char* place) {
-  const json::json_pointer pointer(place);
-  try {
-    return document.contains(pointer) ? document.at(pointer) : json(nullptr);
-  } catch (const json::exception&) {  // a list where an object should be
-    return nullptr;
-  }
+  return has_place(document, place) ? document.at(json::json_pointer(place)) : json(nullptr);
 }
 
 std::string shown(const json& value) {
@@ -89,17 +93,22 @@ std::string shown(const json& value) {
   return value.is_string() ? value.get<std::string>() : json_excerpt(value);
 }
 
+// Of a setting that is not among the saved ones, whose version did not know it, nothing is said
+// where it is kOptional.
+enum class Unsaved { kDiffers, kOptional };
+
 template <typename Settings, typename Tell>
-void for_each_difference(const json& saved, const json& now, const Settings& settings, Tell tell) {
+void for_each_difference(const json& saved, const json& now, const Settings& settings,
+                         Unsaved unsaved, Tell tell) {
   for (const NamedSetting& setting : settings) {
+    if (unsaved == Unsaved::kOptional && !has_place(saved, setting.place)) continue;
     const json before = value_at(saved, setting.place), after = value_at(now, setting.place);
     if (before != after) tell(setting.name, shown(before), shown(after));
   }
 }
 
 [[noreturn]] void reject(const std::string& path, const char* what) {
-  throw Error(ErrorKind::kData, fmt::format("{}: configuration.{} is missing or wrong", path, what),
-              "the checkpoint is damaged; use another one");
+  reject_checkpoint(path, fmt::format("configuration.{} is missing or wrong", what));
 }
 
 double number_in(const json& schedule, const char* key, const std::string& path) {
@@ -148,7 +157,7 @@ std::vector<std::string> model_differences(const json& saved_model, const ModelC
   std::vector<std::string> differences;
   const json now = to_json(config)["model"];
   for_each_difference(
-      saved_model, now, kModel,
+      saved_model, now, kModel, Unsaved::kDiffers,
       [&](std::string_view name, const std::string& before, const std::string& after) {
         differences.push_back(fmt::format("{} is {} here and {} there", name, after, before));
       });
@@ -160,14 +169,13 @@ SettingChanges setting_changes(const json& saved, const RunConfig& config) {
   changes.forbidden = model_differences(value_at(saved, "/model"), config.model);
   const json now = saved_configuration(config);
   for_each_difference(
-      saved, now, kForbidden,
+      saved, now, kForbidden, Unsaved::kDiffers,
       [&](std::string_view name, const std::string& before, const std::string& after) {
         changes.forbidden.push_back(fmt::format("{} is {} here and {} there", name, after, before));
       });
   for_each_difference(
-      saved, now, kAllowed,
+      saved, now, kAllowed, Unsaved::kOptional,
       [&](std::string_view name, const std::string& before, const std::string& after) {
-        if (name == "--loss-mean" && before == "none") return;  // older versions did not save it
         changes.allowed.push_back(fmt::format("{} {} -> {}", name, before, after));
       });
   return changes;

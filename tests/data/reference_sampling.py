@@ -277,3 +277,14 @@ def corpus_files(run, kind):
     for label, numbers in corpora_of(run):
         members, samples = corpus_order(run, numbers, kind)
         yield md5(f"{label}\n {len(members)}"), {"_index": members, "_sample_index": samples}
+
+
+def expected_batches(run, kind, consumed, steps):
+    """The lines as far as the reference gets, and why it stops."""
+    lines = []
+    try:
+        for step, rank, samples in batches(run, kind, consumed, steps):
+            lines.append({"split": kind, "step": step, "rank": rank, "tokens": samples})
+    except Failure as failure:
+        return lines, str(failure)
+    return lines, None

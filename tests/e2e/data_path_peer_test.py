@@ -61,16 +61,6 @@ def execute(run, folder, kind, consumed, steps, data, *more):
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
-def expected_batches(run, kind, consumed, steps):
-    lines = []
-    try:
-        for step, rank, samples in reference.batches(run, kind, consumed, steps):
-            lines.append({"split": kind, "step": step, "rank": rank, "tokens": samples})
-    except reference.Failure as failure:
-        return lines, str(failure)
-    return lines, None
-
-
 def check_cache(run, folder, kind):
     """The four files of the index have the names and the content of the reference's."""
     (name, text, arrays), = reference.index_files(run, kind)
@@ -96,7 +86,7 @@ def one_prefix():
             folder = pathlib.Path(name)
             (folder / "sub").mkdir()
             reference.write_dataset(folder / run.files[0].prefix, run.files[0].documents, generator.choice([np.uint16, np.int32, np.int64]))
-            expected, failure = expected_batches(run, kind, consumed, steps)
+            expected, failure = reference.expected_batches(run, kind, consumed, steps)
             code, lines, log = execute(run, folder, kind, consumed, steps, ["--data-path", run.files[0].prefix])
             try:
                 if failure is None:
@@ -136,7 +126,7 @@ def several_prefixes():
             for file in files:
                 reference.write_dataset(folder / file.prefix, file.documents, np.uint16)
                 words += [repr(file.weight), file.prefix] + ([] if pairs else [file.corpus])
-            expected, failure = expected_batches(run, "train", 0, 30)
+            expected, failure = reference.expected_batches(run, "train", 0, 30)
             assert failure is None
             code, lines, log = execute(run, folder, "train", 0, 30, ["--data-path", *words])
             assert code == 0 and lines == expected, log
@@ -160,7 +150,7 @@ def fields_of_a_batch():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         reference.write_dataset(folder / "data", documents, np.uint16)
-        expected, _ = expected_batches(run, "train", 0, 20)
+        expected, _ = reference.expected_batches(run, "train", 0, 20)
         switches = ["--eod-mask-loss", "--reset-position-ids", "--reset-attention-mask", "--eod-token-id", end]
         code, lines, log = execute(run, folder, "train", 0, 20, ["--data-path", "data"], "--fields", ",".join(names), *switches)
         assert code == 0 and [line["tokens"] for line in lines] == [line["tokens"] for line in expected], log

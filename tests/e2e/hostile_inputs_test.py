@@ -982,7 +982,6 @@ def damaged_texts(lab):
     value = (out / "o.bin").read_bytes()
     packed = gzip.compress(content)
     zipped = subprocess.run(["zstd", "-q", "-c"], input=content, capture_output=True).stdout if shutil.which("zstd") else b""
-    bomb = gzip.compress(bytes(3 * GIB // 2 // 8)) * 8 if False else gzip.compress(bytes(64 << 20)) * 20
     deep = b'{"text": ' + b"[" * 500_000 + b"\n"
     cases = [("BOM", b"\xef\xbb\xbf" + content, 1), ("CRLF", content.replace(b"\n", b"\r\n"), 1), ("UTF-16", content.decode().encode("utf-16"), 0), ("CR", content.replace(b"\n", b"\r"), 0), ("a NUL", content[:200] + b"\0" + content[200:], 0),
              ("no last newline", content[:-1], 1), ("blank lines", content.replace(b"\n", b"\n\n"), 1), ("deep", content + deep, 0), ("deep beside", content[:-2] + b', "x": ' + b"[" * 50_000 + b"]" * 50_000 + b"}\n", 1),

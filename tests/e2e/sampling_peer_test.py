@@ -85,17 +85,6 @@ def execute(run, folder, kind, consumed, steps):
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
-def expected_batches(run, kind, consumed, steps):
-    """The lines as far as the reference gets, and why it stops."""
-    lines = []
-    try:
-        for step, rank, samples in reference.batches(run, kind, consumed, steps):
-            lines.append({"split": kind, "step": step, "rank": rank, "tokens": samples})
-    except reference.Failure as failure:
-        return lines, str(failure)
-    return lines, None
-
-
 def without_samples(run):
     """Corpora of weight 0 only: the reference fails where its rule draws from them, and we pass over them."""
     return any(all(run.files[n].weight == 0 for n in numbers) for _, numbers in reference.corpora_of(run))
@@ -107,7 +96,7 @@ def unopened(run):
 
 
 def check_batches(run, folder, kind, consumed, steps):
-    expected, failure = expected_batches(run, kind, consumed, steps)
+    expected, failure = reference.expected_batches(run, kind, consumed, steps)
     code, lines, log = execute(run, folder, kind, consumed, steps)
     if failure is None:
         assert code == 0, log
@@ -258,7 +247,7 @@ DAMAGES = {
 def damaged_files_are_rebuilt():
     run = fixed_run()
     run.files = run.files[:1]
-    expected, _ = expected_batches(run, "train", 0, 5)
+    expected, _ = reference.expected_batches(run, "train", 0, 5)
     cases = 0
     for suffix in ("_doc_idx", "_sample_idx", "_shuffle_idx", "_index", "_sample_index"):
         for damage, spoil in DAMAGES.items():
@@ -310,7 +299,7 @@ def a_cache_of_other_data_is_rebuilt():
         assert execute(run, folder, "train", 0, 5)[0] == 0
         run.files[0].documents[3], run.files[0].documents[8] = run.files[0].documents[8], run.files[0].documents[3]
         reference.write_dataset(folder / "x", run.files[0].documents, np.int32)
-        expected, _ = expected_batches(run, "train", 0, 5)
+        expected, _ = reference.expected_batches(run, "train", 0, 5)
         code, lines, log = execute(run, folder, "train", 0, 5)
         assert code == 0 and lines == expected and "made again" in log, log
 
@@ -323,7 +312,7 @@ def a_corpus_order_of_another_seed_is_not_used():
         write_list(run, folder, random.Random(1))
         for seed, blend in ((1, False), (2, False), (2, True), (1, False)):
             run.seed, run.blend_in_corpus = seed, blend
-            expected, _ = expected_batches(run, "train", 0, 5)
+            expected, _ = reference.expected_batches(run, "train", 0, 5)
             code, lines, log = execute(run, folder, "train", 0, 5)
             assert code == 0 and lines == expected, log
             assert "made again" not in log, log
@@ -334,7 +323,7 @@ def the_cache_beside_the_data_comes_first():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         write_list(run, folder, random.Random(1))
-        expected, _ = expected_batches(run, "train", 0, 5)
+        expected, _ = reference.expected_batches(run, "train", 0, 5)
         fill_cache(run, folder, "train")
         (folder / "cache").rename(folder / "index-cache")
         code, lines, log = execute(run, folder, "train", 0, 5)
@@ -347,7 +336,7 @@ def several_builders_at_once():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         write_list(run, folder, random.Random(1))
-        expected, _ = expected_batches(run, "train", 0, 5)
+        expected, _ = reference.expected_batches(run, "train", 0, 5)
         environment = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "2"}
         started = [subprocess.Popen(command(run, folder, "train", 0, 5), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
                    for _ in range(8)]
@@ -364,7 +353,7 @@ def an_unusable_folder_is_no_obstacle():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         write_list(run, folder, random.Random(1))
-        expected, _ = expected_batches(run, "train", 0, 5)
+        expected, _ = reference.expected_batches(run, "train", 0, 5)
         (folder / "cache").write_text("a file in the way")
         code, lines, log = execute(run, folder, "train", 0, 5)
         assert code == 0 and lines == expected and "in memory" in log, log
