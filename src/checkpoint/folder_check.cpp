@@ -43,8 +43,8 @@ void check_checksums(const fs::path& folder, FolderCheck& check) {
   FileChecksums checksums;
   if (!attempt(folder / kChecksumsFile, check, [&] { checksums = read_checksums(folder); })) return;
   DirectBlocks blocks;
-  for (const auto& [name, checksum] : checksums) {
-    attempt(folder / name, check, [&] { verify_file(folder, name, checksum, blocks); });
+  for (const auto& one : checksums) {  // clang 16 captures no structured binding
+    attempt(folder / one.first, check, [&] { verify_file(folder, one.first, one.second, blocks); });
   }
   for (const std::string& name : files_beneath(folder)) {
     if (name == kChecksumsFile || checksums.contains(name)) continue;

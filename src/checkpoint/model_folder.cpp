@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_excerpt.h"
 #include "checkpoint/foreign_weights.h"
 #include "checkpoint/tokenizer_files.h"
 
@@ -84,13 +85,13 @@ void save_model(const fs::path& folder, const ModelConfig& model,
 
 ModelConfig load_model_config(const fs::path& folder) {
   const fs::path path = folder / "config.json";
-  return parse_hf_config(read_text_file(path), path);
+  return parse_hf_config(read_json_text(path), path);
 }
 
 SpecialTokens load_special_tokens(const fs::path& folder) {
   fs::path path = folder / "generation_config.json";
   if (!fs::exists(path)) path = folder / "config.json";
-  return parse_hf_special_tokens(read_text_file(path), path);
+  return parse_hf_special_tokens(read_json_text(path), path);
 }
 
 ModelWeights::ModelWeights(const fs::path& folder) : folder_(folder) {
@@ -110,7 +111,7 @@ ModelWeights::ModelWeights(const fs::path& folder) : folder_(folder) {
 }
 
 void ModelWeights::open_shards(const fs::path& index_path) {
-  for (const auto& [file, names] : parse_weight_index(read_text_file(index_path), index_path)) {
+  for (const auto& [file, names] : parse_weight_index(read_json_text(index_path), index_path)) {
     if (!fs::exists(folder_ / file)) {
       reject(index_path, fmt::format("lists {}, which is not there", file));
     }

@@ -184,6 +184,7 @@ std::string run_state_text(const RunState& state) {
 }
 
 RunState parse_run_state(std::string_view text, const std::filesystem::path& path) {
+  refuse_nul(text, path.string());
   // Ours is a few levels deep; comparing or copying what is nested without end would not end well.
   const auto shallow = [](int depth, json::parse_event_t, const json&) { return depth < kDeepest; };
   const json document = json::parse(text, shallow, /*allow_exceptions=*/false);

@@ -54,6 +54,9 @@ std::string_view split_header(const std::filesystem::path& path, std::span<const
 // JSON allows a key twice and most readers keep the last; a tensor named twice is a broken file.
 nlohmann::json parse_header(const std::filesystem::path& path, std::string_view text) {
   if (text.empty() || text.front() != '{') reject(path, "has a header that is not a JSON object");
+  if (text.find('\0') != std::string_view::npos) {  // the parser would stop there
+    reject(path, "has a NUL in its header");
+  }
   std::vector<std::set<std::string>> keys;
   const auto watch_keys = [&](int, nlohmann::json::parse_event_t event, nlohmann::json& value) {
     using Event = nlohmann::json::parse_event_t;

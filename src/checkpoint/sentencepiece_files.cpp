@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "base/file.h"
+#include "base/json_excerpt.h"
 #include "config/sentencepiece_model.h"
 
 namespace borealis {
@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 Json config_beside(const fs::path& model) {
   const fs::path file = model.parent_path() / "tokenizer_config.json";
   if (!fs::exists(file)) return Json::object();
-  Json config = Json::parse(read_text_file(file), nullptr, /*allow_exceptions=*/false);
+  Json config = Json::parse(read_json_text(file), nullptr, /*allow_exceptions=*/false);
   if (!config.is_object()) {
     throw Error(ErrorKind::kData, fmt::format("{} is not a JSON object", file.string()),
                 "give the files of one tokenizer, as they were published");

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "base/file.h"
+#include "base/json_excerpt.h"
 #include "checkpoint/damage.h"
 #include "checkpoint/state_pieces.h"
 
@@ -17,7 +17,7 @@ bool StoredState::is_in(const fs::path& folder) { return fs::exists(folder / kSt
 
 StoredState::StoredState(const fs::path& folder)
     : folder_(folder),
-      state_(parse_run_state(read_text_file(folder / kStateFile), folder / kStateFile)) {
+      state_(parse_run_state(read_json_text(folder / kStateFile), folder / kStateFile)) {
   for (int64_t shard = 0; shard < state_.shards; ++shard) {
     files_.push_back(std::make_unique<SafetensorsFile>(folder / kStateFolder /
                                                        state_shard_name(shard, state_.shards)));

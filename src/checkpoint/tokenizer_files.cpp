@@ -29,7 +29,7 @@ struct SpecialTokenNames {
 }
 
 Json parse_json_object(const std::filesystem::path& path, const Json::parser_callback_t& filter) {
-  Json object = Json::parse(read_text_file(path), filter, /*allow_exceptions=*/false);
+  Json object = Json::parse(read_json_text(path), filter, /*allow_exceptions=*/false);
   if (!object.is_object()) reject(path, "is not a JSON object");
   return object;
 }

@@ -66,6 +66,7 @@ namespace {
 
 // "" is the working directory to some calls and nothing to others.
 void refuse_empty_places(const CLI::App& app) {
+  for (const CLI::App* given : app.get_subcommands()) refuse_empty_places(*given);
   for (const CLI::Option* option : app.get_options()) {
     const std::string name = option->get_name();
     if (name != "--output" && name != "--output-prefix" && name != "--from" && name != "--model") {

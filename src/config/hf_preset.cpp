@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <system_error>
 
-#include "base/file.h"
+#include "base/json_excerpt.h"
 #include "config/hf_config.h"
 
 namespace borealis {
@@ -68,7 +68,7 @@ HfConfigLookup find_hf_config(const std::string& model_arch, const std::string& 
 }
 
 ModelPreset preset_of_hf_config(const fs::path& file) {
-  const ModelConfig model = parse_hf_config(read_text_file(file), file);
+  const ModelConfig model = parse_hf_config(read_json_text(file), file);
   const fs::path folder = file.parent_path();
   ModelPreset preset{.name = folder.filename().string(),
                      .num_hidden_layers = model.num_hidden_layers,

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/file.h"
+#include "base/json_excerpt.h"
 #include "base/text.h"
 #include "config/hub_cache.h"
 #include "config/tokenizer_vocabulary.h"
@@ -81,7 +81,7 @@ bool takes(TokenizerType type, TokenizerFormat format) {
 std::optional<TokenizerSource> numbers_in(const fs::path& folder) {
   const fs::path file = folder / "tokenizer_config.json";
   if (!is_file(file)) return std::nullopt;
-  const auto config = nlohmann::json::parse(read_text_file(file), nullptr, false);
+  const auto config = nlohmann::json::parse(read_json_text(file), nullptr, false);
   if (!config.is_object() || config.value("tokenizer_class", nlohmann::json()) !=
                                  tokenizer_type_name(TokenizerType::kNull)) {
     return std::nullopt;

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_excerpt.h"
 #include "config/sentencepiece_model.h"
 
 namespace borealis {
@@ -110,7 +111,7 @@ TokenizerVocabulary of_json(const fs::path& file) {
 }
 
 TokenizerVocabulary of_gpt2(const fs::path& file) {
-  const auto pieces = nlohmann::json::parse(read_text_file(file), nullptr, false);
+  const auto pieces = nlohmann::json::parse(read_json_text(file), nullptr, false);
   if (!pieces.is_object() || pieces.empty()) {
     throw Error(ErrorKind::kData,
                 fmt::format("{} is not a JSON object of pieces and their ids", file.string()),
@@ -124,7 +125,7 @@ TokenizerVocabulary of_gpt2(const fs::path& file) {
 int64_t largest_configured_id(const fs::path& config_file) {
   std::error_code ignored;
   if (!fs::is_regular_file(config_file, ignored)) return -1;
-  const auto config = nlohmann::json::parse(read_text_file(config_file), nullptr, false);
+  const auto config = nlohmann::json::parse(read_json_text(config_file), nullptr, false);
   if (!config.is_object() || !config.contains("added_tokens_decoder")) return -1;
   int64_t largest = -1;
   const nlohmann::json& tokens = config["added_tokens_decoder"];

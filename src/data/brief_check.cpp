@@ -12,13 +12,16 @@
 namespace borealis {
 namespace {
 
-constexpr int64_t kPlaces = 64;
 constexpr int64_t kTokensOfAPlace = 4096;
+// Of all files of a run together, as far as each gets kFewestPlaces: a file system that many nodes
+// share answers each in milliseconds.
+constexpr int64_t kPlacesOfARun = 2048;
+constexpr int64_t kFewestPlaces = 2;
 
-void check_some_tokens(const IndexedDataset& data, int64_t vocab_size,
+void check_some_tokens(const IndexedDataset& data, int64_t vocab_size, int64_t most_places,
                        std::vector<DatasetProblem>& problems) {
   std::vector<int32_t> tokens(kTokensOfAPlace);
-  const int64_t places = std::min(kPlaces, data.sequence_count());
+  const int64_t places = std::min(most_places, data.sequence_count());
   for (int64_t i = 0; i < places; ++i) {
     // The first and the last sequence are among them.
     const int64_t sequence = places == 1 ? 0 : i * (data.sequence_count() - 1) / (places - 1);
@@ -35,14 +38,14 @@ void check_some_tokens(const IndexedDataset& data, int64_t vocab_size,
 
 std::vector<DatasetProblem> brief_check(const IndexedDataset& data,
                                         const std::optional<DataRecord>& record,
-                                        std::optional<int64_t> vocab_size) {
+                                        std::optional<int64_t> vocab_size, int64_t places) {
   std::vector<DatasetProblem> problems = check_arithmetic(data, record);
   std::erase_if(problems, [](const DatasetProblem& problem) {
     return problem.fault == DatasetFault::kTrailingTokenBytes;
   });
   int64_t known = vocab_size.value_or(std::numeric_limits<int32_t>::max());
   if (record) known = std::min(known, record->tokenizer.vocab_size);
-  check_some_tokens(data, known, problems);
+  check_some_tokens(data, known, places, problems);
   return problems;
 }
 
@@ -62,9 +65,11 @@ void warn_of_damage(const IndexedDataset& data, const std::vector<DatasetProblem
 void warn_of_damaged_files(const RunConfig& config) {
   if (config.data.mock_data) return;
   const auto files = open_data_files(config);
+  const int64_t places = std::clamp<int64_t>(
+      kPlacesOfARun / std::max<int64_t>(1, std::ssize(*files)), kFewestPlaces, kBriefPlaces);
   for (const OpenedFile& file : *files) {
     warn_of_damage(file.data, brief_check(file.data, read_data_record(file.data.prefix()),
-                                          config.model.vocab_size));
+                                          config.model.vocab_size, places));
   }
 }
 

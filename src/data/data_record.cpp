@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/json_excerpt.h"
 #include "data/json_numbers.h"
 
@@ -132,7 +131,7 @@ std::optional<DataRecord> read_data_record(const std::filesystem::path& prefix) 
   const std::filesystem::path path = data_record_path(prefix);
   std::error_code unknown;
   if (!std::filesystem::exists(path, unknown)) return std::nullopt;
-  return parse_data_record(read_text_file(path), path.string());
+  return parse_data_record(read_json_text(path), path.string());
 }
 
 std::string describe_tokenizer(const TokenizerIdentity& tokenizer) {

@@ -99,7 +99,7 @@ auto read_checked(const fs::path& path, Parse parse)
     -> std::optional<decltype(parse(std::declval<const Json&>()))> {
   std::string problem = "its checksum does not fit";
   try {
-    const Json json = Json::parse(read_text_file(path));
+    const Json json = Json::parse(read_json_text(path));
     const Json& content = json.at("content");
     if (json.at("xxh3_128").get<std::string>() == checksum_of(content)) return parse(content);
   } catch (const std::exception& error) {

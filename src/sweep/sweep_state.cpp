@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_excerpt.h"
 #include "base/printable.h"
 
 namespace borealis {
@@ -95,7 +96,7 @@ std::optional<SweepState> read_sweep_state(const std::filesystem::path& folder) 
   const std::filesystem::path path = folder / kSweepFileName;
   std::error_code unknown;
   if (!std::filesystem::exists(path, unknown)) return std::nullopt;
-  return parse_sweep_state(read_text_file(path), path.string());
+  return parse_sweep_state(read_json_text(path), path.string());
 }
 
 void write_sweep_state(const std::filesystem::path& folder, const SweepState& state) {

@@ -214,7 +214,7 @@ RunSummary read_run_summary(const std::filesystem::path& run_dir) {
   }
   RunSummary summary;
   try {
-    const Json json = Json::parse(read_text_file(path));
+    const Json json = Json::parse(read_json_text(path));
     visit_fields(summary, [&json](const char* name, auto& value) {
       // Than the first version.
       const bool later =

@@ -92,7 +92,7 @@ std::optional<StepProfile> read_step_profile(const std::filesystem::path& run_di
   const std::filesystem::path path = run_dir / kProfileFileName;
   if (!std::filesystem::exists(path)) return std::nullopt;
   try {
-    const Json json = Json::parse(read_text_file(path));
+    const Json json = Json::parse(read_json_text(path));
     StepProfile profile;
     profile.first_iteration = json.at("first_iteration");
     profile.steps = json.at("steps");

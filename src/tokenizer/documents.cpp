@@ -81,7 +81,7 @@ class DocumentChunk::Visitor {
     if (is_too_long(text)) return;
     const size_t invalid = valid_utf8_prefix(text);
     if (invalid == text.size()) {
-      visit_(text, chunk_.begin_ + static_cast<int64_t>(end));
+      give(text, text, end);
       return;
     }
     const auto byte = static_cast<unsigned char>(text[invalid]);
@@ -89,17 +89,29 @@ class DocumentChunk::Visitor {
                       .remedy = "convert the file to UTF-8 (iconv)",
                       .invalid_utf8 = true};
     const bool mended = handle(std::move(fault), place(text) + static_cast<int64_t>(invalid), true);
-    if (mended) visit_(text, chunk_.begin_ + static_cast<int64_t>(end));
+    if (mended) give(text, text, end);
   }
   void json(std::string_view line, size_t end) const {
     if (is_too_long(line)) return;
     JsonLineText read =
         text_of_json_line(line, rules_.json_key, rules_.on_bad_record == BadRecordPolicy::kRepair);
     if (read.fault && !handle(std::move(*read.fault), place(line), read.text.has_value())) return;
-    visit_(*read.text, chunk_.begin_ + static_cast<int64_t>(end));
+    give(*read.text, line, end);
   }
 
  private:
+  // `record`: the part of the chunk that the text is from. What the text is refused for gets the
+  // place of its record.
+  void give(std::string_view text, std::string_view record, size_t end) const {
+    try {
+      visit_(text, chunk_.begin_ + static_cast<int64_t>(end));
+    } catch (const Error& error) {
+      const std::string_view told = error.what();
+      const size_t kind_bytes = error_kind_name(error.kind()).size() + 2;  // "data: "
+      throw Error(error.kind(),
+                  fmt::format("{}: {}", chunk_.place_of(place(record)), told.substr(kind_bytes)));
+    }
+  }
   bool is_too_long(std::string_view record) const {
     const int64_t most = rules_.max_document_bytes;
     if (std::ssize(record) <= most) return false;

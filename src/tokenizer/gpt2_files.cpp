@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 constexpr const char* kEndOfText = "<|endoftext|>";
 
 json read_vocabulary(const fs::path& file) {
-  json vocabulary = json::parse(read_text_file(file), nullptr, /*allow_exceptions=*/false);
+  json vocabulary = json::parse(read_json_text(file), nullptr, /*allow_exceptions=*/false);
   const auto is_id = [](const json& value) { return value.is_number_unsigned(); };
   if (!vocabulary.is_object() || vocabulary.empty() ||
       !std::all_of(vocabulary.begin(), vocabulary.end(), is_id)) {

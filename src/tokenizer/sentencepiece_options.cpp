@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/file.h"
+#include "base/json_excerpt.h"
 #include "config/sentencepiece_model.h"
 
 namespace borealis {
@@ -53,7 +53,7 @@ class OptionsMaker {
   SentencePieceOptions hugging_face() && {
     const fs::path file = model_.parent_path() / "tokenizer_config.json";
     json config = json::object();
-    if (fs::exists(file)) config = json::parse(read_text_file(file), nullptr, false);
+    if (fs::exists(file)) config = json::parse(read_json_text(file), nullptr, false);
     if (!config.is_object()) refuse(file, "is not a JSON object");
     try {
       read_config(config, file);

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/file.h"
+#include "base/json_excerpt.h"
 #include "base/log.h"
 #include "tokenizer/json_file.h"
 #include "tokenizer/model_reader.h"
@@ -17,7 +17,7 @@ namespace {
 std::optional<std::string> configured_end_of_text(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) return std::nullopt;
   const auto config =
-      nlohmann::json::parse(read_text_file(path), nullptr, /*allow_exceptions=*/false);
+      nlohmann::json::parse(read_json_text(path), nullptr, /*allow_exceptions=*/false);
   if (!config.is_object()) {
     throw Error(ErrorKind::kData, fmt::format("{} is not a JSON object", path.string()),
                 "fetch or write it again");
@@ -62,7 +62,7 @@ TokenizerDefinition read_tokenizer(const std::filesystem::path& path) {
     throw Error(ErrorKind::kFile, fmt::format("{} does not exist", file.string()),
                 "give a tokenizer.json or its folder; `borealis tokenizer train` makes one");
   }
-  TokenizerDefinition definition = parse_tokenizer_json(read_text_file(file), file.string());
+  TokenizerDefinition definition = parse_tokenizer_json(read_json_text(file), file.string());
   definition.end_of_text = configured_end_of_text(file.parent_path() / "tokenizer_config.json");
   return definition;
 }

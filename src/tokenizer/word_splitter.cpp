@@ -216,7 +216,7 @@ std::optional<WordSplitter::Match> WordSplitter::find_expression(std::string_vie
     throw Error(ErrorKind::kData,
                 fmt::format("the tokenizer's expression gave up on a text of {} bytes: {}",
                             text.size(), pcre2_message(count)),
-                "cut the text into smaller documents");
+                "cut the text into smaller documents, or use another tokenizer.json");
   }
   const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(state.data);
   return Match{ends[0], ends[1]};

@@ -83,6 +83,7 @@ TEST(RunState, NamesWhatIsWrong) {
     EXPECT_ERROR(parse_run_state(without.dump(), "f"), ErrorKind::kData, key, "is missing");
   }
   EXPECT_ERROR(parse_run_state("", "f"), ErrorKind::kData, "f");
+  EXPECT_ERROR(parse_run_state(std::string("{}\0", 3), "f"), ErrorKind::kData, "a NUL at byte 2");
   EXPECT_ERROR(parse_run_state("[]", "f"), ErrorKind::kData, "the document is not an object");
   const std::string deep = std::string(100000, '[') + std::string(100000, ']');
   nlohmann::json changed = json;

@@ -152,6 +152,7 @@ TEST_F(SafetensorsFileTest, RejectsWhatIsNotJson) {
   expect_rejected(R"({"a":)", 0, "not valid JSON");
   expect_rejected("{\"a\xff\":1}", 0, "not valid JSON");
   expect_rejected("{} x", 0, "not valid JSON");
+  expect_rejected(std::string("{}\0", 3), 0, "has a NUL in its header");
   expect_rejected("[]", 0, "not a JSON object");
   expect_rejected(" {}", 0, "not a JSON object");
   expect_rejected("", 0, "not a JSON object");

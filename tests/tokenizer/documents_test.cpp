@@ -176,6 +176,22 @@ TEST_F(DocumentFilesTest, NamesFileAndLineOfAnError) {
   EXPECT_THAT(refusal("bad.jsonl", "{\"text\": \"\xff\"}\n"), HasSubstr("bad.jsonl:1: not JSON:"));
 }
 
+TEST_F(DocumentFilesTest, NamesThePlaceOfATextThatIsRefused) {
+  const DocumentFiles files({write("a.jsonl", "{\"text\": \"good\"}\n\n{\"text\": \"bad\"}\n")});
+  DocumentReader reader(files);
+  const auto chunk = reader.next();
+  try {
+    chunk->for_each_document([](std::string_view text, int64_t) {
+      if (text == "bad") throw Error(ErrorKind::kData, "it is bad", "give a good one");
+    });
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.what(),
+              "data: " + (folder_ / "a.jsonl").string() + ":3: it is bad; give a good one");
+    EXPECT_EQ(error.kind(), ErrorKind::kData);
+  }
+}
+
 TEST_F(DocumentFilesTest, NamesTheLineInACompressedFile) {
   const std::string start = json_lines(mixed_texts());
   EXPECT_THAT(refusal("bad.jsonl.gz", gzip_bytes(start + "\n[1]\n")),
