@@ -20,6 +20,7 @@ LAYERS = [
     ["model", "optim", "checkpoint"],
     ["train", "planner"],
     ["report", "sweep"],
+    ["publish"],
     ["cli"],
 ]
 LAYER_OF = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}

@@ -2,47 +2,47 @@
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json_excerpt.h"
+#include "base/log.h"
 #include "base/printable.h"
 #include "cli/command.h"
+#include "cli/joint_report.h"
 #include "cli/parse_arguments.h"
 #include "config/tokenizer_lookup.h"
+#include "publish/run_sources.h"
 #include "report/report_audit.h"
 #include "report/run_report.h"
 
 namespace borealis {
 namespace {
 
-struct WrittenReport {
-  std::string run_dir;
-  ReportPaths paths;
-  RunSummary summary;
-};
-
-void print_json(const std::vector<WrittenReport>& reports) {
-  nlohmann::ordered_json runs = nlohmann::ordered_json::array();
-  for (const WrittenReport& report : reports) {
-    runs.push_back({{"run_dir", report.run_dir},
-                    {"report_md", report.paths.markdown.string()},
-                    {"report_html", report.paths.html.string()},
-                    {"summary", nlohmann::ordered_json::parse(run_summary_json(report.summary))}});
-  }
-  const nlohmann::ordered_json document = {{"runs", runs}};
-  fmt::print("{}\n", json_text(document, 2));
+// Not a sweep's folder, nor one of several runs. What is none of these is told as a run that is
+// missing its files.
+bool is_single_run(const std::filesystem::path& path) {
+  return std::filesystem::is_directory(path) && is_run_folder(path);
 }
 
-void print_table(const std::vector<WrittenReport>& reports) {
-  std::vector<RunSummary> summaries;
-  for (const WrittenReport& report : reports) summaries.push_back(report.summary);
-  fmt::print("{}", results_table_markdown(summaries));
-  for (const WrittenReport& report : reports) {
-    fmt::print("{}\n{}\n", report.paths.html.string(), report.paths.markdown.string());
+void report_run(const std::string& run_dir, bool json) {
+  const ReportPaths paths = write_run_report(run_dir);
+  const RunSummary summary = read_run_summary(run_dir);
+  if (!json) {
+    fmt::print("{}{}\n{}\n", results_table_markdown({summary}), paths.html.string(),
+               paths.markdown.string());
+    return;
   }
+  const nlohmann::ordered_json run = {
+      {"run_dir", run_dir},
+      {"report_md", paths.markdown.string()},
+      {"report_html", paths.html.string()},
+      {"summary", nlohmann::ordered_json::parse(run_summary_json(summary))}};
+  const nlohmann::ordered_json document = {{"runs", {run}}};
+  fmt::print("{}\n", json_text(document, 2));
 }
 
 // Exit code: 0 if the report is consistent, else that of wrong data.
@@ -52,6 +52,10 @@ int check_report(const std::string& file, bool json) {
   const std::vector<AuditFinding> findings = audit_report(report, vocab_size);
   size_t runs = 0;
   for (const PublishedList& list : report.lists) runs += list.runs.size();
+  const bool sizes_known =
+      vocab_size || std::ranges::any_of(report.architectures, [](const auto& a) {
+        return a.second.values.contains("VOCAB_SIZE");
+      });
   if (json) {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
     for (const AuditFinding& one : findings) {
@@ -62,7 +66,7 @@ int check_report(const std::string& file, bool json) {
     fmt::print("{}\n", json_text(document, 2));
   } else {
     fmt::print("{}: {} rows, {} raw values\n", file, report.rows.size(), runs);
-    if (!vocab_size) {
+    if (!sizes_known) {
       fmt::print(
           "  sizes and formulas are not checked: the vocabulary of TOKENIZER_MODEL={} is not "
           "known\n",
@@ -84,27 +88,53 @@ int check_report(const std::string& file, bool json) {
 
 int run_report_command(const std::vector<std::string>& arguments) {
   CLI::App app(
-      "Write report.md and report.html of finished runs anew, from the files in their "
-      "folders, and print their results as one table.",
+      "Write the report of a run anew from the files in its folder (report.md, report.html), or, "
+      "of several runs or a sweep, one performance report (also report.csv and report.json).",
       "borealis report");
-  std::vector<std::string> run_dirs;
+  JointReportArguments joint;
   std::string checked_file;
-  bool json = false;
+  std::vector<std::string> compared;
+  double threshold_percent = 1;
+  app.add_option("SOURCE", joint.sources,
+                 "folder of a run (logs/<prefix>/<stamp>, or its --run-dir), of a sweep, a folder "
+                 "with such folders in it, or the report.json of a performance report");
+  app.add_option("--output", joint.output,
+                 "folder of the performance report (default: a sweep's own, else logs/report)");
+  app.add_option("--warmup", joint.warmup_steps,
+                 "first steps of a run that do not count (default: as the sweep had it, else 1)")
+      ->check(whole_number(0));
+  app.add_option("--peak-tflops", joint.peak_tflops,
+                 "peak of a rank's device by its maker, dense, in this data type: adds MFU")
+      ->check(real_number(1e-9));
+  app.add_option("--compare", compared,
+                 "instead: BEFORE AFTER, two sources: which rows changed beyond noise")
+      ->expected(2);
+  app.add_option("--threshold", threshold_percent,
+                 "with --compare: changes up to so many percent are none")
+      ->check(real_number(0))
+      ->capture_default_str();
   app.add_option("--check", checked_file,
                  "instead: list what a published report in Markdown contradicts itself in");
-  app.add_option("RUN_DIR", run_dirs, "folder of a run: logs/<prefix>/<stamp>, or its --run-dir");
-  app.add_flag("--json", json, "print one JSON document instead of the table");
+  app.add_flag("--json", joint.json, "print one JSON document instead of the table");
   if (!parse_arguments(app, arguments)) return 0;
-  if (checked_file.empty() == run_dirs.empty()) {
-    throw Error(ErrorKind::kUsage, "report needs a RUN_DIR or --check FILE",
+  const int asked =
+      (checked_file.empty() ? 0 : 1) + (compared.empty() ? 0 : 1) + (joint.sources.empty() ? 0 : 1);
+  if (asked != 1) {
+    throw Error(ErrorKind::kUsage,
+                "report needs one of a SOURCE, --check FILE and --compare BEFORE AFTER",
                 "name the folder of a run: logs/<prefix>/<stamp>, or its --run-dir");
   }
-  if (!checked_file.empty()) return check_report(checked_file, json);
-  std::vector<WrittenReport> reports;
-  for (const std::string& run_dir : run_dirs) {
-    reports.push_back({run_dir, write_run_report(run_dir), read_run_summary(run_dir)});
+  log_open(LogStream::kStderr, "INFO");
+  if (!checked_file.empty()) return check_report(checked_file, joint.json);
+  if (!compared.empty()) {
+    compare_sources(compared[0], compared[1], joint.warmup_steps, threshold_percent * 1e-2,
+                    joint.json);
+  } else if (joint.sources.size() > 1 || !joint.output.empty() ||
+             !is_single_run(joint.sources.front())) {
+    joint_report(joint);
+  } else {
+    report_run(joint.sources.front(), joint.json);
   }
-  json ? print_json(reports) : print_table(reports);
   return 0;
 }
 

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "cli/command.h"
+#include "cli/joint_report.h"
 #include "cli/parse_arguments.h"
 #include "cli/sweep_points.h"
 #include "config/run_config_loader.h"
@@ -165,6 +166,11 @@ int exit_code_of(const SweepState& state) {
   return 0;
 }
 
+bool has_results(const SweepState& state) {
+  return std::ranges::any_of(state.points,
+                             [](const SweepPoint& point) { return !point.runs.empty(); });
+}
+
 int sweep(const SweepArguments& arguments, SweepState state, PointPlanner& planner) {
   const std::unique_ptr<FolderLock> lock =
       arguments.dry_run ? nullptr
@@ -190,6 +196,9 @@ int sweep(const SweepArguments& arguments, SweepState state, PointPlanner& plann
   }
   const std::string stopped_by = runner.run();
   if (stopped_by.empty()) fmt::print(reporter.out(), "\n{}", results_text(arguments.folder, state));
+  if (has_results(state)) {
+    fmt::print(reporter.out(), "report: {}\n", write_sweep_report(arguments.folder).string());
+  }
   if (arguments.json) fmt::print("{}", sweep_state_json(state));
   if (stopped_by.empty()) return exit_code_of(state);
   fmt::print(stderr, "stopped by {}; the same command goes on\n", stopped_by);

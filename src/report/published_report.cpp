@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 #include <optional>
+#include <set>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -42,9 +43,25 @@ std::optional<int64_t> integer_of(std::string_view text) {
   return value;
 }
 
-// "llama3-3B-nLayers14" and "Llama3" are of the family "llama3".
+// "llama3-3b" of "llama3-3B-nLayers14".
 std::string family_of(std::string_view name) {
-  return lower_case(trimmed(name.substr(0, name.find('-'))));
+  return lower_case(trimmed(name.substr(0, name.rfind("-nLayers"))));
+}
+
+// Runs and architectures whose family the table does not have are of the one with the name's first
+// part: the table says "Llama3", the runs "llama3-3B".
+void match_families(PublishedReport& report) {
+  std::set<std::string> known;
+  for (const PublishedRow& row : report.rows) known.insert(row.family);
+  const auto match = [&known](const std::string& family) {
+    return known.contains(family) ? family : family.substr(0, family.find('-'));
+  };
+  for (PublishedList& list : report.lists) {
+    for (PublishedRun& run : list.runs) run.family = match(run.family);
+  }
+  std::map<std::string, PublishedArchitecture> architectures;
+  for (auto& [family, one] : report.architectures) architectures[match(family)] = std::move(one);
+  report.architectures = std::move(architectures);
 }
 
 std::vector<std::string_view> cells_of(std::string_view line) {
@@ -149,7 +166,7 @@ class Parser {
       return;
     }
     if (!in_block_) {
-      if (auto row = row_of(bare, line)) report.rows.push_back(std::move(*row));
+      take_table_line(bare, line);
       if (bare.starts_with("- ")) title_ = bare.substr(2);
       return;
     }
@@ -174,6 +191,17 @@ class Parser {
   }
 
  private:
+  // Tables of other columns are passed over.
+  void take_table_line(std::string_view bare, int64_t line) {
+    const std::vector<std::string_view> cells = cells_of(bare);
+    if (cells.empty()) {
+      in_results_ = false;
+    } else if (cells.size() >= 5 && cells[3].find("tpgps") != std::string_view::npos) {
+      in_results_ = true;
+    } else if (auto row = in_results_ ? row_of(bare, line) : std::nullopt) {
+      report.rows.push_back(std::move(*row));
+    }
+  }
   void fence(std::string_view name, int64_t line) {
     in_block_ = !in_block_;
     architecture_ = nullptr;
@@ -190,6 +218,7 @@ class Parser {
   }
 
   bool in_block_ = false;
+  bool in_results_ = false;  // in the table of results
   bool list_is_open_ = false;
   std::string_view title_;
   PublishedArchitecture* architecture_ = nullptr;
@@ -222,6 +251,7 @@ PublishedReport parse_published_report(std::string_view text, const std::string&
     throw Error(ErrorKind::kData, fmt::format("{} has no table of results", path),
                 "its rows read | model-arch | nlayers | model size (B) | tpgps | TFLOPs |");
   }
+  match_families(parser.report);
   return std::move(parser.report);
 }
 

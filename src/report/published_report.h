@@ -21,12 +21,13 @@ struct PublishedNumber {
 
 // | model-arch | nlayers | model size (B) | tpgps | TFLOPs |
 struct PublishedRow {
-  std::string family;  // "llama3": the model's name in small letters
+  std::string family;  // "llama3": the model's name in small letters, without its layers
   int64_t layers = 0;
   PublishedNumber size_billions, tokens_per_gpu, tflops;
 };
 
-// "HEADS: 24" and so on, in a block named "<family>-architecture.yaml".
+// "HEADS: 24" and so on, in a block named "<family>-architecture.yaml"; ours have VOCAB_SIZE,
+// HEAD_DIM and TIED_EMBEDDINGS besides.
 struct PublishedArchitecture {
   std::map<std::string, int64_t> values;
   int64_t line = 0;

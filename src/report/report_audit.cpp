@@ -9,7 +9,9 @@
 #include <map>
 #include <set>
 
+#include "base/median.h"
 #include "model/accounting.h"
+#include "model/flop_formulas.h"
 
 namespace borealis {
 namespace {
@@ -35,12 +37,12 @@ Shown how_shown(const PublishedNumber& number, double value) {
 double deviation(double a, double b) { return std::abs(a - b) / std::max(std::abs(b), 1e-300); }
 
 std::optional<ModelConfig> model_of(const PublishedReport& report, const std::string& family,
-                                    int64_t layers, int64_t vocab_size) {
+                                    int64_t layers, std::optional<int64_t> vocab_size) {
   const auto found = report.architectures.find(family);
   if (found == report.architectures.end()) return std::nullopt;
-  const auto value = [&](const char* name) {
+  const auto value = [&](const char* name, int64_t otherwise = 0) {
     const auto at = found->second.values.find(name);
-    return at == found->second.values.end() ? int64_t{0} : at->second;
+    return at == found->second.values.end() ? otherwise : at->second;
   };
   constexpr int64_t kMost = int64_t{1} << 24;  // so that products stay in 63 bits
   ModelConfig model;
@@ -49,37 +51,28 @@ std::optional<ModelConfig> model_of(const PublishedReport& report, const std::st
   model.num_attention_heads = value("HEADS");
   model.num_key_value_heads = value("NUM_KV_HEAD");
   model.intermediate_size = value("FFN_HIDDEN_SIZE");
-  model.vocab_size = vocab_size;
-  for (const int64_t size : {layers, model.hidden_size, model.num_attention_heads,
-                             model.num_key_value_heads, model.intermediate_size, value("SEQ")}) {
+  model.vocab_size = value("VOCAB_SIZE", vocab_size.value_or(0));
+  model.head_dim =
+      value("HEAD_DIM",
+            model.num_attention_heads > 0 ? model.hidden_size / model.num_attention_heads : 0);
+  model.tie_word_embeddings = value("TIED_EMBEDDINGS") != 0;
+  for (const int64_t size :
+       {layers, model.hidden_size, model.num_attention_heads, model.num_key_value_heads,
+        model.intermediate_size, model.vocab_size, model.head_dim, value("SEQ")}) {
     if (size < 1 || size > kMost) return std::nullopt;
   }
   model.max_position_embeddings = value("SEQ");
-  model.head_dim = model.hidden_size / model.num_attention_heads;
   model.rope_on_layer.assign(static_cast<size_t>(std::min<int64_t>(layers, kMost)), true);
   return model;
 }
 
-// The other formula of the reference (its throughput/tflops): keys and values are counted by an
-// integer division, so with three or more query heads for each of them they cost nothing.
-double flops_without_key_value(const ModelConfig& model, int64_t seq_length) {
-  const auto h = static_cast<double>(model.hidden_size);
-  const auto f = static_cast<double>(model.intermediate_size);
-  const auto s = static_cast<double>(seq_length);
-  const int64_t heads = std::max<int64_t>(1, model.num_attention_heads / model.num_key_value_heads);
-  const auto projections = static_cast<double>(2 + 2 / heads);
-  return 6 * (static_cast<double>(model.num_hidden_layers) *
-                  (projections * h * h + 3 * h * f + 2 * h * s) +
-              static_cast<double>(model.vocab_size) * h);
-}
-
 struct Formula {
   const char* name;
-  double (*flops_per_token)(const ModelConfig&, int64_t);
+  const FlopFormula& formula;
 };
-constexpr Formula kFormulas[] = {
-    {"the LM formula", flops_per_token},
-    {"the formula that counts no keys and values", flops_without_key_value}};
+// Those that the reference logs.
+const Formula kFormulas[] = {{"the LM formula", flop_formula("lm")},
+                             {"the formula that counts no keys and values", flop_formula("ds")}};
 
 class Audit {
  public:
@@ -160,11 +153,11 @@ class Audit {
   }
 
   std::optional<double> tflops_by(const Formula& formula, const PublishedRow& row) const {
-    if (!vocab_size_) return std::nullopt;
-    const auto model = model_of(report_, row.family, row.layers, *vocab_size_);
+    const auto model = model_of(report_, row.family, row.layers, vocab_size_);
     const std::vector<double> rates = rates_of(row);
     if (!model || rates.empty()) return std::nullopt;
-    return rates.front() * formula.flops_per_token(*model, model->max_position_embeddings) * 1e-12;
+    return median(rates) * formula.formula.flops_per_token(*model, model->max_position_embeddings) *
+           1e-12;
   }
 
   // The formula that is nearest to all of a family's values; none if one of them is far from each.
@@ -199,7 +192,7 @@ class Audit {
       if (!has_raw || !can_compute) continue;
       const Formula* shown = formula_of(rows, [](const auto& row) { return row.tflops.value; });
       const Formula* raw =
-          formula_of(rows, [&](const auto& row) { return tflops_of(row).front(); });
+          formula_of(rows, [&](const auto& row) { return median(tflops_of(row)); });
       std::vector<int64_t> lines;
       for (const PublishedRow* row : rows) lines.push_back(row->tflops.line);
       if (shown == nullptr || raw == nullptr) {
@@ -251,7 +244,9 @@ class Audit {
       const PublishedNumber& number = row.*column;
       std::optional<Shown> best;
       double nearest = 0;
-      for (const double value : values_of(row)) {
+      std::vector<double> values = values_of(row);
+      if (values.size() > 1) values.push_back(median(values));  // what a row of several runs shows
+      for (const double value : values) {
         const Shown shown = how_shown(number, value);
         if (!best || shown < *best) best = shown, nearest = value;
       }
@@ -279,9 +274,8 @@ class Audit {
   }
 
   void check_sizes() {
-    if (!vocab_size_) return;
     const auto check = [&](const std::string& family, int64_t layers, const PublishedNumber& size) {
-      const auto model = model_of(report_, family, layers, *vocab_size_);
+      const auto model = model_of(report_, family, layers, vocab_size_);
       if (!model) return;
       const double billions = static_cast<double>(parameter_count(*model)) * 1e-9;
       if (how_shown(size, billions) != Shown::kOther) return;

@@ -5,19 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "report/report_table.h"
 #include "report/run_report.h"
 #include "report/svg_plot.h"
 
 namespace borealis {
-
-struct ReportTable {
-  std::string caption;
-  bool caption_shown = true;  // false: a heading says the same; for screen readers only
-  std::vector<std::string> header;
-  std::vector<std::vector<std::string>> rows;  // plain text; each as long as the header
-  std::vector<bool> numeric;                   // one a column: aligned right
-  std::vector<int> colors;                     // one a row, of the bar above it; empty: no bar
-};
 
 ReportTable results_table(const std::vector<RunSummary>& runs);
 ReportTable facts_table(const RunResults& results);       // what the run came to

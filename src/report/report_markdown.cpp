@@ -1,29 +1,13 @@
 #include <fmt/format.h>
 
 #include "report/html_text.h"
+#include "report/markdown_parts.h"
 #include "report/report_content.h"
 #include "report/report_profile.h"
 #include "report/run_report.h"
 
 namespace borealis {
 namespace {
-
-std::string markdown_row(const std::vector<std::string>& cells) {
-  std::string row = "|";
-  for (const std::string& cell : cells) row += fmt::format(" {} |", escape_markdown_cell(cell));
-  return row + "\n";
-}
-
-std::string markdown_table(const ReportTable& table) {
-  std::string text = markdown_row(table.header) + "|";
-  for (const bool numeric : table.numeric) text += numeric ? " ---: |" : " :--- |";
-  text += "\n";
-  for (const std::vector<std::string>& row : table.rows) text += markdown_row(row);
-  return text + "\n";
-}
-
-// A paragraph of plain text.
-std::string markdown_text(const std::string& text) { return escape_markdown_cell(text) + "\n\n"; }
 
 std::string curves_section(const RunResults& results) {
   std::string text = "## Loss\n\n";

@@ -13,6 +13,7 @@ html { -webkit-text-size-adjust: 100%; }
 body { margin: 0; background: var(--page); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 main { max-width: 60rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
+main.wide-page { max-width: 76rem; }
 header p { margin-bottom: 0; }
 header { border-bottom: 3px solid var(--accent); padding-bottom: 1rem; margin-bottom: 1.75rem; }
 h1 { font-size: clamp(1.5rem, 5vw, 2.1rem); line-height: 1.2; margin: 0 0 .35rem;
@@ -43,6 +44,12 @@ th:last-child, td:last-child { padding-right: 0; }
 thead th { color: var(--muted); font-weight: 600; font-size: .88rem; white-space: nowrap; }
 tbody th { font-weight: 400; }
 .num { text-align: right; white-space: nowrap; }
+h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; overflow-wrap: anywhere; }
+.key { color: var(--muted); font-size: .9rem; }
+.key .swatch:not(:first-child) { margin-left: .9rem; }
+table.rows th, table.rows td, table.texts th { white-space: nowrap; }
+table.rows, table.texts { font-size: .92rem; }
+table.texts td { min-width: 9rem; }
 table.results td, table.results tbody th { font-size: 1.1rem; font-weight: 600; }
 table.results tbody th { white-space: nowrap; }
 table.parts tbody th { min-width: 9.5rem; padding-left: 1.35rem; text-indent: -1.35rem; }
@@ -77,6 +84,8 @@ figcaption { font-size: .9rem; margin-top: .35rem; }
   table.pairs th { width: 42%; overflow-wrap: anywhere; }
   table.code th { width: 62%; }
   thead th, thead th.num { white-space: normal; vertical-align: bottom; }
+  table.texts th, table.rows thead th { white-space: normal; }
+  table.texts td { min-width: 7rem; }
   table.results td, table.results tbody th { font-size: .9rem; }
   table.results thead th { font-size: .8rem; }
   th, td { padding-right: .45rem; }

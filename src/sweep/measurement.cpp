@@ -14,24 +14,30 @@
 namespace borealis {
 namespace {
 
-double median_or_nan(const std::vector<StepRecord>& steps, double StepRecord::*value) {
-  std::vector<double> values;
-  for (const StepRecord& step : steps) {
-    if (std::isfinite(step.*value)) values.push_back(step.*value);
-  }
+double median_or_nan(std::vector<double> values) {
+  std::erase_if(values, [](double value) { return !std::isfinite(value); });
   if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
   return median(std::move(values));
 }
 
-void add_measured_steps(const std::filesystem::path& run_dir, int64_t warmup_steps,
-                        std::vector<StepRecord>& steps) {
-  const StepSeries series = read_metrics(run_dir);
-  for (const StepRecord& step : series.steps()) {
-    if (step.iteration > warmup_steps) steps.push_back(step);
-  }
+double median_of(const std::vector<StepRecord>& steps, double StepRecord::*value) {
+  std::vector<double> values;
+  for (const StepRecord& step : steps) values.push_back(step.*value);
+  return median_or_nan(std::move(values));
 }
 
 }  // namespace
+
+std::vector<StepRecord> steps_behind_warmup(std::span<const StepRecord> all, int64_t warmup_steps) {
+  std::vector<StepRecord> steps;
+  for (const StepRecord& step : all) {
+    if (step.iteration > warmup_steps) steps.push_back(step);
+  }
+  if (std::ranges::any_of(steps, [](const StepRecord& step) { return !step.skipped; })) {
+    std::erase_if(steps, [](const StepRecord& step) { return step.skipped; });
+  }
+  return steps;
+}
 
 bool is_finished_run(const std::filesystem::path& run_dir) {
   return read_run_summary(run_dir).stopped_by == "train_iters";
@@ -40,7 +46,7 @@ bool is_finished_run(const std::filesystem::path& run_dir) {
 Measurement measure_runs(const std::filesystem::path& sweep_folder,
                          const std::vector<std::string>& runs, int64_t warmup_steps) {
   Measurement measured;
-  std::vector<StepRecord> steps;
+  std::vector<double> rates, tflops;
   for (const std::string& run : runs) {
     const std::filesystem::path run_dir = sweep_folder / run;
     const RunSummary summary = read_run_summary(run_dir);
@@ -49,13 +55,13 @@ Measurement measure_runs(const std::filesystem::path& sweep_folder,
     measured.planned_bytes = summary.planned_memory_bytes;
     measured.peak_bytes = std::max(measured.peak_bytes, summary.peak_memory_bytes);
     measured.wall_time_s += summary.wall_time_s / static_cast<double>(runs.size());
-    add_measured_steps(run_dir, warmup_steps, steps);
+    const std::vector<StepRecord> steps =
+        steps_behind_warmup(read_metrics(run_dir).steps(), warmup_steps);
+    rates.push_back(median_of(steps, &StepRecord::tokens_per_gpu_per_second));
+    tflops.push_back(median_of(steps, &StepRecord::tflops));
   }
-  if (std::ranges::any_of(steps, [](const StepRecord& step) { return !step.skipped; })) {
-    std::erase_if(steps, [](const StepRecord& step) { return step.skipped; });
-  }
-  measured.tokens_per_gpu_per_second = median_or_nan(steps, &StepRecord::tokens_per_gpu_per_second);
-  measured.tflops = median_or_nan(steps, &StepRecord::tflops);
+  measured.tokens_per_gpu_per_second = median_or_nan(std::move(rates));
+  measured.tflops = median_or_nan(std::move(tflops));
   return measured;
 }
 

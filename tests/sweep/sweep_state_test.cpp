@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/median.h"
 #include "support/expect_error.h"
 #include "support/fake_run.h"
 #include "support/temporary_folder.h"
@@ -107,22 +108,22 @@ TEST(PointKey, IsOfWhatAMeasurementDependsOn) {
   EXPECT_NE(make_point_key("0.1.0", longer).configuration, key.configuration);
 }
 
-TEST(Measurement, IsTheMedianBehindTheWarmupOfAllRepeats) {
+TEST(Measurement, IsTheMedianOfTheRepeatsMediansBehindTheWarmup) {
   const TemporaryFolder folder;
   write_fake_run(folder.path() / "1", {.steps = 4, .validation_interval = 0, .nan_steps = {}});
   write_fake_run(folder.path() / "2", {.steps = 7, .validation_interval = 0, .nan_steps = {6}});
-  std::vector<double> rates;  // of 3, 4 and of 3, 4, 5, 7
-  for (const int64_t iteration : {3, 4}) {
-    rates.push_back(fake_step(iteration, {.steps = 4, .validation_interval = 0, .nan_steps = {}})
-                        .tokens_per_gpu_per_second);
-  }
-  for (const int64_t iteration : {3, 4, 5, 7}) {
-    rates.push_back(fake_step(iteration, {.steps = 7, .validation_interval = 0, .nan_steps = {}})
-                        .tokens_per_gpu_per_second);
-  }
-  std::ranges::sort(rates);
+  const auto rates = [](int64_t steps, const std::vector<int64_t>& iterations) {
+    std::vector<double> values;
+    for (const int64_t iteration : iterations) {
+      values.push_back(
+          fake_step(iteration, {.steps = steps, .validation_interval = 0, .nan_steps = {}})
+              .tokens_per_gpu_per_second);
+    }
+    return median(values);
+  };
   const Measurement measured = measure_runs(folder.path(), {"1", "2"}, 2);
-  EXPECT_DOUBLE_EQ(measured.tokens_per_gpu_per_second, (rates[2] + rates[3]) / 2);
+  EXPECT_DOUBLE_EQ(measured.tokens_per_gpu_per_second,
+                   (rates(4, {3, 4}) + rates(7, {3, 4, 5, 7})) / 2);
   EXPECT_NEAR(measured.tflops, measured.tokens_per_gpu_per_second * 9.42e7 * 1e-12, 1e-9);
   EXPECT_EQ(measured.peak_bytes, 617 << 20);
   EXPECT_EQ(measured.num_hidden_layers, 6);

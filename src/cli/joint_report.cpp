@@ -1,0 +1,110 @@
+#include "cli/joint_report.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/json_excerpt.h"
+#include "base/log.h"
+#include "base/printable.h"
+#include "cli/run_setup.h"
+#include "publish/comparison.h"
+#include "publish/report_files.h"
+#include "publish/report_json.h"
+#include "publish/report_tables.h"
+#include "publish/run_sources.h"
+#include "sweep/sweep_state.h"
+#include "sweep/sweep_text.h"
+
+namespace borealis {
+namespace {
+
+PerformanceReport report_of(const std::vector<std::string>& sources,
+                            std::optional<int64_t> warmup_steps,
+                            std::optional<double> peak_tflops) {
+  const SourceOptions options{.warmup_steps = warmup_steps,
+                              .warn = [](const std::string& text) { log_warning(text); }};
+  return make_performance_report(collect_runs({sources.begin(), sources.end()}, options),
+                                 peak_tflops, program_version());
+}
+
+std::filesystem::path output_of(const JointReportArguments& arguments) {
+  if (!arguments.output.empty()) return arguments.output;
+  const std::filesystem::path only = arguments.sources.front();
+  const bool is_sweep = std::filesystem::exists(only / kSweepFileName);
+  return arguments.sources.size() == 1 && is_sweep ? only : "logs/report";
+}
+
+// Everything but the steps: those are in the file.
+void print_json(const PerformanceReport& report, const PerformanceReportPaths& paths) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::parse(performance_json(report));
+  json.erase("runs");
+  json["report_md"] = paths.markdown.string();
+  json["report_html"] = paths.html.string();
+  json["report_csv"] = paths.csv.string();
+  json["report_json"] = paths.json.string();
+  fmt::print("{}\n", json_text(json, 2));
+}
+
+void print_aligned(const ReportTable& table) {
+  std::vector<std::vector<std::string>> rows = {table.header};
+  for (const std::vector<std::string>& row : table.rows) {
+    std::vector<std::string> cells;
+    for (const std::string& cell : row) cells.push_back(printable(cell));
+    rows.push_back(std::move(cells));
+  }
+  fmt::print("{}", aligned_table(rows));
+}
+
+void print_text(const PerformanceReport& report, const PerformanceReportPaths& paths) {
+  print_aligned(performance_table(report));
+  if (const std::string end = memory_end_sentence(report); !end.empty()) {
+    fmt::print("{}\n", printable(end));
+  }
+  fmt::print("{}\n", checks_sentence(report));
+  for (const Disagreement& one : report.disagreements) {
+    fmt::print("  {}: {}\n", printable(one.source), printable(one.text));
+  }
+  for (const auto& path : {paths.html, paths.markdown, paths.csv, paths.json}) {
+    fmt::print("{}\n", printable(path.string()));
+  }
+}
+
+}  // namespace
+
+void joint_report(const JointReportArguments& arguments) {
+  const PerformanceReport report =
+      report_of(arguments.sources, arguments.warmup_steps, arguments.peak_tflops);
+  const PerformanceReportPaths paths = write_performance_report(report, output_of(arguments));
+  arguments.json ? print_json(report, paths) : print_text(report, paths);
+}
+
+void compare_sources(const std::string& before, const std::string& after,
+                     std::optional<int64_t> warmup_steps, double threshold, bool json) {
+  const Comparison comparison = compare_reports(report_of({before}, warmup_steps, {}),
+                                                report_of({after}, warmup_steps, {}), threshold);
+  if (json) {
+    fmt::print("{}", comparison_json(comparison));
+    return;
+  }
+  if (!comparison.rows.empty()) print_aligned(comparison_table(comparison));
+  const auto tell = [](const char* where, const std::vector<std::string>& names) {
+    if (!names.empty()) {
+      fmt::print("only {}: {}\n", where, printable(fmt::format("{}", fmt::join(names, "; "))));
+    }
+  };
+  tell("before", comparison.only_before);
+  tell("after", comparison.only_after);
+  fmt::print(
+      "a row changed where the 99 % interval of the change does not hold 0 and it is more than "
+      "{:.3g} %\n",
+      100 * threshold);
+}
+
+std::filesystem::path write_sweep_report(const std::filesystem::path& sweep_folder) {
+  const PerformanceReport report = report_of({sweep_folder.string()}, {}, {});
+  return write_performance_report(report, sweep_folder).html;
+}
+
+}  // namespace borealis

@@ -1,0 +1,62 @@
+// A training run as a performance report sees it: what was run, where, and the steps that count.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "config/run_config.h"
+#include "report/plot_scale.h"
+#include "telemetry/machine.h"
+#include "telemetry/run_configuration.h"
+#include "telemetry/step_record.h"
+
+namespace borealis {
+
+struct MeasuredRun {
+  std::string source;      // folder or file that it was read from
+  std::string family;      // "llama3-3B": the model's name without its number of layers
+  std::string started_at;  // "2025-08-21-124405"; empty: not known
+  std::string state;       // "finished", "cut off", "failed: ..."; one line
+  std::string version;     // of the program
+  ModelConfig model;       // its shape
+  int64_t parameters = 0;
+  int64_t seq_length = 0;
+  int64_t micro_batch_size = 1;
+  int64_t grad_accum_steps = 1;
+  int64_t global_batch_size = 1;
+  int64_t world_size = 1;
+  int64_t hosts = 1;
+  int64_t zero_stage = 0;
+  bool recompute = false;
+  std::string dtype;
+  std::string isa;
+  MachineInfo machine;
+  double gemm_tflops = 0;  // the machine's rate, measured in the run; NaN: not measured
+  std::string gemm_measurement;
+  int64_t planned_bytes = 0;
+  int64_t peak_bytes = 0;  // 0: not measured
+  double time_to_first_step_s = 0;
+  std::vector<NamedValue> settings;  // the contract's variables
+
+  int64_t warmup_steps = 1;       // first steps of the run that are not in `steps`
+  int64_t step_stride = 1;        // of a long run every such step is here
+  std::vector<StepRecord> steps;  // without skipped ones where there are others
+  std::vector<PlotPoint> loss;    // x: tokens trained on; of the whole run, thinned
+
+  // "AMD EPYC 9B45, 2 cores".
+  std::string machine_name() const;
+};
+
+// Of a run's folder. Throws Error(kFile) or Error(kData), naming what is missing or broken; a run
+// of no more than `warmup_steps` steps is Error(kData).
+MeasuredRun read_measured_run(const std::filesystem::path& run_dir, int64_t warmup_steps);
+
+// Throws Error(kData) unless formulas can be computed of it.
+void require_shape(const ModelConfig& model);
+
+// "llama3-3B" of "llama3-3B-nLayers14".
+std::string family_of_model(const std::string& model_name);
+
+}  // namespace borealis

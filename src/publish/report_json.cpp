@@ -1,0 +1,258 @@
+#include "publish/report_json.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/json_excerpt.h"
+#include "model/flop_formulas.h"
+#include "report/report_content.h"
+
+namespace borealis {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kFormat = "borealis performance report";
+constexpr int kVersion = 1;
+
+// The columns of a run's steps.
+struct StepColumn {
+  const char* name;
+  double StepRecord::*value;
+};
+constexpr std::array kStepColumns = {
+    StepColumn{"elapsed_ms", &StepRecord::elapsed_ms},
+    StepColumn{"samples_per_second", &StepRecord::samples_per_second},
+    StepColumn{"tokens_per_gpu_per_second", &StepRecord::tokens_per_gpu_per_second},
+    StepColumn{"tflops", &StepRecord::tflops},
+    StepColumn{"lm_loss", &StepRecord::lm_loss},
+    StepColumn{"forward_ms", &StepRecord::forward_ms},
+    StepColumn{"backward_ms", &StepRecord::backward_ms},
+    StepColumn{"optimizer_ms", &StepRecord::optimizer_ms},
+    StepColumn{"communication_ms", &StepRecord::communication_ms},
+    StepColumn{"data_ms", &StepRecord::data_ms}};
+
+Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+double number_of(const Json& json) {
+  return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
+}
+
+// Fields of a structure: stated once, written and read by it.
+template <typename Visitor, typename Run>
+void visit_run(Run& run, const Visitor& visit) {
+  visit("source", run.source);
+  visit("model_arch", run.family);
+  visit("started_at", run.started_at);
+  visit("state", run.state);
+  visit("version", run.version);
+  visit("parameters", run.parameters);
+  visit("seq_length", run.seq_length);
+  visit("micro_batch_size", run.micro_batch_size);
+  visit("grad_accum_steps", run.grad_accum_steps);
+  visit("global_batch_size", run.global_batch_size);
+  visit("world_size", run.world_size);
+  visit("hosts", run.hosts);
+  visit("zero_stage", run.zero_stage);
+  visit("recompute", run.recompute);
+  visit("dtype", run.dtype);
+  visit("isa", run.isa);
+  visit("gemm_measurement", run.gemm_measurement);
+  visit("planned_memory_bytes", run.planned_bytes);
+  visit("peak_memory_bytes", run.peak_bytes);
+  visit("time_to_first_step_s", run.time_to_first_step_s);
+  visit("warmup_steps", run.warmup_steps);
+  visit("step_stride", run.step_stride);
+}
+
+template <typename Visitor, typename Model>
+void visit_model(Model& model, const Visitor& visit) {
+  visit("name", model.name);
+  visit("num_hidden_layers", model.num_hidden_layers);
+  visit("hidden_size", model.hidden_size);
+  visit("num_attention_heads", model.num_attention_heads);
+  visit("num_key_value_heads", model.num_key_value_heads);
+  visit("head_dim", model.head_dim);
+  visit("intermediate_size", model.intermediate_size);
+  visit("vocab_size", model.vocab_size);
+  visit("tie_word_embeddings", model.tie_word_embeddings);
+}
+
+template <typename Visitor, typename Machine>
+void visit_machine(Machine& machine, const Visitor& visit) {
+  visit("hostname", machine.hostname);
+  visit("cpu_model", machine.cpu_model);
+  visit("cores", machine.cores);
+  visit("memory_bytes", machine.memory_bytes);
+  visit("operating_system", machine.operating_system);
+}
+
+template <typename Visitor, typename End>
+void visit_end(End& end, const Visitor& visit) {
+  visit("model_arch", end.family);
+  visit("variant", end.variant);
+  visit("nlayers", end.layers);
+  visit("kind", end.kind);
+  visit("reason", end.reason);
+  visit("planned_memory_bytes", end.planned_bytes);
+  visit("limit_bytes", end.limit_bytes);
+}
+
+auto writer(Json& json) {
+  return [&json](const char* name, const auto& value) { json[name] = value; };
+}
+auto reader(const Json& json) {
+  return [&json](const char* name, auto& value) { json.at(name).get_to(value); };
+}
+
+Json steps_json(const std::vector<StepRecord>& steps) {
+  Json json;
+  Json iterations = Json::array(), batches = Json::array();
+  for (const StepRecord& step : steps) {
+    iterations.push_back(step.iteration);
+    batches.push_back(step.global_batch_size);
+  }
+  json["iteration"] = iterations;
+  json["global_batch_size"] = batches;
+  for (const StepColumn& column : kStepColumns) {
+    Json values = Json::array();
+    for (const StepRecord& step : steps) values.push_back(number(step.*column.value));
+    json[column.name] = values;
+  }
+  return json;
+}
+
+std::vector<StepRecord> steps_of(const Json& json) {
+  const Json &iterations = json.at("iteration"), &batches = json.at("global_batch_size");
+  std::vector<StepRecord> steps(iterations.size());
+  for (size_t i = 0; i < steps.size(); ++i) {
+    steps[i].iteration = iterations.at(i);
+    steps[i].global_batch_size = batches.at(i);
+    for (const StepColumn& column : kStepColumns) {
+      steps[i].*column.value = number_of(json.at(column.name).at(i));
+    }
+  }
+  if (steps.empty()) throw Error(ErrorKind::kData, "a run of it has no step");
+  return steps;
+}
+
+Json run_json(const MeasuredRun& run) {
+  Json json, model, machine, settings = Json::object(), loss = Json::array();
+  visit_run(run, writer(json));
+  json["gemm_tflops"] = number(run.gemm_tflops);
+  visit_model(run.model, writer(model));
+  visit_machine(run.machine, writer(machine));
+  for (const NamedValue& one : run.settings) settings[one.name] = one.value;
+  for (const PlotPoint& point : run.loss) loss.push_back({point.x, number(point.y)});
+  json["model"] = model;
+  json["machine"] = machine;
+  json["settings"] = settings;
+  json["steps"] = steps_json(run.steps);
+  json["loss_by_tokens"] = loss;
+  return json;
+}
+
+MeasuredRun run_of(const Json& json) {
+  MeasuredRun run;
+  visit_run(run, reader(json));
+  run.gemm_tflops = number_of(json.at("gemm_tflops"));
+  visit_model(run.model, reader(json.at("model")));
+  visit_machine(run.machine, reader(json.at("machine")));
+  require_shape(run.model);
+  for (const auto& [name, value] : json.at("settings").items()) {
+    run.settings.push_back({name, value.get<std::string>()});
+  }
+  run.steps = steps_of(json.at("steps"));
+  for (const Json& point : json.at("loss_by_tokens")) {
+    run.loss.push_back({point.at(0), number_of(point.at(1))});
+  }
+  return run;
+}
+
+Json spread_json(const Spread& spread) {
+  return {
+      {"median", number(spread.median)}, {"min", number(spread.low)}, {"max", number(spread.high)}};
+}
+
+Json row_json(const PerformanceReport& report, const ResultRow& row) {
+  Json by_formula, parts;
+  const auto formulas = flop_formulas();
+  for (size_t i = 0; i < formulas.size(); ++i) {
+    by_formula[formulas[i].key] = number(row.tflops_by_formula[i]);
+  }
+  for (const BarPart& part : step_time_parts(row.parts)) parts[part.label] = part.value;
+  Json json = {{"model_arch", row.family},
+               {"nlayers", row.layers},
+               {"variant", row.variant},
+               {"parameters", row.parameters},
+               {"runs", row.runs},
+               {"step_ms", spread_json(row.step_ms)},
+               {"tokens_per_gpu_per_second", spread_json(row.tokens_per_gpu_per_second)},
+               {"tflops", spread_json(row.tflops)},
+               {"tflops_by_formula", by_formula},
+               {"gemm_share", number(row.gemm_share)},
+               {"planned_memory_bytes", row.planned_bytes},
+               {"peak_memory_bytes", row.peak_bytes},
+               {"step_parts_ms", parts}};
+  if (report.peak_tflops) json["mfu"] = number(row.mfu);
+  return json;
+}
+
+}  // namespace
+
+std::string performance_json(const PerformanceReport& report) {
+  Json rows = Json::array(), ends = Json::array(), runs = Json::array(),
+       disagreements = Json::array(), formulas = Json::array();
+  for (const ResultRow& row : report.rows) rows.push_back(row_json(report, row));
+  for (const MemoryEnd& end : report.memory_ends) {
+    Json json;
+    visit_end(end, writer(json));
+    ends.push_back(json);
+  }
+  for (const Disagreement& one : report.disagreements) {
+    disagreements.push_back({{"source", one.source}, {"text", one.text}});
+  }
+  for (const FlopFormula& formula : flop_formulas()) {
+    formulas.push_back({{"key", formula.key}, {"name", formula.name}, {"formula", formula.text}});
+  }
+  for (const MeasuredRun& run : report.runs) runs.push_back(run_json(run));
+  const Json json = {{"format", kFormat},
+                     {"format_version", kVersion},
+                     {"written_by", "Borealis " + report.version},
+                     {"peak_tflops", report.peak_tflops ? Json(*report.peak_tflops) : Json()},
+                     {"formulas", formulas},
+                     {"rows", rows},
+                     {"out_of_memory", ends},
+                     {"checks", report.checks},
+                     {"disagreements", disagreements},
+                     {"runs", runs}};
+  return json_text(json, 1) + "\n";
+}
+
+ReportSources parse_performance_json(const std::string& text, const std::string& name) {
+  std::string wrong;
+  try {
+    const Json json = Json::parse(text);
+    if (json.at("format") != kFormat || json.at("format_version") != kVersion) {
+      throw Error(ErrorKind::kData, "it is of another kind or version");
+    }
+    ReportSources sources;
+    for (const Json& run : json.at("runs")) sources.runs.push_back(run_of(run));
+    for (const Json& one : json.at("out_of_memory")) {
+      visit_end(sources.memory_ends.emplace_back(), reader(one));
+    }
+    return sources;
+  } catch (const Json::exception& fault) {
+    wrong = fault.what();
+  } catch (const Error& fault) {
+    wrong = fault.what();
+  }
+  throw Error(ErrorKind::kData,
+              fmt::format("{} is not a performance report's report.json ({})", name, wrong),
+              "restore the file, or make the report again from the runs' folders");
+}
+
+}  // namespace borealis

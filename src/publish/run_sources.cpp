@@ -1,0 +1,167 @@
+#include "publish/run_sources.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "base/json_excerpt.h"
+#include "publish/report_json.h"
+#include "sweep/sweep_state.h"
+#include "telemetry/run_summary.h"
+
+namespace borealis {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kStartUpSteps = 1;
+
+// What a point of a sweep varied, besides the model and its layers.
+std::string other_settings(const PointSettings& settings) {
+  std::string text;
+  for (const auto& [variable, value] : settings) {
+    if (variable == "MODEL_ARCH" || variable == "NLAYERS") continue;
+    text += fmt::format("{}{}={}", text.empty() ? "" : ", ", variable, value);
+  }
+  return text;
+}
+
+std::string setting(const PointSettings& settings, std::string_view name) {
+  for (const auto& [variable, value] : settings) {
+    if (variable == name) return value;
+  }
+  return "";
+}
+
+std::optional<MemoryEnd> memory_end_of(const SweepPoint& point) {
+  const bool ended = point.state == PointState::kDoesNotFit || point.state == PointState::kKilled ||
+                     point.state == PointState::kBeyondMemory;
+  const std::string layers = setting(point.settings, "NLAYERS");
+  if (!ended || layers.empty() || layers.size() > 9) return std::nullopt;
+  MemoryEnd end;
+  end.family = setting(point.settings, "MODEL_ARCH");
+  if (end.family.empty()) end.family = "custom";
+  end.variant = other_settings(point.settings);
+  end.layers = std::strtoll(layers.c_str(), nullptr, 10);
+  end.kind = point_state_name(point.state);
+  end.reason = point.reason;
+  end.planned_bytes = point.plan.planned_bytes;
+  end.limit_bytes = point.plan.limit_bytes;
+  return end;
+}
+
+class Collector {
+ public:
+  explicit Collector(const SourceOptions& options) : options_(options) {}
+
+  void take(const fs::path& path) {
+    if (fs::is_regular_file(path)) {
+      if (path.filename() != kReportJsonName && path.extension() != ".json") {
+        throw Error(ErrorKind::kData, fmt::format("{} is no report.json", path.string()),
+                    "name folders of runs or of sweeps, or the report.json of a report");
+      }
+      take_report(path);
+    } else if (!fs::is_directory(path)) {
+      throw Error(ErrorKind::kFile, fmt::format("{} does not exist", path.string()),
+                  "name the folder of a run, logs/<prefix>/<stamp>, or of a sweep");
+    } else if (fs::exists(path / kSweepFileName)) {
+      take_sweep(path);
+    } else if (is_run_folder(path)) {
+      take_run(path, options_.warmup_steps.value_or(kStartUpSteps));
+    } else {
+      take_beneath(path);
+    }
+  }
+
+  ReportSources finish() {
+    if (found_.runs.empty()) {
+      throw Error(ErrorKind::kData, "there is no run with steps that count",
+                  "name folders of runs: logs/<prefix>/<stamp>, or of a sweep");
+    }
+    return std::move(found_);
+  }
+
+ private:
+  // False: it was there already.
+  bool is_new(const fs::path& path) {
+    std::error_code unknown;
+    const fs::path real = fs::canonical(path, unknown);
+    return seen_.insert(unknown ? path : real).second;
+  }
+  void take_run(const fs::path& path, int64_t warmup_steps) {
+    if (!is_new(path)) return;
+    found_.runs.push_back(read_measured_run(path, warmup_steps));
+  }
+  void take_run_if_sound(const fs::path& path, int64_t warmup_steps) {
+    try {
+      take_run(path, warmup_steps);
+    } catch (const Error& error) {
+      options_.warn(fmt::format("left out: {}", error.what()));
+    }
+  }
+  void take_sweep(const fs::path& path) {
+    if (!is_new(path)) return;
+    const std::optional<SweepState> state = read_sweep_state(path);
+    if (!state) return;
+    const int64_t warmup = options_.warmup_steps.value_or(state->warmup_steps);
+    for (const SweepPoint& point : state->points) {
+      for (const std::string& run : point.runs) take_run_if_sound(path / run, warmup);
+      if (auto end = memory_end_of(point)) {
+        found_.memory_ends.push_back(std::move(*end));
+      } else if (point.state == PointState::kFailed) {
+        options_.warn(fmt::format("{} of {} failed: {}", point.name, path.string(), point.reason));
+      }
+    }
+  }
+  void take_report(const fs::path& path) {
+    if (!is_new(path)) return;
+    ReportSources other = parse_performance_json(read_json_text(path), path.string());
+    std::ranges::move(other.runs, std::back_inserter(found_.runs));
+    std::ranges::move(other.memory_ends, std::back_inserter(found_.memory_ends));
+  }
+  void take_beneath(const fs::path& path) {
+    std::vector<fs::path> folders;
+    for (auto at =
+             fs::recursive_directory_iterator(path, fs::directory_options::skip_permission_denied);
+         at != fs::recursive_directory_iterator(); ++at) {
+      if (!at->is_directory()) continue;
+      const bool is_source = fs::exists(at->path() / kSweepFileName) || is_run_folder(at->path());
+      if (!is_source) continue;
+      folders.push_back(at->path());
+      at.disable_recursion_pending();
+    }
+    std::ranges::sort(folders);
+    for (const fs::path& folder : folders) {
+      if (fs::exists(folder / kSweepFileName)) {
+        take_sweep(folder);
+      } else {
+        take_run_if_sound(folder, options_.warmup_steps.value_or(kStartUpSteps));
+      }
+    }
+    if (folders.empty()) {
+      throw Error(ErrorKind::kData, fmt::format("there is no run beneath {}", path.string()),
+                  "name the folder of a run, logs/<prefix>/<stamp>, or of a sweep");
+    }
+  }
+
+  const SourceOptions& options_;
+  ReportSources found_;
+  std::set<fs::path> seen_;
+};
+
+}  // namespace
+
+bool is_run_folder(const std::filesystem::path& path) {
+  return fs::exists(path / kSummaryFileName);
+}
+
+ReportSources collect_runs(const std::vector<std::filesystem::path>& sources,
+                           const SourceOptions& options) {
+  Collector collector(options);
+  for (const fs::path& source : sources) collector.take(source);
+  return collector.finish();
+}
+
+}  // namespace borealis

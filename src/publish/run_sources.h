@@ -1,0 +1,32 @@
+// Where a performance report takes its runs from.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "publish/performance_report.h"
+
+namespace borealis {
+
+struct SourceOptions {
+  // First steps of a run that do not count. None: those of the sweep that the run belongs to, else
+  // one, which holds start-up.
+  std::optional<int64_t> warmup_steps;
+  std::function<void(const std::string&)> warn;  // of a run that is left out
+};
+
+// A source is the folder of a run, the folder of a sweep (all its points), a report.json of an
+// earlier report, or a folder that has any of these beneath it. Runs beneath a folder that cannot
+// be read are left out with a warning; those that are named themselves are errors. The same run
+// named twice counts once. Throws Error(kFile) or Error(kData), also where nothing is found.
+ReportSources collect_runs(const std::vector<std::filesystem::path>& sources,
+                           const SourceOptions& options);
+
+// Whether it is a run's folder, as opposed to a folder of several, or a file.
+bool is_run_folder(const std::filesystem::path& path);
+
+}  // namespace borealis
