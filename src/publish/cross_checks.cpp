@@ -15,9 +15,9 @@ namespace {
 // Both ways start from the same measured time; files hold it to a few digits fewer than memory.
 constexpr double kSame = 1e-3;
 
-bool differ(double a, double b) {
+bool differ(double a, double b, double rounding) {
   if (!std::isfinite(a) || !std::isfinite(b)) return false;  // not known
-  return std::abs(a - b) > kSame * std::max(std::abs(a), std::abs(b));
+  return std::abs(a - b) > std::max(kSame, 2 * rounding) * std::max(std::abs(a), std::abs(b));
 }
 
 class RunCheck {
@@ -65,7 +65,7 @@ class RunCheck {
     ++report_.checks;
     for (const StepRecord& step : run_.steps) {
       const double a = first(step), b = second(step);
-      if (!differ(a, b)) continue;
+      if (!differ(a, b, run_.rounding)) continue;
       tell(fmt::format("{} of step {} are {:.6g} {}, {:.6g} {}", quantity, step.iteration, a,
                        first_name, b, second_name));
       return;

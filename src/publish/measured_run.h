@@ -40,6 +40,8 @@ struct MeasuredRun {
   double time_to_first_step_s = 0;
   std::vector<NamedValue> settings;  // the contract's variables
 
+  double rounding =
+      0;  // share by which figures of its steps may be rounded where they were printed
   int64_t warmup_steps = 1;       // first steps of the run that are not in `steps`
   int64_t step_stride = 1;        // of a long run every such step is here
   std::vector<StepRecord> steps;  // without skipped ones where there are others

@@ -64,6 +64,7 @@ void visit_run(Run& run, const Visitor& visit) {
   visit("planned_memory_bytes", run.planned_bytes);
   visit("peak_memory_bytes", run.peak_bytes);
   visit("time_to_first_step_s", run.time_to_first_step_s);
+  visit("rounding", run.rounding);
   visit("warmup_steps", run.warmup_steps);
   visit("step_stride", run.step_stride);
 }

@@ -6,8 +6,10 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json_excerpt.h"
 #include "publish/report_json.h"
+#include "publish/trainer_log.h"
 #include "sweep/sweep_state.h"
 #include "telemetry/run_summary.h"
 
@@ -58,11 +60,7 @@ class Collector {
 
   void take(const fs::path& path) {
     if (fs::is_regular_file(path)) {
-      if (path.filename() != kReportJsonName && path.extension() != ".json") {
-        throw Error(ErrorKind::kData, fmt::format("{} is no report.json", path.string()),
-                    "name folders of runs or of sweeps, or the report.json of a report");
-      }
-      take_report(path);
+      take_file(path);
     } else if (!fs::is_directory(path)) {
       throw Error(ErrorKind::kFile, fmt::format("{} does not exist", path.string()),
                   "name the folder of a run, logs/<prefix>/<stamp>, or of a sweep");
@@ -115,9 +113,24 @@ class Collector {
       }
     }
   }
-  void take_report(const fs::path& path) {
+  void take_file(const fs::path& path) {
     if (!is_new(path)) return;
-    ReportSources other = parse_performance_json(read_json_text(path), path.string());
+    const std::string text = read_text_file(path);
+    if (path.extension() == ".json") {
+      refuse_nul(text, path.string());
+      take_report(text, path);
+    } else if (is_trainer_log(text)) {
+      found_.runs.push_back(
+          parse_trainer_log(text, path.string(), options_.warmup_steps.value_or(kStartUpSteps)));
+    } else {
+      throw Error(ErrorKind::kData,
+                  fmt::format("{} is neither a report.json nor a log", path.string()),
+                  "name folders of runs or of sweeps, the report.json of a report, or the log of "
+                  "a run with lines of iterations");
+    }
+  }
+  void take_report(const std::string& text, const fs::path& path) {
+    ReportSources other = parse_performance_json(text, path.string());
     std::ranges::move(other.runs, std::back_inserter(found_.runs));
     std::ranges::move(other.memory_ends, std::back_inserter(found_.memory_ends));
   }

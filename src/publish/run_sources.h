@@ -20,7 +20,8 @@ struct SourceOptions {
 };
 
 // A source is the folder of a run, the folder of a sweep (all its points), a report.json of an
-// earlier report, or a folder that has any of these beneath it. Runs beneath a folder that cannot
+// earlier report, the log of a run (trainer_log.h), or a folder that has folders of runs or sweeps
+// beneath it. Runs beneath a folder that cannot
 // be read are left out with a warning; those that are named themselves are errors. The same run
 // named twice counts once. Throws Error(kFile) or Error(kData), also where nothing is found.
 ReportSources collect_runs(const std::vector<std::filesystem::path>& sources,

@@ -164,7 +164,7 @@ def bad_input(folder):
     (folder / "other.json").write_text("{}")
     refused("no folder", FILE, "nowhere", arguments=["nowhere"])
     refused("nothing there", DATA, "no run beneath empty", arguments=["empty"])
-    refused("no report", DATA, "note.txt is no report.json", arguments=["note.txt"])
+    refused("no report", DATA, "note.txt is neither a report.json nor a log", arguments=["note.txt"])
     refused("a NUL", DATA, "broken.json has a NUL", arguments=["broken.json"])
     refused("another document", DATA, "other.json is not a performance report", arguments=["other.json"])
     refused("nothing", USAGE, "SOURCE", arguments=[])

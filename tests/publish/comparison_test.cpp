@@ -46,8 +46,7 @@ TEST(Comparison, FindsAChangeBeyondTheRunsNoise) {
   // Welch's interval by hand: the standard errors of the means of the logarithms are 0.0057738 and
   // 0.0032076, together 0.0066049, of 3.127 degrees of freedom; t there is 5.64.
   EXPECT_NEAR(*row.uncertainty, std::expm1(5.64 * 0.0066049), 0.0015);
-  const Comparison back =
-      compare_reports(runs_of({90, 90.5, 89.5}), runs_of({100, 101, 99}), 0.01);
+  const Comparison back = compare_reports(runs_of({90, 90.5, 89.5}), runs_of({100, 101, 99}), 0.01);
   EXPECT_EQ(back.rows.front().verdict, Verdict::kSlower);
 }
 
@@ -85,13 +84,13 @@ TEST(Comparison, MatchesRowsAndNamesTheRest) {
   elsewhere.machine.cpu_model = "Another CPU";
   MeasuredRun narrow = measured_run("a", 8, {10});
   narrow.dtype = "fp32";
-  const Comparison comparison = compare_reports(
-      report_of({measured_run("a", 4, {10}), measured_run("a", 8, {10})}),
-      report_of({elsewhere, measured_run("a", 12, {10}), narrow}), 0.01);
+  const Comparison comparison =
+      compare_reports(report_of({measured_run("a", 4, {10}), measured_run("a", 8, {10})}),
+                      report_of({elsewhere, measured_run("a", 12, {10}), narrow}), 0.01);
   EXPECT_THAT(comparison.only_before, ElementsAre("a, 4 layers", "a, 8 layers"));
-  const Comparison one_machine = compare_reports(
-      report_of({measured_run("a", 4, {10}), measured_run("a", 8, {10})}),
-      report_of({elsewhere}), 0.01);
+  const Comparison one_machine =
+      compare_reports(report_of({measured_run("a", 4, {10}), measured_run("a", 8, {10})}),
+                      report_of({elsewhere}), 0.01);
   ASSERT_EQ(one_machine.rows.size(), 1U);
   EXPECT_EQ(one_machine.rows.front().layers, 4);
   EXPECT_THAT(one_machine.only_before, ElementsAre("a, 8 layers"));

@@ -37,9 +37,9 @@ std::vector<std::string> row_names(const PerformanceReport& report) {
 }
 
 TEST(PerformanceReport, RowsAreByFamilyAndLayers) {
-  const PerformanceReport report = report_of(
-      {measured_run("b", 4, {10}), measured_run("a", 8, {10}), measured_run("a", 4, {10}),
-       measured_run("b", 2, {10}), measured_run("a", 8, {10})});
+  const PerformanceReport report =
+      report_of({measured_run("b", 4, {10}), measured_run("a", 8, {10}), measured_run("a", 4, {10}),
+                 measured_run("b", 2, {10}), measured_run("a", 8, {10})});
   EXPECT_THAT(row_names(report), ElementsAre("b x 2", "b x 4", "a x 4", "a x 8"));
   EXPECT_THAT(report.rows[3].runs, ElementsAre(1U, 4U));
 }
@@ -69,8 +69,8 @@ TEST(PerformanceReport, TellsApartWhatRunsOfAFamilyDifferIn) {
   wide.model.hidden_size = 512;
   wide.parameters = parameter_count(wide.model);
   const PerformanceReport report = report_of({measured_run("a", 4, {10}), fp32, wide});
-  EXPECT_THAT(row_names(report), ElementsAre("a, DTYPE=bf16 x 4", "a, DTYPE=fp32 x 4",
-                                             "b, DTYPE=bf16 x 4"));
+  EXPECT_THAT(row_names(report),
+              ElementsAre("a, DTYPE=bf16 x 4", "a, DTYPE=fp32 x 4", "b, DTYPE=bf16 x 4"));
 }
 
 TEST(PerformanceReport, MachinesStandBesideEachOther) {
@@ -115,12 +115,11 @@ TEST(CrossChecks, FindFiguresThatDisagree) {
   const PerformanceReport report = report_of({rate, flops, size, batch, version});
   std::vector<std::string> texts;
   for (const Disagreement& one : report.disagreements) texts.push_back(one.text);
-  EXPECT_THAT(texts,
-              ElementsAre(HasSubstr("per GPU and second of step 3 are"),
-                          HasSubstr("by the step's time"), HasSubstr("TFLOPs of step 3"),
-                          HasSubstr("TFLOPs of step 2"), HasSubstr("parameters as logged"),
-                          HasSubstr("global batch is 16 as logged, 8"),
-                          HasSubstr("of 2 versions of the program")));
+  EXPECT_THAT(texts, ElementsAre(HasSubstr("per GPU and second of step 3 are"),
+                                 HasSubstr("by the step's time"), HasSubstr("TFLOPs of step 3"),
+                                 HasSubstr("TFLOPs of step 2"), HasSubstr("parameters as logged"),
+                                 HasSubstr("global batch is 16 as logged, 8"),
+                                 HasSubstr("of 2 versions of the program")));
 }
 
 TEST(RawData, IsWhatTheCheckOfPublishedReportsReads) {
@@ -144,9 +143,9 @@ TEST(ReportJson, GivesTheRunsBack) {
   MeasuredRun run = measured_run("a", 4, {10, 12.5});
   run.gemm_tflops = std::numeric_limits<double>::quiet_NaN();
   run.steps[0].lm_loss = std::numeric_limits<double>::infinity();
-  const PerformanceReport report = report_of(
-      {run, measured_run("b", 2, {3})},
-      {{"a", "DTYPE=fp32", 16, "does_not_fit", "needs 3 GiB", 3000, 2000}});
+  const PerformanceReport report =
+      report_of({run, measured_run("b", 2, {3})},
+                {{"a", "DTYPE=fp32", 16, "does_not_fit", "needs 3 GiB", 3000, 2000}});
   const std::string text = performance_json(report);
   ReportSources back = parse_performance_json(text, "report.json");
   EXPECT_EQ(back.runs.size(), 2U);
@@ -171,8 +170,8 @@ TEST(ReportJson, RefusesWhatIsNone) {
                ErrorKind::kData, "another kind or version");
   EXPECT_ERROR(parse_performance_json(with("\"head_dim\": 64", "\"head_dim\": 0"), "x"),
                ErrorKind::kData, "no such shape");
-  EXPECT_ERROR(parse_performance_json(with("\"elapsed_ms\": [\n     10.0\n    ]",
-                                           "\"elapsed_ms\": []"), "x"),
+  EXPECT_ERROR(parse_performance_json(
+                   with("\"elapsed_ms\": [\n     10.0\n    ]", "\"elapsed_ms\": []"), "x"),
                ErrorKind::kData, "x");
 }
 
@@ -192,8 +191,8 @@ TEST(ReportFiles, EscapeNamesOfAnyOrigin) {
 TEST(ReportFiles, CsvQuotesWhatHasCommas) {
   MeasuredRun run = measured_run("a, \"b\"", 4, {10});
   MeasuredRun formula = measured_run("=1+1", 4, {10});
-  const std::string csv = performance_csv(
-      report_of({run, formula}, {{"a", "", 8, "does_not_fit", "", 3000, 2000}}));
+  const std::string csv =
+      performance_csv(report_of({run, formula}, {{"a", "", 8, "does_not_fit", "", 3000, 2000}}));
   EXPECT_THAT(csv, HasSubstr("\n\"a, \"\"b\"\"\",4,"));
   EXPECT_THAT(csv, HasSubstr("\n'=1+1,4,"));
   EXPECT_THAT(csv, HasSubstr("\na,8,,does_not_fit,"));
