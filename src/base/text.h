@@ -9,5 +9,7 @@ namespace borealis {
 std::string_view trimmed(std::string_view text);
 // ASCII letters alone.
 std::string lower_case(std::string_view text);
+// Bytes that are not UTF-8, and control characters other than tab and newline, become U+FFFD.
+std::string clean_utf8(std::string_view text);
 
 }  // namespace borealis

@@ -6,9 +6,7 @@
 
 namespace borealis {
 
-// Bytes that are not UTF-8, and control characters other than tab and newline, become U+FFFD.
-std::string clean_utf8(std::string_view text);
-// For element content and double-quoted attributes; cleans as well.
+// For element content and double-quoted attributes; cleans the text (clean_utf8) as well.
 std::string escape_html(std::string_view text);
 // For a cell of a Markdown table: one line, no column break, no markup, no tags; cleans as well.
 std::string escape_markdown_cell(std::string_view text);
