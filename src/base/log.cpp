@@ -1,10 +1,13 @@
 #include "base/log.h"
 
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <cerrno>
+#include <mutex>
+#include <utility>
 
 #include "base/error.h"
 #include "base/printable.h"
@@ -61,6 +64,35 @@ void log_add_file(const std::string& path) {
     throw file_error("open the log file", path, errno);
   }
 }
+
+class LogListener::Sink : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit Sink(std::function<void(std::string_view)> on_line) : on_line_(std::move(on_line)) {}
+  // The logger's list of sinks may be in use by another thread: the sink stays in it, deaf.
+  void end() {
+    const std::lock_guard lock(mutex_);
+    on_line_ = nullptr;
+  }
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    if (!on_line_) return;
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    on_line_(std::string_view(line.data(), line.size()));
+  }
+  void flush_() override {}
+
+  std::function<void(std::string_view)> on_line_;
+};
+
+LogListener::LogListener(std::function<void(std::string_view)> on_line)
+    : sink_(std::make_shared<Sink>(std::move(on_line))) {
+  sink_->set_pattern(kPattern);
+  spdlog::default_logger_raw()->sinks().push_back(sink_);
+}
+
+LogListener::~LogListener() { sink_->end(); }
 
 void log_debug(std::string_view message, const std::source_location& where) {
   log_at(spdlog::level::debug, message, where);

@@ -3,6 +3,8 @@
 // and, once a run has a folder, also to its output.log.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <source_location>
 #include <string>
 #include <string_view>
@@ -15,6 +17,20 @@ enum class LogStream { kStdout, kStderr };
 void log_open(LogStream stream, std::string_view level);
 // Also append to this file from now on (throws Error(kFile) if it cannot be opened).
 void log_add_file(const std::string& path);
+
+// Is given every line of the log from now on, with its newline, for as long as it lives. Lines come
+// from any thread, one at a time; the function must not log.
+class LogListener {
+ public:
+  explicit LogListener(std::function<void(std::string_view line)> on_line);
+  ~LogListener();
+  LogListener(const LogListener&) = delete;
+  LogListener& operator=(const LogListener&) = delete;
+
+ private:
+  class Sink;
+  std::shared_ptr<Sink> sink_;
+};
 
 void log_debug(std::string_view message,
                const std::source_location& where = std::source_location::current());

@@ -135,6 +135,7 @@ PageBuffer& PageBuffer::operator=(PageBuffer&& other) noexcept {
 
 int64_t resident_bytes() { return proc_field_bytes("/proc/self/status", "VmRSS:"); }
 int64_t peak_resident_bytes() { return proc_field_bytes("/proc/self/status", "VmHWM:"); }
+int64_t available_bytes() { return proc_field_bytes("/proc/meminfo", "MemAvailable:"); }
 
 namespace {
 
@@ -157,8 +158,7 @@ std::optional<int64_t> address_space_limit() {
 }  // namespace
 
 MemoryLimit memory_limit(std::optional<int64_t> user_limit_bytes) {
-  MemoryLimit limit{proc_field_bytes("/proc/meminfo", "MemAvailable:") + resident_bytes(),
-                    "free memory"};
+  MemoryLimit limit{available_bytes() + resident_bytes(), "free memory"};
   const auto group = cgroup_limit();
   if (group && *group < limit.bytes) limit = {*group, "the cgroup's limit"};
   const auto addresses = address_space_limit();

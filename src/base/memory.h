@@ -32,6 +32,7 @@ class PageBuffer {
 
 int64_t resident_bytes();       // VmRSS of this process
 int64_t peak_resident_bytes();  // VmHWM of this process
+int64_t available_bytes();      // of the machine, without swapping: MemAvailable
 
 // What a run may use: the smallest of the machine's available memory, the cgroup's limit (v1 or v2,
 // this group or any above it), the address space of `ulimit -v` and the user's MEMORY_LIMIT.
