@@ -26,6 +26,9 @@ void derive_batch(const Settings& settings, RunConfig& run, Problems& problems);
 void derive_train_length(const Settings& settings, RunConfig& run, Problems& problems);
 void derive_split(const Settings& settings, RunConfig& run, Problems& problems);
 
+// Whether there is a Weights & Biases run, and of which project.
+void derive_tracking(const Settings& settings, RunConfig& run, Problems& problems);
+
 // Look up files. Paths that are relative are tried from the working directory, then from
 // BOREALIS_HOME.
 void resolve_tokenizer(const Settings& settings, const ModelPreset& preset,

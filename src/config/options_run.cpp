@@ -2,6 +2,7 @@
 #include <array>
 #include <utility>
 
+#include "base/text.h"
 #include "config/option_store.h"
 
 namespace borealis {
@@ -23,6 +24,15 @@ void store_no_load_optimizer(RunConfig& run, const OptionValue& value) {
 
 void store_no_save(RunConfig& run, const OptionValue& value) {
   run.output.save_checkpoints = !std::get<bool>(value);
+}
+
+void store_no_tensorboard(RunConfig& run, const OptionValue&) { run.tracking.tensorboard = false; }
+
+void store_wandb_tags(RunConfig& run, const OptionValue& value) {
+  std::istringstream parts(std::get<std::string>(value));
+  for (std::string tag; std::getline(parts, tag, ',');) {
+    if (!trimmed(tag).empty()) run.tracking.wandb_tags.emplace_back(trimmed(tag));
+  }
 }
 
 std::vector<OptionRow> interval_rows() {
@@ -172,22 +182,59 @@ std::vector<OptionRow> profile_rows() {
   };
 }
 
+// What the wandb client reads, and the reference with it.
+std::vector<OptionRow> wandb_rows() {
+  return {
+      {.variable = "WANDB_ENTITY",
+       .default_note = "that of whoever syncs",
+       .help = "Weights & Biases user or team",
+       .store = store<&RunConfig::tracking, &TrackingConfig::wandb_entity>},
+      {.variable = "WANDB_NAME",
+       .default_note = "the model and the time",
+       .help = "name of the Weights & Biases run",
+       .store = store<&RunConfig::tracking, &TrackingConfig::wandb_name>},
+      {.variable = "WANDB_RUN_GROUP",
+       .help = "group of the Weights & Biases run",
+       .store = store<&RunConfig::tracking, &TrackingConfig::wandb_group>},
+      {.variable = "WANDB_NOTES",
+       .help = "notes on the Weights & Biases run",
+       .store = store<&RunConfig::tracking, &TrackingConfig::wandb_notes>},
+      {.variable = "WANDB_TAGS",
+       .help = "tags of the Weights & Biases run, with commas between",
+       .store = store_wandb_tags},
+      {.variable = "WANDB_RUN_ID",
+       .default_note = "that of the run which goes on, or a random one",
+       .help = "id of the Weights & Biases run",
+       .store = store<&RunConfig::tracking, &TrackingConfig::wandb_run_id>},
+      {.variable = "WANDB_DIR",
+       .default_note = "RUN_DIR",
+       .help = "where the folder wandb with the Weights & Biases run is made",
+       .store = store<&RunConfig::tracking, &TrackingConfig::wandb_dir>},
+  };
+}
+
 std::vector<OptionRow> tracking_rows() {
-  constexpr std::string_view kNoWandb =
-      "Weights & Biases runs are not available yet; use WANDB_MODE=disabled";
   constexpr std::string_view kNoProfiler = "this profiler is not available; unset it";
   constexpr std::string_view kNoDump = "this debugging aid is not available; unset it";
   return {
       {.variable = "NO_TENSORBOARD",
        .type = OptionType::kAnyValue,
-       .help = "no TensorBoard events (none are written yet)"},
+       .help = "no TensorBoard event file",
+       .store = store_no_tensorboard},
+      {.flags = {"--tensorboard-dir"},
+       .default_note = "RUN_DIR/tensorboard",
+       .help = "folder of the TensorBoard event file",
+       .store = store<&RunConfig::tracking, &TrackingConfig::tensorboard_dir>},
       {.variable = "WANDB_MODE",
-       .default_note = "disabled",
-       .help = "Weights & Biases",
-       .accepted = {"disabled"},
-       .not_yet = kNoWandb},
-      {.variable = "WB_PROJECT", .help = "Weights & Biases project; needs WANDB_MODE=disabled"},
-      {.variable = "WANDB_PROJECT", .help = "Weights & Biases project; needs WANDB_MODE=disabled"},
+       .type = OptionType::kChoice,
+       .default_note = "offline with a project, else disabled",
+       .help = "Weights & Biases; of online and offline, a run's folder gets an offline run to "
+               "`wandb sync`: nothing is sent",
+       .choices = {"online", "offline", "dryrun", "disabled"}},
+      {.variable = "WB_PROJECT", .help = "Weights & Biases project; beats WANDB_PROJECT"},
+      {.variable = "WANDB_PROJECT",
+       .default_note = "AuroraGPT",
+       .help = "Weights & Biases project"},
       {.variable = "DUMP_TOKENS",
        .type = OptionType::kSwitch,
        .default_text = "false",
@@ -339,6 +386,7 @@ OptionGroup output_options() {
   for (OptionRow& row : folder_rows()) group.rows.push_back(std::move(row));
   for (OptionRow& row : profile_rows()) group.rows.push_back(std::move(row));
   for (OptionRow& row : tracking_rows()) group.rows.push_back(std::move(row));
+  for (OptionRow& row : wandb_rows()) group.rows.push_back(std::move(row));
   return group;
 }
 
@@ -378,7 +426,7 @@ OptionGroup machine_options() {
 }
 
 OptionGroup unavailable_options() {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 14> kFlags = {{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 13> kFlags = {{
       {"--lr-finder", "the learning-rate finder is not available yet"},
       {"--rampup-batch-size", "a growing batch is not available; use --global-batch-size"},
       {"--train-samples", "the length of a run is given by --train-iters or --train-tokens"},
@@ -392,7 +440,6 @@ OptionGroup unavailable_options() {
       {"--start-weight-decay", "weight decay is constant; use --weight-decay"},
       {"--end-weight-decay", "weight decay is constant; use --weight-decay"},
       {"--log-params-norm", "norms of the parameters are not logged yet"},
-      {"--tensorboard-dir", "TensorBoard events are not written yet"},
   }};
   OptionGroup group{.title = "Not available", .rows = {}};
   for (const auto& [flag, reason] : kFlags) {

@@ -200,6 +200,22 @@ struct ProfileConfig {
   int64_t end_iteration = 5;
 };
 
+// Records of a run that other programs read, beside its own.
+struct TrackingConfig {
+  bool tensorboard = true;      // NO_TENSORBOARD drops it
+  std::string tensorboard_dir;  // empty: RUN_DIR/tensorboard
+  bool wandb = false;           // an offline run of Weights & Biases is written
+  bool wandb_online = false;    // asked for one that is sent at once, which we never do
+  std::string wandb_dir;        // WANDB_DIR, which gets a folder wandb/; empty: RUN_DIR
+  std::string wandb_project;
+  std::string wandb_entity = {};  // these may be empty
+  std::string wandb_group = {};
+  std::string wandb_name = {};
+  std::string wandb_notes = {};
+  std::string wandb_run_id = {};
+  std::vector<std::string> wandb_tags = {};
+};
+
 struct MachineConfig {
   int64_t threads = 0;                        // 0: cores in the affinity mask
   std::optional<int64_t> memory_limit_bytes;  // MEMORY_LIMIT
@@ -218,6 +234,7 @@ struct RunConfig {
   OutputConfig output;
   CheckpointConfig checkpoint;
   ProfileConfig profile;
+  TrackingConfig tracking;
   MachineConfig machine;
   DType dtype = DType::kBF16;
   uint64_t seed = 1234;

@@ -143,6 +143,21 @@ json output_json(const OutputConfig& output) {
           {"json", output.json}};
 }
 
+json tracking_json(const TrackingConfig& tracking) {
+  return {{"tensorboard", tracking.tensorboard},
+          {"tensorboard_dir", tracking.tensorboard_dir},
+          {"wandb", tracking.wandb},
+          {"wandb_online", tracking.wandb_online},
+          {"wandb_dir", tracking.wandb_dir},
+          {"wandb_project", tracking.wandb_project},
+          {"wandb_entity", tracking.wandb_entity},
+          {"wandb_group", tracking.wandb_group},
+          {"wandb_name", tracking.wandb_name},
+          {"wandb_notes", tracking.wandb_notes},
+          {"wandb_run_id", tracking.wandb_run_id},
+          {"wandb_tags", tracking.wandb_tags}};
+}
+
 json machine_json(const MachineConfig& machine) {
   return {{"threads", machine.threads},
           {"memory_limit_bytes", or_null(machine.memory_limit_bytes)},
@@ -168,6 +183,7 @@ json to_json(const RunConfig& config) {
            {{"enabled", config.profile.enabled},
             {"first_iteration", config.profile.first_iteration},
             {"end_iteration", config.profile.end_iteration}}},
+          {"tracking", tracking_json(config.tracking)},
           {"machine", machine_json(config.machine)},
           {"dtype", dtype_name(config.dtype)},
           {"seed", config.seed},

@@ -35,6 +35,7 @@ RunConfig load_run_config(const Environment& environment, const std::vector<std:
   }
   derive_split(settings, run, problems);
   resolve_data_list(settings, options.needs_data, run, problems);
+  derive_tracking(settings, run, problems);
   validate(settings, run, problems);
   validate_hosts(settings, problems);
   if (problems.any()) problems.raise();

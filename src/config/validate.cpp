@@ -132,17 +132,6 @@ void validate_documents(const Settings& settings, const RunConfig& run, Problems
   }
 }
 
-void validate_tracking(const Settings& settings, Problems& problems) {
-  if (settings.text("WANDB_MODE") == "disabled") return;
-  for (const std::string_view project : {"WB_PROJECT", "WANDB_PROJECT"}) {
-    if (!settings.given(project)) continue;
-    problems.settings.push_back(
-        fmt::format("{}: Weights & Biases runs are not available yet; unset it or set "
-                    "WANDB_MODE=disabled",
-                    settings.spelled(project)));
-  }
-}
-
 void validate_profile(const Settings& settings, const RunConfig& run, Problems& problems) {
   const ProfileConfig& profile = run.profile;
   if (!profile.enabled) return;
@@ -202,7 +191,6 @@ void validate(const Settings& settings, const RunConfig& run, Problems& problems
   validate_start(settings, run, problems);
   validate_optimizer(settings, run.optimizer, problems);
   validate_documents(settings, run, problems);
-  validate_tracking(settings, problems);
   validate_profile(settings, run, problems);
 }
 
@@ -253,9 +241,6 @@ void note_differences(const Settings& settings, RunConfig& run) {
     run.notes.push_back(
         "NO_FLASH_ATTN only drops _flash from the run's name: attention is exact "
         "either way");
-  }
-  if (settings.has("NO_TENSORBOARD")) {
-    run.notes.push_back("NO_TENSORBOARD: no TensorBoard events are written by this version anyway");
   }
   for (const std::string_view flag : {"--profile-step-start", "--profile-step-end"}) {
     if (settings.given(flag) && !run.profile.enabled) {

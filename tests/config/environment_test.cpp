@@ -180,7 +180,7 @@ TEST(ContractTable, NothingIsAcceptedAndIgnored) {
                                                   "WB_PROJECT",
                                                   "WANDB_PROJECT",
                                                   "NO_FLASH_ATTN",
-                                                  "NO_TENSORBOARD",
+                                                  "WANDB_MODE",
                                                   "BOREALIS_HOME",
                                                   "DATA_PARENT",
                                                   "--vocab-file",

@@ -294,13 +294,13 @@ TEST(CommandLine, MissingValuesAndStrayWordsAreNamed) {
 
 TEST(CommandLine, ReferenceFlagsThatAreNotHereAreRefusedByName) {
   const Refusal refused =
-      refusal({}, {"--train-samples", "1", "2", "--lr-finder", "--tensorboard-dir=x"});
+      refusal({}, {"--train-samples", "1", "2", "--lr-finder", "--log-params-norm=x"});
   EXPECT_EQ(refused.exit_code, 2);
   EXPECT_THAT(refused.text,
               AllOf(HasSubstr("3 problems"),
                     HasSubstr("--train-samples: the length of a run is given by --train-iters"),
                     HasSubstr("--lr-finder: the learning-rate finder is not available yet"),
-                    HasSubstr("--tensorboard-dir: TensorBoard events are not written yet")));
+                    HasSubstr("--log-params-norm: norms of the parameters are not logged yet")));
 }
 
 TEST(CommandLine, ListsOfNumbersTakeAllThatFollows) {

@@ -40,9 +40,6 @@ TEST(NotAvailable, IsRefusedByName) {
       {{{"PYINSTRUMENT_PROFILER", "1"}}, {}, "PYINSTRUMENT_PROFILER=1: this profiler is not"},
       {{{"DUMP_TOKENS", "1"}}, {}, "DUMP_TOKENS=1: this debugging aid is not available"},
       {{{"DUMP_SKIPPED_ITERS", "1"}}, {}, "DUMP_SKIPPED_ITERS=1: this debugging aid is not"},
-      {{{"WANDB_MODE", "offline"}}, {}, "WANDB_MODE=offline: Weights & Biases runs are not"},
-      {{{"WB_PROJECT", "p"}}, {}, "WB_PROJECT=p: Weights & Biases runs are not available yet"},
-      {{{"WANDB_PROJECT", "p"}}, {}, "WANDB_PROJECT=p: Weights & Biases runs are not available"},
       {{{"TOKENIZER_TYPE", "BertWordPieceCase"}},
        {},
        "TOKENIZER_TYPE=BertWordPieceCase: not supported; use one of HFTokenizer, GPT2BPETokenizer, "
@@ -69,13 +66,9 @@ TEST(NotAvailable, HarmlessValuesPass) {
                               {"ZERO_HPZ_PARTITION_SIZE", "1"},
                               {"LAUNCH_WITH", "MPICH"},
                               {"CCL", "mpi"},
-                              {"WANDB_MODE", "disabled"},
-                              {"WB_PROJECT", "p"},
                               {"TOKENIZER_TYPE", "HFTokenizer"},
-                              {"NO_TENSORBOARD", "1"},
                               {"NO_FLASH_ATTN", "1"}});
   EXPECT_TRUE(holds(run.notes, "NO_FLASH_ATTN only drops _flash"));
-  EXPECT_TRUE(holds(run.notes, "NO_TENSORBOARD: no TensorBoard events"));
   EXPECT_TRUE(run.warnings.empty());
 }
 
