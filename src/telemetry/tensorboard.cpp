@@ -1,0 +1,107 @@
+#include "telemetry/tensorboard.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <vector>
+
+namespace borealis {
+namespace {
+
+double now_s() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+// Markdown: lines that are set in are shown as they are.
+std::string configuration_text(const RunSummary& begun) {
+  std::string text;
+  for (const auto* values : {&begun.configuration, &begun.architecture}) {
+    for (const NamedValue& one : *values) {
+      text += fmt::format("    {} = {}\n", one.name, one.value);
+    }
+    text += "    \n";
+  }
+  return text + fmt::format("    Borealis {}\n", begun.version);
+}
+
+}  // namespace
+
+std::filesystem::path tensorboard_folder(const RunConfig& config) {
+  if (!config.tracking.tensorboard_dir.empty()) return config.tracking.tensorboard_dir;
+  return std::filesystem::path(config.output.run_dir) / "tensorboard";
+}
+
+TensorBoard::TensorBoard(const RunConfig& config, const RunSummary& begun,
+                         const RunHistory& history)
+    : context_(metric_context(config, begun.parameters, begun.flops_per_token)),
+      file_(tensorboard_folder(config), static_cast<int64_t>(now_s()), begun.machine.hostname) {
+  const double now = now_s();
+  // Of step 0, not of the one that the run goes on from: validations by tokens have larger steps
+  // than iterations, and a reader forgets by the step alone. All that it forgets comes again.
+  file_.write(start_event(now, 0));
+  if (!history.run_dir.empty()) put_history(config.output.run_dir, now);
+  file_.write(
+      text_event(now, history.iteration, "configuration/text_summary", configuration_text(begun)));
+  file_.flush();
+}
+
+void TensorBoard::put_history(const std::filesystem::path& run_dir, double wall_time_s) {
+  const StepSeries series = read_metrics(run_dir);
+  const std::vector<ValidationRecord> validations = read_validation(run_dir);
+  // Of a very long run the series has one step of many.
+  const auto seconds = [&series](const StepRecord& step) {
+    const double taken = step.elapsed_ms / 1000 * static_cast<double>(series.stride());
+    return std::isfinite(taken) ? taken : 0.0;
+  };
+  for (const StepRecord& step : series.steps()) wall_time_s -= seconds(step);
+  auto validation = validations.begin();
+  for (const StepRecord& step : series.steps()) {
+    wall_time_s += seconds(step);
+    put_step(step, wall_time_s);
+    for (; validation != validations.end() && validation->iteration <= step.iteration;
+         ++validation) {
+      put_validation(*validation, false, wall_time_s);
+    }
+  }
+}
+
+void TensorBoard::put_step(const StepRecord& step, double wall_time_s) {
+  const std::vector<TrackedMetric> metrics = step_metrics(step, context_);
+  std::vector<EventScalar> scalars;
+  for (const TrackedMetric& metric : metrics) {
+    if (const double* value = std::get_if<double>(&metric.value)) {
+      scalars.push_back({metric.name, *value});
+    }
+  }
+  file_.write(scalar_event(wall_time_s, step.iteration, scalars));
+  last_step_ = step;
+}
+
+void TensorBoard::put_validation(const ValidationRecord& record, bool of_test, double wall_time_s) {
+  if (!std::isfinite(record.lm_loss)) return;
+  const std::string loss =
+      of_test ? "lm-loss-test/lm loss test" : "lm-loss-validation/lm loss validation";
+  const auto put = [&](const std::string& against, int64_t step) {
+    const std::string loss_tag = loss + against, perplexity_tag = loss + " ppl" + against;
+    const std::vector<EventScalar> scalars = {{loss_tag, record.lm_loss},
+                                              {perplexity_tag, record.perplexity}};
+    file_.write(scalar_event(wall_time_s, step, scalars));
+  };
+  put("", record.iteration);
+  if (!last_step_ || last_step_->iteration != record.iteration) return;
+  put(" vs samples", last_step_->consumed_samples);
+  put(" vs tokens", last_step_->consumed_tokens);
+}
+
+void TensorBoard::write(const StepRecord& step) {
+  put_step(step, now_s());
+  file_.flush();
+}
+
+void TensorBoard::write(const ValidationRecord& record, bool of_test) {
+  put_validation(record, of_test, now_s());
+  file_.flush();
+}
+
+}  // namespace borealis
