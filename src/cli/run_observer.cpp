@@ -7,10 +7,11 @@
 
 namespace borealis {
 
-RunObserver::RunObserver(const RunConfig& config, const RunHistory& history)
+RunObserver::RunObserver(const RunConfig& config, const RunHistory& history, RunTracker& tracker)
     : config_(config),
       line_context_{config.limits.train_iters, config.batch.seq_length},
       metrics_(config.output.run_dir, history),
+      tracker_(tracker),
       progress_(progress_on_stderr(config.limits.train_iters, config.output.progress)) {}
 
 TrainerEvents RunObserver::events() {
@@ -18,6 +19,7 @@ TrainerEvents RunObserver::events() {
   events.on_step = [this](const StepRecord& record) { on_step(record); };
   events.on_validation = [this](const ValidationRecord& record) {
     metrics_.write(record);
+    tracker_.write(record);
     log(format_validation(record));
   };
   events.on_evaluation = [this](int64_t round, int64_t rounds) {
@@ -27,8 +29,10 @@ TrainerEvents RunObserver::events() {
                                       const std::string& set) {
     if (set == "validation") {
       metrics_.write(record);
+      tracker_.write(record);
     } else {
       metrics_.write_test(record);
+      tracker_.write_test(record);
     }
     log(format_final_validation(record, samples, set));
   };
@@ -43,6 +47,7 @@ void RunObserver::training_begins() { time_to_first_step_s_ = process_age_s(); }
 void RunObserver::on_step(const StepRecord& record) {
   ++steps_;
   metrics_.write(record);
+  tracker_.write(record);
   interval_.add(record);
   if (record.skipped) log_skipped(record);
   if (record.iteration % config_.limits.log_interval == 0) {

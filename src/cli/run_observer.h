@@ -1,4 +1,4 @@
-// Where the events of a run go: log, metrics, progress.
+// Where the events of a run go: log, metrics, progress, trackers.
 #pragma once
 
 #include <string>
@@ -8,6 +8,7 @@
 #include "telemetry/iteration_line.h"
 #include "telemetry/metrics_file.h"
 #include "telemetry/progress.h"
+#include "telemetry/run_tracker.h"
 #include "telemetry/step_record.h"
 #include "train/trainer.h"
 
@@ -15,9 +16,9 @@ namespace borealis {
 
 class RunObserver {
  public:
-  // Begins the metrics of the run's folder, with what `history` has for them. `config` must outlive
-  // this.
-  RunObserver(const RunConfig& config, const RunHistory& history);
+  // Begins the metrics of the run's folder, with what `history` has for them. `config` and
+  // `tracker`, which begins later, must outlive this.
+  RunObserver(const RunConfig& config, const RunHistory& history, RunTracker& tracker);
 
   TrainerEvents events();
   void training_begins();
@@ -36,6 +37,7 @@ class RunObserver {
   IterationLineContext line_context_;
   IterationInterval interval_;
   MetricsWriter metrics_;
+  RunTracker& tracker_;
   Progress progress_;
   int64_t steps_ = 0;
   double time_to_first_step_s_ = 0;

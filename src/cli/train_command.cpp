@@ -28,6 +28,7 @@
 #include "report/run_report.h"
 #include "telemetry/metrics_file.h"
 #include "telemetry/run_summary.h"
+#include "telemetry/run_tracker.h"
 #include "telemetry/step_profile.h"
 #include "train/run_start.h"
 #include "train/signals.h"
@@ -183,7 +184,7 @@ std::string indented(std::string_view text) {
 
 // What a run that failed came to; a second fault, of the same disk maybe, does not hide the first.
 void report_failure(const Error& failure, const RunObserver& observer, const GemmRate& gemm,
-                    const std::string& run_dir, RunSummary summary) {
+                    const std::string& run_dir, RunSummary& summary) {
   if (observer.steps() == 0) return;
   TrainedModel trained;
   trained.gemm = gemm;
@@ -200,18 +201,21 @@ void report_failure(const Error& failure, const RunObserver& observer, const Gem
 }
 
 // Trains and reports; the exit code tells a run that a signal stopped from one that is done.
-int finish_run(const PlannedRun& run, std::unique_ptr<Trainer> trainer, const Profiler* profiler,
-               const GemmRate& gemm, RunSummary summary) {
+int train_and_report(const PlannedRun& run, std::unique_ptr<Trainer> trainer,
+                     const Profiler* profiler, const GemmRate& gemm, RunTracker& tracker,
+                     RunSummary& summary) {
   const RunConfig& config = run.config;
   const std::string& run_dir = config.output.run_dir;
-  RunObserver observer(
-      config, {run.start.resumes ? run.start.state.run_dir : "", run.start.state.iteration});
+  const RunHistory history{run.start.resumes ? run.start.state.run_dir : "",
+                           run.start.state.iteration};
+  RunObserver observer(config, history, tracker);
   warn_of_gap(observer, run.start);
+  tracker.begin(config, summary, history);
   TrainedModel trained;
   try {
     trained = run_training(std::move(trainer), config, run.threads, observer);
   } catch (const Error& failure) {
-    report_failure(failure, observer, gemm, run_dir, std::move(summary));
+    report_failure(failure, observer, gemm, run_dir, summary);
     throw;
   }
   trained.gemm = gemm;
@@ -234,6 +238,22 @@ int finish_run(const PlannedRun& run, std::unique_ptr<Trainer> trainer, const Pr
   return signal_exit_code(summary.stopped_by);
 }
 
+// The same, and the trackers are told how it ended.
+int finish_run(const PlannedRun& run, std::unique_ptr<Trainer> trainer, const Profiler* profiler,
+               const GemmRate& gemm, RunTracker& tracker, RunSummary summary) {
+  try {
+    const int exit_code =
+        train_and_report(run, std::move(trainer), profiler, gemm, tracker, summary);
+    tracker.end(summary, exit_code);
+    return exit_code;
+  } catch (const Error& failure) {
+    summary.stopped_by = "error";
+    summary.failure = failure.what();
+    tracker.end(summary, error_exit_code(failure.kind()));
+    throw;
+  }
+}
+
 int train(RunConfig config) {
   // Whoever read the log may go away; the run has a file of it and goes on.
   std::signal(SIGPIPE, SIG_IGN);
@@ -242,11 +262,13 @@ int train(RunConfig config) {
   warn_of_damaged_files(config);
   StartChooser starts(config);
   std::optional<RunFolders> folders;
+  std::optional<RunTracker> tracker;
   for (bool first_try = true;; first_try = false) {
     PlannedRun run = plan_run(config, threads, starts);
     if (first_try) folders.emplace(config, run.start, run.prediction.parameters);
     run.config.output.run_dir = config.output.run_dir;
     open_run_folder(run.config, run.start);
+    if (first_try) tracker.emplace(run.config);
     if (first_try) log_configuration(run);
     log_start(run);
     RunSummary summary = begin_summary(run, data_tokenizer_text(run.config, data_tokenizers));
@@ -260,7 +282,7 @@ int train(RunConfig config) {
       starts.reject(damage);
       continue;
     }
-    return finish_run(run, std::move(trainer), profiler.get(), gemm, std::move(summary));
+    return finish_run(run, std::move(trainer), profiler.get(), gemm, *tracker, std::move(summary));
   }
 }
 
