@@ -6,8 +6,11 @@ namespace {
 // Field numbers of the messages.
 namespace record {
 constexpr uint32_t kNumber = 1, kHistory = 2, kSummary = 3, kStats = 7, kMetric = 12,
-                   kOutputRaw = 13, kRun = 17, kExit = 18, kFinal = 20, kHeader = 21, kFooter = 22,
-                   kEnvironment = 26;
+                   kOutputRaw = 13, kControl = 16, kRun = 17, kExit = 18, kFinal = 20, kHeader = 21,
+                   kFooter = 22, kEnvironment = 26;
+}
+namespace control {
+constexpr uint32_t kMailboxSlot = 4;
 }
 namespace header {
 constexpr uint32_t kVersionInfo = 1, kProducer = 1;
@@ -61,10 +64,13 @@ void add_items(uint32_t field, const WandbItems& items, ProtobufWriter& message)
 }  // namespace
 
 std::string numbered_record(int64_t number, const WandbRecord& record) {
-  return ProtobufWriter()
-      .integer(record::kNumber, number)
-      .message(record.field, record.content)
-      .encoded();
+  ProtobufWriter message;
+  message.integer(record::kNumber, number).message(record.field, record.content);
+  if (!record.mailbox_slot.empty()) {
+    message.message(record::kControl,
+                    ProtobufWriter().text(control::kMailboxSlot, record.mailbox_slot));
+  }
+  return message.encoded();
 }
 
 WandbRecord wandb_header(std::string_view producer) {
@@ -89,7 +95,7 @@ WandbRecord wandb_run(const WandbRunDescription& run) {
       .integer(run_record::kStartingStep, run.starting_step)
       .message(run_record::kStartTime, timestamp_message(run.start_time))
       .integer(run_record::kResumed, run.resumed ? 1 : 0);
-  return {record::kRun, message};
+  return {.field = record::kRun, .content = message, .mailbox_slot = "run" + run.id};
 }
 
 WandbRecord wandb_environment(const MachineInfo& machine, WandbTime started_at) {

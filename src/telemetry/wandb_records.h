@@ -23,16 +23,16 @@ struct WandbItem {
 using WandbItems = std::vector<WandbItem>;
 
 struct WandbRunDescription {
-  std::string id;
-  std::string entity;  // empty: the default of whoever syncs
-  std::string project;
-  std::string group;
-  std::string display_name;
-  std::string notes;
-  std::vector<std::string> tags;
-  std::string host;
-  WandbItems config;
-  WandbTime start_time;
+  std::string id = {};
+  std::string entity = {};  // empty: the default of whoever syncs
+  std::string project = {};
+  std::string group = {};
+  std::string display_name = {};
+  std::string notes = {};
+  std::vector<std::string> tags = {};
+  std::string host = {};
+  WandbItems config = {};
+  WandbTime start_time = {};
   int64_t starting_step = 0;
   bool resumed = false;
 };
@@ -41,6 +41,8 @@ struct WandbRunDescription {
 struct WandbRecord {
   uint32_t field = 0;
   ProtobufWriter content;
+  // The uploader answers a record that has one, and never gets past a run that has none.
+  std::string mailbox_slot = {};
 };
 // Serialized; number: 1, 2, ... in a log.
 std::string numbered_record(int64_t number, const WandbRecord& record);

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "base/crc.h"
 #include "support/temporary_folder.h"
+#include "support/wandb_chunks.h"
 #include "telemetry/wandb_records.h"
 
 namespace borealis {
@@ -16,54 +16,10 @@ namespace {
 using testing::ElementsAre;
 using testing::Pair;
 
-constexpr size_t kBlock = 32768;
-
-struct Chunk {
-  int type = 0;
-  size_t offset = 0;
-  std::string part;
-};
-
-uint32_t little_endian(std::string_view bytes) {
-  uint32_t value = 0;
-  for (size_t i = bytes.size(); i-- > 0;) value = value << 8 | static_cast<uint8_t>(bytes[i]);
-  return value;
-}
-
-// The chunks of a file, read by the letter of the format; checks their sums and their places.
-std::vector<Chunk> chunks_of(std::string_view file) {
-  EXPECT_EQ(file.substr(0, 7), kWandbLogHeader);
-  std::vector<Chunk> chunks;
-  size_t at = 7;
-  while (at < file.size()) {
-    const size_t left = kBlock - at % kBlock;
-    if (left < 7) {
-      EXPECT_EQ(file.substr(at, left), std::string(left, '\0'));
-      at += left;
-      continue;
-    }
-    const size_t length = little_endian(file.substr(at + 4, 2));
-    EXPECT_LE(7 + length, left) << "crosses the end of a block";
-    EXPECT_EQ(little_endian(file.substr(at, 4)), crc32_ieee(file.substr(at + 6, 1 + length)));
-    chunks.push_back({file[at + 6], at, std::string(file.substr(at + 7, length))});
-    at += 7 + length;
-  }
-  return chunks;
-}
-
-std::vector<std::string> records_of(const std::vector<Chunk>& chunks) {
-  std::vector<std::string> records;
-  for (const Chunk& chunk : chunks) {
-    if (chunk.type == 1 || chunk.type == 2) records.emplace_back();
-    records.back() += chunk.part;
-  }
-  return records;
-}
-
 // Type and bytes of each.
-std::vector<std::pair<int, size_t>> shape_of(const std::vector<Chunk>& chunks) {
+std::vector<std::pair<int, size_t>> shape_of(const std::vector<WandbChunk>& chunks) {
   std::vector<std::pair<int, size_t>> shape;
-  for (const Chunk& chunk : chunks) shape.emplace_back(chunk.type, chunk.part.size());
+  for (const WandbChunk& chunk : chunks) shape.emplace_back(chunk.type, chunk.part.size());
   return shape;
 }
 
@@ -98,7 +54,7 @@ TEST(WandbLog, BlocksCountFromTheFrontOfTheFile) {
   // The header of the file and that of the chunk leave 32754 bytes.
   EXPECT_THAT(shape_of(chunks_of(written({noise(32754), "next"}))),
               ElementsAre(Pair(1, 32754), Pair(1, 4)));
-  EXPECT_EQ(chunks_of(written({noise(32754), "next"}))[1].offset, kBlock);
+  EXPECT_EQ(chunks_of(written({noise(32754), "next"}))[1].offset, kWandbBlock);
   EXPECT_THAT(shape_of(chunks_of(written({noise(32755)}))),
               ElementsAre(Pair(2, 32754), Pair(4, 1)));
 }
@@ -106,7 +62,7 @@ TEST(WandbLog, BlocksCountFromTheFrontOfTheFile) {
 TEST(WandbLog, WhatIsTooShortForAChunkIsZeros) {
   for (size_t left = 1; left < 7; ++left) {
     const auto chunks = chunks_of(written({noise(32754 - left), "next"}));
-    EXPECT_EQ(chunks[1].offset, kBlock) << left;
+    EXPECT_EQ(chunks[1].offset, kWandbBlock) << left;
   }
   // Seven bytes are a chunk without content.
   EXPECT_THAT(shape_of(chunks_of(written({noise(32754 - 7), "next"}))),
