@@ -35,7 +35,8 @@ def write_dataset(prefix):
 class Training:
     """One configuration in a folder of its own: the same command every time."""
 
-    def __init__(self, folder, dtype, mock, run_dir=None, vocab_size=256, options=()):
+    def __init__(self, folder, dtype, mock, run_dir=None, vocab_size=256, options=(), variables=None):
+        self.variables = variables or {}
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True)
         self.checkpoints = self.folder / "ckpt"
@@ -50,7 +51,7 @@ class Training:
 
     def environment(self, faults=None):
         kept = {name: os.environ[name] for name in ("PATH", "OMP_NUM_THREADS") if name in os.environ}
-        environment = {**kept, "HOME": str(self.folder), "CKPT_DIR": "ckpt", "GRAD_ACC_STEPS": "2", "OMP_WAIT_POLICY": "passive"}
+        environment = {**kept, "HOME": str(self.folder), "CKPT_DIR": "ckpt", "GRAD_ACC_STEPS": "2", "OMP_WAIT_POLICY": "passive", **self.variables}
         return environment | ({"LD_PRELOAD": DISK_FAULTS} | faults if faults else {})
 
     def start(self, faults=None):
