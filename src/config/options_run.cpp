@@ -190,7 +190,7 @@ std::vector<OptionRow> wandb_rows() {
        .help = "Weights & Biases user or team",
        .store = store<&RunConfig::tracking, &TrackingConfig::wandb_entity>},
       {.variable = "WANDB_NAME",
-       .default_note = "the model and the time",
+       .default_note = "the model and the run's folder",
        .help = "name of the Weights & Biases run",
        .store = store<&RunConfig::tracking, &TrackingConfig::wandb_name>},
       {.variable = "WANDB_RUN_GROUP",

@@ -52,6 +52,7 @@ void RunTracker::warn() {
 
 void RunTracker::begin(const RunConfig& config, const RunSummary& begun,
                        const RunHistory& history) {
+  bool has_events = false;
   std::string wandb_folder;
   {
     const std::lock_guard lock(mutex_);
@@ -60,17 +61,18 @@ void RunTracker::begin(const RunConfig& config, const RunSummary& begun,
         tracker = std::make_unique<TensorBoard>(config, begun, history);
       }
     });
+    has_events = tensorboard_ != nullptr;
     attempt(kWandb, wandb_, [&](auto& tracker) {
       if (!config.tracking.wandb) return;
       tracker = std::make_unique<WandbRun>(config, begun, history);
-      wandb_folder = tracker->folder().string();
       for (const ConsoleLine& line : early_lines_) tracker->write_console(line.time, line.text);
+      wandb_folder = tracker->folder().string();
     });
     early_lines_ = {};
     keeps_lines_ = false;
   }
   warn();
-  if (config.tracking.tensorboard) {
+  if (has_events) {
     log_info(fmt::format("TensorBoard events: {}", tensorboard_folder(config).string()));
   }
   if (wandb_folder.empty()) return;

@@ -45,7 +45,9 @@ Json previous_run(const RunHistory& history) {
   const auto has_text = [&run](const char* name) {
     return run.is_object() && run.contains(name) && run[name].is_string();
   };
-  return has_text("run_id") && has_text("display_name") ? run : Json(nullptr);
+  if (!has_text("run_id") || !has_text("display_name")) return nullptr;
+  const auto id = run["run_id"].get<std::string>();  // a part of names of files
+  return !id.empty() && id.find('/') == std::string::npos ? run : Json(nullptr);
 }
 
 // A number where the text is one, so that runs can be sorted by it.
