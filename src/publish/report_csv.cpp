@@ -3,9 +3,9 @@
 
 #include <cmath>
 
+#include "base/text.h"
 #include "model/flop_formulas.h"
 #include "publish/report_files.h"
-#include "report/html_text.h"
 
 namespace borealis {
 namespace {
