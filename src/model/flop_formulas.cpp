@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "model/accounting.h"
+#include "telemetry/tracked_metrics.h"
 
 namespace borealis {
 namespace {
@@ -16,15 +17,7 @@ double attention_flops(const ModelConfig& model, int64_t seq_length) {
 }
 
 double without_keys_and_values(const ModelConfig& model, int64_t seq_length) {
-  const auto h = static_cast<double>(model.hidden_size);
-  const auto f = static_cast<double>(model.intermediate_size);
-  const auto s = static_cast<double>(seq_length);
-  const int64_t shared =
-      std::max<int64_t>(1, model.num_attention_heads / model.num_key_value_heads);
-  const auto projections = static_cast<double>(2 + 2 / shared);
-  return 6 * (static_cast<double>(model.num_hidden_layers) *
-                  (projections * h * h + 3 * h * f + 2 * h * s) +
-              static_cast<double>(model.vocab_size) * h);
+  return ds_flops_per_token(model, seq_length, /*recompute=*/false);
 }
 
 double causal(const ModelConfig& model, int64_t seq_length) {

@@ -14,8 +14,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kLossPoints = 400;
-
 void take_shape(const Json& json, ModelConfig& model) {
   model.name = json.at("name");
   model.num_hidden_layers = json.at("num_hidden_layers");
@@ -41,39 +39,12 @@ void take_configuration(const Json& json, MeasuredRun& run) {
   run.recompute = json.at("recompute").at("enabled");
 }
 
-// A run's configuration is ours, so what is wrong with it is damage.
-void read_configuration(const std::filesystem::path& path, MeasuredRun& run) {
-  std::string wrong;
-  try {
-    take_configuration(Json::parse(read_json_text(path)), run);
-    return;
-  } catch (const Json::exception& fault) {
-    wrong = fault.what();
-  } catch (const Error& fault) {
-    if (fault.kind() != ErrorKind::kData) throw;
-    wrong = fault.what();
-  }
-  throw Error(ErrorKind::kData,
-              fmt::format("{} is not the configuration of a run ({})", path.string(), wrong),
-              "restore the file, or leave the run out");
-}
-
 std::string state_of(const RunResults& results) {
   const RunSummary& summary = results.summary;
   if (summary.stopped_by == "error") return "failed: " + summary.failure;
   if (summary.stopped_by == "train_iters") return "finished";
   if (!summary.stopped_by.empty()) return "stopped by " + summary.stopped_by;
   return results.is_running ? "still running" : "cut off";
-}
-
-// "2025-08-21-124405" of "2025-08-21 12:44:05".
-std::string stamp_of(const std::string& started_at) {
-  std::string stamp;
-  for (const char c : started_at) {
-    if (c == ':') continue;
-    stamp += c == ' ' ? '-' : c;
-  }
-  return stamp;
 }
 
 }  // namespace
@@ -83,6 +54,31 @@ std::string MeasuredRun::machine_name() const {
   if (machine.cores < 1) return machine.cpu_model;
   return fmt::format("{}, {} core{}", machine.cpu_model, machine.cores,
                      machine.cores == 1 ? "" : "s");
+}
+
+std::string stamp_of(const std::string& started_at) {
+  std::string stamp;
+  for (const char c : started_at) {
+    if (c == ':') continue;
+    stamp += c == ' ' ? '-' : c;
+  }
+  return stamp;
+}
+
+// A run's configuration is ours, so what is wrong with it is damage.
+void take_run_configuration(const Json& config, const std::string& name, MeasuredRun& run) {
+  std::string wrong;
+  try {
+    take_configuration(config, run);
+    return;
+  } catch (const Json::exception& fault) {
+    wrong = fault.what();
+  } catch (const Error& fault) {
+    wrong = fault.what();
+  }
+  throw Error(ErrorKind::kData,
+              fmt::format("{} is not the configuration of a run ({})", name, wrong),
+              "restore the file, or leave the run out");
 }
 
 std::string family_of_model(const std::string& model_name) {
@@ -104,7 +100,9 @@ MeasuredRun read_measured_run(const std::filesystem::path& run_dir, int64_t warm
   const RunSummary& summary = results.summary;
   MeasuredRun run;
   run.source = run_dir.string();
-  read_configuration(run_dir / "config.json", run);
+  const std::filesystem::path config = run_dir / "config.json";
+  take_run_configuration(Json::parse(read_json_text(config), nullptr, /*allow_exceptions=*/false),
+                         config.string(), run);
   run.family = family_of_model(summary.model_name);
   run.started_at = stamp_of(summary.started_at);
   run.state = state_of(results);
@@ -132,7 +130,7 @@ MeasuredRun read_measured_run(const std::filesystem::path& run_dir, int64_t warm
   for (const StepRecord& step : results.steps) {
     if (!step.skipped) loss.push_back({static_cast<double>(step.consumed_tokens), step.lm_loss});
   }
-  run.loss = thin_points(loss, kLossPoints / 2);
+  run.loss = thin_points(loss, kLossBuckets);
   return run;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,16 @@ struct MeasuredRun {
 // Of a run's folder. Throws Error(kFile) or Error(kData), naming what is missing or broken; a run
 // of no more than `warmup_steps` steps is Error(kData).
 MeasuredRun read_measured_run(const std::filesystem::path& run_dir, int64_t warmup_steps);
+
+inline constexpr int kLossBuckets = 200;  // that a run's loss is thinned to
+
+// Shape, batch and ranks from a run's config.json. Error(kData) where that is not one; `name`: of
+// the file.
+void take_run_configuration(const nlohmann::json& config, const std::string& name,
+                            MeasuredRun& run);
+
+// "2025-08-21-124405" of "2025-08-21 12:44:05".
+std::string stamp_of(const std::string& started_at);
 
 // Throws Error(kData) unless formulas can be computed of it.
 void require_shape(const ModelConfig& model);

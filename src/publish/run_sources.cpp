@@ -10,6 +10,7 @@
 #include "base/json_excerpt.h"
 #include "publish/report_json.h"
 #include "publish/trainer_log.h"
+#include "publish/wandb_source.h"
 #include "sweep/sweep_state.h"
 #include "telemetry/run_summary.h"
 
@@ -66,6 +67,8 @@ class Collector {
                   "name the folder of a run, logs/<prefix>/<stamp>, or of a sweep");
     } else if (fs::exists(path / kSweepFileName)) {
       take_sweep(path);
+    } else if (const fs::path log = wandb_log_in(path); !log.empty()) {
+      take_file(log);
     } else if (is_run_folder(path)) {
       take_run(path, options_.warmup_steps.value_or(kStartUpSteps));
     } else {
@@ -115,6 +118,14 @@ class Collector {
   }
   void take_file(const fs::path& path) {
     if (!is_new(path)) return;
+    const int64_t warmup = options_.warmup_steps.value_or(kStartUpSteps);
+    if (path.extension() == ".wandb") {  // may be large
+      const MappedFile file(path);
+      const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()),
+                                   file.bytes().size());
+      found_.runs.push_back(parse_wandb_log(bytes, path.string(), warmup));
+      return;
+    }
     const std::string text = read_text_file(path);
     if (path.extension() == ".json") {
       refuse_nul(text, path.string());

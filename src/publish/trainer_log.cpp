@@ -10,8 +10,8 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "config/presets.h"
 #include "model/accounting.h"
+#include "publish/reference_arguments.h"
 
 namespace borealis {
 namespace {
@@ -59,7 +59,8 @@ class LogReader {
   }
 
   MeasuredRun finish() {
-    take_shape();
+    take_reference_arguments(arguments_, name_, run_);
+    run_.state = "a log";
     run_.source = name_;
     run_.warmup_steps = warmup_steps_;
     if (run_.parameters == 0) run_.parameters = parameter_count(run_.model);
@@ -75,7 +76,7 @@ class LogReader {
                                 0.0006 / step.samples_per_second});
     }
     if (run_.steps.empty()) refuse("has no iteration behind the first that do not count");
-    run_.loss = thin_points(run_.loss, 200);
+    run_.loss = thin_points(run_.loss, kLossBuckets);
     return std::move(run_);
   }
 
@@ -126,8 +127,9 @@ class LogReader {
     };
     const std::string_view counts = fields.at("iteration");  // "5/     100"
     const auto iteration = number_of<int64_t>(counts.substr(0, counts.find('/')));
-    const auto elapsed = real("elapsed_time_per_iteration_ms"), samples = real("samples_per_second"),
-               rate = real("tokens_per_gpu_per_second_tgs"), tflops = real("TFLOPs");
+    const auto elapsed = real("elapsed_time_per_iteration_ms"),
+               samples = real("samples_per_second"), rate = real("tokens_per_gpu_per_second_tgs"),
+               tflops = real("TFLOPs");
     if (!iteration || !elapsed || !samples || !rate || !tflops || *elapsed <= 0 || *samples <= 0 ||
         *tflops <= 0) {
       return;
@@ -148,58 +150,10 @@ class LogReader {
     intervals_.push_back(std::move(interval));
   }
 
-  std::string_view argument(const char* name) const {
-    const auto found = arguments_.find(name);
-    return found == arguments_.end() ? std::string_view() : found->second;
-  }
-  int64_t count(const char* name) const {
-    const auto value = number_of<int64_t>(argument(name));
-    if (!value || *value < 1) refuse(fmt::format("does not say {}", name));
-    return *value;
-  }
-
-  void take_shape() {
-    ModelConfig& model = run_.model;
-    model.num_hidden_layers = count("num_layers");
-    model.hidden_size = count("hidden_size");
-    model.num_attention_heads = count("num_attention_heads");
-    model.num_key_value_heads = count("num_key_value_heads");
-    model.intermediate_size = count("ffn_hidden_size");
-    model.vocab_size = count("padded_vocab_size");
-    model.head_dim = number_of<int64_t>(argument("kv_channels"))
-                         .value_or(model.hidden_size / model.num_attention_heads);
-    model.tie_word_embeddings = argument("untie_embeddings_and_output_weights") == "False";
-    require_shape(model);
-    run_.seq_length = count("seq_length");
-    run_.micro_batch_size = count("micro_batch_size");
-    run_.global_batch_size = count("global_batch_size");
-    run_.world_size = count("world_size");
-    run_.grad_accum_steps = run_.global_batch_size / (run_.micro_batch_size * run_.world_size);
-    run_.zero_stage = number_of<int64_t>(argument("zero_stage")).value_or(0);
-    run_.recompute = argument("checkpoint_activations") == "True";
-    run_.dtype = argument("bf16") == "True" ? "bf16" : argument("fp16") == "True" ? "fp16" : "fp32";
-    run_.isa = "not known";
-    run_.version = "not known";
-    run_.state = "a log";
-    run_.gemm_tflops = std::numeric_limits<double>::quiet_NaN();
-    run_.family = fmt::format("hidden{}-ffn{}", model.hidden_size, model.intermediate_size);
-    for (const ModelPreset& preset : model_presets()) {
-      if (preset.hidden_size == model.hidden_size &&
-          preset.intermediate_size == model.intermediate_size &&
-          preset.num_attention_heads == model.num_attention_heads &&
-          preset.num_key_value_heads == model.num_key_value_heads) {
-        run_.family = preset.name;
-        break;
-      }
-    }
-    model.name = fmt::format("{}-nLayers{}", run_.family, model.num_hidden_layers);
-    for (const auto& [name, value] : arguments_) run_.settings.push_back({name, std::string(value)});
-  }
-
   const std::string& name_;
   int64_t warmup_steps_;
   MeasuredRun run_;
-  std::map<std::string, std::string_view> arguments_;  // in the text
+  std::map<std::string, std::string> arguments_;
   std::vector<Interval> intervals_;
 };
 

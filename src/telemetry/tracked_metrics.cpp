@@ -73,22 +73,22 @@ MetricContext metric_context(const RunConfig& config, int64_t parameters,
                              double lm_flops_per_token) {
   return {.parameters = static_cast<double>(parameters),
           .lm_flops_per_token = lm_flops_per_token,
-          .ds_flops_per_token = ds_flops_per_token(config),
+          .ds_flops_per_token =
+              ds_flops_per_token(config.model, config.batch.seq_length, config.recompute.enabled),
           .world_size = config.parallel.world_size,
           .data_parallel_size = config.parallel.data_parallel_size(),
           .seq_length = config.batch.seq_length};
 }
 
-double ds_flops_per_token(const RunConfig& config) {
-  const ModelConfig& model = config.model;
+double ds_flops_per_token(const ModelConfig& model, int64_t seq_length, bool recompute) {
   const auto real = [](int64_t value) { return static_cast<double>(value); };
   const double L = real(model.num_hidden_layers), h = real(model.hidden_size);
-  const double f = real(model.intermediate_size), s = real(config.batch.seq_length);
+  const double f = real(model.intermediate_size), s = real(seq_length);
   const double V = real(model.vocab_size);
   // In whole numbers: from four query heads a group on, K and V cost nothing.
   const int64_t group = model.num_attention_heads / model.num_key_value_heads;
   const double projections = real(2 + 2 / group);
-  const double passes = config.recompute.enabled ? 4 : 3;
+  const double passes = recompute ? 4 : 3;
   return 2 * passes * (L * (projections * h * h + 2 * h * s + 3 * f * h) + V * h);
 }
 

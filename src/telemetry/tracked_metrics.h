@@ -32,7 +32,7 @@ MetricContext metric_context(const RunConfig& config, int64_t parameters,
 
 // DeepSpeed's count, of the reference's throughput/tflops (contract section 6.2), per token:
 //   6 [L ((2 + floor(2 / (a / k))) h h + 2 h s + 3 h f) + V h], and a third more with recompute
-double ds_flops_per_token(const RunConfig& config);
+double ds_flops_per_token(const ModelConfig& model, int64_t seq_length, bool recompute);
 
 // In a fixed order; what is not known or not finite, null in metrics.jsonl, is left out. Times are
 // in seconds under the reference's names (elapsed_ms_per_iteration, too, as it has it), and in

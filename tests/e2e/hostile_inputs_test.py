@@ -1063,7 +1063,7 @@ def damaged_runs(lab):
     i = lab.inputs
     place = copied(lab, "runs", [i / "run"])
     run = place / "run"
-    files = {path.name: path.read_bytes() for path in run.iterdir()}
+    files = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}  # not those of trackers
     outputs = {"report.html", "report.md", "loss.svg", "roofline.svg"}
 
     def one(label, file, content, codes=(0, FILE, DATA), check=None):

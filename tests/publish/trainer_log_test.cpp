@@ -93,10 +93,11 @@ TEST(TrainerLog, RefusesWhatDoesNotSayItsShape) {
                "job.log does not say num_layers");
   EXPECT_ERROR(parse_trainer_log(arguments_text() + line_of(1), "job.log", 1), ErrorKind::kData,
                "job.log has no iteration behind the first");
-  EXPECT_ERROR(parse_trainer_log(arguments_text() + " iteration=x | TFLOPs=1 |\n iteration= 2/ 3 | "
-                                 "elapsed_time_per_iteration_ms=0 | TFLOPs=0 |\n",
-                                 "job.log", 1),
-               ErrorKind::kData, "job.log");
+  EXPECT_ERROR(
+      parse_trainer_log(arguments_text() + " iteration=x | TFLOPs=1 |\n iteration= 2/ 3 | "
+                                           "elapsed_time_per_iteration_ms=0 | TFLOPs=0 |\n",
+                        "job.log", 1),
+      ErrorKind::kData, "job.log");
 }
 
 }  // namespace

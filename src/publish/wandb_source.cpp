@@ -1,0 +1,226 @@
+#include "publish/wandb_source.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/crc.h"
+#include "base/error.h"
+#include "base/protobuf_fields.h"
+#include "model/accounting.h"
+#include "publish/reference_arguments.h"
+#include "telemetry/wandb_log.h"
+
+namespace borealis {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr size_t kBlock = 32768;
+constexpr size_t kChunkHeader = 7;
+// Fields of the messages (wandb_internal.proto).
+constexpr uint32_t kHistory = 2, kConfig = 5, kRun = 17;
+constexpr uint32_t kRunConfig = 4, kItems = 1, kKey = 1, kNestedKey = 2, kJson = 16;
+
+uint32_t little_endian(std::string_view bytes) {
+  uint32_t value = 0;
+  for (size_t i = bytes.size(); i-- > 0;) value = value << 8 | static_cast<uint8_t>(bytes[i]);
+  return value;
+}
+
+// Of a ConfigRecord or HistoryRecord; nested keys are told by their first part.
+void take_items(std::string_view message, Json& items) {
+  for_each_protobuf_field(message, [&items](const ProtobufField& field) {
+    if (field.number != kItems) return;
+    std::string key;
+    std::vector<std::string> nested;
+    std::string_view json;
+    for_each_protobuf_field(field.bytes, [&](const ProtobufField& part) {
+      if (part.number == kKey) key = part.bytes;
+      if (part.number == kNestedKey) nested.emplace_back(part.bytes);
+      if (part.number == kJson) json = part.bytes;
+    });
+    if (nested.empty()) nested = {key};
+    Json value = Json::parse(json, nullptr, /*allow_exceptions=*/false);
+    if (value.is_discarded()) return;  // NaN and Infinity are no JSON
+    Json* place = &items;
+    for (const std::string& one : nested) {
+      if (!place->is_object() && !place->is_null()) return;
+      place = &(*place)[one];
+    }
+    *place = std::move(value);
+  });
+}
+
+// A text for every argument, as a log shows them.
+std::map<std::string, std::string> texts_of(const Json& object) {
+  std::map<std::string, std::string> texts;
+  for (const auto& [key, value] : object.items()) {
+    if (value.is_structured()) continue;
+    texts[key] = value.is_string()    ? value.get<std::string>()
+                 : value.is_boolean() ? std::string(value.get<bool>() ? "True" : "False")
+                                      : value.dump();
+  }
+  return texts;
+}
+
+double real_of(const Json& row, const char* key) {
+  const auto found = row.find(key);
+  return found != row.end() && found->is_number() ? found->get<double>()
+                                                  : std::numeric_limits<double>::quiet_NaN();
+}
+
+// The row of a step; none for rows of other things.
+std::optional<StepRecord> step_of(const Json& row) {
+  StepRecord step;
+  const double iteration = real_of(row, "throughput/iteration");
+  step.elapsed_ms = 1e3 * real_of(row, "throughput/iteration-time");
+  step.tokens_per_gpu_per_second = real_of(row, "throughput/tokens_per_gpu_per_sec");
+  step.tflops = real_of(row, "throughput/tflops-lm");
+  step.samples_per_second = real_of(row, "throughput/samples_per_sec");
+  if (!(iteration >= 1 && iteration < 1e15) || !(step.tokens_per_gpu_per_second > 0)) {
+    return std::nullopt;
+  }
+  step.iteration = static_cast<int64_t>(iteration);
+  const double tokens = real_of(row, "training/consumed_tokens");
+  step.consumed_tokens = tokens >= 0 && tokens < 1e18 ? static_cast<int64_t>(tokens) : 0;
+  step.lm_loss = real_of(row, "loss/lm loss");
+  step.forward_ms = real_of(row, "timers/forward_ms");
+  step.backward_ms = real_of(row, "timers/backward_ms");
+  step.optimizer_ms = real_of(row, "timers/optimizer_ms");
+  step.communication_ms = real_of(row, "timers/communication_ms");
+  step.data_ms = real_of(row, "timers/data_ms");
+  return step;
+}
+
+std::string text_of(const Json& config, const char* key) {
+  const auto found = config.find(key);
+  return found != config.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+int64_t count_of(const Json& config, const char* key) {
+  const auto found = config.find(key);
+  return found != config.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
+}
+
+void take_wandb_config(const Json& config, const std::string& name, MeasuredRun& run) {
+  const auto args = config.find("args");
+  if (args == config.end() || !args->is_object()) {
+    throw Error(ErrorKind::kData, fmt::format("{} has no arguments in its configuration", name),
+                "give the offline run of a training");
+  }
+  const bool is_ours = args->contains("model");
+  if (is_ours) {
+    take_run_configuration(*args, name, run);
+    run.family = family_of_model(run.model.name);
+    run.dtype = text_of(*args, "dtype");
+    run.isa = "not known";
+    run.version = text_of(config, "borealis_version");
+    for (const auto& [key, value] : texts_of(config.value("env", Json::object()))) {
+      run.settings.push_back({key, value});
+    }
+  } else {
+    take_reference_arguments(texts_of(*args), name, run);
+  }
+  run.gemm_tflops = std::numeric_limits<double>::quiet_NaN();
+  run.parameters = count_of(config, "num_params");
+  if (run.parameters == 0) run.parameters = parameter_count(run.model);
+  run.planned_bytes = count_of(config, "planned_memory_bytes");
+  run.machine.hostname = text_of(config, "hostname");
+  run.machine.cpu_model = text_of(config, "machine");
+  run.machine.cores = count_of(config, "cores");
+  run.started_at = stamp_of(text_of(config, "created_at"));
+}
+
+}  // namespace
+
+std::vector<std::string> wandb_records(std::string_view file, const std::string& name) {
+  if (!file.starts_with(kWandbLogHeader)) {
+    throw Error(ErrorKind::kData, fmt::format("{} is no log of Weights & Biases", name),
+                "give the folder of an offline run");
+  }
+  std::vector<std::string> records;
+  std::string record;
+  bool is_open = false;
+  for (size_t at = kWandbLogHeader.size(); at + kChunkHeader <= file.size();) {
+    const size_t left = kBlock - at % kBlock;
+    if (left < kChunkHeader) {
+      at += left;
+      continue;
+    }
+    const size_t length = little_endian(file.substr(at + 4, 2));
+    if (at + kChunkHeader + length > file.size()) break;  // cut off while it was written
+    const int type = file[at + 6];
+    if (kChunkHeader + length > left || type < 1 || type > 4 ||
+        little_endian(file.substr(at, 4)) != crc32_ieee(file.substr(at + 6, 1 + length))) {
+      at += left;
+      is_open = false;
+      continue;
+    }
+    if (type == 1 || type == 2) record.clear();
+    if (type == 1 || type == 2) is_open = true;
+    record += file.substr(at + kChunkHeader, length);
+    if (is_open && (type == 1 || type == 4)) {
+      records.push_back(record);
+      is_open = false;
+    }
+    at += kChunkHeader + length;
+  }
+  return records;
+}
+
+MeasuredRun parse_wandb_log(std::string_view file, const std::string& name, int64_t warmup_steps) {
+  Json config = Json::object();
+  std::map<int64_t, StepRecord> steps;  // of an iteration that comes again the last counts
+  for (const std::string& record : wandb_records(file, name)) {
+    for_each_protobuf_field(record, [&](const ProtobufField& field) {
+      if (field.number == kConfig) take_items(field.bytes, config);
+      if (field.number == kRun) {
+        for_each_protobuf_field(field.bytes, [&config](const ProtobufField& part) {
+          if (part.number == kRunConfig) take_items(part.bytes, config);
+        });
+      }
+      if (field.number != kHistory) return;
+      Json row = Json::object();
+      take_items(field.bytes, row);
+      if (const auto step = step_of(row)) steps[step->iteration] = *step;
+    });
+  }
+  MeasuredRun run;
+  run.source = name;
+  run.state = "an offline run of Weights & Biases";
+  take_wandb_config(config, name, run);
+  run.warmup_steps = warmup_steps;
+  for (auto& [iteration, step] : steps) {
+    if (std::isfinite(step.lm_loss)) {
+      run.loss.push_back({static_cast<double>(step.consumed_tokens), step.lm_loss});
+    }
+    step.global_batch_size = run.global_batch_size;
+    if (iteration > warmup_steps) run.steps.push_back(step);
+  }
+  run.loss = thin_points(run.loss, kLossBuckets);
+  if (run.steps.empty()) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{} has no step behind the first {}, which do not count", name,
+                            warmup_steps),
+                "leave the run out, or give a smaller --warmup");
+  }
+  return run;
+}
+
+std::filesystem::path wandb_log_in(const std::filesystem::path& folder) {
+  const std::string name = folder.filename().string();
+  if (name.find("run-") == std::string::npos) return {};
+  std::vector<std::filesystem::path> logs;
+  std::error_code unreadable;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, unreadable)) {
+    if (entry.path().extension() == ".wandb") logs.push_back(entry.path());
+  }
+  return logs.size() == 1 ? logs.front() : std::filesystem::path();
+}
+
+}  // namespace borealis
