@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "cli/run_setup.h"
 #include "config/run_config_loader.h"
 #include "config/tokenizer_types.h"
 
@@ -89,12 +90,7 @@ World take_world(const std::map<std::string, std::string>& own) {
   if (const auto flag = own.find("--world-size"); flag != own.end()) {
     world.size = whole_number(flag->first, flag->second, 1, kMostRanks);
   }
-  world.environment = [process](const std::string& name) -> std::optional<std::string> {
-    for (const char* of_launch : {"WORLD_SIZE", "NGPU_PER_HOST", "HOSTFILE", "PBS_NODEFILE"}) {
-      if (name == of_launch) return std::nullopt;
-    }
-    return process(name);
-  };
+  world.environment = without_launch(process);
   return world;
 }
 

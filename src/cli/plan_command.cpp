@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/units.h"
 #include "cli/command.h"
+#include "cli/plan_machine.h"
 #include "cli/run_setup.h"
 #include "config/run_config_loader.h"
 #include "planner/planner.h"
@@ -11,6 +12,7 @@
 namespace borealis {
 
 int run_plan_command(const std::vector<std::string>& arguments) {
+  if (is_machine_plan(arguments)) return run_machine_plan(arguments);
   LoadOptions options;
   options.command = "plan";
   options.needs_data = false;
@@ -18,7 +20,7 @@ int run_plan_command(const std::vector<std::string>& arguments) {
   try {
     config = load_run_config(process_environment(), arguments, options);
   } catch (const HelpRequested& help) {
-    fmt::print("{}", help.text);
+    fmt::print("{}\n{}", help.text, machine_plan_help());
     return 0;
   }
   log_open(LogStream::kStderr, config.log_level);

@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "base/units.h"
-#include "config/run_config_loader.h"
 #include "data/assumed_data.h"
 #include "data/batch_loader.h"
 #include "kernels/cpu_isa.h"
@@ -22,6 +21,15 @@ int prepare_machine(const MachineConfig& machine) {
   omp_set_num_threads(threads);
   omp_set_dynamic(0);
   return threads;
+}
+
+Environment without_launch(Environment environment) {
+  return [environment](const std::string& name) -> std::optional<std::string> {
+    for (const char* of_launch : {"WORLD_SIZE", "NGPU_PER_HOST", "HOSTFILE", "PBS_NODEFILE"}) {
+      if (name == of_launch) return std::nullopt;
+    }
+    return environment(name);
+  };
 }
 
 std::optional<int64_t> memory_limit_option(const std::string& flag) {

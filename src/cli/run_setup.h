@@ -6,6 +6,7 @@
 #include <string>
 
 #include "config/run_config.h"
+#include "config/run_config_loader.h"
 
 namespace borealis {
 
@@ -13,6 +14,10 @@ std::string program_version();  // with its commit, "0.1.0 (abcdef0)"
 
 // Limits the instruction set if asked to and sets the number of OpenMP threads, which it returns.
 int prepare_machine(const MachineConfig& machine);
+
+// Without the variables that a launcher sets: of a run that is described, its ranks are the
+// command's.
+Environment without_launch(Environment environment);
 
 // Of --memory-limit, or of MEMORY_LIMIT where the flag is empty. Throws Error(kConfig).
 std::optional<int64_t> memory_limit_option(const std::string& flag);

@@ -30,13 +30,14 @@ int64_t total_of(const RunConfig& config, const Prediction& like, int threads) {
          like.memory.transfer_bytes;
 }
 
+}  // namespace
+
 RunConfig with_layers(RunConfig config, int64_t layers) {
   config.model.num_hidden_layers = layers;
   config.model.rope_on_layer.resize(static_cast<size_t>(layers));
   return config;
 }
 
-// The largest value in [1, largest] for which `fits` holds, 0 if none; `fits` is monotone.
 int64_t largest_fitting(int64_t largest, const std::function<bool(int64_t)>& fits) {
   int64_t low = 0, high = largest;
   while (low < high) {
@@ -49,8 +50,6 @@ int64_t largest_fitting(int64_t largest, const std::function<bool(int64_t)>& fit
   }
   return low;
 }
-
-}  // namespace
 
 Prediction predict(const RunConfig& config, const RunLayout& layout, int64_t data_bytes,
                    int64_t program_bytes, bool loads) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -53,6 +54,11 @@ void require_forward_fit(const DecoderShape& shape, DType dtype, const Predictio
 // longest_prompt: the tokens that more room for new ones cannot do without.
 void require_generation_fit(const GenerationShape& shape, DType dtype, int64_t longest_prompt,
                             const Prediction& prediction);
+
+// The same run with another depth.
+RunConfig with_layers(RunConfig config, int64_t layers);
+// The largest value in [1, largest] for which `fits` holds, 0 if none; `fits` is monotone.
+int64_t largest_fitting(int64_t largest, const std::function<bool(int64_t)>& fits);
 
 // The document of `plan --json`.
 std::string prediction_json(const RunConfig& config, const Prediction& prediction);

@@ -95,6 +95,7 @@ std::optional<PublishedRun> run_of(std::string_view text, int64_t line) {
   std::optional<int64_t> batch;
   if (!name.empty()) {
     batch = integer_of(between(text, "args.global_batch_size:", ","));
+    run.hosts = integer_of(between(text, "env.NHOSTS:", ",")).value_or(0);
     const std::string_view rest =
         trimmed(text.substr(std::min(text.size(), text.find("created_at:") + 11)));
     run.stamp = rest.substr(0, rest.find_first_of(" \t"));
@@ -107,6 +108,7 @@ std::optional<PublishedRun> run_of(std::string_view text, int64_t line) {
       rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
     }
     if (parts.size() != 5) return std::nullopt;
+    run.hosts = integer_of(parts[1]).value_or(0);
     name = parts[2];
     batch = integer_of(parts[3]);
     run.stamp = parts[4];
@@ -155,6 +157,14 @@ PublishedQuantity quantity_of(std::string_view title, std::string_view line) {
   return contains_word(title, "size") ? PublishedQuantity::kSize : PublishedQuantity::kTflops;
 }
 
+// The value of "VARIABLE=value" in a line of a command.
+std::optional<std::string_view> variable_of(std::string_view line, std::string_view assignment) {
+  const size_t at = line.find(assignment);
+  if (at == std::string_view::npos) return std::nullopt;
+  const std::string_view value = line.substr(at + assignment.size());
+  return value.substr(0, value.find_first_of(" \t\\"));
+}
+
 class Parser {
  public:
   PublishedReport report;
@@ -170,10 +180,11 @@ class Parser {
       if (bare.starts_with("- ")) title_ = bare.substr(2);
       return;
     }
-    constexpr std::string_view kTokenizer = "TOKENIZER_MODEL=";
-    if (const size_t at = bare.find(kTokenizer); at != std::string_view::npos) {
-      const std::string_view value = bare.substr(at + kTokenizer.size());
-      report.tokenizer_model = value.substr(0, value.find_first_of(" \t\\"));
+    if (const auto tokenizer = variable_of(bare, "TOKENIZER_MODEL=")) {
+      report.tokenizer_model = *tokenizer;
+    }
+    if (const auto size = variable_of(bare, "MICRO_BATCH=")) {
+      report.micro_batch_size = integer_of(*size).value_or(report.micro_batch_size);
     }
     if (architecture_ != nullptr) {
       const size_t colon = bare.find(':');

@@ -37,6 +37,7 @@ struct PublishedArchitecture {
 struct PublishedRun {
   std::string family;
   int64_t layers = 0;
+  int64_t hosts = 0;  // 0: the line does not say
   int64_t global_batch = 0;
   std::string stamp;  // of its start: with the rest it names the run
   PublishedNumber value;
@@ -60,7 +61,8 @@ struct PublishedDivision {
 };
 
 struct PublishedReport {
-  std::string tokenizer_model;  // of the command, TOKENIZER_MODEL=...; empty: not given
+  std::string tokenizer_model;   // of the command, TOKENIZER_MODEL=...; empty: not given
+  int64_t micro_batch_size = 1;  // of the command, MICRO_BATCH=...
   std::vector<PublishedRow> rows;
   std::map<std::string, PublishedArchitecture> architectures;  // by family
   std::vector<PublishedList> lists;

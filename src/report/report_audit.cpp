@@ -36,36 +36,6 @@ Shown how_shown(const PublishedNumber& number, double value) {
 
 double deviation(double a, double b) { return std::abs(a - b) / std::max(std::abs(b), 1e-300); }
 
-std::optional<ModelConfig> model_of(const PublishedReport& report, const std::string& family,
-                                    int64_t layers, std::optional<int64_t> vocab_size) {
-  const auto found = report.architectures.find(family);
-  if (found == report.architectures.end()) return std::nullopt;
-  const auto value = [&](const char* name, int64_t otherwise = 0) {
-    const auto at = found->second.values.find(name);
-    return at == found->second.values.end() ? otherwise : at->second;
-  };
-  constexpr int64_t kMost = int64_t{1} << 24;  // so that products stay in 63 bits
-  ModelConfig model;
-  model.num_hidden_layers = layers;
-  model.hidden_size = value("HIDDEN");
-  model.num_attention_heads = value("HEADS");
-  model.num_key_value_heads = value("NUM_KV_HEAD");
-  model.intermediate_size = value("FFN_HIDDEN_SIZE");
-  model.vocab_size = value("VOCAB_SIZE", vocab_size.value_or(0));
-  model.head_dim =
-      value("HEAD_DIM",
-            model.num_attention_heads > 0 ? model.hidden_size / model.num_attention_heads : 0);
-  model.tie_word_embeddings = value("TIED_EMBEDDINGS") != 0;
-  for (const int64_t size :
-       {layers, model.hidden_size, model.num_attention_heads, model.num_key_value_heads,
-        model.intermediate_size, model.vocab_size, model.head_dim, value("SEQ")}) {
-    if (size < 1 || size > kMost) return std::nullopt;
-  }
-  model.max_position_embeddings = value("SEQ");
-  model.rope_on_layer.assign(static_cast<size_t>(std::min<int64_t>(layers, kMost)), true);
-  return model;
-}
-
 struct Formula {
   const char* name;
   const FlopFormula& formula;
@@ -153,7 +123,7 @@ class Audit {
   }
 
   std::optional<double> tflops_by(const Formula& formula, const PublishedRow& row) const {
-    const auto model = model_of(report_, row.family, row.layers, vocab_size_);
+    const auto model = published_model(report_, row.family, row.layers, vocab_size_);
     const std::vector<double> rates = rates_of(row);
     if (!model || rates.empty()) return std::nullopt;
     return median(rates) * formula.formula.flops_per_token(*model, model->max_position_embeddings) *
@@ -275,7 +245,7 @@ class Audit {
 
   void check_sizes() {
     const auto check = [&](const std::string& family, int64_t layers, const PublishedNumber& size) {
-      const auto model = model_of(report_, family, layers, vocab_size_);
+      const auto model = published_model(report_, family, layers, vocab_size_);
       if (!model) return;
       const double billions = static_cast<double>(parameter_count(*model)) * 1e-9;
       if (how_shown(size, billions) != Shown::kOther) return;
@@ -370,6 +340,36 @@ class Audit {
 };
 
 }  // namespace
+
+std::optional<ModelConfig> published_model(const PublishedReport& report, const std::string& family,
+                                           int64_t layers, std::optional<int64_t> vocab_size) {
+  const auto found = report.architectures.find(family);
+  if (found == report.architectures.end()) return std::nullopt;
+  const auto value = [&](const char* name, int64_t otherwise = 0) {
+    const auto at = found->second.values.find(name);
+    return at == found->second.values.end() ? otherwise : at->second;
+  };
+  constexpr int64_t kMost = int64_t{1} << 24;  // so that products stay in 63 bits
+  ModelConfig model;
+  model.num_hidden_layers = layers;
+  model.hidden_size = value("HIDDEN");
+  model.num_attention_heads = value("HEADS");
+  model.num_key_value_heads = value("NUM_KV_HEAD");
+  model.intermediate_size = value("FFN_HIDDEN_SIZE");
+  model.vocab_size = value("VOCAB_SIZE", vocab_size.value_or(0));
+  model.head_dim =
+      value("HEAD_DIM",
+            model.num_attention_heads > 0 ? model.hidden_size / model.num_attention_heads : 0);
+  model.tie_word_embeddings = value("TIED_EMBEDDINGS") != 0;
+  for (const int64_t size :
+       {layers, model.hidden_size, model.num_attention_heads, model.num_key_value_heads,
+        model.intermediate_size, model.vocab_size, model.head_dim, value("SEQ")}) {
+    if (size < 1 || size > kMost) return std::nullopt;
+  }
+  model.max_position_embeddings = value("SEQ");
+  model.rope_on_layer.assign(static_cast<size_t>(std::min<int64_t>(layers, kMost)), true);
+  return model;
+}
 
 std::vector<AuditFinding> audit_report(const PublishedReport& report,
                                        std::optional<int64_t> vocab_size) {

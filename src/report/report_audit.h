@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "config/run_config.h"
 #include "report/published_report.h"
 
 namespace borealis {
@@ -21,6 +22,12 @@ struct AuditFinding {
   std::string text;
   std::vector<int64_t> lines;  // of the file, where there are some
 };
+
+// vocab_size: where the architecture does not say VOCAB_SIZE.
+// What a family's architecture and a depth amount to; its name and the fields of training stay
+// unset. None: the report does not have it as a whole, or its sizes are none.
+std::optional<ModelConfig> published_model(const PublishedReport& report, const std::string& family,
+                                           int64_t layers, std::optional<int64_t> vocab_size);
 
 // vocab_size: of the models, to recompute sizes and FLOPs; none: those are not checked.
 std::vector<AuditFinding> audit_report(const PublishedReport& report,

@@ -5,6 +5,16 @@
 #include <algorithm>
 
 namespace borealis {
+namespace {
+
+std::string name_of(const std::string& flag) { return flag.substr(0, flag.find('=')); }
+
+// Null for what is no flag of a run; the loader says more of it.
+const OptionRow* row_of(const std::string& flag) {
+  return flag.starts_with("--") ? find_flag(name_of(flag)) : nullptr;
+}
+
+}  // namespace
 
 std::vector<std::string> point_flags(const std::vector<std::string>& flags, int64_t steps) {
   std::vector<std::string> all = flags;
@@ -19,13 +29,20 @@ std::vector<std::string> point_flags(const std::vector<std::string>& flags, int6
 void check_flags(const std::vector<std::string>& flags, const std::vector<Grid>& grids,
                  Problems& problems) {
   for (const std::string& flag : flags) {
-    if (!flag.starts_with("--")) continue;
-    const std::string name = flag.substr(0, flag.find('='));
-    const OptionRow* row = find_flag(name);
-    if (row == nullptr) continue;  // the loader says more of it
+    const OptionRow* row = row_of(flag);
+    if (row == nullptr) continue;
     if (const std::string_view instead = own_setting(*row); !instead.empty()) {
-      problems.settings.push_back(fmt::format("{} is not for a sweep: {}", name, instead));
+      problems.settings.push_back(fmt::format("{} is not for a sweep: {}", name_of(flag), instead));
     }
+  }
+  check_flags_of_grid(flags, grids, problems);
+}
+
+void check_flags_of_grid(const std::vector<std::string>& flags, const std::vector<Grid>& grids,
+                         Problems& problems) {
+  for (const std::string& flag : flags) {
+    const OptionRow* row = row_of(flag);
+    if (row == nullptr) continue;
     const bool in_grid = std::ranges::any_of(grids, [row](const Grid& grid) {
       return std::ranges::any_of(
           grid.axes, [row](const GridAxis& axis) { return find_variable(axis.variable) == row; });
@@ -33,7 +50,7 @@ void check_flags(const std::vector<std::string>& flags, const std::vector<Grid>&
     if (in_grid) {
       problems.settings.push_back(
           fmt::format("{} would set {} for all points, which the grid varies; give one of them",
-                      name, row->variable));
+                      name_of(flag), row->variable));
     }
   }
 }

@@ -18,6 +18,10 @@ std::vector<std::string> point_flags(const std::vector<std::string>& flags, int6
 void check_flags(const std::vector<std::string>& flags, const std::vector<Grid>& grids,
                  Problems& problems);
 
+// The second half of that alone.
+void check_flags_of_grid(const std::vector<std::string>& flags, const std::vector<Grid>& grids,
+                         Problems& problems);
+
 // The point's variables under their first names, other names of theirs taken out, and where sample
 // indices go that all points can share unless the user says otherwise.
 std::vector<EnvironmentChange> point_environment(const PointSettings& settings,

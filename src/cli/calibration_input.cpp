@@ -1,0 +1,243 @@
+#include "cli/calibration_input.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/median.h"
+#include "config/tokenizer_lookup.h"
+#include "planner/step_table.h"
+#include "report/report_audit.h"
+#include "sweep/measurement.h"
+#include "sweep/sweep_state.h"
+#include "telemetry/run_summary.h"
+
+namespace borealis {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A run's step, and what it says of its machine.
+struct OwnStep {
+  MeasuredStep step;
+  RunSummary summary;
+};
+
+// The shape of a run's step from its config.json.
+StepShape shape_of_run(const fs::path& run_dir) {
+  const fs::path path = run_dir / "config.json";
+  std::string wrong;
+  try {
+    const nlohmann::json json = nlohmann::json::parse(read_text_file(path));
+    const nlohmann::json& model = json.at("model");
+    const nlohmann::json& batch = json.at("batch");
+    StepShape shape;
+    shape.model.num_hidden_layers = model.at("num_hidden_layers");
+    shape.model.hidden_size = model.at("hidden_size");
+    shape.model.num_attention_heads = model.at("num_attention_heads");
+    shape.model.num_key_value_heads = model.at("num_key_value_heads");
+    shape.model.head_dim = model.at("head_dim");
+    shape.model.intermediate_size = model.at("intermediate_size");
+    shape.model.vocab_size = model.at("vocab_size");
+    shape.model.tie_word_embeddings = model.at("tie_word_embeddings");
+    shape.seq_length = batch.at("seq_length");
+    shape.micro_batch_size = batch.at("micro_batch_size");
+    shape.grad_accum_steps = batch.at("grad_accum_steps");
+    shape.recompute = json.at("recompute").at("enabled");
+    shape.zero_stage = json.at("parallel").at("zero_stage");
+    shape.ranks_per_host = json.at("parallel").at("world_size");
+    const std::string dtype = json.at("dtype");
+    shape.dtype = dtype == dtype_name(DType::kF32) ? DType::kF32 : DType::kBF16;
+    if (dtype != dtype_name(shape.dtype)) wrong = fmt::format("dtype {}", dtype);
+    for (const int64_t size :
+         {shape.model.num_hidden_layers, shape.model.hidden_size, shape.model.vocab_size,
+          shape.seq_length, shape.micro_batch_size, shape.grad_accum_steps, shape.ranks_per_host}) {
+      if (size < 1) wrong = "a size that is not above 0";
+    }
+    if (wrong.empty()) return shape;
+  } catch (const nlohmann::json::exception& fault) {
+    wrong = fault.what();
+  }
+  throw Error(ErrorKind::kData,
+              fmt::format("{} is not the configuration of a run ({})", path.string(), wrong));
+}
+
+OwnStep read_run(const fs::path& run_dir) {
+  OwnStep own{.step = {.name = run_dir.string(), .shape = shape_of_run(run_dir), .seconds = 0},
+              .summary = read_run_summary(run_dir)};
+  own.step.seconds = 1e-3 * own.summary.step_ms;
+  if (own.summary.stopped_by.empty() || !(own.step.seconds > 0)) {
+    throw Error(ErrorKind::kData,
+                fmt::format("the run in {} has no finished steps", run_dir.string()),
+                "calibrate with runs that went to their end");
+  }
+  return own;
+}
+
+std::vector<OwnStep> read_sweep(const fs::path& folder, const SweepState& state) {
+  std::vector<OwnStep> steps;
+  for (const SweepPoint& point : state.points) {
+    if (point.state != PointState::kDone) continue;
+    OwnStep own = read_run(folder / point.runs.front());
+    own.step.name = point.name;
+    own.step.seconds =
+        own.step.shape.tokens() /
+        measure_runs(folder, point.runs, state.warmup_steps).tokens_per_gpu_per_second;
+    steps.push_back(std::move(own));
+  }
+  if (steps.empty()) {
+    throw Error(ErrorKind::kData,
+                fmt::format("the sweep in {} has measured nothing yet", folder.string()),
+                "let it go on with the same command");
+  }
+  return steps;
+}
+
+void require_one_machine(const std::vector<OwnStep>& runs) {
+  const RunSummary& first = runs.front().summary;
+  for (const OwnStep& run : runs) {
+    const RunSummary& other = run.summary;
+    const auto same = [&](const char* what, const auto& a, const auto& b) {
+      if (a == b) return;
+      throw Error(ErrorKind::kConfig,
+                  fmt::format("{} and {} differ in their {}: {} and {}", runs.front().step.name,
+                              run.step.name, what, a, b),
+                  "calibrate a machine file for each");
+    };
+    same("CPU", first.machine.cpu_model, other.machine.cpu_model);
+    same("cores", first.machine.cores, other.machine.cores);
+    same("kernels", first.isa, other.isa);
+    same("DTYPE", first.dtype, other.dtype);
+  }
+}
+
+// What runs say of their machine. What they do not: bytes that memory moves for every FLOP of a
+// product, which the fit corrects, and links, which nobody measured.
+MachineModel machine_of(const std::vector<OwnStep>& runs) {
+  const RunSummary& summary = runs.front().summary;
+  std::vector<double> rates;
+  for (const OwnStep& run : runs) {
+    if (run.summary.gemm_tflops > 0) rates.push_back(1e12 * run.summary.gemm_tflops);
+  }
+  if (rates.empty()) {
+    throw Error(ErrorKind::kData, "no run knows its machine's rate of matrix products",
+                "name a machine file to start from (--machine)");
+  }
+  MachineModel machine;
+  machine.dtype = runs.front().step.shape.dtype;
+  machine.description = fmt::format("{}, {} cores, {} kernels", summary.machine.cpu_model,
+                                    summary.machine.cores, summary.isa);
+  machine.memory_bytes = summary.machine.memory_bytes;
+  machine.reserve_bytes = std::max(int64_t{1} << 30, machine.memory_bytes / 16);
+  machine.links = {.within_host_bytes_per_s = 5e9,
+                   .within_host_latency_s = 5e-6,
+                   .between_hosts_bytes_per_s = 1.25e9,
+                   .between_hosts_latency_s = 50e-6,
+                   .all_reduce = AllReduce::kHierarchical};
+  machine.provenance = "links are assumed, not measured";
+  const double rate = median(rates);
+  const double flops_a_byte = machine.dtype == DType::kBF16 ? 30 : 12;
+  constexpr double kOptimizerBytes = 26;  // a parameter: AdamW reads and writes its state, the norm
+  machine.assumed = {1 / rate, 1 / rate, flops_a_byte / rate, kOptimizerBytes * flops_a_byte / rate,
+                     1e-3};
+  return machine;
+}
+
+std::vector<MeasuredStep> read_published(const std::string& file, const MachineModel& base) {
+  const PublishedReport report = parse_published_report(read_text_file(file), file);
+  const auto vocab_size = known_vocab_size(report.tokenizer_model);
+  if (!vocab_size) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{}: the vocabulary of TOKENIZER_MODEL={} is not known", file,
+                            report.tokenizer_model),
+                "give a table of steps instead (docs/planner.md)");
+  }
+  std::vector<MeasuredStep> steps;
+  // A rate of all ranks is exact; one a rank may be from another sampling of the same run.
+  for (const PublishedQuantity wanted :
+       {PublishedQuantity::kTokens, PublishedQuantity::kTokensPerGpu}) {
+    for (const PublishedList& list : report.lists) {
+      for (const PublishedRun& run : list.runs) {
+        const auto known = [&](const MeasuredStep& step) { return step.name == run.name(); };
+        if (list.quantity != wanted || std::ranges::any_of(steps, known)) continue;
+        const auto model = published_model(report, run.family, run.layers, *vocab_size);
+        const int64_t ranks = run.hosts * base.ranks_per_host;
+        const int64_t unit = ranks * report.micro_batch_size;
+        if (!model || unit < 1 || run.global_batch % unit != 0 || !(run.value.value > 0)) {
+          throw Error(ErrorKind::kData,
+                      fmt::format("{}, line {}: {} is no step of {} hosts of {} ranks", file,
+                                  run.value.line, run.name(), run.hosts, base.ranks_per_host),
+                      "name a machine with the report's ranks_per_host (--machine)");
+        }
+        MeasuredStep step;
+        step.name = run.name();
+        step.shape = {.model = *model,
+                      .seq_length = model->max_position_embeddings,
+                      .micro_batch_size = report.micro_batch_size,
+                      .grad_accum_steps = run.global_batch / unit,
+                      .dtype = base.dtype,
+                      .hosts = run.hosts,
+                      .ranks_per_host = base.ranks_per_host};
+        const double of_ranks =
+            wanted == PublishedQuantity::kTokens ? static_cast<double>(ranks) : 1;
+        step.seconds = step.shape.tokens() * of_ranks / run.value.value;
+        steps.push_back(std::move(step));
+      }
+    }
+  }
+  std::ranges::sort(steps, {}, [](const MeasuredStep& step) {
+    return std::tuple(step.name.substr(0, step.name.find(' ')), step.shape.grad_accum_steps,
+                      step.shape.model.num_hidden_layers);
+  });
+  return steps;
+}
+
+const MachineModel& base_for(const std::string& place, const std::optional<MachineModel>& base) {
+  if (base) return *base;
+  throw Error(ErrorKind::kUsage,
+              fmt::format("{} does not say on which machine its steps were made", place),
+              "name one to start from, for its ranks, links and assumptions (--machine)");
+}
+
+}  // namespace
+
+CalibrationInput read_calibration_input(const std::vector<std::string>& places,
+                                        const std::optional<MachineModel>& base) {
+  CalibrationInput input;
+  std::vector<OwnStep> runs;
+  for (const std::string& place : places) {
+    std::error_code none;
+    std::vector<MeasuredStep> steps;
+    if (fs::is_directory(place, none)) {
+      const auto sweep = read_sweep_state(place);
+      for (OwnStep& own : sweep ? read_sweep(place, *sweep) : std::vector{read_run(place)}) {
+        runs.push_back(own);
+        steps.push_back(std::move(own.step));
+      }
+    } else if (place.ends_with(".csv")) {
+      steps = parse_step_table(read_text_file(place), place, base_for(place, base).dtype);
+    } else {
+      steps = read_published(place, base_for(place, base));
+    }
+    std::ranges::move(steps, std::back_inserter(input.steps));
+  }
+  std::vector<std::string> names;
+  for (const std::string& place : places) names.push_back(fs::path(place).filename().string());
+  constexpr size_t kNamed = 4;
+  input.source = names.size() <= kNamed
+                     ? fmt::format("{}", fmt::join(names, ", "))
+                     : fmt::format("{} and {} more", names.front(), names.size() - 1);
+  if (!runs.empty()) {
+    require_one_machine(runs);
+    input.machine = machine_of(runs);
+  }
+  return input;
+}
+
+}  // namespace borealis

@@ -1,0 +1,60 @@
+#include "planner/machine_model.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace borealis {
+namespace {
+
+// Links are seldom measured, and a step seldom reaches what they promise.
+constexpr double kLinkDeviation = 0.5;
+
+}  // namespace
+
+CalibrationErrors MachineCalibration::errors() const {
+  CalibrationErrors errors;
+  for (const CalibrationRow& row : rows) {
+    const double left_out = std::abs(row.left_out_error());
+    errors.largest_residual = std::max(errors.largest_residual, std::abs(row.residual()));
+    errors.largest_left_out = std::max(errors.largest_left_out, left_out);
+    errors.rms_left_out += left_out * left_out / static_cast<double>(rows.size());
+  }
+  errors.rms_left_out = std::sqrt(errors.rms_left_out);
+  return errors;
+}
+
+StepEstimate estimate_step(const MachineModel& machine, const StepShape& shape) {
+  const StepVector units = step_units(shape, machine.stack);
+  StepEstimate estimate;
+  estimate.communication_s = communication_seconds(shape, machine.stack, machine.links);
+  estimate.seconds = estimate.communication_s;
+  for (size_t i = 0; i < kStepTerms; ++i) estimate.seconds += units[i] * machine.seconds()[i];
+
+  // How the time changes, relatively, with each constant in units of its assumed value.
+  StepVector slope{};
+  for (size_t i = 0; i < kStepTerms; ++i)
+    slope[i] = units[i] * machine.assumed[i] / estimate.seconds;
+  double variance = 0;
+  for (size_t i = 0; i < kStepTerms; ++i) {
+    for (size_t j = 0; j < kStepTerms; ++j) {
+      const double own = i == j ? std::pow(machine.assumed_deviation[i], 2) : 0;
+      variance +=
+          slope[i] * slope[j] * (machine.calibration ? machine.calibration->covariance[i][j] : own);
+    }
+  }
+  estimate.calibrated = machine.calibration.has_value();
+  estimate.known_hosts = shape.ranks() == 1;
+  if (machine.calibration) {
+    variance += std::pow(machine.calibration->noise, 2);
+    estimate.known_hosts |= std::ranges::find(machine.calibration->hosts, shape.hosts) !=
+                                machine.calibration->hosts.end() &&
+                            shape.ranks_per_host == machine.ranks_per_host;
+  }
+  if (!estimate.known_hosts) {
+    variance += std::pow(kLinkDeviation * estimate.communication_s / estimate.seconds, 2);
+  }
+  estimate.deviation = std::sqrt(variance);
+  return estimate;
+}
+
+}  // namespace borealis

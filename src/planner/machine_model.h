@@ -1,0 +1,85 @@
+// A machine as its file describes it (machines/*.json, docs/planner.md): what a rank has of memory,
+// how ranks are joined, and the constants of step_time.h for one stack and one element type.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/run_config.h"
+#include "planner/step_time.h"
+
+namespace borealis {
+
+// A measured step and what the fitted constants say of it.
+struct CalibrationRow {
+  std::string name;
+  double measured_s = 0;
+  double fitted_s = 0;
+  double left_out_s = 0;  // by constants fitted to the other rows
+  double residual() const { return fitted_s / measured_s - 1; }
+  double left_out_error() const { return left_out_s / measured_s - 1; }
+};
+
+struct CalibrationErrors {
+  double largest_residual = 0;  // absolute values, relative to what was measured
+  double largest_left_out = 0;
+  double rms_left_out = 0;
+};
+
+using StepMatrix = std::array<StepVector, kStepTerms>;
+
+struct MachineCalibration {
+  std::string source;          // what it was fitted to
+  std::vector<int64_t> hosts;  // of the rows
+  StepVector seconds{};        // a unit of each term; 0: the rows show no time for it
+  double noise = 0;            // relative standard deviation of a row
+  StepMatrix covariance{};     // of seconds / assumed seconds
+  std::vector<CalibrationRow> rows;
+
+  CalibrationErrors errors() const;
+};
+
+struct MachineModel {
+  std::string name;
+  std::string description;
+  std::string provenance;  // where the numbers that nobody fitted come from
+  TrainingStack stack = TrainingStack::kBorealis;
+  DType dtype = DType::kBF16;
+  int64_t memory_bytes = 0;   // of a rank
+  int64_t reserve_bytes = 0;  // what context, libraries and fragmentation take of it
+  int64_t ranks_per_host = 1;
+  Links links;
+  // What is assumed where nothing was measured, and where calibration starts: seconds a unit, and
+  // how far off they may be (relative standard deviations).
+  StepVector assumed{};
+  StepVector assumed_deviation = {0.5, 0.5, 0.5, 1, 1};
+  std::optional<MachineCalibration> calibration;
+
+  const StepVector& seconds() const { return calibration ? calibration->seconds : assumed; }
+};
+
+struct StepEstimate {
+  double seconds = 0;
+  double communication_s = 0;
+  double deviation = 0;      // relative standard deviation of `seconds`
+  bool calibrated = false;   // measurements stand behind the constants,
+  bool known_hosts = false;  // and behind communication: one rank, or hosts that were measured
+};
+
+// The deviation is that of the constants (after calibration: their posterior covariance, and the
+// noise of a row); for numbers of hosts that were not measured half of the communication besides.
+StepEstimate estimate_step(const MachineModel& machine, const StepShape& shape);
+
+std::string machine_json(const MachineModel& machine);
+// Throws Error(kData) that names the file and the key.
+MachineModel parse_machine(const std::string& text, const std::string& file);
+
+// `name`: a file's path, or the name of a file of `home`/machines or machines/ without its ".json".
+// Throws Error(kConfig) with the names that there are, Error(kFile), Error(kData).
+MachineModel find_machine(const std::string& name, const std::string& home);
+
+}  // namespace borealis

@@ -1,0 +1,123 @@
+#include "planner/machine_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/error.h"
+#include "base/json_excerpt.h"
+#include "model/accounting.h"
+#include "planner/planner.h"
+#include "planner/stack_memory.h"
+
+namespace borealis {
+namespace {
+
+constexpr int64_t kMostLayers = 4096;  // looked at for the end of memory
+
+// "llama3-3B-nLayers14" -> "llama3-3B": the same for all depths.
+std::string family_name(const std::string& name) { return name.substr(0, name.rfind("-nLayers")); }
+
+int64_t layers_that_fit(const RunConfig& config, const MachineModel& machine, int64_t ranks,
+                        int threads) {
+  return largest_fitting(kMostLayers, [&](int64_t layers) {
+    const RunConfig changed = with_layers(config, layers);
+    return total_bytes(rank_memory(changed, machine, ranks, threads)) <= machine.memory_bytes;
+  });
+}
+
+std::string standing_of(const StepEstimate& estimate) {
+  if (!estimate.calibrated) return "uncalibrated";
+  return estimate.known_hosts ? "calibrated" : "links uncalibrated";
+}
+
+}  // namespace
+
+MachinePoint plan_point(const RunConfig& config, const MachineModel& machine, int64_t hosts,
+                        int64_t ranks_per_host, std::optional<double> tokens, int threads) {
+  if (config.dtype != machine.dtype) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("DTYPE={}, but the machine {} is described for {}",
+                            dtype_name(config.dtype), machine.name, dtype_name(machine.dtype)),
+                "another DTYPE is another machine file (docs/planner.md)");
+  }
+  const StepShape shape = step_shape(config, hosts, ranks_per_host);
+  const StepEstimate estimate = estimate_step(machine, shape);
+  MachinePoint point;
+  point.model = family_name(config.model.name);
+  point.num_hidden_layers = config.model.num_hidden_layers;
+  point.parameters = parameter_count(config.model);
+  point.hosts = hosts;
+  point.ranks = shape.ranks();
+  point.global_batch_size = config.batch.global_batch_size;
+  point.step_s = estimate.seconds;
+  point.deviation = estimate.deviation;
+  point.communication_s = estimate.communication_s;
+  point.tokens_per_gpu_per_second = shape.tokens() / estimate.seconds;
+  point.tflops = point.tokens_per_gpu_per_second *
+                 flops_per_token(config.model, config.batch.seq_length) * 1e-12;
+  point.memory = rank_memory(config, machine, shape.ranks(), threads);
+  point.total_bytes = total_bytes(point.memory);
+  point.fits = point.total_bytes <= machine.memory_bytes;
+  point.most_layers = layers_that_fit(config, machine, shape.ranks(), threads);
+  point.standing = standing_of(estimate);
+  if (tokens) {
+    const double rate = point.tokens_per_gpu_per_second * static_cast<double>(shape.ranks());
+    point.train_s = *tokens / rate;
+    point.node_hours = *point.train_s * static_cast<double>(hosts) / 3600;
+  }
+  return point;
+}
+
+std::string machine_plan_json(const MachineModel& machine,
+                              const std::vector<MachinePoint>& points) {
+  using Json = nlohmann::ordered_json;
+  const auto or_null = [](bool known, double value) { return known ? Json(value) : Json(nullptr); };
+  Json list = Json::array();
+  for (const MachinePoint& point : points) {
+    Json classes = Json::array();
+    for (const MemoryClass& entry : point.memory) {
+      classes.push_back({{"name", entry.name}, {"bytes", entry.bytes}});
+    }
+    list.push_back(
+        {{"model", point.model},
+         {"num_hidden_layers", point.num_hidden_layers},
+         {"parameters", point.parameters},
+         {"hosts", point.hosts},
+         {"ranks", point.ranks},
+         {"global_batch_size", point.global_batch_size},
+         {"standing", point.standing},
+         {"step_time_s", or_null(point.fits, point.step_s)},
+         {"relative_standard_deviation", or_null(point.fits, point.deviation)},
+         {"communication_s", or_null(point.fits, point.communication_s)},
+         {"tokens_per_gpu_per_second", or_null(point.fits, point.tokens_per_gpu_per_second)},
+         {"tflops", or_null(point.fits, point.tflops)},
+         {"memory", {{"total_bytes", point.total_bytes}, {"classes", classes}}},
+         {"fits", point.fits},
+         {"most_layers", point.most_layers},
+         {"train_time_s", or_null(point.fits && point.train_s, point.train_s.value_or(0))},
+         {"node_hours", or_null(point.fits && point.node_hours, point.node_hours.value_or(0))}});
+  }
+  Json about = {{"name", machine.name},
+                {"stack", training_stack_name(machine.stack)},
+                {"dtype", dtype_name(machine.dtype)},
+                {"memory_bytes", machine.memory_bytes},
+                {"reserve_bytes", machine.reserve_bytes},
+                {"calibrated_on", nullptr}};
+  if (machine.calibration) {
+    const CalibrationErrors errors = machine.calibration->errors();
+    about["calibrated_on"] = {{"source", machine.calibration->source},
+                              {"rows", machine.calibration->rows.size()},
+                              {"hosts", machine.calibration->hosts},
+                              {"largest_residual", errors.largest_residual},
+                              {"rms_left_out_error", errors.rms_left_out},
+                              {"largest_left_out_error", errors.largest_left_out}};
+  }
+  const Json document = {
+      {"machine", about}, {"flops_formula", kFlopsFormulaName}, {"points", list}};
+  return json_text(document, 2);
+}
+
+}  // namespace borealis

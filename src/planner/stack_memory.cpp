@@ -1,0 +1,56 @@
+#include "planner/stack_memory.h"
+
+#include <algorithm>
+
+#include "base/direct_file.h"
+#include "model/accounting.h"
+#include "model/run_layout.h"
+#include "model/step_kernels.h"
+
+namespace borealis {
+namespace {
+
+std::vector<MemoryClass> own_memory(const RunConfig& config, int threads) {
+  MemoryPlan plan = plan_memory(make_run_layout(config, threads), profiled_steps(config), 0, 0);
+  if (config.output.save_checkpoints) plan.transfer_bytes = DirectBlocks::kMemoryBytes;
+  return plan.classes(config.dtype);
+}
+
+std::vector<MemoryClass> reference_memory(const RunConfig& config, int64_t ranks) {
+  const ModelConfig& model = config.model;
+  const int64_t stage = config.parallel.zero_stage;
+  const int64_t N = parameter_count(model);
+  const auto split = [ranks](int64_t bytes) { return (bytes + ranks - 1) / ranks; };
+  const int64_t tokens = config.batch.micro_batch_size * config.batch.seq_length;
+  const int64_t layer =
+      24 * model.hidden_size + 10 * model.query_size() + 8 * model.intermediate_size;
+  const int64_t kept = config.recompute.enabled
+                           ? 2 * model.hidden_size * model.num_hidden_layers + layer
+                           : layer * model.num_hidden_layers;
+  return {{"weights (bf16)", stage == 3 ? split(2 * N) : 2 * N},
+          {"gradients (bf16)", stage >= 2 ? split(2 * N) : 2 * N},
+          {"gradients (fp32)", stage == 0 ? 4 * N : 0},
+          {"optimizer: fp32 weights and two moments, split over the ranks", split(12 * N)},
+          {"activations kept for backward", tokens * kept},
+          {"logits, probabilities and their gradient", tokens * 10 * model.vocab_size}};
+}
+
+}  // namespace
+
+std::vector<MemoryClass> rank_memory(const RunConfig& config, const MachineModel& machine,
+                                     int64_t ranks, int threads) {
+  std::vector<MemoryClass> classes = machine.stack == TrainingStack::kBorealis
+                                         ? own_memory(config, threads)
+                                         : reference_memory(config, ranks);
+  classes.push_back({"context, libraries, fragmentation", machine.reserve_bytes});
+  std::erase_if(classes, [](const MemoryClass& entry) { return entry.bytes == 0; });
+  return classes;
+}
+
+int64_t total_bytes(const std::vector<MemoryClass>& classes) {
+  int64_t total = 0;
+  for (const MemoryClass& entry : classes) total += entry.bytes;
+  return total;
+}
+
+}  // namespace borealis
