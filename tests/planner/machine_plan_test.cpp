@@ -1,0 +1,163 @@
+#include "planner/machine_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "model/accounting.h"
+#include "planner/stack_memory.h"
+#include "support/expect_error.h"
+#include "support/small_models.h"
+
+namespace borealis {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::report_llama3;
+using testing::report_smollm3;
+
+const std::string kSource = BOREALIS_SOURCE_DIR;
+
+MachineModel machine_named(const std::string& name) { return find_machine(name, kSource); }
+
+// The report's run, on 2 hosts of 12 ranks.
+RunConfig report_run(const ModelConfig& model) {
+  RunConfig config;
+  config.model = model;
+  config.batch = {
+      .seq_length = 8192, .micro_batch_size = 1, .grad_accum_steps = 2, .global_batch_size = 48};
+  config.parallel.world_size = 24;
+  config.output.save_checkpoints = false;
+  return config;
+}
+
+MachinePoint report_point(const ModelConfig& model, std::optional<double> tokens = std::nullopt) {
+  return plan_point(report_run(model), machine_named("aurora-pvc-tile"), 2, 12, tokens, 1);
+}
+
+// "OOM for LLama3 @ 16 layers and SmolLM3 @ 20 layers", and what is in its table ran.
+TEST(MachinePlan, MemoryEndsWhereTheReportSaysSo) {
+  EXPECT_TRUE(report_point(report_llama3(14)).fits);
+  EXPECT_FALSE(report_point(report_llama3(16)).fits);
+  EXPECT_TRUE(report_point(report_smollm3(18)).fits);
+  EXPECT_FALSE(report_point(report_smollm3(20)).fits);
+  EXPECT_EQ(report_point(report_llama3(4)).most_layers, 14);
+}
+
+TEST(MachinePlan, MemoryOfTheReferenceByHand) {
+  const MachineModel machine = machine_named("aurora-pvc-tile");
+  RunConfig config = report_run(report_llama3(4));
+  const int64_t N = 1'975'544'832, tokens = 8192;
+  const int64_t layer = 24 * 3072 + 10 * 3072 + 8 * 8192;
+  const int64_t logits = tokens * 10 * 256000;
+  const auto total = [&] { return total_bytes(rank_memory(config, machine, 24, 1)); };
+  EXPECT_EQ(total(), 8 * N + 12 * N / 24 + 4 * tokens * layer + logits + machine.reserve_bytes);
+  config.recompute.enabled = true;
+  EXPECT_EQ(total(),
+            8 * N + 12 * N / 24 + tokens * (4 * 2 * 3072 + layer) + logits + machine.reserve_bytes);
+  config.parallel.zero_stage = 3;
+  EXPECT_EQ(total(),
+            16 * N / 24 + tokens * (4 * 2 * 3072 + layer) + logits + machine.reserve_bytes);
+}
+
+// Our own program's memory is the plan of its arenas.
+TEST(MachinePlan, MemoryOfOurProgramIsItsPlan) {
+  const MachineModel machine = machine_named("h100-80g");
+  const RunConfig config = report_run(report_llama3(4));
+  const MemoryPlan plan =
+      plan_memory(make_run_layout(config, 2), ProfiledSteps(), 0, machine.reserve_bytes);
+  EXPECT_EQ(total_bytes(rank_memory(config, machine, 1, 2)), plan.total_bytes());
+}
+
+TEST(MachinePlan, TokensCostTimeAndNodeHours) {
+  const MachinePoint point = report_point(report_llama3(14), 300e9);
+  EXPECT_NEAR(point.tokens_per_gpu_per_second, 4202, 42);
+  EXPECT_NEAR(point.tflops, 73.12, 0.73);
+  EXPECT_EQ(point.standing, "calibrated");
+  EXPECT_DOUBLE_EQ(*point.train_s, 300e9 / (24 * point.tokens_per_gpu_per_second));
+  EXPECT_DOUBLE_EQ(*point.node_hours, 2 * *point.train_s / 3600);
+}
+
+TEST(MachinePlan, SaysWhatIsNotCalibrated) {
+  const RunConfig config = report_run(report_llama3(4));
+  const MachineModel aurora = machine_named("aurora-pvc-tile");
+  EXPECT_EQ(plan_point(config, aurora, 4, 12, {}, 1).standing, "links uncalibrated");
+  EXPECT_EQ(plan_point(config, aurora, 2, 6, {}, 1).standing, "links uncalibrated");
+  for (const char* name : {"h100-80g", "a100-80g"}) {
+    const MachineModel machine = machine_named(name);
+    EXPECT_EQ(plan_point(config, machine, 1, 8, {}, 1).standing, "uncalibrated");
+    EXPECT_THAT(machine_lines(machine)[2], HasSubstr("uncalibrated"));
+  }
+}
+
+TEST(MachinePlan, TableOfWhatFitsAndWhatDoesNot) {
+  const std::vector<MachinePoint> points = {report_point(report_llama3(14), 1e12),
+                                            report_point(report_llama3(16), 1e12)};
+  const auto table = point_table(points);
+  ASSERT_EQ(table.size(), 3u);
+  EXPECT_EQ(table[0].size(), table[1].size());
+  EXPECT_EQ(table[1][9], "yes");
+  EXPECT_EQ(table[2][9], "no");
+  EXPECT_EQ(table[2][5], "-");
+  EXPECT_THAT(memory_end_lines(points, machine_named("aurora-pvc-tile")),
+              ElementsAre("small: memory ends behind 14 layers on 24 ranks"));
+  const auto json =
+      nlohmann::json::parse(machine_plan_json(machine_named("aurora-pvc-tile"), points));
+  EXPECT_EQ(json["machine"]["calibrated_on"]["rows"], 13);
+  EXPECT_TRUE(json["points"][0]["step_time_s"].is_number());
+  EXPECT_TRUE(json["points"][1]["step_time_s"].is_null());
+  EXPECT_EQ(json["points"][1]["most_layers"], 14);
+}
+
+TEST(MachinePlan, AnotherDtypeIsAnotherMachine) {
+  RunConfig config = report_run(report_llama3(4));
+  config.dtype = DType::kF32;
+  EXPECT_ERROR(plan_point(config, machine_named("h100-80g"), 1, 8, {}, 1), ErrorKind::kConfig,
+               "DTYPE=fp32, but the machine h100-80g is described for bf16");
+}
+
+TEST(MachineFile, IsWhatItWasAfterWritingAndReading) {
+  for (const char* name : {"aurora-pvc-tile", "h100-80g", "a100-80g"}) {
+    const MachineModel machine = machine_named(name);
+    EXPECT_EQ(machine.name, name);
+    const MachineModel again = parse_machine(machine_json(machine), "again.json");
+    for (size_t i = 0; i < kStepTerms; ++i) {
+      EXPECT_NEAR(again.seconds()[i] / machine.seconds()[i], 1, 1e-12);
+    }
+    EXPECT_EQ(again.calibration.has_value(), machine.calibration.has_value());
+  }
+}
+
+TEST(MachineFile, TellsWhatIsWrong) {
+  const std::string good = machine_json(machine_named("aurora-pvc-tile"));
+  const auto broken = [&](const std::string& from, const std::string& to) {
+    std::string text = good;
+    const size_t at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    return text.replace(at, from.size(), to);
+  };
+  const auto parse = [](const std::string& text) { return parse_machine(text, "m.json"); };
+  EXPECT_ERROR(parse("{"), ErrorKind::kData, "m.json is not JSON");
+  EXPECT_ERROR(parse("[]"), ErrorKind::kData, "m.json is not an object");
+  EXPECT_ERROR(parse(broken("borealis machine 1", "2")), ErrorKind::kData, "\"format\"");
+  EXPECT_ERROR(parse(broken("\"stack\": \"megatron-deepspeed\"", "\"stack\": \"nemo\"")),
+               ErrorKind::kData,
+               "\"stack\": \"nemo\", which is not borealis or megatron-deepspeed");
+  EXPECT_ERROR(parse(broken("\"ranks_per_host\": 12", "\"ranks_per_host\": 0")), ErrorKind::kData,
+               "\"ranks_per_host\": 0, which is not a whole number of 1 or more");
+  EXPECT_ERROR(parse(broken("\"memory_bytes\"", "\"memory\"")), ErrorKind::kData,
+               "has no \"memory_bytes\"");
+  EXPECT_ERROR(parse(broken("\"all_reduce\": \"hierarchical\"", "\"all_reduce\": 3")),
+               ErrorKind::kData, "m.json: \"links\" has \"all_reduce\": 3");
+  EXPECT_ERROR(parse(broken("\"noise\": ", "\"noise\": -")), ErrorKind::kData, "\"noise\": -0.0");
+  EXPECT_ERROR(parse(broken("\"covariance\": [", "\"covariance\": [[],")), ErrorKind::kData,
+               "\"covariance\"");
+  EXPECT_ERROR(machine_named("hal-9000"), ErrorKind::kConfig, "--machine hal-9000",
+               "a100-80g, aurora-pvc-tile, h100-80g");
+  EXPECT_ERROR(find_machine("/nowhere/m.json", ""), ErrorKind::kFile, "/nowhere/m.json");
+}
+
+}  // namespace
+}  // namespace borealis

@@ -1,0 +1,102 @@
+#include "planner/step_time.h"
+
+#include <gtest/gtest.h>
+
+#include "model/accounting.h"
+#include "support/small_models.h"
+
+namespace borealis {
+namespace {
+
+using testing::report_llama3;
+using testing::small_llama;
+
+StepShape report_shape(int64_t layers) {
+  return {.model = report_llama3(layers), .seq_length = 8192, .grad_accum_steps = 2};
+}
+
+// The model's FLOPs are counted elsewhere, from the reference's formula, and held there against the
+// reference's logs.
+TEST(StepTime, ProductsAndAttentionAreTheLmFormula) {
+  const StepShape shape = report_shape(14);
+  const StepVector units = step_units(shape, TrainingStack::kMegatronDeepSpeed);
+  EXPECT_NEAR(
+      (units[kProducts] + units[kAttention]) / (flops_per_token(shape.model, 8192) * 2 * 8192), 1,
+      1e-12);
+  EXPECT_EQ(units[kParameters], 2'982'239'232);
+  EXPECT_EQ(units[kSteps], 1);
+}
+
+TEST(StepTime, RecomputeIsOneMoreForwardPassOfTheLayers) {
+  StepShape shape = report_shape(4);
+  const StepVector kept = step_units(shape, TrainingStack::kBorealis);
+  shape.recompute = true;
+  const StepVector again = step_units(shape, TrainingStack::kBorealis);
+  const double head = 6.0 * 2 * 8192 * 256000 * 3072;
+  EXPECT_NEAR((again[kProducts] - head) / (kept[kProducts] - head), 4.0 / 3, 1e-12);
+  EXPECT_NEAR(again[kAttention] / kept[kAttention], 4.0 / 3, 1e-12);
+  EXPECT_EQ(again[kParameters], kept[kParameters]);
+}
+
+// Counted by hand: 3 layers, D = 48, Q = 48, R = 24, F = 100, V = 128, 2 x 32 rows.
+TEST(StepTime, TrafficIsThatOfTheHeader) {
+  const StepShape shape = {
+      .model = small_llama(), .seq_length = 32, .micro_batch_size = 2, .grad_accum_steps = 3};
+  const StackTraffic c = stack_traffic(TrainingStack::kBorealis);
+  const double rows = 64;
+  const double elements = rows * (c.hidden * 48 + c.attention * (48 + 48) + c.intermediate * 100);
+  // qkv 48 -> 96, output 48 -> 48, gate and up 48 -> 200, down 100 -> 48
+  const double sides = (48 + 96) + (48 + 48) + (48 + 200) + (100 + 48);
+  const double weights = 48 * 96 + 48 * 48 + 48 * 200 + 100 * 48;
+  const double layer = elements + 6 * rows * sides + (4 + c.gradient) * weights;
+  const double head =
+      rows * c.vocabulary * 128 + 6 * rows * (48 + 128) + (4 + c.gradient) * 48 * 128;
+  const StepVector units = step_units(shape, TrainingStack::kBorealis);
+  EXPECT_NEAR(units[kTraffic], 3 * (3 * layer + head), 1e-6);
+}
+
+TEST(StepTime, Fp32MovesTwiceTheElements) {
+  StepShape shape = report_shape(4);
+  const double narrow = step_units(shape, TrainingStack::kBorealis)[kTraffic];
+  shape.dtype = DType::kF32;
+  const double wide = step_units(shape, TrainingStack::kBorealis)[kTraffic];
+  EXPECT_GT(wide, 1.7 * narrow);
+  EXPECT_LT(wide, 2 * narrow) << "gradients are f32 in both";
+}
+
+// 100 bytes/s and 1 s within a host, 10 bytes/s and 2 s between: the sums by hand.
+TEST(StepTime, AllReduceOfEachKind) {
+  Links links = {.within_host_bytes_per_s = 100,
+                 .within_host_latency_s = 1,
+                 .between_hosts_bytes_per_s = 10,
+                 .between_hosts_latency_s = 2,
+                 .all_reduce = AllReduce::kFlat};
+  EXPECT_EQ(all_reduce_seconds(links, 800, 1, 1), 0);
+  EXPECT_NEAR(all_reduce_seconds(links, 800, 1, 4), 2 * 3 * (8 + 1), 1e-12);
+  EXPECT_NEAR(all_reduce_seconds(links, 800, 2, 4), 2 * 7 * (80 + 2), 1e-12);
+  links.all_reduce = AllReduce::kRing;
+  EXPECT_NEAR(all_reduce_seconds(links, 800, 1, 4), 2 * 3 * (2 + 1), 1e-12);
+  EXPECT_NEAR(all_reduce_seconds(links, 800, 2, 4), 2 * 7 * (10 + 2), 1e-12);
+  links.all_reduce = AllReduce::kHierarchical;
+  EXPECT_NEAR(all_reduce_seconds(links, 800, 1, 4), 2 * 3 * (2 + 1), 1e-12);
+  EXPECT_NEAR(all_reduce_seconds(links, 800, 2, 4), 2 * 3 * (2 + 1) + 2 * 1 * (40 + 2), 1e-12);
+  EXPECT_NEAR(all_reduce_seconds(links, 800, 2, 1), 2 * 1 * (40 + 2), 1e-12);
+}
+
+TEST(StepTime, CommunicationOfTheStacks) {
+  const Links links = {.within_host_bytes_per_s = 1e9, .between_hosts_bytes_per_s = 1e9};
+  StepShape shape = report_shape(4);
+  EXPECT_EQ(communication_seconds(shape, TrainingStack::kBorealis, links), 0) << "one rank";
+  shape.ranks_per_host = 2;
+  const double N = 1'975'544'832;
+  // Of S bytes between two ranks, S / 1e9 seconds.
+  EXPECT_NEAR(communication_seconds(shape, TrainingStack::kBorealis, links), 4 * N * 1e-9, 1e-6);
+  EXPECT_NEAR(communication_seconds(shape, TrainingStack::kMegatronDeepSpeed, links), 3 * N * 1e-9,
+              1e-6);
+  shape.zero_stage = 3;
+  EXPECT_NEAR(communication_seconds(shape, TrainingStack::kMegatronDeepSpeed, links),
+              (3 + 2 * 2) * N * 1e-9, 1e-6);
+}
+
+}  // namespace
+}  // namespace borealis
