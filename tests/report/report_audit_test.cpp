@@ -137,6 +137,22 @@ TEST(ReportAudit, OfTheReportOfAuroraGpt) {
   EXPECT_THAT(findings[6].text, HasSubstr("llama3 x 4"));
 }
 
+TEST(PublishedReport, SaysHowItsRunsWereMade) {
+  std::string text = report_text({});
+  EXPECT_EQ(parse_published_report(text, "r.md").micro_batch_size, 1) << "where it does not say";
+  text.replace(text.find("    TOKENIZER_MODEL="), 4, "    MICRO_BATCH=3 \\\n    ");
+  const PublishedReport report = parse_published_report(text, "r.md");
+  EXPECT_EQ(report.micro_batch_size, 3);
+  EXPECT_EQ(report.tokenizer_model, "someone/tokens");
+  EXPECT_EQ(report.lists.at(0).runs.at(0).hosts, 1) << "of [id:M, 1, tiny-nLayers2, 8, s2]";
+  EXPECT_EQ(report.lists.at(1).runs.at(0).hosts, 0) << "where the line does not say";
+  const auto model = published_model(report, "tiny", 5, kVocabulary);
+  ASSERT_TRUE(model);
+  EXPECT_EQ(model->num_hidden_layers, 5);
+  EXPECT_EQ(model->head_dim, 16);
+  EXPECT_FALSE(published_model(report, "huge", 5, kVocabulary));
+}
+
 // Sizes that no model has must not overflow.
 TEST(ReportAudit, SurvivesHugeNumbers) {
   std::string text = report_text({});

@@ -1,0 +1,165 @@
+"""`borealis plan --machine` and `--calibrate`: the report's table from its machine file, memory's end, a machine fitted to
+runs, a sweep, a table and the report itself, and what is refused."""
+
+import csv
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+BOREALIS = os.environ["BOREALIS"]
+SOURCE = pathlib.Path(os.environ["BOREALIS_SOURCE_DIR"])
+REPORT = SOURCE.parent / "shared/reference/aurora-gpt-small.md"
+STEPS = SOURCE / "tests/golden/planner/aurora_steps.csv"
+USAGE, CONFIG, FILE, DATA = 1, 2, 3, 4
+REPORTED = {"GRAD_ACC_STEPS": "2", "MICRO_BATCH": "1", "ZERO_STAGE": "0", "TOKENIZER_MODEL": "google/gemma-7b"}
+SHAPE = ["--num-attention-heads", "2", "--num-key-value-heads", "1", "--ffn-hidden-size", "64", "--vocab-size", "128", "--mock-data"]
+failures = []
+
+
+def check(name, condition, *details):
+    if not condition:
+        failures.append(f"{name}: {' '.join(str(detail)[-800:] for detail in details)}")
+
+
+def call(*words, command="plan", environment=None, folder="."):
+    kept = {name: os.environ[name] for name in ("PATH", "OMP_NUM_THREADS") if name in os.environ}
+    environment = {**kept, "HOME": str(folder), "BOREALIS_HOME": str(SOURCE), "OMP_WAIT_POLICY": "passive", **(environment or {})}
+    return subprocess.run([BOREALIS, command, *map(str, words)], cwd=folder, env=environment, text=True, capture_output=True, timeout=300)
+
+
+def plan(*words, environment=None, folder="."):
+    result = call(*words, "--json", environment=environment, folder=folder)
+    check(f"plan {words}", result.returncode == 0, result.stderr)
+    return json.loads(result.stdout or '{"points": []}')
+
+
+def check_report_table():
+    """Every row of the report within 1 %, through the same settings that its runs were made with."""
+    document = plan("--machine", "aurora-pvc-tile", "--arch", "llama3-3B,smollm3-3B", "--nlayers", "4:20:2", "--hosts", "2", "--tokens",
+                    "300B", environment=REPORTED)
+    points = {(point["model"], point["num_hidden_layers"]): point for point in document["points"]}
+    check("grid", len(points) == 18, sorted(points))
+    rows = [row for row in csv.DictReader(STEPS.open()) if row["grad_accum_steps"] == "2"]
+    check("rows", len(rows) == 12, rows)
+    for row in rows:
+        model = "llama3-3B" if row["hidden_size"] == "3072" else "smollm3"
+        point = points[model, int(row["num_hidden_layers"])]
+        error = point["tokens_per_gpu_per_second"] / float(row["tokens_per_gpu_per_second"]) - 1
+        check("within 1 %", abs(error) < 0.01 and point["fits"] and point["standing"] == "calibrated", point)
+        check("ranks", point["ranks"] == 24 and point["global_batch_size"] == 48, point)
+        tokens_per_s = 24 * point["tokens_per_gpu_per_second"]
+        check("budget", abs(point["node_hours"] * 3600 / 2 * tokens_per_s / 300e9 - 1) < 1e-9, point)
+    for model, layers in (("llama3-3B", 16), ("smollm3", 20)):
+        check("out of memory", not points[model, layers]["fits"] and points[model, layers]["step_time_s"] is None, points[model, layers])
+    text = call("--machine", "aurora-pvc-tile", "--arch", "llama3-3B", "--nlayers", "14,16", "--hosts", "1,2,4", environment=REPORTED).stdout
+    check("text", "memory ends behind 14 layers on 24 ranks" in text and "links uncalibrated" in text and "calibrated on 13 steps" in text, text)
+    check("columns", len({line.rfind("calibrated") + 10 for line in text.splitlines() if line.startswith("llama3-3B  ")}) == 1, text)
+    uncalibrated = call("--machine", "h100-80g", "--arch", "llama3-3B", environment=REPORTED).stdout
+    check("uncalibrated", uncalibrated.count("uncalibrated") == 2, uncalibrated)
+
+
+def check_published(folder):
+    """From the report itself and from its numbers: the machine that is committed."""
+    committed = json.loads((SOURCE / "machines/aurora-pvc-tile.json").read_text())["calibration"]["constants"]
+    for source in (STEPS, REPORT):
+        if not source.exists():
+            print(f"skipped: {source} is not on this machine")
+            continue
+        result = call("--calibrate", source, "--machine", "aurora-pvc-tile", "--output", folder / "again.json", "--json", folder=folder)
+        check(f"calibrated on {source.name}", result.returncode == 0, result.stderr)
+        written = json.loads((folder / "again.json").read_text())
+        check("printed is written", json.loads(result.stdout) == written and written["name"] == "again", result.stdout)
+        check("13 rows", len(written["calibration"]["rows"]) == 13, written)
+        for name, value in committed.items():
+            check(f"{source.name}: {name}", abs(written["calibration"]["constants"][name] / value - 1) < 1e-6, written)
+
+
+def train(folder, name, layers, hidden, *flags):
+    result = call("--num-layers", layers, "--hidden-size", hidden, "--seq-length", 32, *SHAPE, "--train-iters", 4, "--eval-interval", 0,
+                  "--split", "1,0,0", "--no-save", "--no-progress", "--run-dir", name, *flags, command="train", folder=folder)
+    check(f"train {name}", result.returncode == 0, result.stderr)
+    return name
+
+
+def check_own_runs(folder):
+    runs = [train(folder, "a", 2, 32), train(folder, "b", 4, 32), train(folder, "c", 2, 64, "--grad-acc-steps", "3")]
+    result = call("--calibrate", *runs, "--output", "mine.json", folder=folder)
+    check("calibrate", result.returncode == 0 and all(f"\n{run} " in result.stdout for run in runs), result.stdout, result.stderr)
+    machine = json.loads((folder / "mine.json").read_text())
+    summary = json.loads((folder / "a/summary.json").read_text())
+    check("what runs say", machine["stack"] == "borealis" and machine["memory_bytes"] == summary["machine"]["memory_bytes"] and
+          machine["calibration"]["rows"][0]["measured_s"] == summary["step_ms"] / 1000, machine)
+    shape = ["--num-layers", "3", "--hidden-size", "32", "--seq-length", "32", *SHAPE]
+    document = plan("--machine", "mine.json", *shape, folder=folder)
+    point = document["points"][0]
+    check("planned", point["standing"] == "calibrated" and point["step_time_s"] > 0 and point["ranks"] == 1, point)
+    # Memory is what `plan` says of it, but for the process and data on this machine.
+    own = json.loads(call(*shape, "--json", folder=folder).stdout)["memory"]["classes"]
+    ours = {entry["name"]: entry["bytes"] for entry in point["memory"]["classes"]}
+    for entry in own:
+        known = entry["name"] in ("program and shared libraries", "sample index and batches",
+                                  "copy of the state, to save it in the background")
+        check("memory", known or ours.get(entry["name"]) == entry["bytes"], entry, ours)
+    check("fp32", "DTYPE=fp32, but the machine mine is described for bf16" in
+          call("--machine", "mine.json", *shape, "--dtype", "fp32", folder=folder).stderr)
+    wide = train(folder, "wide", 2, 32, "--dtype", "fp32")
+    result = call("--calibrate", "a", wide, "--output", "both.json", folder=folder)
+    check("one machine", result.returncode == CONFIG and "differ in their" in result.stderr and not (folder / "both.json").exists(),
+          result.stderr)
+
+
+def check_sweep(folder):
+    result = call("--nlayers", "1,2", "--steps", 4, "--", "--hidden-size", "32", "--seq-length", "32", *SHAPE, command="sweep", folder=folder)
+    check("sweep", result.returncode == 0, result.stderr)
+    result = call("--calibrate", "logs/sweep", folder=folder)
+    check("of a sweep", result.returncode == 0 and "calibrated on 2 steps of sweep" in result.stdout, result.stdout, result.stderr)
+
+
+def check_refusals(folder):
+    (folder / "broken.json").write_text("{}")
+    (folder / "broken.csv").write_text("hidden_size,speed\n")
+    (folder / "empty").mkdir()
+    (folder / "text.md").write_text("nothing\n")
+    machine = ("--machine", "aurora-pvc-tile")
+    for words, code, part in (
+            (("--machine", "nosuch"), CONFIG, "there are a100-80g, aurora-pvc-tile, h100-80g"),
+            (("--machine", "broken.json"), DATA, 'has no "format"'),
+            (("--machine", "absent.json"), FILE, "absent.json"),
+            (("--hosts", "2"), USAGE, "needs a --machine"),
+            ((*machine, "--hosts", "0"), CONFIG, "--hosts 0: 0 is not a whole number of 1"),
+            ((*machine, "--hosts", "2:1"), CONFIG, "is not a range"),
+            ((*machine, "--tokens", "many"), USAGE, "--tokens many is no number of tokens"),
+            ((*machine, "--tokens", "5e99"), USAGE, "--tokens 5e99"),
+            ((*machine, "--nlayers", "4", "--num-layers", "8"), CONFIG, "which the grid varies"),
+            ((*machine, "--nlayers", "four"), CONFIG, "four"),
+            ((*machine, "--no-such-flag"), USAGE, "--no-such-flag"),
+            ((*machine, "--output", "x.json"), USAGE, "--output is for --calibrate"),
+            (("--calibrate", "empty"), FILE, "empty/config.json"),
+            (("--calibrate", "broken.csv", "--output", "x.json"), USAGE, "does not say on which machine"),
+            (("--calibrate", "broken.csv", *machine, "--output", "x.json"), DATA, "'speed' is no column"),
+            (("--calibrate", "text.md", *machine, "--output", "x.json"), DATA, "text.md has no table"),
+            (("--calibrate", STEPS, *machine, "--output", "nowhere/x.json"), FILE, "nowhere"),
+            (("--calibrate", STEPS, *machine, "--seed", "3"), USAGE, "--seed is not for --calibrate")):
+        result = call(*words, folder=folder)
+        check(f"refuses {words}", result.returncode == code and part in result.stderr, result.returncode, result.stderr, result.stdout)
+        check(f"one message for {words}", result.stderr.startswith("borealis: ") and "internal" not in result.stderr and not result.stdout,
+              result.stderr, result.stdout)
+    check("nothing written", not (folder / "x.json").exists() and not list(folder.glob("*.partial*")), list(folder.iterdir()))
+
+
+def main():
+    with tempfile.TemporaryDirectory() as temporary:
+        for number, part in enumerate((lambda _: check_report_table(), check_published, check_own_runs, check_sweep, check_refusals)):
+            folder = pathlib.Path(temporary) / str(number)
+            folder.mkdir()
+            part(folder)
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return int(bool(failures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
