@@ -34,8 +34,8 @@ void check_flags(const std::vector<std::string>& flags, const std::vector<Grid>&
     if (const std::string_view instead = own_setting(*row); !instead.empty()) {
       problems.settings.push_back(fmt::format("{} is not for a sweep: {}", name_of(flag), instead));
     }
+    check_flags_of_grid({flag}, grids, problems);
   }
-  check_flags_of_grid(flags, grids, problems);
 }
 
 void check_flags_of_grid(const std::vector<std::string>& flags, const std::vector<Grid>& grids,
