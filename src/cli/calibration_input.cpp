@@ -49,7 +49,10 @@ StepShape shape_of_run(const fs::path& run_dir) {
     shape.seq_length = batch.at("seq_length");
     shape.micro_batch_size = batch.at("micro_batch_size");
     shape.grad_accum_steps = batch.at("grad_accum_steps");
-    shape.recompute = json.at("recompute").at("enabled");
+    const nlohmann::json& recompute = json.at("recompute");
+    if (recompute.at("enabled").get<bool>()) {
+      shape.recompute_segment = recompute.at("layers_per_segment");
+    }
     shape.zero_stage = json.at("parallel").at("zero_stage");
     shape.ranks_per_host = json.at("parallel").at("world_size");
     const std::string dtype = json.at("dtype");

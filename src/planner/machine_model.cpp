@@ -45,7 +45,9 @@ StepEstimate estimate_step(const MachineModel& machine, const StepShape& shape) 
   estimate.calibrated = machine.calibration.has_value();
   estimate.known_hosts = shape.ranks() == 1;
   if (machine.calibration) {
-    variance += std::pow(machine.calibration->noise, 2);
+    // Few rows are fitted better than they predict one another.
+    const double noise = machine.calibration->noise;
+    variance += std::pow(std::max(noise, machine.calibration->errors().rms_left_out), 2);
     estimate.known_hosts |= std::ranges::find(machine.calibration->hosts, shape.hosts) !=
                                 machine.calibration->hosts.end() &&
                             shape.ranks_per_host == machine.ranks_per_host;

@@ -71,7 +71,8 @@ struct StepEstimate {
 };
 
 // The deviation is that of the constants (after calibration: their posterior covariance, and the
-// noise of a row); for numbers of hosts that were not measured half of the communication besides.
+// noise of a row, or what rows predict of one another if that is more); for numbers of hosts that
+// were not measured half of the communication besides.
 StepEstimate estimate_step(const MachineModel& machine, const StepShape& shape);
 
 std::string machine_json(const MachineModel& machine);

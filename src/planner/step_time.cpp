@@ -22,6 +22,14 @@ std::array<Product, 4> layer_products(const ModelConfig& model) {
   return {{{D, Q + 2 * R}, {Q, D}, {D, 2 * F}, {F, D}}};
 }
 
+// Our own program still has the last segment's activations when backward begins.
+double recomputed_layers(const StepShape& shape, TrainingStack stack) {
+  if (shape.recompute_segment == 0) return 0;
+  const int64_t layers = shape.model.num_hidden_layers;
+  if (stack != TrainingStack::kBorealis) return static_cast<double>(layers);
+  return static_cast<double>((layers - 1) / shape.recompute_segment * shape.recompute_segment);
+}
+
 }  // namespace
 
 std::string_view training_stack_name(TrainingStack stack) {
@@ -51,7 +59,7 @@ StepShape step_shape(const RunConfig& config, int64_t hosts, int64_t ranks_per_h
           .micro_batch_size = config.batch.micro_batch_size,
           .grad_accum_steps = config.batch.grad_accum_steps,
           .dtype = config.dtype,
-          .recompute = config.recompute.enabled,
+          .recompute_segment = config.recompute.enabled ? config.recompute.layers_per_segment : 0,
           .zero_stage = config.parallel.zero_stage,
           .hosts = hosts,
           .ranks_per_host = ranks_per_host};
@@ -59,7 +67,7 @@ StepShape step_shape(const RunConfig& config, int64_t hosts, int64_t ranks_per_h
 
 StackTraffic stack_traffic(TrainingStack stack) {
   if (stack == TrainingStack::kBorealis) {
-    return {.hidden = 50, .attention = 14, .intermediate = 18, .vocabulary = 8, .gradient = 8};
+    return {.hidden = 50, .attention = 14, .intermediate = 18, .vocabulary = 0, .gradient = 8};
   }
   return {.hidden = 250, .attention = 80, .intermediate = 64, .vocabulary = 52, .gradient = 12};
 }
@@ -75,7 +83,7 @@ StepVector step_units(const StepShape& shape, TrainingStack stack) {
   const auto g = static_cast<double>(shape.grad_accum_steps);
   const double rows = shape.tokens() / g;
   const double element = static_cast<double>(dtype_bytes(shape.dtype));
-  const double passes = shape.recompute ? 4.0 / 3 : 1;  // of the layers; backward is two
+  const double again = recomputed_layers(shape, stack);
   const StackTraffic bytes = stack_traffic(stack);
 
   const auto operands = [&](const Product& product) {
@@ -92,9 +100,11 @@ StepVector step_units(const StepShape& shape, TrainingStack stack) {
   const double head_bytes = element / 2 * rows * bytes.vocabulary * V + operands(Product{D, V});
 
   StepVector units{};
-  units[kProducts] = 6 * g * rows * (passes * L * weights + V * D);
-  units[kAttention] = 12 * g * rows * passes * L * Q * static_cast<double>(shape.seq_length);
-  units[kTraffic] = g * (passes * L * layer_bytes + head_bytes);
+  const double layers = L + again / 3;  // forward is a third of a layer
+  units[kProducts] = 6 * g * rows * (layers * weights + V * D);
+  units[kAttention] =
+      12 * g * rows * (L + again * 2 / 7) * Q * static_cast<double>(shape.seq_length);
+  units[kTraffic] = g * (layers * layer_bytes + head_bytes);
   units[kParameters] = static_cast<double>(parameter_count(model));
   units[kSteps] = 1;
   return units;

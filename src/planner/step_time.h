@@ -5,14 +5,17 @@
 // over five terms, each a count of work that follows from the shapes and a constant of the machine:
 //
 //   products    6 g B T [L (2 D Q + 2 D R + 3 D F) + V D] FLOPs, the matrix products of forward and
-//               backward; Q = H C, R = K C; with recompute the layers' share times 4/3
-//   attention   12 g B T L Q T FLOPs, counted over the full square as in the LM formula (recompute
-//               4/3), so a kernel that leaves out what is masked has a higher rate
+//               backward; Q = H C, R = K C
+//   attention   12 g B T L Q T FLOPs, counted over the full square as in the LM formula, so a
+//   kernel
+//               that leaves out what is masked has a higher rate
 //   traffic     bytes between memory and the kernels, those of the products' operands included:
 //                 g { L B T (c_D D + c_Q (Q + 2 R) + c_F F) + c_V B T V         element by element
 //                     + sum over products of [3 e (B T k + B T n) + (2 e + c_G) k n] }   k -> n
 //               e: bytes of an element; c: what a stack's kernels move (stack_traffic). This is
 //               why small widths are slower: their products move more bytes a FLOP.
+//               A layer whose forward pass is run again adds a third of its products and bytes,
+//               and 2/7 of its attention (two of the seven products of a flash attention).
 //   parameters  N: AdamW, norm, casts; what a step does once a parameter
 //   steps       1: what a step costs whatever its size
 //
@@ -51,7 +54,7 @@ struct StepShape {
   int64_t micro_batch_size = 1;
   int64_t grad_accum_steps = 1;
   DType dtype = DType::kBF16;
-  bool recompute = false;
+  int64_t recompute_segment = 0;  // layers that are recomputed together; 0: activations are kept
   int64_t zero_stage = 0;
   int64_t hosts = 1;
   int64_t ranks_per_host = 1;

@@ -27,15 +27,22 @@ TEST(StepTime, ProductsAndAttentionAreTheLmFormula) {
   EXPECT_EQ(units[kSteps], 1);
 }
 
-TEST(StepTime, RecomputeIsOneMoreForwardPassOfTheLayers) {
-  StepShape shape = report_shape(4);
-  const StepVector kept = step_units(shape, TrainingStack::kBorealis);
-  shape.recompute = true;
-  const StepVector again = step_units(shape, TrainingStack::kBorealis);
+// All layers in the reference; in our own program those before the last segment.
+TEST(StepTime, RecomputeIsOneMoreForwardPass) {
+  StepShape shape = report_shape(8);
+  const StepVector kept = step_units(shape, TrainingStack::kMegatronDeepSpeed);
   const double head = 6.0 * 2 * 8192 * 256000 * 3072;
-  EXPECT_NEAR((again[kProducts] - head) / (kept[kProducts] - head), 4.0 / 3, 1e-12);
-  EXPECT_NEAR(again[kAttention] / kept[kAttention], 4.0 / 3, 1e-12);
-  EXPECT_EQ(again[kParameters], kept[kParameters]);
+  const auto expect = [&](int64_t segment, TrainingStack stack, double share) {
+    shape.recompute_segment = segment;
+    const StepVector again = step_units(shape, stack);
+    EXPECT_NEAR((again[kProducts] - head) / (kept[kProducts] - head), 1 + share / 3, 1e-12);
+    EXPECT_NEAR(again[kAttention] / kept[kAttention], 1 + share * 2 / 7, 1e-12);
+    EXPECT_EQ(again[kParameters], kept[kParameters]);
+  };
+  expect(1, TrainingStack::kMegatronDeepSpeed, 1);
+  expect(1, TrainingStack::kBorealis, 7.0 / 8);
+  expect(3, TrainingStack::kBorealis, 6.0 / 8);
+  expect(8, TrainingStack::kBorealis, 0);
 }
 
 // Counted by hand: 3 layers, D = 48, Q = 48, R = 24, F = 100, V = 128, 2 x 32 rows.
