@@ -264,7 +264,9 @@ MachineModel find_machine(const std::string& name, const std::string& home) {
     if (!name.empty() && fs::exists(path, none)) {
       return parse_machine(read_text_file(path), path.string());
     }
-    std::ranges::move(names_in(root / "machines"), std::back_inserter(known));
+    for (const std::string& one : names_in(root / "machines")) {
+      if (std::ranges::find(known, one) == known.end()) known.push_back(one);
+    }
   }
   throw Error(ErrorKind::kConfig, fmt::format("--machine {} is no machine that is known", name),
               known.empty()

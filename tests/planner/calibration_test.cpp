@@ -48,6 +48,8 @@ TEST(Calibration, EveryRowOfTheReportWithinOnePercent) {
   EXPECT_LT(errors.largest_left_out, 0.02);
 }
 
+// Of the committed links: the row of batch 96 alone tells work a step from work a micro-batch, and
+// without it what is assumed of links decides (docs/planner.md).
 TEST(Calibration, EachRowFromTheOthersOfItsArchitectureWithinTwoPercent) {
   for (const int64_t hidden_size : {3072, 2048}) {
     const auto steps = of_hidden_size(hidden_size);
@@ -116,7 +118,7 @@ TEST(Calibration, FindsTheConstantsThatMadeTheSteps) {
 }
 
 // The constants of h100-80g come from the parts of one step of a prototype (llama3, 14 layers). Its
-// other steps, on cards that differed by up to 3 %, were not fitted.
+// other steps, on cards that differed by up to 3 %, were not fitted, but were known.
 TEST(Calibration, AnH100FromOneStepForetellsTheOthers) {
   const MachineModel machine = find_machine("h100-80g", kSource);
   EXPECT_FALSE(machine.calibration);
