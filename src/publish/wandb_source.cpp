@@ -204,10 +204,10 @@ MeasuredRun parse_wandb_log(std::string_view file, const std::string& name, int6
   }
   run.loss = thin_points(run.loss, kLossBuckets);
   if (run.steps.empty()) {
-    throw Error(ErrorKind::kData,
-                fmt::format("{} has no step behind the first {}, which do not count", name,
-                            warmup_steps),
-                "leave the run out, or give a smaller --warmup");
+    throw Error(
+        ErrorKind::kData,
+        fmt::format("{} has no step behind the first {}, which do not count", name, warmup_steps),
+        "leave the run out, or give a smaller --warmup");
   }
   return run;
 }

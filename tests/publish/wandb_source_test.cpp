@@ -23,17 +23,16 @@ std::string log_of(const std::vector<WandbRecord>& records) {
 
 // As the reference trainer configures its run: llama3 with 4 layers on 24 ranks.
 WandbRecord reference_run() {
-  return wandb_run(
-      {.id = "abcd1234",
-       .config = {{"args",
-                   R"({"num_layers": 4, "hidden_size": 3072, "num_attention_heads": 24,
+  return wandb_run({.id = "abcd1234",
+                    .config = {{"args",
+                                R"({"num_layers": 4, "hidden_size": 3072, "num_attention_heads": 24,
                        "num_key_value_heads": 8, "ffn_hidden_size": 8192, "seq_length": 8192,
                        "padded_vocab_size": 256000, "micro_batch_size": 1, "global_batch_size": 48,
                        "world_size": 24, "bf16": true,
                        "untie_embeddings_and_output_weights": true})"},
-                  {"num_params", "1975544832"},
-                  {"machine", "\"Aurora\""},
-                  {"created_at", "\"2025-08-21 14:32:34\""}}});
+                               {"num_params", "1975544832"},
+                               {"machine", "\"Aurora\""},
+                               {"created_at", "\"2025-08-21 14:32:34\""}}});
 }
 
 WandbRecord row_of(int64_t iteration) {
@@ -92,9 +91,9 @@ TEST(WandbSource, RefusesWhatIsNone) {
                "run.wandb has no arguments");
   EXPECT_ERROR(parse_wandb_log(log_of({reference_run(), row_of(1)}), "run.wandb", 1),
                ErrorKind::kData, "run.wandb has no step behind the first 1");
-  EXPECT_ERROR(parse_wandb_log(log_of({wandb_run({.config = {{"args", "{}"}}}), row_of(2)}),
-                               "run.wandb", 1),
-               ErrorKind::kData, "run.wandb does not say num_layers");
+  EXPECT_ERROR(
+      parse_wandb_log(log_of({wandb_run({.config = {{"args", "{}"}}}), row_of(2)}), "run.wandb", 1),
+      ErrorKind::kData, "run.wandb does not say num_layers");
   EXPECT_ERROR(
       parse_wandb_log(log_of({wandb_run({.config = {{"args", R"({"model": 3})"}}}), row_of(2)}),
                       "run.wandb", 1),
