@@ -40,7 +40,7 @@ std::string steps_section(const PerformanceReport& report) {
     html += fmt::format(R"(<span class="swatch c{}" aria-hidden="true"></span>{} )", part.color,
                         escape_html(part.label));
   }
-  return html + "</p>\n" + html_table(step_part_table(report), "parts");
+  return html + "</p>\n" + html_table(step_part_table(report), "rows");
 }
 
 std::string configs_section(const PerformanceReport& report) {

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json_excerpt.h"
+#include "config/presets.h"
 #include "publish/report_json.h"
 #include "publish/trainer_log.h"
 #include "publish/wandb_source.h"
@@ -45,6 +46,8 @@ std::optional<MemoryEnd> memory_end_of(const SweepPoint& point) {
   if (!ended || layers.empty() || layers.size() > 9) return std::nullopt;
   MemoryEnd end;
   end.family = setting(point.settings, "MODEL_ARCH");
+  // As runs of it are called.
+  if (const ModelPreset* preset = find_preset(end.family)) end.family = preset->name;
   if (end.family.empty()) end.family = "custom";
   end.variant = other_settings(point.settings);
   end.layers = std::strtoll(layers.c_str(), nullptr, 10);

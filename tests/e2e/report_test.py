@@ -70,7 +70,7 @@ def files_of_a_sweep(folder):
     made = {name: (swept / name).read_bytes() for name in ("report.md", "report.html", "report.csv", "report.json")}
     result = report("sweep's report", folder, "swept")
     check("same report", all((swept / name).read_bytes() == text for name, text in made.items()), "the sweep made another")
-    check("memory's end", "Out of memory: llama3-3B at 6 layers (refused by the plan" in result.stdout and "smollm3-3B at 6 layers" in result.stdout, result.stdout)
+    check("memory's end", "Out of memory: llama3-3B at 6 layers (refused by the plan" in result.stdout and "smollm3 at 6 layers" in result.stdout, result.stdout)
     recomputed = subprocess.run([sys.executable, RECOMPUTE, swept], text=True, capture_output=True)
     check("recomputed", recomputed.returncode == 0 and re.search(r"[0-9]{3} figures recomputed from the raw data, 0 differ", recomputed.stdout), recomputed)
 
