@@ -34,6 +34,7 @@ struct SweepArguments {
   std::string layers;
   std::vector<std::string> settings;
   std::vector<std::string> files;
+  std::string launcher;
   std::string folder = "logs/sweep";
   int64_t steps = 10;
   int64_t warmup_steps = 2;
@@ -67,6 +68,9 @@ bool parse_sweep_arguments(std::vector<std::string> arguments, SweepArguments& p
       ->expected(1)
       ->take_all()
       ->allow_extra_args(false);
+  app.add_option("--launch", parsed.launcher,
+                 "command that starts each run and waits for it, \"srun -n 1\", instead of this "
+                 "process: a job a run (docs/sweep.md)");
   app.add_option("--output", parsed.folder, "folder of the sweep")->capture_default_str();
   app.add_option("--steps", parsed.steps, "steps of a run")
       ->capture_default_str()
@@ -166,6 +170,15 @@ int exit_code_of(const SweepState& state) {
   return 0;
 }
 
+// As a shell would split it, as far as quotes go.
+std::vector<std::string> words_of(const std::string& command) {
+  std::vector<std::string> words;
+  for (const std::string& word : CLI::detail::split_up(command)) {
+    if (!word.empty()) words.push_back(word);
+  }
+  return words;
+}
+
 bool has_results(const SweepState& state) {
   return std::ranges::any_of(state.points,
                              [](const SweepPoint& point) { return !point.runs.empty(); });
@@ -181,7 +194,11 @@ int sweep(const SweepArguments& arguments, SweepState state, PointPlanner& plann
   SweepReporter reporter(arguments, state);
   const SweepRunner* running = nullptr;
   SweepRunner runner(
-      state, {.folder = arguments.folder, .flags = arguments.flags, .try_all = arguments.try_all},
+      state,
+      {.folder = arguments.folder,
+       .flags = arguments.flags,
+       .launcher = words_of(arguments.launcher),
+       .try_all = arguments.try_all},
       {.plan = [&](const SweepPoint& point) { return planner.plan(point); },
        .progress = [&](const RunProgress& run) { reporter.progress(run, running->clock()); },
        .point_settled =

@@ -43,8 +43,8 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
 }
 
 // In the child, where only system calls are allowed until the other program begins.
-[[noreturn]] void become(pid_t parent, int input, int output, int errors, char* const* arguments,
-                         char* const* environment) {
+[[noreturn]] void become(pid_t parent, int input, int output, int errors, const char* program,
+                         char* const* arguments, char* const* environment) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);  // it died before it was watched
   const int score = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -55,7 +55,7 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   ::dup2(input, STDIN_FILENO);
   ::dup2(output, STDOUT_FILENO);
   ::dup2(errors, STDERR_FILENO);
-  ::execve("/proc/self/exe", arguments, environment);
+  ::execvpe(program, arguments, environment);
   ::_exit(127);
 }
 
@@ -75,7 +75,11 @@ void sleep_ms(int ms) {
 }  // namespace
 
 ChildProcess::ChildProcess(const ChildCommand& command) {
-  std::vector<std::string> arguments = {"borealis"};
+  constexpr const char* kThisProgram = "/proc/self/exe";
+  std::vector<std::string> arguments = command.launcher;
+  // A launcher starts our program elsewhere, by its name.
+  arguments.push_back(arguments.empty() ? "borealis"
+                                        : std::filesystem::read_symlink(kThisProgram).string());
   arguments.insert(arguments.end(), command.arguments.begin(), command.arguments.end());
   std::vector<std::string> environment = changed_environment(command.environment);
   const std::vector<char*> argv = pointers_to(arguments), envp = pointers_to(environment);
@@ -87,7 +91,9 @@ ChildProcess::ChildProcess(const ChildCommand& command) {
   const pid_t parent = ::getpid();
   id_ = ::fork();
   if (id_ == 0) {
-    become(parent, null.number, null.number, errors.number, argv.data(), envp.data());
+    const bool is_launched = !command.launcher.empty();
+    become(parent, null.number, null.number, errors.number,
+           is_launched ? argv.front() : kThisProgram, argv.data(), envp.data());
   }
   if (id_ < 0) {
     throw Error(ErrorKind::kMemory,

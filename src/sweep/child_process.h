@@ -15,6 +15,9 @@ namespace borealis {
 using EnvironmentChange = std::pair<std::string, std::optional<std::string>>;
 
 struct ChildCommand {
+  // The program that runs ours, found as a shell does, and its arguments before ours: "srun -n 1".
+  // Empty: ours runs by itself.
+  std::vector<std::string> launcher = {};
   std::vector<std::string> arguments;          // behind the program's name
   std::vector<EnvironmentChange> environment;  // to this process's own
   std::filesystem::path stderr_path;           // replaced

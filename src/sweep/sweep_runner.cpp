@@ -128,6 +128,7 @@ SweepRunner::Outcome SweepRunner::run_repeat(size_t index, int64_t repeat,
   fs::remove_all(run_dir);  // what a run that was cut off, or had another key, left
   borealis::create_directories(run_dir.parent_path());
   ChildCommand command;
+  command.launcher = options_.launcher;
   command.arguments = point_flags(options_.flags, state_.steps);
   command.arguments.insert(command.arguments.begin(), "train");
   command.arguments.insert(command.arguments.end(), {"--run-dir", run_dir.string()});
@@ -154,7 +155,10 @@ SweepRunner::Outcome SweepRunner::run_repeat(size_t index, int64_t repeat,
 void SweepRunner::take_end(SweepPoint& point, const std::string& run, int exit_code, int signal) {
   const fs::path run_dir = options_.folder / run;
   const std::string line = failure_line(read_text_file(stderr_path(run)));
-  if (signal == SIGKILL) {
+  // A launcher ends as a shell does after what it started.
+  const bool is_killed =
+      signal == SIGKILL || (!options_.launcher.empty() && exit_code == 128 + SIGKILL);
+  if (is_killed) {
     point.state = PointState::kKilled;
     point.reason = fmt::format(
         "killed by SIGKILL after {} of {} steps: out of memory, unless somebody ended it",
@@ -167,6 +171,8 @@ void SweepRunner::take_end(SweepPoint& point, const std::string& run, int exit_c
          fmt::format("ended by signal {} ({}){}", signal, ::strsignal(signal),
                      line.empty() ? "" : ": " + line),
          exit_code);
+  } else if (exit_code == 127 && !options_.launcher.empty() && line.empty()) {
+    fail(point, fmt::format("{} cannot be run (--launch)", options_.launcher.front()), exit_code);
   } else if (exit_code != 0) {
     fail(point, line.empty() ? fmt::format("ended with exit code {}", exit_code) : line, exit_code);
   } else if (!is_there(run_dir)) {

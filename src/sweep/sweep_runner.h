@@ -18,7 +18,9 @@ namespace borealis {
 struct SweepOptions {
   std::filesystem::path folder;
   std::vector<std::string> flags;  // of all points
-  bool try_all = false;            // also behind the first of a family that ran out of memory
+  // What starts a run, and waits for it: "srun -n 1"; empty: this process does.
+  std::vector<std::string> launcher = {};
+  bool try_all = false;  // also behind the first of a family that ran out of memory
 };
 
 // The run in progress.

@@ -250,6 +250,24 @@ def failed_points(folder):
     check("broken state", result.returncode == DATA and "sweep.json is not the state of a sweep" in result.stderr, result)
 
 
+def launchers(folder):
+    """What starts a run may be a job's launcher: its exit code is the run's."""
+    launcher = folder / "launcher"
+    folder.mkdir(parents=True, exist_ok=True)
+    launcher.write_text('#!/bin/sh\necho "$@" >> launched\nshift\nexec "$@"\n')
+    launcher.chmod(0o755)
+    sweep = Sweep(folder, "--nlayers", "2,3", "--launch", f"'{launcher}' 'two words'")
+    result = sweep.run()
+    check("launched", result.returncode == 0 and set(sweep.states().values()) == {"done"}, result)
+    lines = (folder / "launched").read_text().splitlines()
+    check("launched", len(lines) == 2 and all(line.startswith("two words /") and " train " in line for line in lines), lines)
+    missing = Sweep(folder / "missing", "--nlayers", "2", "--launch", "no-such-launcher")
+    result = missing.run()
+    check("no launcher", result.returncode == 127 and "no-such-launcher cannot be run (--launch)" in result.stdout, result)
+    killed = Sweep(folder / "killed", "--nlayers", "2", "--launch", "sh -c 'exit 137'")
+    check("killed by the job", killed.run().returncode == 0 and set(killed.states().values()) == {"killed"}, killed.states())
+
+
 def bad_input(folder):
     def refused(name, code, *words, options=(), **arguments):
         sweep = Sweep(folder / name, *options, **arguments)
@@ -276,7 +294,7 @@ def bad_input(folder):
 def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        for part in (until_memory_ends, kills, killed_at_any_moment, signals, changes, failed_points, bad_input):
+        for part in (until_memory_ends, kills, killed_at_any_moment, signals, changes, failed_points, launchers, bad_input):
             part(folder / part.__name__)
     print("\n".join(failures) if failures else "sweep: all is well")
     return 1 if failures else 0

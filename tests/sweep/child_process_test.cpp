@@ -46,6 +46,14 @@ class ChildProcessTest : public ::testing::Test {
 
 constexpr int kLongMs = 60'000;
 
+TEST_F(ChildProcessTest, MayBeStartedByALauncher) {
+  ChildCommand launched = command("exit with 7");
+  launched.launcher = {"env", "UNUSED=1"};
+  EXPECT_EQ(ChildProcess(launched).wait(kLongMs)->exit_code, 7);
+  launched.launcher = {"there-is-no-such-launcher"};
+  EXPECT_EQ(ChildProcess(launched).wait(kLongMs)->exit_code, 127);
+}
+
 TEST_F(ChildProcessTest, TellsHowItEnded) {
   ChildProcess exits(command("exit with 7"));
   const auto end = exits.wait(kLongMs);
