@@ -96,7 +96,9 @@ PageBuffer::PageBuffer(size_t bytes, const std::string& name) : size_(bytes) {
   if (address == MAP_FAILED) {
     throw Error(ErrorKind::kMemory,
                 fmt::format("cannot reserve {} for {}: {}",
-                            format_bytes(static_cast<int64_t>(bytes)), name, std::strerror(errno)));
+                            format_bytes(static_cast<int64_t>(bytes)), name, std::strerror(errno)),
+                "raise the limit of the address space (ulimit -v, or the job's), or choose a "
+                "smaller model or MICRO_BATCH");
   }
   if (huge) {
     const auto start = round_up(reinterpret_cast<uintptr_t>(address), kHugePageBytes);

@@ -205,7 +205,7 @@ const MachineModel& base_for(const std::string& place, const std::optional<Machi
   if (base) return *base;
   throw Error(ErrorKind::kUsage,
               fmt::format("{} does not say on which machine its steps were made", place),
-              "name one to start from, for its ranks, links and assumptions (--machine)");
+              "name that machine by --machine: its ranks, links and assumptions are taken");
 }
 
 }  // namespace

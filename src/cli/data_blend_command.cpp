@@ -125,8 +125,8 @@ void warn_of_other_tokenizers(const RunConfig& config) {
 int run_data_blend_command(const std::vector<std::string>& arguments) {
   const auto options = read_data_run_options(arguments, kCommand);
   if (!options) return 0;
+  warn_of_damaged_files(options->config);  // opens them all: what is wrong there is an error
   warn_of_other_tokenizers(options->config);
-  warn_of_damaged_files(options->config);
   std::vector<SplitYield> splits = describe_blend(options->config);
   if (!options->splits.empty()) {
     std::erase_if(splits, [&](const SplitYield& s) { return s.split != options->splits.front(); });

@@ -91,8 +91,8 @@ TextEvaluationOptions window_options(const EvalOptions& options, const ModelConf
   windows.max_tokens = options.max_tokens;
   if (windows.seq_length > longest) {
     throw Error(ErrorKind::kConfig,
-                fmt::format("--seq-length {} is beyond the {} positions of {}", windows.seq_length,
-                            longest, model.name),
+                fmt::format("--seq-length {} is beyond the {} positions of the model in {}",
+                            windows.seq_length, longest, options.model),
                 fmt::format("use at most {}", longest));
   }
   if (windows.stride > windows.seq_length) {

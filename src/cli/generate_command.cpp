@@ -177,10 +177,10 @@ Prompts load_prompts(const GenerateOptions& options, const Tokenizer& tokenizer,
   }
   if (cut > 0) {
     log_warning(
-        fmt::format("--max-new-tokens {} is more than the model's {} positions have room "
-                    "for behind {} of {} prompts: these texts end there",
-                    options.text.generation.max_new_tokens, model.max_position_embeddings, cut,
-                    prompts.texts.size()));
+        fmt::format("the model has {} positions: the texts of {} of {} prompts end there, before "
+                    "--max-new-tokens {}",
+                    model.max_position_embeddings, cut, prompts.texts.size(),
+                    options.text.generation.max_new_tokens));
   }
   return prompts;
 }

@@ -241,8 +241,10 @@ int run_machine_plan(const std::vector<std::string>& arguments) {
                 "leave it out, or redirect the output of --json");
   }
   if (parsed.machine.empty()) {
-    throw Error(ErrorKind::kUsage, "a plan of this kind needs a --machine",
-                "name one of machines/, such as aurora-pvc-tile, or a machine file");
+    throw Error(ErrorKind::kUsage,
+                "--hosts, --ranks-per-host, --tokens, --arch and --nlayers need --machine",
+                "give a machine's name, such as aurora-pvc-tile, or the path of a machine file "
+                "(docs/planner.md)");
   }
   return plan_machine(parsed, find_machine(parsed.machine, home));
 }

@@ -46,9 +46,10 @@ void report(const TrainOptions& options, const TokenizerDefinition& tokenizer, s
   const auto size = static_cast<int64_t>(tokenizer.pieces.size());
   if (size < options.training.vocab_size) {
     log_warning(
-        fmt::format("the text has pairs for {} entries only, not {}; more text or a "
-                    "lower --min-frequency gives more",
-                    size, options.training.vocab_size));
+        fmt::format("the vocabulary has {} entries, not the {} of --vocab-size: no further pair of "
+                    "the text occurs {} times; give more text{}",
+                    size, options.training.vocab_size, options.training.min_frequency,
+                    options.training.min_frequency > 1 ? ", or a lower --min-frequency" : ""));
   }
   if (options.input.json) {
     const nlohmann::ordered_json document = {

@@ -16,8 +16,8 @@ TokenizerLookup find_named(const TokenizerRequest& request, const std::string& s
       find_tokenizer(request, environment("BOREALIS_HOME").value_or(""), environment);
   if (!found.source) {
     throw Error(ErrorKind::kFile,
-                fmt::format("no {} was found as {} (tried {})", tokenizer_type_name(request.type),
-                            shown, fmt::join(found.tried, ", ")),
+                fmt::format("no tokenizer ({}) was found at {} (looked for {})",
+                            tokenizer_type_name(request.type), shown, fmt::join(found.tried, ", ")),
                 "give --tokenizer its file, its folder, or a name in the Hugging Face cache; "
                 "`borealis tokenizer train` makes one");
   }

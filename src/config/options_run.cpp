@@ -427,7 +427,7 @@ OptionGroup machine_options() {
 
 OptionGroup unavailable_options() {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 13> kFlags = {{
-      {"--lr-finder", "the learning-rate finder is not available yet"},
+      {"--lr-finder", "the learning-rate finder is not available yet; leave it out and set --lr"},
       {"--rampup-batch-size", "a growing batch is not available; use --global-batch-size"},
       {"--train-samples", "the length of a run is given by --train-iters or --train-tokens"},
       {"--lr-warmup-iters", "the warmup is given by --lr-warmup-fraction"},
@@ -436,10 +436,10 @@ OptionGroup unavailable_options() {
       {"--lr-decay-tokens", "the decay length is given by --lr-decay-iters"},
       {"--lr-warmup-tokens", "the warmup is given by --lr-warmup-fraction"},
       {"--universal-checkpoint", "every checkpoint loads whatever the ranks; leave it out"},
-      {"--no-load-rng", "random streams are functions of the seed, nothing of them is loaded"},
+      {"--no-load-rng", "no random state is saved, it follows from --seed; leave it out"},
       {"--start-weight-decay", "weight decay is constant; use --weight-decay"},
       {"--end-weight-decay", "weight decay is constant; use --weight-decay"},
-      {"--log-params-norm", "norms of the parameters are not logged yet"},
+      {"--log-params-norm", "norms of the parameters are not logged yet; leave it out"},
   }};
   OptionGroup group{.title = "Not available", .rows = {}};
   for (const auto& [flag, reason] : kFlags) {

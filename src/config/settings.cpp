@@ -202,8 +202,12 @@ bool takes_many_values(OptionType type) {
 
 void report_unknown_flag(const std::string& flag, Problems& problems) {
   std::string message = fmt::format("{} is not a flag", flag);
-  if (const auto near = nearest_name(flag, all_flags())) {
-    message += fmt::format("; did you mean {}? (flags cannot be abbreviated)", *near);
+  constexpr std::string_view kDashes = "--";  // which all have, so that they say nothing
+  std::vector<std::string_view> names = all_flags();
+  for (std::string_view& name : names) name.remove_prefix(kDashes.size());
+  if (const auto near = nearest_name(
+          std::string_view(flag).substr(std::min(kDashes.size(), flag.size())), names)) {
+    message += fmt::format("; did you mean --{}? (flags cannot be abbreviated)", *near);
   } else {
     message += "; --help lists them";
   }

@@ -105,7 +105,7 @@ TokenizerVocabulary of_json(const fs::path& file) {
   if (!fault.empty()) {
     throw Error(ErrorKind::kData,
                 fmt::format("{} cannot be read as a tokenizer.json: {}", file.string(), fault),
-                "TOKENIZER_MODEL must name a Hugging Face tokenizer.json or a folder with one");
+                "name a Hugging Face tokenizer.json, a SentencePiece model, or a folder with one");
   }
   return {reader.vocab_size, reader.largest_added_id};
 }

@@ -66,7 +66,7 @@ void validate_start(const Settings& settings, const RunConfig& run, Problems& pr
   }
   if (checkpoint.no_load && (checkpoint.finetune || settings.given("LOAD"))) {
     problems.settings.push_back(
-        fmt::format("--no-load and {} contradict each other",
+        fmt::format("--no-load and {} contradict each other; give one of them",
                     checkpoint.finetune ? "--finetune" : settings.spelled("LOAD")));
   }
   if (checkpoint.keep_every > 0 && checkpoint.keep_last == 0) {
@@ -78,8 +78,9 @@ void validate_start(const Settings& settings, const RunConfig& run, Problems& pr
 void validate_schedule(const Settings& settings, const ScheduleConfig& schedule,
                        Problems& problems) {
   if (schedule.min_learning_rate > schedule.learning_rate) {
-    problems.settings.push_back(fmt::format("{} is above {}; the learning rate would rise",
-                                            settings.spelled("--min-lr"), settings.spelled("LR")));
+    problems.settings.push_back(fmt::format(
+        "{} is above {}: the learning rate would rise; lower the one or raise the other",
+        settings.spelled("--min-lr"), settings.spelled("LR")));
   }
   if (schedule.warmup_fraction >= 1) {
     problems.settings.push_back(

@@ -55,10 +55,12 @@ void warn_of_damage(const IndexedDataset& data, const std::vector<DatasetProblem
   for (const DatasetProblem& problem : problems) {
     const size_t count = std::exchange(counts[problem.fault], 0);
     if (count == 0) continue;  // told
-    log_warning(fmt::format("{}: {}{}; the data is damaged: `borealis data verify {}` tells all",
-                            dataset_fault_name(problem.fault), problem.text,
-                            count > 1 ? fmt::format(", and {} more like it", count - 1) : "",
-                            data.prefix()));
+    const bool may_be_foreign = problem.fault == DatasetFault::kForeignToken;
+    log_warning(fmt::format(
+        "{}: {}{}; the data is {}: `borealis data verify {}` tells all",
+        dataset_fault_name(problem.fault), problem.text,
+        count > 1 ? fmt::format(", and {} more like it", count - 1) : "",
+        may_be_foreign ? "damaged, or was made with another tokenizer" : "damaged", data.prefix()));
   }
 }
 

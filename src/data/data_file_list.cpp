@@ -130,8 +130,10 @@ std::vector<DataFileEntry> parse_data_path(const std::string& words) {
   if (fields.size() == 1) return {entry(1, fields[0], "")};
   const size_t step = has_weights(fields, 3) ? 3 : 2;
   if (!has_weights(fields, step)) {
-    throw Error(ErrorKind::kConfig, fmt::format("DATA_PATH: cannot read '{}'", words),
-                "give one prefix, or `weight prefix corpus` or `weight prefix` of each data set");
+    throw Error(ErrorKind::kConfig,
+                fmt::format("DATA_PATH='{}' has no weight in front of every prefix", words),
+                "give one prefix alone, or `weight prefix` or `weight prefix corpus` of each data "
+                "set: 1 data/a 1 data/b");
   }
   std::vector<DataFileEntry> entries;
   for (size_t i = 0; i < fields.size(); i += step) {

@@ -26,25 +26,24 @@ struct MergePart {
 [[noreturn]] void refuse(const std::string& first, const std::string& first_side,
                          const std::string& other, const std::string& other_side,
                          const std::string& remedy) {
-  throw Error(
-      ErrorKind::kConfig,
-      fmt::format("{} and {} do not go together: {} and {}", first, other, first_side, other_side),
-      remedy);
+  throw Error(ErrorKind::kConfig,
+              fmt::format("{0} and {1} cannot be merged: of {0} {2}, of {1} {3}", first, other,
+                          first_side, other_side),
+              remedy);
 }
 
 void require_same_kind(const MergePart& first, const MergePart& other, bool without_record) {
   const std::string& a = first.data.prefix();
   const std::string& b = other.data.prefix();
   if (first.data.token_type() != other.data.token_type()) {
-    refuse(a, "its tokens are " + token_type_name(first.data.token_type()), b,
+    refuse(a, "the tokens are " + token_type_name(first.data.token_type()), b,
            token_type_name(other.data.token_type()), "tokenize one of them again");
   }
   if (without_record) return;
   if (first.record.has_value() != other.record.has_value()) {
-    refuse(a,
-           first.record ? "it has a record of its tokenizer" : "it has no record of its tokenizer",
-           b, other.record ? "this has one" : "this has none",
-           "give --without-record if you know that it is the same tokenizer");
+    refuse(a, first.record ? "there is a record of its tokenizer" : "no tokenizer is recorded", b,
+           other.record ? "there is one" : "there is none",
+           "give --without-record if you know that both are of the same tokenizer");
   }
   if (!first.record) return;
   if (first.record->tokenizer != other.record->tokenizer) {

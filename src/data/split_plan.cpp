@@ -38,8 +38,8 @@ void check_range(const IndexedDataset& data, const SequenceRange& range, Split s
     throw Error(ErrorKind::kData,
                 fmt::format("{}: the split {} leaves no document for {} ({} in all)", data.prefix(),
                             shares, split_name(split), data.sequence_count()),
-                fmt::format("raise {}, or make more documents of the text (`borealis data tokenize "
-                            "--document-per paragraph`)",
+                fmt::format("raise its share ({}, or --split where it is given), or make more "
+                            "documents of the text (`borealis data tokenize --document-per`)",
                             split_variable(split)));
   }
   if (range.tokens < 2) {
@@ -47,7 +47,8 @@ void check_range(const IndexedDataset& data, const SequenceRange& range, Split s
                 fmt::format("{}: the {} documents for {} hold {} token{}; a sample needs two",
                             data.prefix(), range.count(), split_name(split), range.tokens,
                             range.tokens == 1 ? "" : "s"),
-                fmt::format("use more text, or another split ({})", split_variable(split)));
+                fmt::format("use more text, or another split ({}, or --split where it is given)",
+                            split_variable(split)));
   }
 }
 

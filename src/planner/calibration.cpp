@@ -121,9 +121,9 @@ MachineCalibration calibrate(const MachineModel& base, const std::vector<Measure
                              const std::string& source) {
   if (steps.size() < 2) {
     throw Error(ErrorKind::kData,
-                fmt::format("{} step{} too few to calibrate a machine with", steps.size(),
+                fmt::format("{} configuration{} too few to calibrate a machine with", steps.size(),
                             steps.size() == 1 ? " is" : "s are"),
-                "give runs of several depths, widths and sequences");
+                "give two or more runs that differ in layers, width or sequence, or a sweep");
   }
   std::vector<FitRow> rows;
   for (const MeasuredStep& step : steps) rows.push_back(fit_row(base, step));

@@ -268,11 +268,14 @@ MachineModel find_machine(const std::string& name, const std::string& home) {
       if (std::ranges::find(known, one) == known.end()) known.push_back(one);
     }
   }
-  throw Error(ErrorKind::kConfig, fmt::format("--machine {} is no machine that is known", name),
-              known.empty()
-                  ? "give the path of a machine file, or set BOREALIS_HOME to the "
-                    "repository, whose machines/ has some"
-                  : fmt::format("there are {}; or give a file's path", fmt::join(known, ", ")));
+  throw Error(
+      ErrorKind::kConfig, fmt::format("--machine {} is not a known machine", name),
+      known.empty()
+          ? "give the path of a machine file, or set BOREALIS_HOME to the "
+            "repository, whose machines/ has some"
+          : fmt::format("known are {}; a file is named by a path with a / or one that ends in "
+                        ".json",
+                        fmt::join(known, ", ")));
 }
 
 }  // namespace borealis

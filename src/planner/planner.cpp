@@ -218,10 +218,12 @@ namespace {
                                                 static_cast<double>(prediction.limit.bytes))),
       format_bytes(prediction.limit.bytes), prediction.limit.source,
       memory_table(prediction, dtype));
-  problem +=
-      ways.empty()
-          ? "  no setting makes it fit: choose a smaller model, or a machine with more memory"
-          : "  any one of these lines makes it fit:";
+  const bool is_set = prediction.limit.source == "MEMORY_LIMIT";
+  problem += !ways.empty() ? "  any one of these lines makes it fit:"
+             : is_set      ? "  no other setting makes it fit: raise MEMORY_LIMIT, or choose a "
+                             "smaller model"
+                           : "  no setting makes it fit: choose a smaller model, or a machine with "
+                             "more memory";
   for (const std::string& way : ways) problem += "\n    " + way;
   throw Error(ErrorKind::kMemory, problem);
 }

@@ -84,11 +84,11 @@ std::string variable_fault(const std::string& variable) {
     const std::string meant = meant_variable(variable);
     if (meant.starts_with("--")) {
       return fmt::format(
-          "{} is not a variable of the contract; {} is a flag, which all points get "
+          "{} is not a variable that Borealis reads; {} is a flag, which all points get "
           "behind --",
           variable, meant);
     }
-    return fmt::format("{} is not a variable of the contract{}", variable,
+    return fmt::format("{} is not a variable that Borealis reads{}", variable,
                        meant.empty() ? "; docs/environment.md lists them"
                                      : fmt::format("; did you mean {}?", meant));
   }

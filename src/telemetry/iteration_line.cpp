@@ -22,6 +22,10 @@ std::string validation_message(const std::string& place, const ValidationRecord&
   return fmt::format("{}\n{}\n{}", dashes, message, dashes);
 }
 
+std::string number_text(double value) {
+  return std::isnan(value) ? "not a number" : fmt::format("{:.6g}", value);
+}
+
 }  // namespace
 
 void IterationInterval::add(const StepRecord& step) {
@@ -130,22 +134,22 @@ std::string format_skipped(const StepRecord& step) {
       why = "its data was passed over, as asked for";
       break;
     case SkipReason::kForwardOnly:
-      why = fmt::format("loss {} without an update, as asked for", step.lm_loss);
+      why = fmt::format("loss {} without an update, as asked for", number_text(step.lm_loss));
       break;
     case SkipReason::kNoTokens:
       why = "none of its tokens counts in the loss (--eod-mask-loss); there was no update";
       break;
     case SkipReason::kNormSpike:
       why = fmt::format("gradient norm {} is far above those before it; the update was skipped",
-                        norm);
+                        number_text(norm));
       break;
     case SkipReason::kNotFinite:
     case SkipReason::kNone:
       why = fmt::format("loss {} and gradient norm {} are not both finite; the update was skipped",
-                        step.lm_loss, norm);
+                        number_text(step.lm_loss), number_text(norm));
       break;
   }
-  return fmt::format("iteration {}: {}, the {}. of this run", step.iteration, why,
+  return fmt::format("iteration {}: {} ({} so far in this run)", step.iteration, why,
                      step.skipped_iterations);
 }
 

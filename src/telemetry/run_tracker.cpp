@@ -36,8 +36,8 @@ void RunTracker::attempt(const char* name, std::unique_ptr<Tracker>& tracker, Wr
     write(tracker);
   } catch (const std::exception& failure) {
     tracker.reset();
-    failure_ += fmt::format("{}{} end here, the run goes on: {}", failure_.empty() ? "" : "\n  ",
-                            name, failure.what());
+    failure_ += fmt::format("{}nothing more is written to {}, the run goes on: {}",
+                            failure_.empty() ? "" : "\n  ", name, failure.what());
   }
 }
 

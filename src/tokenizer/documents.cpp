@@ -93,8 +93,8 @@ class DocumentChunk::Visitor {
   }
   void json(std::string_view line, size_t end) const {
     if (is_too_long(line)) return;
-    JsonLineText read =
-        text_of_json_line(line, rules_.json_key, rules_.on_bad_record == BadRecordPolicy::kRepair);
+    JsonLineText read = text_of_json_line(
+        line, rules_.json_key, rules_.on_bad_record == BadRecordPolicy::kRepair, rules_.key_remedy);
     if (read.fault && !handle(std::move(*read.fault), place(line), read.text.has_value())) return;
     give(*read.text, line, end);
   }

@@ -41,6 +41,7 @@ inline constexpr int64_t kMaxDocumentBytes = int64_t{1} << 30;
 struct DocumentRules {
   TextFormat format = TextFormat::kAuto;
   std::string json_key = "text";
+  std::string key_remedy = "name the key of the text with --json-key";  // of lines without it
   DocumentUnit unit = DocumentUnit::kFile;
   BadRecordPolicy on_bad_record = BadRecordPolicy::kFail;
   std::string bad_record_remedy = {};  // what kFail's error advises besides: an option, say

@@ -102,7 +102,8 @@ std::string repaired_json(std::string_view line) {
   return out;
 }
 
-JsonLineText text_of_json_line(std::string_view line, const std::string& key, bool repair) {
+JsonLineText text_of_json_line(std::string_view line, const std::string& key, bool repair,
+                               const std::string& key_remedy) {
   JsonLineText result;
   const auto refused = [&](const std::string& problem, const std::string& remedy) {
     const bool invalid_utf8 = result.fault && result.fault->invalid_utf8;
@@ -112,11 +113,10 @@ JsonLineText text_of_json_line(std::string_view line, const std::string& key, bo
   nlohmann::json document = parse(line, repair, result.fault);
   if (document.is_discarded()) return result;
   if (!document.is_object()) return refused("not a JSON object", kOneObject);
-  const char* const other_key = "name the key of the text with --json-key";
   const auto value = document.find(key);
-  if (value == document.end()) return refused(fmt::format("no key \"{}\"", key), other_key);
+  if (value == document.end()) return refused(fmt::format("no key \"{}\"", key), key_remedy);
   if (!value->is_string()) {
-    return refused(fmt::format("the value of \"{}\" is not a string", key), other_key);
+    return refused(fmt::format("the value of \"{}\" is not a string", key), key_remedy);
   }
   result.text = std::move(value->get_ref<std::string&>());
   return result;

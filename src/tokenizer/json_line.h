@@ -15,8 +15,9 @@ struct JsonLineText {
 };
 
 // The string under `key` of a line that is one JSON object. With `repair` a line that is not JSON
-// is tried once more as repaired_json() has it.
-JsonLineText text_of_json_line(std::string_view line, const std::string& key, bool repair);
+// is tried once more as repaired_json() has it. `key_remedy`: what to do about a line without it.
+JsonLineText text_of_json_line(std::string_view line, const std::string& key, bool repair,
+                               const std::string& key_remedy);
 
 // What Python's json writes and its readers take, though it is not JSON, as JSON: bytes that are
 // not UTF-8 and \u escapes of half a surrogate pair become U+FFFD, and NaN, Infinity and -Infinity

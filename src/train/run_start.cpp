@@ -126,9 +126,19 @@ void StartChooser::choose_source(const RunConfig& config) {
   reset_ = checkpoint.reset_iteration;
   if (candidates_.empty() && holds_a_model(load)) {
     if (!checkpoint.finetune) {
+      if (!checkpoint.load_given) {
+        throw Error(ErrorKind::kConfig,
+                    fmt::format("the run saves to {}, which holds a model without a training state",
+                                checkpoint.load_dir),
+                    fmt::format("save elsewhere (SAVE=... or --save); to begin with this model's "
+                                "weights add --load {} --finetune",
+                                checkpoint.load_dir));
+      }
       throw Error(ErrorKind::kConfig,
-                  fmt::format("LOAD={} is a model without a training state", checkpoint.load_dir),
-                  "begin with its weights by --finetune");
+                  fmt::format("LOAD={} is a model without a training state, so no run goes on from "
+                              "it",
+                              checkpoint.load_dir),
+                  "add --finetune to begin with its weights");
     }
     weights_folder_ = load;
   } else if (candidates_.empty() && checkpoint.finetune) {
@@ -136,8 +146,13 @@ void StartChooser::choose_source(const RunConfig& config) {
                 fmt::format("LOAD={} holds no checkpoint and no model", checkpoint.load_dir),
                 "name a run's checkpoints, one step's folder, or a model's folder");
   } else if (candidates_.empty() && checkpoint.load_given) {
-    warnings_.push_back(fmt::format("LOAD={} holds no checkpoint: the run starts from scratch",
-                                    checkpoint.load_dir));
+    std::error_code unknown;
+    const char* what = !fs::exists(load, unknown)        ? "does not exist"
+                       : fs::is_directory(load, unknown) ? "holds no checkpoint"
+                                                         : "is no folder of checkpoints";
+    warnings_.push_back(fmt::format(
+        "LOAD={} {}: the run starts from scratch; stop it and correct LOAD if it was to go on",
+        checkpoint.load_dir, what));
   }
 }
 
@@ -169,7 +184,7 @@ RunStart StartChooser::next(RunConfig& config) {
     throw Error(ErrorKind::kData,
                 fmt::format("none of the checkpoints can be loaded:\n  - {}",
                             fmt::join(warnings_, "\n  - ")),
-                "restore one of them, or begin anew elsewhere (CKPT_DIR=...)");
+                "restore the files of one of them, or begin anew in another folder (--save)");
   }
   if (!weights_folder_.empty()) return from_weights(config, weights_folder_);
   return from_scratch(config);
@@ -209,10 +224,15 @@ RunStart StartChooser::from_checkpoint(RunConfig& config, OpenedCheckpoint check
     changes.forbidden = model_differences(saved.value("model", nlohmann::json()), config.model);
   }
   if (!changes.forbidden.empty()) {
+    const std::string what =
+        weights_only_ ? "weights of {} do not fit this model: {}" : "run cannot go on from {}: {}";
     throw Error(ErrorKind::kConfig,
-                fmt::format("the run cannot go on from {}: {}", checkpoint.folder.string(),
+                fmt::format(fmt::runtime("the " + what), checkpoint.folder.string(),
                             fmt::join(changes.forbidden, "; ")),
-                "set them as they were, or begin another run (CKPT_DIR=...)");
+                weights_only_ ? fmt::format("set them as they are there, or MODEL_ARCH={}",
+                                            checkpoint.folder.string())
+                              : "set them as they were, or begin another run in another folder "
+                                "(--save, and no LOAD)");
   }
   if (weights_only_) {
     RunStart start = from_scratch(config);

@@ -23,6 +23,8 @@ struct NamedSetting {
   std::string_view name;
 };
 
+constexpr const char* kRopeByLayer = "RoPE by layer (--no-rope-layer-interval)";
+
 constexpr std::array kModel = {
     NamedSetting{"/num_hidden_layers", "NLAYERS"},
     NamedSetting{"/hidden_size", "HIDDEN"},
@@ -33,7 +35,7 @@ constexpr std::array kModel = {
     NamedSetting{"/vocab_size", "the vocabulary"},
     NamedSetting{"/rope_theta", "ROPE_THETA"},
     NamedSetting{"/rope_scaling", "the scaling of RoPE"},
-    NamedSetting{"/rope_on_layer", "RoPE by layer (--no-rope-layer-interval)"},
+    NamedSetting{"/rope_on_layer", kRopeByLayer},
     NamedSetting{"/rms_norm_eps", "--rms-norm-eps"},
     NamedSetting{"/tie_word_embeddings", "--tie-word-embeddings"},
 };
@@ -135,6 +137,13 @@ int64_t decay_iters_in(const json& saved, const std::string& path) {
   return length.get<int64_t>();
 }
 
+// "[true,false]" and "[true,false,true]": only the number of layers differs, which is told anyway.
+bool alike_as_far_as_both_go(const std::string& a, const std::string& b) {
+  if (a.empty() || b.empty()) return false;
+  const size_t common = std::min(a.size(), b.size()) - 1;
+  return a.compare(0, common, b, 0, common) == 0;
+}
+
 }  // namespace
 
 json saved_configuration(const RunConfig& config) {
@@ -159,7 +168,9 @@ std::vector<std::string> model_differences(const json& saved_model, const ModelC
   for_each_difference(
       saved_model, now, kModel, Unsaved::kDiffers,
       [&](std::string_view name, const std::string& before, const std::string& after) {
-        differences.push_back(fmt::format("{} is {} here and {} there", name, after, before));
+        if (name == kRopeByLayer && alike_as_far_as_both_go(before, after)) return;
+        differences.push_back(
+            fmt::format("{} is {} in this command and {} in the checkpoint", name, after, before));
       });
   return differences;
 }
@@ -171,7 +182,8 @@ SettingChanges setting_changes(const json& saved, const RunConfig& config) {
   for_each_difference(
       saved, now, kForbidden, Unsaved::kDiffers,
       [&](std::string_view name, const std::string& before, const std::string& after) {
-        changes.forbidden.push_back(fmt::format("{} is {} here and {} there", name, after, before));
+        changes.forbidden.push_back(
+            fmt::format("{} is {} in this command and {} in the checkpoint", name, after, before));
       });
   for_each_difference(
       saved, now, kAllowed, Unsaved::kOptional,
@@ -197,7 +209,9 @@ std::vector<std::string> take_saved_schedule(const json& saved, const std::strin
   const double least = number_in(schedule, "min_learning_rate", path);
   const double warmup = number_in(schedule, "warmup_fraction", path);
   const double decay = number_in(optimizer, "weight_decay", path);
-  if (!(rate >= 0 && rate <= 1e6 && least >= 0 && least <= rate)) reject(path, "schedule");
+  if (!(rate >= 0 && rate <= 1e6 && least >= 0 && least <= rate)) {
+    reject(path, "schedule.learning_rate or schedule.min_learning_rate");
+  }
   if (!(warmup >= 0 && warmup < 1)) reject(path, "schedule.warmup_fraction");
   if (!(decay >= 0 && decay <= 1e6)) reject(path, "optimizer.weight_decay");
   ScheduleConfig& now = config.schedule;

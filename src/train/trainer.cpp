@@ -161,11 +161,13 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
 
 void Trainer::require_finite_steps(int64_t iteration) const {
   if (state_.skipped_in_a_row < config_.optimizer.max_skipped_in_a_row) return;
-  throw Error(ErrorKind::kNumerics,
-              fmt::format("loss or gradient norm was not finite in {} steps in a row, the last "
-                          "being iteration {}; nothing was saved",
-                          state_.skipped_in_a_row, iteration),
-              "lower LR, raise LR_WARMUP_FRAC, or look at the data of these steps");
+  throw Error(
+      ErrorKind::kNumerics,
+      fmt::format("loss or gradient norm was not finite in {} steps in a row, iterations {} "
+                  "to {}, which is not saved",
+                  state_.skipped_in_a_row, iteration - state_.skipped_in_a_row + 1, iteration),
+      "lower LR or raise LR_WARMUP_FRAC (with OVERRIDE_CKPT_OPT_PARAM=1 where the run goes "
+      "on from a checkpoint, whose LR holds otherwise), or look at the data of these steps");
 }
 
 StepRecord Trainer::train_step(int64_t iteration) {

@@ -132,7 +132,7 @@ TEST_F(DatasetMergeTest, RefusesWhatDoesNotGoTogether) {
   write_dataset(folder_ / "b", {5});
   write_dataset(folder_ / "wide", {5}, 0, TokenType::kI32);
   EXPECT_ERROR(merge({"a", "b", "wide"}), ErrorKind::kConfig,
-               AllOf(HasSubstr("a and "), HasSubstr("wide do not go together"), HasSubstr("u16"),
+               AllOf(HasSubstr("a and "), HasSubstr("wide cannot be merged"), HasSubstr("u16"),
                      HasSubstr("i32")));
   write_record("a", record_of(2, 7, 0, 400));
   EXPECT_ERROR(merge({"a", "b"}), ErrorKind::kConfig, HasSubstr("--without-record"));

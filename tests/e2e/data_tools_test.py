@@ -394,7 +394,7 @@ class Tools:
     def test_merge_refuses_other_tokenizers(self):
         run("data", "tokenize", "--input", self.input, "--tokenizer", self.folder / "other", "--output-prefix", self.folder / "foreign")
         message = run("data", "merge", self.folder / "whole", self.folder / "foreign", "--output-prefix", self.folder / "no", code=CONFIG).stderr
-        assert "do not go together" in message and "600 entries" in message and "500 entries" in message, message
+        assert "cannot be merged" in message and "600 entries" in message and "500 entries" in message, message
         assert not list(self.folder.glob("no.*"))
         # Nothing is replaced unasked.
         before = content(self.folder / "whole")

@@ -154,7 +154,7 @@ TEST(Calibration, UncertaintyGrowsAwayFromWhatWasMeasured) {
 
 TEST(Calibration, RefusesWhatCannotBeFitted) {
   std::vector<MeasuredStep> steps = report_steps();
-  EXPECT_ERROR(calibrate(aurora(), {steps[0]}, ""), ErrorKind::kData, "1 step is too few");
+  EXPECT_ERROR(calibrate(aurora(), {steps[0]}, ""), ErrorKind::kData, "1 configuration is too few");
   steps[1].seconds = 1e-3;
   EXPECT_ERROR(calibrate(aurora(), steps, ""), ErrorKind::kConfig, "row 2 took 0.001 s",
                "faster links");

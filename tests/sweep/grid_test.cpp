@@ -91,13 +91,14 @@ TEST(GridPoints, RefusesWhatMayNotVary) {
                                        {"LOAD", {"x"}},
                                        {"NLAYERS", {"1"}},
                                        {"NUM_LAYERS", {"2"}}}}});
-  EXPECT_THAT(problems,
-              ElementsAre(HasSubstr("g.yaml, grid 2: HIDEN is not a variable of the contract; did "
-                                    "you mean HIDDEN?"),
-                          HasSubstr("did you mean LR?"), HasSubstr("--min-lr is a flag"),
-                          HasSubstr("TRAIN_ITERS cannot vary: give the steps of every point with "
-                                    "--steps"),
-                          HasSubstr("LOAD cannot vary"), HasSubstr("NLAYERS is given twice")));
+  EXPECT_THAT(
+      problems,
+      ElementsAre(HasSubstr("g.yaml, grid 2: HIDEN is not a variable that Borealis reads; did "
+                            "you mean HIDDEN?"),
+                  HasSubstr("did you mean LR?"), HasSubstr("--min-lr is a flag"),
+                  HasSubstr("TRAIN_ITERS cannot vary: give the steps of every point with "
+                            "--steps"),
+                  HasSubstr("LOAD cannot vary"), HasSubstr("NLAYERS is given twice")));
 }
 
 TEST(GridPoints, RefusesMoreThanAnybodyMeans) {

@@ -213,8 +213,10 @@ TEST_F(ResumeRulesTest, WhatMustNotChangeIsListedAtOnce) {
   other.seed = 7;
   other.batch.seq_length = 8;
   EXPECT_ERROR(train(other), ErrorKind::kConfig, "cannot go on from", "global_step4",
-               "NLAYERS is 3 here and 2 there", "DTYPE is fp32 here and bf16 there",
-               "--seed is 7 here and 1234 there", "SEQ is 8 here and 16 there");
+               "NLAYERS is 3 in this command and 2 in the checkpoint",
+               "DTYPE is fp32 in this command and bf16 in the checkpoint",
+               "--seed is 7 in this command and 1234 in the checkpoint",
+               "SEQ is 8 in this command and 16 in the checkpoint");
 }
 
 TEST_F(ResumeRulesTest, TheCheckpointsScheduleGoesOnUnlessOverridden) {
@@ -315,7 +317,8 @@ TEST_F(ResumeRulesTest, AModelWithoutAStateIsBegunWith) {
   for (size_t i = 0; i < 3; ++i) EXPECT_EQ(a.steps[i].lm_loss, b.steps[i].lm_loss);
   other.model.hidden_size = 24;
   other.output.checkpoint_dir = (folder_.path() / "tuned3").string();
-  EXPECT_ERROR(train(other), ErrorKind::kConfig, "is another model: HIDDEN is 24 here and 48 there",
+  EXPECT_ERROR(train(other), ErrorKind::kConfig,
+               "is another model: HIDDEN is 24 in this command and 48 in the checkpoint",
                "MODEL_ARCH=");
 }
 
