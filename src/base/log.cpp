@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include <cerrno>
+#include <exception>
 #include <mutex>
 #include <utility>
 
@@ -16,6 +17,25 @@ namespace borealis {
 namespace {
 
 constexpr const char* kPattern = "[%Y-%m-%d %H:%M:%S,%f][%L][%s:%#:%!] %v";
+
+spdlog::sink_ptr short_console;  // the sink of the short style; null: it has the reference's
+
+// The text alone, behind "warning: " or the like.
+class ShortFormatter : public spdlog::formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& line) override {
+    const auto append = [&line](std::string_view text) {
+      line.append(text.data(), text.data() + text.size());
+    };
+    if (message.level == spdlog::level::warn) append("warning: ");
+    if (message.level >= spdlog::level::err) append("error: ");
+    append(std::string_view(message.payload.data(), message.payload.size()));
+    append("\n");
+  }
+  std::unique_ptr<spdlog::formatter> clone() const override {
+    return std::make_unique<ShortFormatter>();
+  }
+};
 
 std::string_view short_function_name(std::string_view name) {
   // "void borealis::Trainer::run(int)" -> "run"
@@ -37,18 +57,20 @@ void log_at(spdlog::level::level_enum level, std::string_view message,
 
 }  // namespace
 
-void log_open(LogStream stream, std::string_view level) {
+void log_open(LogStream stream, std::string_view level, LogStyle style) {
   spdlog::sink_ptr sink;
   if (stream == LogStream::kStdout) {
     sink = std::make_shared<spdlog::sinks::stdout_sink_mt>();
   } else {
     sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
   }
-  auto logger = std::make_shared<spdlog::logger>("borealis", std::move(sink));
+  auto logger = std::make_shared<spdlog::logger>("borealis", sink);
   // A line that cannot be written is told once, by main(), as the standard output's error.
   logger->set_error_handler([](const std::string&) {});
   spdlog::set_default_logger(logger);
   logger->set_pattern(kPattern);
+  short_console = style == LogStyle::kShort ? sink : nullptr;
+  if (short_console) short_console->set_formatter(std::make_unique<ShortFormatter>());
   logger->flush_on(spdlog::level::info);
   if (level == "DEBUG") logger->set_level(spdlog::level::debug);
   if (level == "WARNING" || level == "WARN") logger->set_level(spdlog::level::warn);
@@ -99,6 +121,24 @@ void log_debug(std::string_view message, const std::source_location& where) {
 }
 void log_info(std::string_view message, const std::source_location& where) {
   log_at(spdlog::level::info, message, where);
+}
+void log_info_or_brief(std::string_view message, std::string_view brief,
+                       const std::source_location& where) {
+  spdlog::logger& logger = *spdlog::default_logger_raw();
+  if (!logger.should_log(spdlog::level::info)) return;
+  const std::string function(short_function_name(where.function_name()));
+  const spdlog::source_loc place{where.file_name(), static_cast<int>(where.line()),
+                                 function.c_str()};
+  const std::string full_text = printable(message), brief_text = printable(brief);
+  for (const spdlog::sink_ptr& sink : logger.sinks()) {
+    const std::string& text = sink == short_console ? brief_text : full_text;
+    if (text.empty()) continue;
+    try {
+      sink->log(spdlog::details::log_msg(place, logger.name(), spdlog::level::info, text));
+      sink->flush();
+    } catch (const std::exception&) {  // a full disk, say: as the logger's own error handler
+    }
+  }
 }
 void log_warning(std::string_view message, const std::source_location& where) {
   log_at(spdlog::level::warn, message, where);

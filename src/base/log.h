@@ -1,6 +1,7 @@
 // The program's log: one line a message, "[date time,micros][I][file:line:function] text", as the
-// reference trainer prints it. Goes to stdout (or stderr, where stdout carries a JSON document)
-// and, once a run has a folder, also to its output.log.
+// reference trainer prints it, or, on a terminal, the text alone behind a word for what is not
+// plain information. Goes to stdout (or stderr, where stdout carries a JSON document) and, once a
+// run has a folder, also to its output.log.
 #pragma once
 
 #include <functional>
@@ -12,9 +13,11 @@
 namespace borealis {
 
 enum class LogStream { kStdout, kStderr };
+// What the lines of that stream look like; files and listeners always get the reference's.
+enum class LogStyle { kReference, kShort };
 
 // Where messages go; call once at start. Level from LOG_LEVEL: DEBUG, INFO, WARNING, ERROR.
-void log_open(LogStream stream, std::string_view level);
+void log_open(LogStream stream, std::string_view level, LogStyle style = LogStyle::kReference);
 // Also append to this file from now on (throws Error(kFile) if it cannot be opened).
 void log_add_file(const std::string& path);
 
@@ -36,6 +39,10 @@ void log_debug(std::string_view message,
                const std::source_location& where = std::source_location::current());
 void log_info(std::string_view message,
               const std::source_location& where = std::source_location::current());
+// The same with another wording, `brief`, for a stream in the short style. An empty text is left
+// out.
+void log_info_or_brief(std::string_view message, std::string_view brief,
+                       const std::source_location& where = std::source_location::current());
 void log_warning(std::string_view message,
                  const std::source_location& where = std::source_location::current());
 void log_error(std::string_view message,
