@@ -68,6 +68,14 @@ std::vector<OptionRow> interval_rows() {
        .help = "least important message that is logged",
        .store = store_log_level,
        .choices = {"DEBUG", "INFO", "WARNING", "ERROR"}},
+      {.variable = "LOG_FORMAT",
+       .flags = {"--log-format"},
+       .type = OptionType::kChoice,
+       .default_text = "auto",
+       .help = "of the log on the console; auto: short on a terminal, unless TIMING_LOG_LEVEL is "
+               "set, else the reference's, which output.log has in any case",
+       .choices = {"auto", "short", "reference"},
+       .ours = true},
   };
 }
 
