@@ -1,15 +1,29 @@
 #include "cli/run_observer.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/process.h"
+#include "base/terminal.h"
 
 namespace borealis {
+namespace {
+
+constexpr int kColumnsOfNoTerminal = 120;  // where short lines were asked for: every column
+
+int log_columns(const OutputConfig& output) {
+  const int stream = output.json ? STDERR_FILENO : STDOUT_FILENO;
+  return terminal_columns(stream).value_or(kColumnsOfNoTerminal);
+}
+
+}  // namespace
 
 RunObserver::RunObserver(const RunConfig& config, const RunHistory& history, RunTracker& tracker)
     : config_(config),
       line_context_{config.limits.train_iters, config.batch.seq_length},
+      short_lines_(config.limits.train_iters, log_columns(config.output)),
       metrics_(config.output.run_dir, history),
       tracker_(tracker),
       progress_(progress_on_stderr(config.limits.train_iters, config.output.progress)) {}
@@ -23,7 +37,9 @@ TrainerEvents RunObserver::events() {
     log(format_validation(record));
   };
   events.on_evaluation = [this](int64_t round, int64_t rounds) {
-    if (round % config_.limits.log_interval == 0) log(format_evaluation(round, rounds));
+    if (round % config_.limits.log_interval != 0) return;
+    progress_.erase();
+    log_info_or_brief(format_evaluation(round, rounds), "");
   };
   events.on_final_validation = [this](const ValidationRecord& record, int64_t samples,
                                       const std::string& set) {
@@ -50,14 +66,19 @@ void RunObserver::on_step(const StepRecord& record) {
   tracker_.write(record);
   interval_.add(record);
   if (record.skipped) log_skipped(record);
-  if (record.iteration % config_.limits.log_interval == 0) {
-    const IterationLine line = interval_.take();
-    log(format_iteration_line(line, line_context_));
-    const std::string timers = format_timers(line, config_.limits.timing_log_level);
-    if (!timers.empty()) log_info(timers);
-  }
+  if (record.iteration % config_.limits.log_interval == 0) log_interval();
   if (const auto line = progress_.log_line()) log_info(*line);
   progress_.update(record);
+}
+
+void RunObserver::log_interval() {
+  progress_.erase();
+  const IterationLine line = interval_.take();
+  if (!header_logged_) log_info_or_brief("", short_lines_.header());
+  header_logged_ = true;
+  log_info_or_brief(format_iteration_line(line, line_context_),
+                    short_lines_.line(line, resident_bytes()));
+  log_info_or_brief(format_timers(line, config_.limits.timing_log_level), "");
 }
 
 void RunObserver::log_skipped(const StepRecord& record) {

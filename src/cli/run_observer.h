@@ -9,6 +9,7 @@
 #include "telemetry/metrics_file.h"
 #include "telemetry/progress.h"
 #include "telemetry/run_tracker.h"
+#include "telemetry/short_line.h"
 #include "telemetry/step_record.h"
 #include "train/trainer.h"
 
@@ -30,11 +31,14 @@ class RunObserver {
 
  private:
   void on_step(const StepRecord& record);
+  void log_interval();
   void log_skipped(const StepRecord& record);
   void log(const std::string& text);
 
   const RunConfig& config_;
   IterationLineContext line_context_;
+  ShortLines short_lines_;
+  bool header_logged_ = false;
   IterationInterval interval_;
   MetricsWriter metrics_;
   RunTracker& tracker_;

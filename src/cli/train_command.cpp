@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <csignal>
@@ -17,6 +18,7 @@
 #include "cli/run_observer.h"
 #include "cli/run_setup.h"
 #include "cli/sample_text.h"
+#include "config/log_format.h"
 #include "config/run_config_loader.h"
 #include "data/brief_check.h"
 #include "data/data_record_check.h"
@@ -136,9 +138,10 @@ std::unique_ptr<Trainer> make_trainer(const PlannedRun& run, Profiler* profiler,
 TrainedModel run_training(std::unique_ptr<Trainer> trainer, const RunConfig& config, int threads,
                           RunObserver& observer) {
   TrainedModel trained;
-  log_info(
+  log_info_or_brief(
       "learning_rate= below is the next step's, as in the reference; metrics.jsonl has the "
-      "step's own");
+      "step's own",
+      "");
   log_info("[before the start of training step]");
   observer.training_begins();
   trained.outcome = trainer->run(observer.events());
@@ -290,13 +293,16 @@ int train(RunConfig config) {
 
 int run_train_command(const std::vector<std::string>& arguments) {
   RunConfig config;
+  LogStyle style = LogStyle::kReference;
   try {
     config = load_run_config(process_environment(), arguments);
+    const bool on_terminal = ::isatty(config.output.json ? STDERR_FILENO : STDOUT_FILENO) == 1;
+    if (wants_short_log(process_environment(), arguments, on_terminal)) style = LogStyle::kShort;
   } catch (const HelpRequested& help) {
     fmt::print("{}", help.text);
     return 0;
   }
-  log_open(config.output.json ? LogStream::kStderr : LogStream::kStdout, config.log_level);
+  log_open(config.output.json ? LogStream::kStderr : LogStream::kStdout, config.log_level, style);
   // Asked of the tokenizer once: it may be large.
   if (const auto ends = document_ends(config.data)) config.data.eod_token = ends->token;
   return train(config);

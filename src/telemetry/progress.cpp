@@ -1,7 +1,6 @@
 #include "telemetry/progress.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/terminal.h"
 #include "base/units.h"
 
 namespace borealis {
@@ -73,10 +73,7 @@ ProgressOptions progress_on_stderr(int64_t total_steps, bool wanted) {
   ProgressOptions options;
   options.total_steps = total_steps;
   options.terminal = wanted && ::isatty(STDERR_FILENO) == 1;
-  winsize size{};
-  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
-    options.columns = size.ws_col;
-  }
+  options.columns = terminal_columns(STDERR_FILENO).value_or(options.columns);
   options.sink = [](std::string_view text) {
     std::fwrite(text.data(), 1, text.size(), stderr);
     std::fflush(stderr);
