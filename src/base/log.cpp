@@ -130,11 +130,13 @@ void log_info_or_brief(std::string_view message, std::string_view brief,
   const spdlog::source_loc place{where.file_name(), static_cast<int>(where.line()),
                                  function.c_str()};
   const std::string full_text = printable(message), brief_text = printable(brief);
+  spdlog::details::log_msg record(place, logger.name(), spdlog::level::info, {});  // one time
   for (const spdlog::sink_ptr& sink : logger.sinks()) {
     const std::string& text = sink == short_console ? brief_text : full_text;
     if (text.empty()) continue;
     try {
-      sink->log(spdlog::details::log_msg(place, logger.name(), spdlog::level::info, text));
+      record.payload = text;
+      sink->log(record);
       sink->flush();
     } catch (const std::exception&) {  // a full disk, say: as the logger's own error handler
     }

@@ -181,6 +181,7 @@ TEST(ContractTable, NothingIsAcceptedAndIgnored) {
                                                   "WANDB_PROJECT",
                                                   "NO_FLASH_ATTN",
                                                   "WANDB_MODE",
+                                                  "LOG_FORMAT",
                                                   "BOREALIS_HOME",
                                                   "DATA_PARENT",
                                                   "--vocab-file",
