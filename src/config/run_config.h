@@ -176,8 +176,9 @@ struct OutputConfig {
   std::string run_dir;         // where output.log, metrics.jsonl, ... of this run go
   std::string checkpoint_dir;  // checkpoints/<prefix> or CKPT_DIR
   bool save_checkpoints = true;
-  bool progress = true;  // a progress line on a terminal
-  bool json = false;     // stdout carries one JSON document
+  double report_interval_s = 300;  // between reports while the run goes on; 0: only at the end
+  bool progress = true;            // a progress line on a terminal
+  bool json = false;               // stdout carries one JSON document
 };
 
 // What a run goes on from, and what it keeps of what it saves.

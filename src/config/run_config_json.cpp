@@ -139,6 +139,7 @@ json output_json(const OutputConfig& output) {
           {"run_dir", output.run_dir},
           {"checkpoint_dir", output.checkpoint_dir},
           {"save_checkpoints", output.save_checkpoints},
+          {"report_interval_s", output.report_interval_s},
           {"progress", output.progress},
           {"json", output.json}};
 }

@@ -193,8 +193,8 @@ void MetricsWriter::write_test(const ValidationRecord& record) {
   append_text_file(test_path_, validation_record_json(record, "test") + '\n');
 }
 
-StepSeries read_metrics(const std::filesystem::path& run_dir) {
-  StepSeries series;
+StepSeries read_metrics(const std::filesystem::path& run_dir, size_t most_steps) {
+  StepSeries series(most_steps);
   std::optional<StepRecord> pending;  // until the step behind it tells the next learning rate
   int64_t skipped_before = 0;
   read_lines(run_dir / kMetricsFileName, [&](const Json& json) {

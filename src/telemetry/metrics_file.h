@@ -54,7 +54,9 @@ class MetricsWriter {
 // Read back. A last line that was cut off (the run was killed while it wrote) is dropped; any other
 // broken line is Error(kData) with its number. What the file does not hold is derived: `skipped`
 // from the running count, `next_learning_rate` from the step that follows.
-StepSeries read_metrics(const std::filesystem::path& run_dir);
+// most_steps: of the series.
+StepSeries read_metrics(const std::filesystem::path& run_dir,
+                        size_t most_steps = StepSeries::kMostSteps);
 // Empty if the run had no validation.
 std::vector<ValidationRecord> read_validation(const std::filesystem::path& run_dir);
 // None if the run did not get to a test.

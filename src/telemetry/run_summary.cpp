@@ -60,6 +60,7 @@ void visit_fields(Summary& summary, Visitor&& visit) {
   visit("machine", summary.machine);
   visit("resumed_from", summary.resumed_from);
   visit("resumed_at_iteration", summary.resumed_at_iteration);
+  visit("command", summary.command);
   visit("started_at", summary.started_at);
   visit("version", summary.version);
   visit("sample_prompt", summary.sample_prompt);
@@ -217,8 +218,8 @@ RunSummary read_run_summary(const std::filesystem::path& run_dir) {
     const Json json = Json::parse(read_json_text(path));
     visit_fields(summary, [&json](const char* name, auto& value) {
       // Than the first version.
-      const bool later =
-          std::string_view(name).starts_with("resumed_") || std::string_view(name) == "failure";
+      const std::string_view field = name;
+      const bool later = field.starts_with("resumed_") || field == "failure" || field == "command";
       if (!later || json.contains(name)) from_json(json.at(name), value);
     });
   } catch (const Json::exception& fault) {

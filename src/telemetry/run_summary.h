@@ -63,6 +63,7 @@ struct RunSummary {
   MachineInfo machine;
   std::string resumed_from;          // checkpoint that the process went on from; empty: none
   int64_t resumed_at_iteration = 0;  // steps that came before this process
+  std::string command;               // what the user gave, for a shell (config/run_command.h)
   std::string started_at;            // local time, "2025-08-21 12:44:05"
   std::string version;               // of Borealis, with its commit
   std::string sample_prompt;

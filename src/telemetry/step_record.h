@@ -38,6 +38,9 @@ struct StepRecord {
   double optimizer_ms = 0;
   double communication_ms = 0;
   double data_ms = 0;
+  // Since the first step began, of all processes of the run: not kept in files, but added up by
+  // StepSeries.
+  double training_ms = 0;
 };
 
 struct ValidationRecord {

@@ -14,6 +14,8 @@ class StepSeries {
  public:
   static constexpr size_t kMostSteps = 100'000;
 
+  explicit StepSeries(size_t most_steps = kMostSteps) : most_steps_(most_steps) {}
+  // In the order of the run; fills training_ms.
   void add(const StepRecord& step);
 
   const std::vector<StepRecord>& steps() const { return steps_; }
@@ -24,7 +26,9 @@ class StepSeries {
   double final_loss() const { return final_loss_; }
 
  private:
+  size_t most_steps_;
   std::vector<StepRecord> steps_;
+  double training_ms_ = 0;
   int64_t stride_ = 1;
   int64_t count_ = 0;
   double first_loss_ = std::numeric_limits<double>::quiet_NaN();

@@ -115,6 +115,8 @@ TEST(Flags, ReachEveryField) {
                                   "--log-level",
                                   "debug",
                                   "--no-save",
+                                  "--report-interval",
+                                  "2.5",
                                   "--no-progress",
                                   "--json"});
   EXPECT_EQ(run.model.num_hidden_layers, 3);
@@ -159,6 +161,7 @@ TEST(Flags, ReachEveryField) {
   EXPECT_EQ(run.output.run_dir, "here");
   EXPECT_EQ(run.output.checkpoint_dir, "there");
   EXPECT_FALSE(run.output.save_checkpoints);
+  EXPECT_EQ(run.output.report_interval_s, 2.5);
   EXPECT_FALSE(run.output.progress);
   EXPECT_TRUE(run.output.json);
   EXPECT_EQ(run.dtype, DType::kF32);
