@@ -17,6 +17,7 @@
 #include "config/tokenizer_lookup.h"
 #include "publish/run_sources.h"
 #include "report/report_audit.h"
+#include "report/report_overlay.h"
 #include "report/run_report.h"
 
 namespace borealis {
@@ -28,8 +29,10 @@ bool is_single_run(const std::filesystem::path& path) {
   return std::filesystem::is_directory(path) && is_run_folder(path);
 }
 
-void report_run(const std::string& run_dir, bool json) {
-  const ReportPaths paths = write_run_report(run_dir);
+void report_run(const std::string& run_dir, const std::vector<std::string>& others, bool json) {
+  RunResults results = read_run_results(run_dir);
+  add_other_runs({others.begin(), others.end()}, results);
+  const ReportPaths paths = write_run_report(results);
   const RunSummary summary = read_run_summary(run_dir);
   if (!json) {
     fmt::print("{}{}\n{}\n", results_table_markdown({summary}), paths.html.string(),
@@ -94,10 +97,14 @@ int run_report_command(const std::vector<std::string>& arguments) {
   JointReportArguments joint;
   std::string checked_file;
   std::vector<std::string> compared;
+  std::vector<std::string> others;
   double threshold_percent = 1;
   app.add_option("SOURCE", joint.sources,
                  "folder of a run (logs/<prefix>/<stamp>, or its --run-dir), of a sweep, a folder "
                  "with such folders in it, or the report.json of a performance report");
+  app.add_option("--with", others,
+                 "with one run as SOURCE: folders of up to nine other runs, whose curves are laid "
+                 "over its own");
   app.add_option("--output", joint.output,
                  "folder of the performance report (default: a sweep's own, else logs/report)");
   app.add_option("--warmup", joint.warmup_steps,
@@ -124,16 +131,22 @@ int run_report_command(const std::vector<std::string>& arguments) {
                 "report needs one of a SOURCE, --check FILE and --compare BEFORE AFTER",
                 "name the folder of a run: logs/<prefix>/<stamp>, or its --run-dir");
   }
+  const bool one_run =
+      joint.sources.size() == 1 && joint.output.empty() && is_single_run(joint.sources.front());
+  if (!others.empty() && !one_run) {
+    throw Error(ErrorKind::kUsage, "--with lays other runs over the report of one run",
+                "name the folder of one run as SOURCE, without --output; several SOURCEs make a "
+                "performance report");
+  }
   log_open(LogStream::kStderr, "INFO");
   if (!checked_file.empty()) return check_report(checked_file, joint.json);
   if (!compared.empty()) {
     compare_sources(compared[0], compared[1], joint.warmup_steps, threshold_percent * 1e-2,
                     joint.json);
-  } else if (joint.sources.size() > 1 || !joint.output.empty() ||
-             !is_single_run(joint.sources.front())) {
-    joint_report(joint);
+  } else if (one_run) {
+    report_run(joint.sources.front(), others, joint.json);
   } else {
-    report_run(joint.sources.front(), joint.json);
+    joint_report(joint);
   }
   return 0;
 }

@@ -13,12 +13,14 @@
 #include "base/process.h"
 #include "base/units.h"
 #include "cli/command.h"
+#include "cli/live_report.h"
 #include "cli/planned_run.h"
 #include "cli/run_folder.h"
 #include "cli/run_observer.h"
 #include "cli/run_setup.h"
 #include "cli/sample_text.h"
 #include "config/log_format.h"
+#include "config/run_command.h"
 #include "config/run_config_loader.h"
 #include "data/brief_check.h"
 #include "data/data_record_check.h"
@@ -70,9 +72,10 @@ struct TrainedModel {
 };
 
 // What the run's folder says of it from before its first step on, whatever becomes of it.
-RunSummary begin_summary(const PlannedRun& run, const std::string& data_tokenizer) {
+RunSummary begin_summary(const PlannedRun& run, const std::string& data_tokenizer,
+                         const std::string& command) {
   RunSummary summary = start_run_summary(run.config);
-  summary.architecture.push_back({"tokenizer of the data", data_tokenizer});
+  summary.architecture.push_back({kDataTokenizer, data_tokenizer});
   const Prediction& prediction = run.prediction;
   summary.parameters = prediction.parameters;
   summary.planned_memory_bytes = prediction.memory.total_bytes();
@@ -82,6 +85,7 @@ RunSummary begin_summary(const PlannedRun& run, const std::string& data_tokenize
   summary.flops_formula_name = kFlopsFormulaName;
   summary.flops_formula = kFlopsFormula;
   summary.version = program_version();
+  summary.command = command;
   if (run.start.resumes) {
     summary.resumed_from = run.start.checkpoint->folder.string();
     summary.resumed_at_iteration = run.start.state.iteration;
@@ -136,7 +140,7 @@ std::unique_ptr<Trainer> make_trainer(const PlannedRun& run, Profiler* profiler,
 
 // The weights and everything that was allocated for them live no longer than this call.
 TrainedModel run_training(std::unique_ptr<Trainer> trainer, const RunConfig& config, int threads,
-                          RunObserver& observer) {
+                          RunObserver& observer, LiveReport& report) {
   TrainedModel trained;
   log_info_or_brief(
       "learning_rate= below is the next step's, as in the reference; metrics.jsonl has the "
@@ -144,7 +148,8 @@ TrainedModel run_training(std::unique_ptr<Trainer> trainer, const RunConfig& con
       "");
   log_info("[before the start of training step]");
   observer.training_begins();
-  trained.outcome = trainer->run(observer.events());
+  trained.outcome = trainer->run(report.listen(observer.events()));
+  report.finish();
   // Taken here: what the report allocates is not training's.
   trained.peak_bytes = peak_resident_bytes();
   trained.sample = sample_text(config, trainer->parameters(), threads, trainer->idle_memory());
@@ -215,9 +220,11 @@ int train_and_report(const PlannedRun& run, std::unique_ptr<Trainer> trainer,
   warn_of_gap(observer, run.start);
   tracker.begin(config, summary, history);
   TrainedModel trained;
+  LiveReport live_report(config, summary);
   try {
-    trained = run_training(std::move(trainer), config, run.threads, observer);
+    trained = run_training(std::move(trainer), config, run.threads, observer, live_report);
   } catch (const Error& failure) {
+    live_report.finish();
     report_failure(failure, observer, gemm, run_dir, summary);
     throw;
   }
@@ -257,7 +264,7 @@ int finish_run(const PlannedRun& run, std::unique_ptr<Trainer> trainer, const Pr
   }
 }
 
-int train(RunConfig config) {
+int train(RunConfig config, const std::string& command) {
   // Whoever read the log may go away; the run has a file of it and goes on.
   std::signal(SIGPIPE, SIG_IGN);
   const int threads = prepare_machine(config.machine);
@@ -274,7 +281,8 @@ int train(RunConfig config) {
     if (first_try) tracker.emplace(run.config);
     if (first_try) log_configuration(run);
     log_start(run);
-    RunSummary summary = begin_summary(run, data_tokenizer_text(run.config, data_tokenizers));
+    RunSummary summary =
+        begin_summary(run, data_tokenizer_text(run.config, data_tokenizers), command);
     const std::unique_ptr<Profiler> profiler = make_profiler(run.config, run.layout);
     GemmRate gemm;
     std::unique_ptr<Trainer> trainer;
@@ -305,7 +313,9 @@ int run_train_command(const std::vector<std::string>& arguments) {
   log_open(config.output.json ? LogStream::kStderr : LogStream::kStdout, config.log_level, style);
   // Asked of the tokenizer once: it may be large.
   if (const auto ends = document_ends(config.data)) config.data.eod_token = ends->token;
-  return train(config);
+  std::error_code unknown;
+  const std::filesystem::path folder = std::filesystem::current_path(unknown);
+  return train(config, run_command(process_environment(), arguments, folder));
 }
 
 }  // namespace borealis

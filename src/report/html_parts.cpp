@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "base/check.h"
 #include "report/html_text.h"
+#include "report/plot_data.h"
+#include "report/plot_script.h"
 #include "report/report_style.h"
 
 namespace borealis {
@@ -30,15 +33,23 @@ std::string html_page_begin(const std::string& title, const std::string& subtitl
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<meta name=\"color-scheme\" content=\"light dark\">\n"
-      "<title>{} · Borealis report</title>\n<style>{}{}</style>\n</head>\n<body>\n<main{}>\n"
+      "<title>{} · Borealis report</title>\n<style>{}{}{}</style>\n</head>\n<body>\n<main{}>\n"
       "<header>\n<h1>{}</h1>\n{}</header>\n",
-      escaped, plot_style(), report_style(), wide ? " class=\"wide-page\"" : "", escaped,
-      paragraph(subtitle, "subtitle"));
+      escaped, plot_style(), report_style(), plot_script_style(),
+      wide ? " class=\"wide-page\"" : "", escaped, paragraph(subtitle, "subtitle"));
 }
 
-std::string html_page_end(const std::string& version) {
-  return fmt::format("<footer>Written by Borealis {}.</footer>\n</main>\n</body>\n</html>\n",
-                     escape_html(version));
+std::string html_page_end(const std::string& version, bool scripted) {
+  return fmt::format("<footer>Written by Borealis {}.</footer>\n</main>\n{}</body>\n</html>\n",
+                     escape_html(version),
+                     scripted ? "<script>" + plot_script() + "</script>\n" : "");
+}
+
+std::string script_hint() {
+  return "<p class=\"scripted small note\" hidden>Point at a plot for its values; drag to zoom, "
+         "double "
+         "click for all of it. By keyboard: Tab to a plot, then arrow keys, + and -, 0 for all of "
+         "it.</p>\n";
 }
 
 std::string paragraph(const std::string& text, const std::string& css_class) {
@@ -86,6 +97,30 @@ std::string responsive_plot(PlotSpec plot) {
   std::string html = "<div class=\"wide\">" + render_plot(plot, kWidePlot) + "</div>";
   plot.id += "-narrow";
   return html + "<div class=\"narrow\">" + render_plot(plot, kNarrowPlot) + "</div>";
+}
+
+std::string interactive_plot(PlotSpec plot, bool narrow) {
+  plot.data_id = plot.id;
+  const std::string drawing =
+      narrow ? "<div>" + render_plot(plot, kNarrowPlot) + "</div>" : responsive_plot(plot);
+  return drawing + plot_data(plot);
+}
+
+std::string html_choice(const std::string& id, const std::string& question,
+                        const std::vector<Choice>& choices) {
+  CHECK(choices.size() <= 3);  // the style sheet knows of so many
+  std::string html = fmt::format(
+      "<div class=\"choice\" role=\"group\" aria-label=\"{0}\"><span class=\"name\">{0}</span>\n",
+      escape_html(question));
+  for (size_t i = 0; i < choices.size(); ++i) {
+    html += fmt::format(
+        R"(<input type="radio" name="{0}" id="{0}-{1}"{2}><label for="{0}-{1}">{3}</label>)", id, i,
+        i == 0 ? " checked" : "", escape_html(choices[i].name));
+  }
+  for (const Choice& choice : choices) {
+    html += "\n<div class=\"panel\">" + choice.content + "</div>";
+  }
+  return html + "</div>\n";
 }
 
 }  // namespace borealis

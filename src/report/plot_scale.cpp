@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/check.h"
+#include "base/median.h"
 #include "base/units.h"
 
 namespace borealis {
@@ -163,6 +164,42 @@ std::vector<PlotPoint> running_mean(const std::vector<PlotPoint>& points, int wi
     means.push_back({points[at].x, mean});
   }
   return means;
+}
+
+std::vector<PlotPoint> block_medians(const std::vector<PlotPoint>& points, int block) {
+  CHECK(block > 0);
+  const auto length = static_cast<size_t>(block);
+  std::vector<PlotPoint> medians;
+  for (size_t begin = 0; begin < points.size(); begin += length) {
+    const size_t end = std::min(points.size(), begin + length);
+    std::vector<double> values;
+    for (size_t at = begin; at < end; ++at) {
+      if (std::isfinite(points[at].y)) values.push_back(points[at].y);
+    }
+    medians.push_back({points[(begin + end) / 2].x, values.empty()
+                                                        ? std::numeric_limits<double>::quiet_NaN()
+                                                        : median(std::move(values))});
+  }
+  return medians;
+}
+
+std::optional<double> axis_end_without_outliers(const std::vector<PlotPoint>& points) {
+  constexpr double kShareBelow = 0.95;
+  constexpr double kRoomAbove = 1.5;
+  std::vector<double> values;
+  double highest = 0;
+  for (const PlotPoint& point : points) {
+    if (!std::isfinite(point.y)) continue;
+    highest = std::max(highest, point.y);
+    if (&point != &points.front()) values.push_back(point.y);
+  }
+  if (values.empty()) return std::nullopt;
+  const auto rank =
+      static_cast<std::ptrdiff_t>(kShareBelow * static_cast<double>(values.size() - 1));
+  std::nth_element(values.begin(), values.begin() + rank, values.end());
+  const double end = kRoomAbove * values[static_cast<size_t>(rank)];
+  if (end <= 0 || highest <= end) return std::nullopt;
+  return end;
 }
 
 }  // namespace borealis

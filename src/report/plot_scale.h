@@ -1,6 +1,7 @@
 // Axes and point thinning for plots: numbers only, no drawing.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,5 +42,14 @@ std::vector<PlotPoint> thin_points(const std::vector<PlotPoint>& points, int buc
 
 // Mean over `window` points centred on each (fewer at the ends), gaps left out.
 std::vector<PlotPoint> running_mean(const std::vector<PlotPoint>& points, int window);
+
+// Median over each `block` points one behind the other (fewer at the end), gaps left out, at the
+// middle one's x. A block of gaps is one.
+std::vector<PlotPoint> block_medians(const std::vector<PlotPoint>& points, int block);
+
+// Where a value axis may end so that a few large values do not flatten the others: 1.5 times the
+// 95th percentile of all points but the first, of a line that begins with start-up. None if no
+// point lies beyond that.
+std::optional<double> axis_end_without_outliers(const std::vector<PlotPoint>& points);
 
 }  // namespace borealis

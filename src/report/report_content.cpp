@@ -113,6 +113,9 @@ ReportTable facts_table(const RunResults& results) {
     fact("skipped steps", fmt::format("{} (no update made; the log says why of each)",
                                       format_count(run.skipped_iterations)));
   }
+  for (const NamedValue& one : run.architecture) {
+    if (one.name == kDataTokenizer) fact(one.name, one.value);
+  }
   if (!results.steps.empty()) {
     fact("tokens trained on", format_count(results.steps.back().consumed_tokens));
   }
@@ -280,6 +283,13 @@ std::string step_time_sentence(const StepBreakdown& parts) {
     separator = ", ";
   }
   return text + ".";
+}
+
+std::string command_sentence(const RunSummary& summary) {
+  return fmt::format(
+      "In bash, with {} as borealis. Where the run's checkpoints still lie it goes on from them: "
+      "--no-load begins anew. A --run-dir of a finished run has to be another.",
+      summary.version.empty() ? "the same version" : "version " + summary.version);
 }
 
 std::string memory_sentence(const RunSummary& summary) {

@@ -19,22 +19,21 @@ std::string tiles(const RunSummary& run) {
     html += fmt::format("<li><span class=\"figure\">{}</span><span class=\"what\">{}</span></li>\n",
                         escape_html(figure_text), escape_html(what));
   };
-  tile(format_count(run.parameters), "parameters");
-  tile(format_significant(run.tokens_per_gpu_per_second), "tokens per rank and second");
-  tile(format_significant(run.tflops), "TFLOPs");
-  tile(format_percent(run.gemm_share), "of the measured GEMM rate");
   tile(std::isfinite(run.final_loss) ? fmt::format("{:.3f}", run.final_loss) : "not finite",
        run.steps > 1 && std::isfinite(run.first_loss)
            ? fmt::format("training loss, from {:.3f}", run.first_loss)
            : "training loss");
+  tile(format_count(run.parameters), "parameters");
+  tile(format_significant(run.tokens_per_gpu_per_second), "tokens per rank and second");
+  tile(format_significant(run.tflops), "TFLOPs");
+  tile(format_percent(run.gemm_share), "of the measured GEMM rate");
   if (run.peak_memory_bytes > 0) tile(format_bytes(run.peak_memory_bytes), "peak memory");
   return html + "</ul>\n";
 }
 
 std::string results_section(const RunResults& results) {
   const RunSummary& run = results.summary;
-  std::string html = tiles(run);
-  html += heading("Results");
+  std::string html = heading("Results");
   html += html_table(results_table({run}), "results");
   html += paragraph(medians_sentence(results) + " " + rank_sentence(run));
   html += paragraph(formula_sentence(run) + " " + gemm_sentence(run));
@@ -45,17 +44,44 @@ std::string facts_section(const RunResults& results) {
   return heading("The run in numbers") + html_table(facts_table(results), "pairs", false);
 }
 
-std::string curves_section(const RunResults& results) {
-  std::string html = heading("Loss");
-  html += figure(responsive_plot(loss_plot(results)), loss_sentence(results));
-  html += heading("Learning rate and gradient");
-  html += "<div class=\"pair\">\n";
-  const PlotSpec rate = learning_rate_plot(results);
-  html += figure(render_plot(rate, kNarrowPlot), rate.description);
-  if (const std::optional<PlotSpec> norm = grad_norm_plot(results)) {
-    html += figure(render_plot(*norm, kNarrowPlot), norm->description);
-  }
+std::string loss_section(const RunResults& results) {
+  const auto choice = [&results](const char* name, RunAxis axis) {
+    return Choice{name, interactive_plot(loss_plot(results, axis))};
+  };
+  std::string html = heading("Loss") + script_hint();
+  html += figure(
+      html_choice("loss-by", "Loss by",
+                  {choice("iteration", RunAxis::kIterations), choice("tokens", RunAxis::kTokens),
+                   choice("training time", RunAxis::kTrainingTime)}),
+      loss_sentence(results));
+  if (!results.others.empty()) html += html_table(overlay_table(results), "rows");
+  return html;
+}
+
+std::string small_figure(const PlotSpec& plot) {
+  return figure(interactive_plot(plot, /*narrow=*/true), plot.description);
+}
+
+std::string speed_section(const RunResults& results) {
+  const PlotSpec rate = tokens_per_second_plot(results);
+  std::string html = heading("Throughput");
+  html += figure(interactive_plot(rate), rate.description);
+  html += "<div class=\"pair\">\n" + small_figure(step_time_plot(results));
+  if (const auto share = gemm_share_plot(results)) html += small_figure(*share);
   return html + "</div>\n";
+}
+
+std::string schedule_section(const RunResults& results) {
+  std::string html = heading("Learning rate and gradient");
+  html += "<div class=\"pair\">\n" + small_figure(learning_rate_plot(results));
+  if (const auto norm = grad_norm_plot(results)) html += small_figure(*norm);
+  return html + "</div>\n";
+}
+
+std::string command_section(const RunSummary& run) {
+  if (run.command.empty()) return "";  // of an earlier version
+  return heading("The command") + paragraph(command_sentence(run)) + "<pre tabindex=\"0\">" +
+         escape_html(run.command) + "</pre>\n";
 }
 
 std::string step_time_section(const RunResults& results) {
@@ -154,16 +180,20 @@ std::string render_report_html(const RunResults& results) {
   if (const std::string unfinished = unfinished_sentence(results); !unfinished.empty()) {
     html += paragraph(unfinished, "note");
   }
+  html += tiles(run);
+  html += loss_section(results);
   html += results_section(results);
-  html += curves_section(results);
+  html += speed_section(results);
+  html += schedule_section(results);
   html += sample_section(run);
   html += facts_section(results);
+  html += command_section(run);
   html += step_time_section(results);
   html += profile_section(results);
   html += memory_section(run);
   html += settings_section(results);
   html += raw_data_section(results);
-  return html + html_page_end(run.version);
+  return html + html_page_end(run.version, /*scripted=*/true);
 }
 
 }  // namespace borealis

@@ -9,13 +9,27 @@
 namespace borealis {
 namespace {
 
-std::string curves_section(const RunResults& results) {
+std::string loss_section(const RunResults& results) {
   std::string text = "## Loss\n\n";
   text += fmt::format("![{}](loss.svg)\n\n", escape_markdown_cell(loss_plot(results).description));
   text += markdown_text(loss_sentence(results));
+  if (!results.others.empty()) text += markdown_table(overlay_table(results));
+  return text;
+}
+
+std::string curves_section(const RunResults& results) {
+  std::string text = "## Throughput, learning rate and gradient\n\n";
+  text += markdown_text(tokens_per_second_plot(results).description);
+  text += markdown_text(step_time_plot(results).description);
   text += markdown_text(learning_rate_plot(results).description);
   if (const auto norm = grad_norm_plot(results)) text += markdown_text(norm->description);
-  return text + "Learning-rate and gradient-norm curves are in report.html.\n\n";
+  return text + "Their curves, and the loss by tokens and by time, are in report.html.\n\n";
+}
+
+std::string command_section(const RunSummary& run) {
+  if (run.command.empty()) return "";
+  return "## The command\n\n" + markdown_text(command_sentence(run)) +
+         markdown_fence(run.command, "bash") + "\n";
 }
 
 std::string sample_section(const RunSummary& run) {
@@ -67,12 +81,14 @@ std::string render_report_markdown(const RunResults& results) {
   if (const std::string unfinished = unfinished_sentence(results); !unfinished.empty()) {
     text += "> " + markdown_text(unfinished);
   }
+  text += loss_section(results);
   text += "## Results\n\n" + markdown_table(results_table({run}));
   text += markdown_text(medians_sentence(results) + " " + rank_sentence(run));
   text += markdown_text(formula_sentence(run) + " " + gemm_sentence(run));
   text += curves_section(results);
   text += sample_section(run);
   text += "## The run in numbers\n\n" + markdown_table(facts_table(results));
+  text += command_section(run);
   text += "## Where a step's time goes\n\n" + markdown_table(step_time_table(parts));
   text += profile_section(results);
   text += "## Memory\n\n" + markdown_text(memory_sentence(run)) + markdown_table(memory_table(run));

@@ -4,50 +4,13 @@
 #include <cmath>
 #include <limits>
 
-#include "base/units.h"
-#include "report/report_content.h"
+#include "report/report_lines.h"
 
 namespace borealis {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr size_t kSmoothFrom = 120;  // steps; fewer are readable as they are
-constexpr size_t kMarkersUpTo = 60;  // validations
 constexpr double kLogFromRatio = 30;
-
-// A skipped step has no loss that counts: a gap.
-template <typename Value>
-std::vector<PlotPoint> points_of(const RunResults& results, bool without_skipped, Value value) {
-  std::vector<PlotPoint> points;
-  points.reserve(results.steps.size());
-  for (const StepRecord& step : results.steps) {
-    const double y = without_skipped && step.skipped ? kNaN : value(step);
-    points.push_back({static_cast<double>(step.iteration), y});
-  }
-  return points;
-}
-
-std::vector<double> skipped_iterations(const RunResults& results) {
-  std::vector<double> skipped;
-  for (const StepRecord& step : results.steps) {
-    if (step.skipped) skipped.push_back(static_cast<double>(step.iteration));
-  }
-  return skipped;
-}
-
-// The line itself, or for long runs a faint line under its running mean.
-void add_line(std::vector<PlotSeries>& series, const std::string& label, int color,
-              std::vector<PlotPoint> points) {
-  if (points.size() < kSmoothFrom) {
-    series.push_back({label, color, false, false, std::move(points)});
-    return;
-  }
-  const int window = static_cast<int>(points.size() / 40) | 1;  // odd: centred
-  std::vector<PlotPoint> means = running_mean(points, window);
-  series.push_back({label, color, true, false, std::move(points)});
-  series.push_back({fmt::format("mean of {} steps", format_count(window)), color, false, false,
-                    std::move(means)});
-}
 
 std::string superscript(int exponent) {
   static constexpr const char* kDigits[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
@@ -59,28 +22,6 @@ std::string superscript(int exponent) {
 }
 
 }  // namespace
-
-PlotSpec loss_plot(const RunResults& results) {
-  PlotSpec plot;
-  plot.id = "loss";
-  plot.title = "Loss by iteration";
-  plot.description = loss_sentence(results);
-  plot.x_label = "iteration";
-  plot.y_label = "cross entropy (nats per token)";
-  add_line(plot.series, "training", 0,
-           points_of(results, true, [](const StepRecord& step) { return step.lm_loss; }));
-  if (!results.validations.empty()) {
-    PlotSeries validation{"validation", 1, false, true, {}};
-    for (const ValidationRecord& record : results.validations) {
-      validation.points.push_back({static_cast<double>(record.iteration), record.lm_loss});
-    }
-    validation.markers = validation.points.size() <= kMarkersUpTo;
-    plot.series.push_back(std::move(validation));
-  }
-  plot.marks = skipped_iterations(results);
-  plot.marks_label = "skipped step";
-  return plot;
-}
 
 PlotSpec learning_rate_plot(const RunResults& results) {
   PlotSpec plot;
@@ -102,9 +43,9 @@ PlotSpec learning_rate_plot(const RunResults& results) {
           : fmt::format("Learning rate of each step; highest {:.3g}, last {:.3g}.", highest,
                         results.steps.empty() ? 0.0 : results.steps.back().learning_rate);
   plot.series.push_back(
-      {"learning rate", 2, false, false, points_of(results, false, [unit](const StepRecord& step) {
-         return step.learning_rate / unit;
-       })});
+      {"learning rate", 2, false, false,
+       points_of(results.steps, axis_scale(results, RunAxis::kIterations), false,
+                 [unit](const StepRecord& step) { return step.learning_rate / unit; })});
   return plot;
 }
 
@@ -114,8 +55,9 @@ std::optional<PlotSpec> grad_norm_plot(const RunResults& results) {
   plot.title = "Gradient norm by iteration";
   plot.x_label = "iteration";
   plot.y_label = "gradient norm before clipping";
-  std::vector<PlotPoint> points = points_of(
-      results, false, [](const StepRecord& step) { return step.grad_norm.value_or(kNaN); });
+  std::vector<PlotPoint> points =
+      points_of(results.steps, axis_scale(results, RunAxis::kIterations), false,
+                [](const StepRecord& step) { return step.grad_norm.value_or(kNaN); });
   double lowest = std::numeric_limits<double>::infinity();
   double highest = 0;
   for (const PlotPoint& point : points) {

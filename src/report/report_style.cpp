@@ -73,6 +73,17 @@ figcaption { font-size: .9rem; margin-top: .35rem; }
   gap: 1rem 2rem; }
 .bars { display: grid; grid-template-columns: auto 1fr; gap: .5rem .9rem; align-items: center; }
 .bars .name { color: var(--muted); font-size: .9rem; }
+.choice { position: relative; }
+.choice > .name { color: var(--muted); font-size: .9rem; margin-right: .5rem; }
+.choice > input { position: absolute; opacity: 0; }
+.choice > label { display: inline-block; padding: .15rem .7rem; margin: 0 .3rem .3rem 0; cursor: pointer;
+  border: 1px solid var(--line); border-radius: 1rem; font-size: .9rem; }
+.choice > input:checked + label { background: var(--panel); border-color: var(--accent); }
+.choice > input:focus-visible + label { outline: 2px solid var(--accent); }
+.choice > .panel { display: none; }
+.choice > input:nth-of-type(1):checked ~ .panel:nth-of-type(1),
+.choice > input:nth-of-type(2):checked ~ .panel:nth-of-type(2),
+.choice > input:nth-of-type(3):checked ~ .panel:nth-of-type(3) { display: block; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .narrow { display: none; }
 @media (max-width: 44rem) {

@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/folder_lock.h"
@@ -28,6 +29,15 @@ double gemm_tflops_of(const StepRecord& step) {
 
 }  // namespace
 
+void take_steps(const StepSeries& series, RunResults& results) {
+  CHECK(!series.steps().empty());
+  results.steps = series.steps();
+  results.step_stride = series.stride();
+  if (!results.summary.stopped_by.empty()) return;
+  summarize_steps(series, results.summary);
+  results.summary.gemm_tflops = gemm_tflops_of(results.steps.back());
+}
+
 RunResults read_run_results(const std::filesystem::path& run_dir) {
   if (!std::filesystem::is_directory(run_dir)) {
     throw Error(ErrorKind::kFile, fmt::format("{} is not a folder", run_dir.string()),
@@ -37,18 +47,14 @@ RunResults read_run_results(const std::filesystem::path& run_dir) {
   results.run_dir = run_dir;
   results.summary = read_run_summary(run_dir);
   const StepSeries series = read_metrics(run_dir);
-  results.steps = series.steps();
-  results.step_stride = series.stride();
-  if (results.steps.empty()) {
+  if (series.steps().empty()) {
     throw Error(ErrorKind::kData,
                 fmt::format("{} holds no step", (run_dir / kMetricsFileName).string()),
                 "a report needs a run of at least one step");
   }
-  if (results.summary.stopped_by.empty()) {
-    results.is_running = FolderLock::try_hold(run_dir) == nullptr;
-    summarize_steps(series, results.summary);
-    results.summary.gemm_tflops = gemm_tflops_of(results.steps.back());
-  }
+  results.is_running =
+      results.summary.stopped_by.empty() && FolderLock::try_hold(run_dir) == nullptr;
+  take_steps(series, results);
   results.validations = read_validation(run_dir);
   results.profile = read_step_profile(run_dir);
   results.test = read_test(run_dir);
@@ -59,7 +65,11 @@ RunResults read_run_results(const std::filesystem::path& run_dir) {
 }
 
 ReportPaths write_run_report(const std::filesystem::path& run_dir) {
-  const RunResults results = read_run_results(run_dir);
+  return write_run_report(read_run_results(run_dir));
+}
+
+ReportPaths write_run_report(const RunResults& results) {
+  const std::filesystem::path& run_dir = results.run_dir;
   const ReportPaths paths{run_dir / "report.md", run_dir / "report.html"};
   write_file_atomically(run_dir / "loss.svg", render_plot(loss_plot(results), kPlotFileSize, true));
   if (results.profile) {

@@ -1,6 +1,6 @@
-// The report of one run: report.md and report.html (self-contained, inline SVG, no scripts), with
-// loss.svg and roofline.svg beside them for the Markdown, made from the files that the run left in
-// its folder.
+// The report of one run: report.md and report.html (self-contained: inline SVG, and a script of its
+// own without which it is complete), with loss.svg and roofline.svg beside them for the Markdown,
+// made from the files that the run left in its folder, or while it goes on.
 #pragma once
 
 #include <filesystem>
@@ -14,6 +14,13 @@
 
 namespace borealis {
 
+// Another run, whose curves are laid over those of the report's (report_overlay.h).
+struct OtherRun {
+  std::string label;
+  RunSummary summary;
+  std::vector<StepRecord> steps;  // at least one
+};
+
 // All that a report is made of.
 struct RunResults {
   RunSummary summary;
@@ -25,6 +32,7 @@ struct RunResults {
   std::string config_json;                    // config.json as it stands; empty if there is none
   std::optional<StepProfile> profile;         // of a run with --profile
   std::filesystem::path run_dir;
+  std::vector<OtherRun> others;
 };
 
 // Reads summary.json, metrics.jsonl, and where they exist validation.jsonl, test.jsonl,
@@ -32,12 +40,18 @@ struct RunResults {
 // Error(kFile) or Error(kData) names the file that is missing or broken.
 RunResults read_run_results(const std::filesystem::path& run_dir);
 
+// Takes the steps, and of a run that has not ended by itself the figures of its summary that follow
+// from them. Requires at least one step (CHECK).
+void take_steps(const StepSeries& series, RunResults& results);
+
 struct ReportPaths {
   std::filesystem::path markdown;
   std::filesystem::path html;
 };
 // Writes the report of the run in `run_dir` into it. Errors as read_run_results.
 ReportPaths write_run_report(const std::filesystem::path& run_dir);
+// The same of results that were read, into results.run_dir. Every file appears whole or not at all.
+ReportPaths write_run_report(const RunResults& results);
 
 std::string render_report_html(const RunResults& results);
 std::string render_report_markdown(const RunResults& results);

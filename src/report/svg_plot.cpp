@@ -18,7 +18,8 @@ constexpr double kLetterWidth = 7.2;  // generous mean of sans-serif fonts at th
 constexpr double kRowHeight = 20;
 constexpr double kSwatchWidth = 18;
 constexpr double kLegendGap = 18;
-constexpr size_t kDotsUpTo = 40;  // a line of so few points shows each
+constexpr size_t kDotsUpTo = 40;       // a line of so few points shows each
+constexpr double kUnitsOfABucket = 2;  // along x; a line is about as wide
 
 double text_width(std::string_view text) {
   // Bytes that continue a UTF-8 character take no room.
@@ -48,7 +49,10 @@ struct Frame {
   PlotAxis y;
 
   double at_x(double value) const { return left + x.share(value) * width; }
-  double at_y(double value) const { return top + (1 - y.share(value)) * height; }
+  // What lies beyond the axis stands at its end.
+  double at_y(double value) const {
+    return top + (1 - std::clamp(y.share(value), 0.0, 1.0)) * height;
+  }
   double bottom() const { return top + height; }
 };
 
@@ -147,6 +151,7 @@ Frame make_frame(const PlotSpec& spec, const PlotSize& size, double top) {
   if (x.empty()) x = spec.log_x ? Range{1, 10} : Range{0, 1};
   if (y.empty()) y = spec.log_y ? Range{1, 10} : Range{0, 1};
   if (spec.y_from_zero && !spec.log_y) y.add(0);
+  if (spec.y_most && y.low < *spec.y_most) y.high = std::min(y.high, *spec.y_most);
 
   Frame frame;
   frame.top = top;
@@ -170,7 +175,7 @@ Frame make_frame(const PlotSpec& spec, const PlotSize& size, double top) {
   return frame;
 }
 
-void draw_axes(const PlotSpec& spec, const Frame& frame, std::string& svg) {
+void draw_axes(const Frame& frame, std::string& svg) {
   for (const AxisTick& tick : frame.y.ticks) {
     const double y = frame.at_y(tick.value);
     svg += fmt::format(R"(<path class="grid" d="M{:.1f} {:.1f}h{:.1f}"/>)", frame.left, y,
@@ -186,6 +191,9 @@ void draw_axes(const PlotSpec& spec, const Frame& frame, std::string& svg) {
     svg += fmt::format(R"(<text class="tick" x="{:.1f}" y="{:.1f}" text-anchor="middle">{}</text>)",
                        x, frame.bottom() + 5 + kTextHeight + 2, tick.label);
   }
+}
+
+void draw_x_label(const PlotSpec& spec, const Frame& frame, std::string& svg) {
   svg += fmt::format(R"(<text class="label" x="{:.1f}" y="{:.1f}" text-anchor="end">{}</text>)",
                      frame.left + frame.width, frame.bottom() + 5 + kTextHeight + kRowHeight,
                      escape_html(spec.x_label));
@@ -197,7 +205,7 @@ void draw_dot(const Frame& frame, const PlotSeries& series, const PlotPoint& poi
       fmt::format(R"(<circle class="dot c{}" cx="{:.1f}" cy="{:.1f}" r="{}"><title>)", series.color,
                   frame.at_x(point.x), frame.at_y(point.y), series.line ? 3.2 : 4.5);
   const std::string text =
-      point.label.empty() ? fmt::format("{:.0f}: {:.4g}", point.x, point.y) : point.label;
+      point.label.empty() ? fmt::format("{:.10g}: {:.4g}", point.x, point.y) : point.label;
   svg += escape_html(text) + "</title></circle>";
 }
 
@@ -207,7 +215,7 @@ void draw_series(const Frame& frame, const PlotSeries& series, std::string& svg)
     return;
   }
   const std::vector<PlotPoint> points =
-      thin_points(series.points, std::max(1, static_cast<int>(frame.width)));
+      thin_points(series.points, std::max(1, static_cast<int>(frame.width / kUnitsOfABucket)));
   const bool all_dots = series.markers || (points.size() <= kDotsUpTo && !series.faint);
   std::string path;
   std::string dots;
@@ -241,6 +249,14 @@ void draw_marks(const Frame& frame, const std::vector<double>& marks, std::strin
   }
 }
 
+// What plot_script.h needs to draw anew: where the axes lie, and what they cover.
+std::string frame_attributes(const PlotSpec& spec, const Frame& frame) {
+  return fmt::format(
+      R"( data-plot="{}" data-frame="{:g} {:g} {:g} {:g} {:.12g} {:.12g} {:.9g} {:.9g}")",
+      spec.data_id, frame.left, frame.top, frame.width, frame.height, frame.x.low, frame.x.high,
+      frame.y.low, frame.y.high);
+}
+
 std::string open_svg(const std::string& id, const std::string& title,
                      const std::string& description, double width, double height,
                      std::string_view attributes) {
@@ -253,23 +269,32 @@ std::string open_svg(const std::string& id, const std::string& title,
 }  // namespace
 
 std::string render_plot(const PlotSpec& spec, const PlotSize& size, bool standalone) {
-  const std::string standalone_attributes =
-      fmt::format(R"( xmlns="http://www.w3.org/2000/svg" class="plot" width="{}" height="{}")",
-                  size.width, size.height);
-  std::string svg = open_svg(spec.id, spec.title, spec.description, size.width, size.height,
-                             standalone ? standalone_attributes : R"( class="plot")");
+  std::string head;
+  const double head_height = draw_head(spec, size, head);
+  const Frame frame = make_frame(spec, size, head_height + 16);
+  std::string attributes = R"( class="plot")";
+  if (standalone) {
+    attributes =
+        fmt::format(R"( xmlns="http://www.w3.org/2000/svg" class="plot" width="{}" height="{}")",
+                    size.width, size.height);
+  } else if (!spec.data_id.empty()) {
+    attributes += frame_attributes(spec, frame);
+  }
+  std::string svg =
+      open_svg(spec.id, spec.title, spec.description, size.width, size.height, attributes);
   if (standalone) {
     // In an <img> the file needs a size of its own.
     svg += fmt::format(R"(<style>{}svg.plot {{ width: {}px; height: {}px; }}</style>)"
                        R"(<rect class="page" width="100%" height="100%"/>)",
                        plot_style(), size.width, size.height);
   }
-  const double head_height = draw_head(spec, size, svg);
-  const Frame frame = make_frame(spec, size, head_height + 16);
-  draw_axes(spec, frame, svg);
+  svg += head;
+  draw_x_label(spec, frame, svg);
+  svg += R"(<g class="body">)";
+  draw_axes(frame, svg);
   for (const PlotSeries& series : spec.series) draw_series(frame, series, svg);
   draw_marks(frame, spec.marks, svg);
-  return svg + "</svg>\n";
+  return svg + "</g></svg>\n";
 }
 
 std::string render_stacked_bar(const std::string& id, const std::string& title,
@@ -291,44 +316,6 @@ std::string render_stacked_bar(const std::string& id, const std::string& title,
     left += width;
   }
   return svg + "</svg>\n";
-}
-
-std::string_view plot_style() {
-  // Ten colours that stay apart in both schemes and for the common colour deficiencies.
-  return R"(
-:root, svg.plot { color-scheme: light dark;
-  --ink: #1c2430; --muted: #5b6675; --line: #dfe3e8; --axis: #9aa4b1; --page: #ffffff;
-  --c0: #1f6fb8; --c1: #d9801a; --c2: #218a5d; --c3: #bf3f66; --c4: #7657c2; --c5: #7b8592;
-  --c6: #1595a8; --c7: #a58a12; --c8: #8a5a3c; --c9: #3d4f9f; --mark: #c22f2f; }
-@media (prefers-color-scheme: dark) { :root, svg.plot {
-  --ink: #e6eaf0; --muted: #a3adba; --line: #2d3540; --axis: #6b7683; --page: #14181d;
-  --c0: #67aaf0; --c1: #f2ab51; --c2: #56c596; --c3: #f0809f; --c4: #ab90f5; --c5: #98a2ae;
-  --c6: #4dcadb; --c7: #d9c04c; --c8: #cf9f7d; --c9: #8c9cf2; --mark: #ff7a70; } }
-svg.plot { display: block; width: 100%; height: auto; font: 13px system-ui, -apple-system,
-  "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-svg.plot text { fill: var(--ink); }
-svg.plot .tick { fill: var(--muted); font-variant-numeric: tabular-nums; }
-svg.plot .label { fill: var(--muted); }
-svg.plot .page { fill: var(--page); }
-svg .grid { stroke: var(--line); fill: none; }
-svg .axis { stroke: var(--axis); fill: none; }
-svg .line { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
-svg .line.faint { stroke-width: 1.1; opacity: 0.6; }
-svg .dot { stroke: var(--page); stroke-width: 1; }
-svg .mark { fill: var(--mark); }
-svg .line.c0 { stroke: var(--c0); } svg .dot.c0, svg .bar-part.c0 { fill: var(--c0); }
-svg .line.c1 { stroke: var(--c1); } svg .dot.c1, svg .bar-part.c1 { fill: var(--c1); }
-svg .line.c2 { stroke: var(--c2); } svg .dot.c2, svg .bar-part.c2 { fill: var(--c2); }
-svg .line.c3 { stroke: var(--c3); } svg .dot.c3, svg .bar-part.c3 { fill: var(--c3); }
-svg .line.c4 { stroke: var(--c4); } svg .dot.c4, svg .bar-part.c4 { fill: var(--c4); }
-svg .line.c5 { stroke: var(--c5); } svg .dot.c5, svg .bar-part.c5 { fill: var(--c5); }
-svg .line.c6 { stroke: var(--c6); } svg .dot.c6, svg .bar-part.c6 { fill: var(--c6); }
-svg .line.c7 { stroke: var(--c7); } svg .dot.c7, svg .bar-part.c7 { fill: var(--c7); }
-svg .line.c8 { stroke: var(--c8); } svg .dot.c8, svg .bar-part.c8 { fill: var(--c8); }
-svg .line.c9 { stroke: var(--c9); } svg .dot.c9, svg .bar-part.c9 { fill: var(--c9); }
-svg.bar { display: block; width: 100%; height: 30px; border-radius: 4px; }
-svg .bar-room { fill: var(--line); }
-)";
 }
 
 }  // namespace borealis

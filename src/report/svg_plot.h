@@ -2,6 +2,7 @@
 // Colours come from CSS variables, so that the same drawing suits light and dark pages.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,12 @@ struct PlotSpec {
   bool log_x = false;        // requires positive values
   bool log_y = false;        // requires positive values
   bool y_from_zero = false;  // ignored with log_y
+  // The value axis ends here at the latest; what lies beyond is drawn at its end. None: all of it
+  // is covered.
+  std::optional<double> y_most = {};
+  // Names the plot_data() of the same page, by which a script may draw it anew; empty: there is
+  // none.
+  std::string data_id = {};
 };
 
 struct PlotSize {

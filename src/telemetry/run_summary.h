@@ -20,6 +20,9 @@ inline constexpr const char* kSummaryFileName = "summary.json";
 // In the folder of a run that went on: {"checkpoint", "iteration", "run_dir"} of what came before.
 inline constexpr const char* kResumedFromFileName = "resumed_from.json";
 
+// In RunSummary::architecture: what is known of the tokenizer that made the run's data.
+inline constexpr const char* kDataTokenizer = "tokenizer of the data";
+
 struct MemoryClass {
   std::string name;
   int64_t bytes = 0;

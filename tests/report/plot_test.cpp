@@ -115,6 +115,28 @@ TEST(RunningMean, IsCentredAndIgnoresGaps) {
   EXPECT_TRUE(std::isnan(running_mean({{1, kNaN}}, 3)[0].y));
 }
 
+TEST(BlockMedians, LeaveNoTraceOfAnOutlier) {
+  const std::vector<PlotPoint> points = {{1, 2}, {2, 900}, {3, 4}, {4, kNaN}, {5, 6}};
+  const std::vector<PlotPoint> medians = block_medians(points, 3);
+  ASSERT_EQ(medians.size(), 2u);
+  EXPECT_DOUBLE_EQ(medians[0].x, 2);
+  EXPECT_DOUBLE_EQ(medians[0].y, 4);
+  EXPECT_DOUBLE_EQ(medians[1].y, 6);
+  EXPECT_TRUE(std::isnan(block_medians({{1, kNaN}}, 3)[0].y));
+}
+
+TEST(AxisEnd, LiesBelowWhatStandsOut) {
+  std::vector<PlotPoint> points = {{1, 5000}};
+  for (int at = 2; at <= 101; ++at) points.push_back({static_cast<double>(at), 100.0 + at % 10});
+  const auto end = axis_end_without_outliers(points);
+  ASSERT_TRUE(end);
+  EXPECT_DOUBLE_EQ(*end, 1.5 * 109);
+  points.front().y = 150;
+  EXPECT_FALSE(axis_end_without_outliers(points));
+  EXPECT_FALSE(axis_end_without_outliers({{1, 5000}}));
+  EXPECT_FALSE(axis_end_without_outliers({{1, kNaN}, {2, kNaN}}));
+}
+
 PlotSpec plot_of(std::vector<PlotPoint> points) {
   PlotSpec spec;
   spec.id = "loss";
@@ -142,6 +164,16 @@ TEST(SvgPlot, BreaksTheLineAtAGapAndNeverPrintsNan) {
   const std::string path = svg.substr(start, svg.find("/>", start) - start);
   EXPECT_EQ(std::count(path.begin(), path.end(), 'M'), 2) << path;
   EXPECT_EQ(std::count(path.begin(), path.end(), 'L'), 2) << path;
+}
+
+TEST(SvgPlot, WhatLiesBeyondTheAxisStandsAtItsEnd) {
+  PlotSpec plot = plot_of({{1, 5000}, {2, 100}, {3, 110}});
+  plot.y_from_zero = true;
+  plot.y_most = 150;
+  const std::string svg = render_plot(plot, {});
+  EXPECT_THAT(svg, HasSubstr(">150</text>"));
+  EXPECT_THAT(svg, Not(HasSubstr("000</text>")));
+  EXPECT_THAT(svg, HasSubstr("cy=\"30.0\" r=\"3.2\"><title>1: 5000<"));
 }
 
 TEST(SvgPlot, ALonePointIsADot) {
