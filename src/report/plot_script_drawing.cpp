@@ -113,7 +113,7 @@ class Drawing {
 
   drawAxes() {
     const rows = Math.max(2, Math.floor(this.height / 44));
-    const columns = Math.max(2, Math.floor(this.width / 110));
+    const columns = Math.max(2, Math.floor(this.width / 90));
     let values = [];
     if (this.data.y_log) {
       values = logTicks(this.low, this.high);

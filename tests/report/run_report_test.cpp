@@ -313,7 +313,8 @@ TEST(RunReport, ShowsTheLossByIterationTokensAndTimeWithoutAScript) {
 TEST(RunReport, SlowStepsDoNotFlattenTheOthers) {
   const Report report = report_of({});
   // The first step and those behind a validation; the others take about 478 ms.
-  EXPECT_THAT(report.html, HasSubstr("12 steps lie beyond the scale, up to 2079\u00a0ms (iteration 1)."));
+  EXPECT_THAT(report.html,
+              HasSubstr("12 steps lie beyond the scale, up to 2079\u00a0ms (iteration 1)."));
   EXPECT_THAT(report.html, HasSubstr("median of 7 steps"));
   EXPECT_THAT(report.html, HasSubstr("% of the measured GEMM rate"));
   EXPECT_THAT(report.markdown, HasSubstr("Tokens per rank and second of each step; median 8528."));
