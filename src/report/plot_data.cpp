@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/json_excerpt.h"
+#include "base/text.h"
 #include "report/html_text.h"
 
 namespace borealis {
