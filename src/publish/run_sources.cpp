@@ -168,7 +168,8 @@ class Collector {
       }
     }
     if (folders.empty()) {
-      throw Error(ErrorKind::kData, fmt::format("there is no run beneath {}", path.string()),
+      throw Error(ErrorKind::kFile,
+                  fmt::format("there is no run (summary.json) beneath {}", path.string()),
                   "name the folder of a run, logs/<prefix>/<stamp>, or of a sweep");
     }
   }

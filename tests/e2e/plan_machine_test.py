@@ -125,10 +125,10 @@ def check_refusals(folder):
     (folder / "text.md").write_text("nothing\n")
     machine = ("--machine", "aurora-pvc-tile")
     for words, code, part in (
-            (("--machine", "nosuch"), CONFIG, "there are a100-80g, aurora-pvc-tile, h100-80g"),
+            (("--machine", "nosuch"), CONFIG, "known are a100-80g, aurora-pvc-tile, h100-80g"),
             (("--machine", "broken.json"), DATA, 'has no "format"'),
             (("--machine", "absent.json"), FILE, "absent.json"),
-            (("--hosts", "2"), USAGE, "needs a --machine"),
+            (("--hosts", "2"), USAGE, "need --machine"),
             ((*machine, "--hosts", "0"), CONFIG, "--hosts 0: 0 is not a whole number of 1"),
             ((*machine, "--hosts", "2:1"), CONFIG, "is not a range"),
             ((*machine, "--tokens", "many"), USAGE, "--tokens many is no number of tokens"),

@@ -163,7 +163,7 @@ def bad_input(folder):
     (folder / "broken.json").write_text("{}\0")
     (folder / "other.json").write_text("{}")
     refused("no folder", FILE, "nowhere", arguments=["nowhere"])
-    refused("nothing there", DATA, "no run beneath empty", arguments=["empty"])
+    refused("nothing there", FILE, "no run (summary.json) beneath empty", arguments=["empty"])
     refused("no report", DATA, "note.txt is neither a report.json nor a log", arguments=["note.txt"])
     refused("a NUL", DATA, "broken.json has a NUL", arguments=["broken.json"])
     refused("another document", DATA, "other.json is not a performance report", arguments=["other.json"])
