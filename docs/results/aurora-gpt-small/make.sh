@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures a scaled-down copy of the report's two families until memory ends, and makes the report in
 # this folder: some ten minutes on two cores. The machine should have nothing else to do.
-#   make.sh [AURORA_GPT_SMALL_MD]    also audits the original, where it is at hand
+# At the end it prints the table and, where the original is at hand, the audit that README.md shows.
+#   make.sh [AURORA_GPT_SMALL_MD]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
@@ -27,8 +28,8 @@ TOKENIZER_MODEL=google/gemma-7b ZERO_STAGE=0 "$borealis" plan --machine aurora-p
   --nlayers 4:16:2 --hosts 2 --json > "$work/plan-llama3.json"
 TOKENIZER_MODEL=google/gemma-7b ZERO_STAGE=0 "$borealis" plan --machine aurora-pvc-tile --arch smollm3-3B \
   --nlayers 8:20:2 --hosts 2 --json > "$work/plan-smollm3.json"
-python3 "$here/beside.py" report/report.csv "$work/plan-llama3.json" "$work/plan-smollm3.json" > "$here/beside.md"
+python3 "$here/beside.py" report/report.csv "$work/plan-llama3.json" "$work/plan-smollm3.json"
 if [ $# -gt 0 ]; then
   cd "$(dirname "$1")"
-  "$borealis" report --check "$(basename "$1")" > "$here/audit.txt" || [ $? -eq 4 ]
+  "$borealis" report --check "$(basename "$1")" || [ $? -eq 4 ]
 fi
