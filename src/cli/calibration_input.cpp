@@ -217,6 +217,11 @@ CalibrationInput read_calibration_input(const std::vector<std::string>& places,
   for (const std::string& place : places) {
     std::error_code none;
     std::vector<MeasuredStep> steps;
+    if (!fs::exists(place, none)) {
+      throw Error(ErrorKind::kFile, fmt::format("{} does not exist", place),
+                  "name the folder of a run or of a sweep, a published report, or a table of steps "
+                  "(docs/planner.md)");
+    }
     if (fs::is_directory(place, none)) {
       const auto sweep = read_sweep_state(place);
       for (OwnStep& own : sweep ? read_sweep(place, *sweep) : std::vector{read_run(place)}) {

@@ -39,8 +39,12 @@ class RunSide {
       }
     }
     if (record.tokenizer.vocab_size > config_.model.vocab_size) {
-      refuse(prefix, made_with, fmt::format("a vocabulary of {} entries", config_.model.vocab_size),
-             "set TOKENIZER_MODEL to the one that made the data, or raise --vocab-size");
+      refuse(
+          prefix, made_with,
+          fmt::format("a vocabulary of {} entries, its padding included", config_.model.vocab_size),
+          fmt::format("set TOKENIZER_MODEL to the one that made the data; a --vocab-size has to "
+                      "be left out, or {} or more",
+                      record.tokenizer.vocab_size));
     }
     check_end_token(prefix, record);
   }

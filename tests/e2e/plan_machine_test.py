@@ -138,6 +138,7 @@ def check_refusals(folder):
             ((*machine, "--no-such-flag"), USAGE, "--no-such-flag"),
             ((*machine, "--output", "x.json"), USAGE, "--output is for --calibrate"),
             (("--calibrate", "empty"), FILE, "empty/config.json"),
+            (("--calibrate", "nosuch"), FILE, "nosuch does not exist"),
             (("--calibrate", "broken.csv", "--output", "x.json"), USAGE, "does not say on which machine"),
             (("--calibrate", "broken.csv", *machine, "--output", "x.json"), DATA, "'speed' is no column"),
             (("--calibrate", "text.md", *machine, "--output", "x.json"), DATA, "text.md has no table"),
