@@ -218,6 +218,9 @@ class Tools:
                     process.kill()
                     process.wait()
                     kills += 1
+                    # Between its last rename and its end; started again it would find what is there.
+                    if {path.name for path in self.folder.glob("killed*")} == set(expected):
+                        break
                 for pair in self.folder.glob("killed*.idx"):
                     Pair(str(pair)[:-4])  # what has a final name is whole
             found = {path.name: path.read_bytes() for path in self.folder.glob("killed*")}
