@@ -147,12 +147,10 @@ int print_batches(const DataRunOptions& options) {
   for (int64_t rank = 0; rank < config.parallel.data_parallel_size(); ++rank) {
     ranks.push_back(make_batch_source(config, split, options.consumed_samples, rank));
     if (!ranks.back()) {
-      throw Error(
-          ErrorKind::kConfig,
-          fmt::format("the split {} gives {} no {}", config.data.split, json_name(split),
-                      requested_samples(config, split) == 0 ? "share" : "document"),
-          "give the other commands' --split shares that hold it, such as TEST_SPLIT above 0, or "
-          "name another split");
+      throw Error(ErrorKind::kConfig,
+                  fmt::format("the split {} gives {} no {}", config.data.split, json_name(split),
+                              requested_samples(config, split) == 0 ? "share" : "document"),
+                  "raise its share (TRAIN_SPLIT, VALID_SPLIT, TEST_SPLIT), or name another split");
     }
   }
   const int64_t done = options.consumed_samples / config.batch.global_batch_size;

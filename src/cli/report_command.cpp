@@ -23,8 +23,7 @@
 namespace borealis {
 namespace {
 
-// Not a sweep's folder, nor one of several runs. What is none of these is told as a run that is
-// missing its files.
+// Not a sweep's folder, nor one with runs beneath it.
 bool is_single_run(const std::filesystem::path& path) {
   return std::filesystem::is_directory(path) && is_run_folder(path);
 }

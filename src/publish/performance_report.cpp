@@ -18,11 +18,6 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-double finite_median(std::vector<double> values) {
-  std::erase_if(values, [](double value) { return !std::isfinite(value); });
-  return values.empty() ? kNaN : median(std::move(values));
-}
-
 // Of rate_features(): those in which runs of one family differ. The machine is one wherever there
 // are several: what is compared then is machines.
 std::vector<bool> varying_features(const std::vector<MeasuredRun>& runs) {

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "base/error.h"
 #include "base/median.h"
@@ -14,16 +12,10 @@
 namespace borealis {
 namespace {
 
-double median_or_nan(std::vector<double> values) {
-  std::erase_if(values, [](double value) { return !std::isfinite(value); });
-  if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
-  return median(std::move(values));
-}
-
 double median_of(const std::vector<StepRecord>& steps, double StepRecord::*value) {
   std::vector<double> values;
   for (const StepRecord& step : steps) values.push_back(step.*value);
-  return median_or_nan(std::move(values));
+  return finite_median(std::move(values));
 }
 
 }  // namespace
@@ -60,8 +52,8 @@ Measurement measure_runs(const std::filesystem::path& sweep_folder,
     rates.push_back(median_of(steps, &StepRecord::tokens_per_gpu_per_second));
     tflops.push_back(median_of(steps, &StepRecord::tflops));
   }
-  measured.tokens_per_gpu_per_second = median_or_nan(std::move(rates));
-  measured.tflops = median_or_nan(std::move(tflops));
+  measured.tokens_per_gpu_per_second = finite_median(std::move(rates));
+  measured.tflops = finite_median(std::move(tflops));
   return measured;
 }
 

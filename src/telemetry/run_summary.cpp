@@ -125,8 +125,7 @@ double median_of(const std::vector<const StepRecord*>& steps, Value value) {
   std::vector<double> values;
   values.reserve(steps.size());
   for (const StepRecord* step : steps) values.push_back(value(*step));
-  std::erase_if(values, [](double one) { return !std::isfinite(one); });
-  return values.empty() ? kNaN : median(std::move(values));
+  return finite_median(std::move(values));
 }
 
 }  // namespace

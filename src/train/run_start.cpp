@@ -224,15 +224,16 @@ RunStart StartChooser::from_checkpoint(RunConfig& config, OpenedCheckpoint check
     changes.forbidden = model_differences(saved.value("model", nlohmann::json()), config.model);
   }
   if (!changes.forbidden.empty()) {
-    const std::string what =
-        weights_only_ ? "weights of {} do not fit this model: {}" : "run cannot go on from {}: {}";
-    throw Error(ErrorKind::kConfig,
-                fmt::format(fmt::runtime("the " + what), checkpoint.folder.string(),
-                            fmt::join(changes.forbidden, "; ")),
-                weights_only_ ? fmt::format("set them as they are there, or MODEL_ARCH={}",
-                                            checkpoint.folder.string())
-                              : "set them as they were, or begin another run in another folder "
-                                "(--save, and no LOAD)");
+    const std::string folder = checkpoint.folder.string();
+    const std::string list = fmt::format("{}", fmt::join(changes.forbidden, "; "));
+    if (weights_only_) {
+      throw Error(ErrorKind::kConfig,
+                  fmt::format("the weights of {} do not fit this model: {}", folder, list),
+                  fmt::format("set them as they are there, or MODEL_ARCH={}", folder));
+    }
+    throw Error(ErrorKind::kConfig, fmt::format("the run cannot go on from {}: {}", folder, list),
+                "set them as they were, or begin another run in another folder (--save, and no "
+                "LOAD)");
   }
   if (weights_only_) {
     RunStart start = from_scratch(config);
