@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "checkpoint/checksums.h"
 #include "checkpoint/state_pieces.h"
 #include "checkpoint/stored_state.h"
@@ -22,7 +23,7 @@ bool attempt(const fs::path& file, FolderCheck& check, const std::function<void(
     work();
     return true;
   } catch (const Error& error) {
-    check.problems.push_back({file, error.what()});
+    check.problems.push_back({file, fault_text(error)});
     return false;
   }
 }

@@ -23,7 +23,7 @@ constexpr const char* kWeightsFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 
 [[noreturn]] void reject(const fs::path& path, const std::string& problem) {
-  throw Error(ErrorKind::kData, fmt::format("{}: {}", path.string(), problem),
+  throw Error(ErrorKind::kData, fmt::format("{} {}", path.string(), problem),
               "copy or export the model again");
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/float16.h"
 #include "base/json_excerpt.h"
 #include "base/units.h"
@@ -26,8 +27,7 @@ constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
 constexpr std::string_view kRemedy = "copy or export the file again";
 
 [[noreturn]] void reject(const std::filesystem::path& path, const std::string& problem) {
-  throw Error(ErrorKind::kData, fmt::format("{}: {}", path.string(), problem),
-              std::string(kRemedy));
+  throw Error(ErrorKind::kData, fmt::format("{} {}", path.string(), problem), std::string(kRemedy));
 }
 
 // The text of the header, and in `data` everything behind it.
@@ -70,7 +70,7 @@ nlohmann::json parse_header(const std::filesystem::path& path, std::string_view 
   try {
     return nlohmann::json::parse(text, watch_keys);
   } catch (const nlohmann::json::exception& error) {
-    reject(path, fmt::format("has a header that is not valid JSON ({})", error.what()));
+    reject(path, fmt::format("has a broken header: {}", fault_text(error)));
   }
 }
 

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/file.h"
 #include "base/median.h"
 #include "config/tokenizer_lookup.h"
@@ -65,7 +66,7 @@ StepShape shape_of_run(const fs::path& run_dir) {
     }
     if (wrong.empty()) return shape;
   } catch (const nlohmann::json::exception& fault) {
-    wrong = fault.what();
+    wrong = fault_text(fault);
   }
   throw Error(ErrorKind::kData,
               fmt::format("{} is not the configuration of a run ({})", path.string(), wrong));

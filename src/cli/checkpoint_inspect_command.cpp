@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/file.h"
 #include "base/json_excerpt.h"
 #include "base/log.h"
@@ -136,7 +137,7 @@ std::optional<StateSummary> summarize_state(const fs::path& folder) {
   } catch (const nlohmann::json::exception& error) {
     throw Error(ErrorKind::kData,
                 fmt::format("{}: its configuration is damaged ({})", (folder / kStateFile).string(),
-                            error.what()),
+                            fault_text(error)),
                 "use another checkpoint");
   }
   return summary;

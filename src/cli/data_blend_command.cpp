@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/json_excerpt.h"
 #include "base/log.h"
 #include "base/units.h"
@@ -116,7 +117,7 @@ void warn_of_other_tokenizers(const RunConfig& config) {
   try {
     check_data_records(config);
   } catch (const Error& error) {
-    log_warning(error.what());
+    log_warning(fault_text(error));
   }
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/json_excerpt.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -119,7 +120,7 @@ TokenizerChoice choose_tokenizer(const EvalOptions& options, const fs::path& fol
     return {std::make_unique<const Tokenizer>(open_tokenizer_of(folder.string())), ""};
   } catch (const Error& error) {
     if (options.data_prefix.empty()) throw;
-    return {nullptr, error.what()};
+    return {nullptr, fault_text(error)};
   }
 }
 

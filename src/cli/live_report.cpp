@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/log.h"
 #include "telemetry/metrics_file.h"
 
@@ -23,7 +24,8 @@ LiveReport::LiveReport(const RunConfig& config, const RunSummary& summary)
     results_.validations = read_validation(results_.run_dir);
     results_.config_json = read_text_file(results_.run_dir / "config.json");
   } catch (const Error& error) {
-    log_warning(fmt::format("reports of the run that goes on lack its history: {}", error.what()));
+    log_warning(
+        fmt::format("reports of the run that goes on lack its history: {}", fault_text(error)));
   }
 }
 
@@ -56,11 +58,11 @@ void LiveReport::begin_report() {
       try {
         outcome_.report = write_run_report(results).html.string();
       } catch (const std::exception& error) {
-        if (outcome_.failure.empty()) outcome_.failure = error.what();
+        if (outcome_.failure.empty()) outcome_.failure = fault_text(error);
       }
     });
   } catch (const std::exception& error) {  // the system has no thread for it
-    if (outcome_.failure.empty()) outcome_.failure = error.what();
+    if (outcome_.failure.empty()) outcome_.failure = fault_text(error);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <optional>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
@@ -80,6 +81,43 @@ void refuse_empty_places(const CLI::App& app) {
   }
 }
 
+// What stands between the two in the text; none if it does not begin and end with them.
+std::optional<std::string_view> framed(std::string_view text, std::string_view before,
+                                       std::string_view after) {
+  if (!text.starts_with(before) || !text.ends_with(after)) return std::nullopt;
+  if (text.size() < before.size() + after.size()) return std::nullopt;
+  return text.substr(before.size(), text.size() - before.size() - after.size());
+}
+
+// The sentences of the library that a user meets, in our words; another as it is.
+std::string argument_fault(std::string_view text) {
+  if (text == "A subcommand is required") return "no command was given";
+  constexpr std::string_view kOneOf = "Exactly 1 option from [";
+  if (const auto options = framed(text, kOneOf, "] is required")) {
+    return fmt::format("one of {} has to be given", *options);
+  }
+  if (const auto rest = framed(text, kOneOf, " were given")) {
+    return fmt::format("only one of {} can be given", rest->substr(0, rest->find(']')));
+  }
+  if (const auto name = framed(text, "The following argument was not expected: ", "")) {
+    return fmt::format("{} is not an argument or option of this command", *name);
+  }
+  if (const auto names = framed(text, "The following arguments were not expected: ", "")) {
+    return fmt::format("{} are not arguments or options of this command", *names);
+  }
+  if (const auto name = framed(text, "", " is required"))
+    return fmt::format("{} is missing", *name);
+  if (const size_t at = text.find(": 1 required "); at != text.npos && text.ends_with(" missing")) {
+    return fmt::format("{} needs a value", text.substr(0, at));
+  }
+  constexpr std::string_view kExcludes = " excludes ";
+  if (const size_t at = text.find(kExcludes); at != text.npos) {
+    return fmt::format("{} and {} cannot be given together", text.substr(0, at),
+                       text.substr(at + kExcludes.size()));
+  }
+  return std::string(text);
+}
+
 }  // namespace
 
 bool parse_arguments(CLI::App& app, const std::vector<std::string>& arguments) {
@@ -90,7 +128,8 @@ bool parse_arguments(CLI::App& app, const std::vector<std::string>& arguments) {
     fmt::print("{}", subcommands.empty() ? app.help() : subcommands.front()->help());
     return false;
   } catch (const CLI::ParseError& fault) {
-    throw Error(ErrorKind::kUsage, fault.what(), fmt::format("see `{} --help`", app.get_name()));
+    throw Error(ErrorKind::kUsage, argument_fault(fault.what()),
+                fmt::format("see `{} --help`", app.get_name()));
   }
   refuse_empty_places(app);
   return true;

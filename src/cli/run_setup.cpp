@@ -4,6 +4,7 @@
 #include <omp.h>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/process.h"
 #include "base/units.h"
 #include "data/assumed_data.h"
@@ -53,7 +54,7 @@ PlannedData planned_data(const RunConfig& config) {
       return {data_memory_bytes(config, describe_data(config)), ""};
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kFile && error.kind() != ErrorKind::kData) throw;
-      reason = error.what();
+      reason = fault_text(error);
     }
   }
   return {data_memory_bytes(config, assumed_data(config)),

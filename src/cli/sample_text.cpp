@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "tokenizer/open_tokenizer.h"
@@ -60,7 +61,7 @@ std::optional<SampleText> sample_text(const RunConfig& config, const ParameterBu
     return sample;
   } catch (const Error& error) {
     // The run itself is done and saved; a tokenizer that cannot be read costs it only the sample.
-    log_warning(error.what());
+    log_warning(fault_text(error));
     return std::nullopt;
   }
 }

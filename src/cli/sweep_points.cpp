@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/memory.h"
 #include "cli/run_setup.h"
 #include "config/run_config_loader.h"
@@ -20,7 +21,6 @@ namespace {
 class PointProblems {
  public:
   void add(const std::string& point, std::string text) {
-    text = text.substr(text.find(": ") + 2);  // the kind of the error
     if (const size_t list = text.find("problems:\n  - "); list != std::string::npos) {
       text = text.substr(list + 14);
     }
@@ -75,7 +75,7 @@ std::vector<SweepPoint> PointPlanner::points(const std::vector<PointSettings>& a
       point.plan = plan(point);
       points.push_back(std::move(point));
     } catch (const Error& error) {
-      problems.add(point.name, error.what());
+      problems.add(point.name, fault_text(error));
     }
   }
   problems.raise_any();

@@ -8,6 +8,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/fault_text.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/process.h"
@@ -204,7 +205,7 @@ void report_failure(const Error& failure, const RunObserver& observer, const Gem
     write_run_summary(run_dir, summary);
     write_run_report(run_dir);
   } catch (const Error& second) {
-    log_warning(fmt::format("there is no report of the failed run: {}", second.what()));
+    log_warning(fmt::format("there is no report of the failed run: {}", fault_text(second)));
   }
 }
 
@@ -289,7 +290,7 @@ int train(RunConfig config, const std::string& command) {
     try {
       trainer = make_trainer(run, profiler.get(), gemm);
     } catch (const DamagedCheckpoint& damage) {
-      log_warning(damage.what());
+      log_warning(fault_text(damage));
       starts.reject(damage);
       continue;
     }

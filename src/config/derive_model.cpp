@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "config/derive.h"
 #include "config/hf_preset.h"
 #include "config/nearest.h"
@@ -126,7 +127,7 @@ std::optional<ModelPreset> named_model(const Settings& settings, Problems& probl
       return preset_of_hf_config(*found.file);
     } catch (const Error& error) {
       problems.settings.push_back(
-          fmt::format("{}: {}", settings.spelled("MODEL_ARCH"), error.what()));
+          fmt::format("{}: {}", settings.spelled("MODEL_ARCH"), fault_text(error)));
     }
     return std::nullopt;
   }

@@ -17,7 +17,7 @@ constexpr int64_t kMaxLayers = 1'000'000;
 
 [[noreturn]] void reject(const std::filesystem::path& path, const std::string& problem,
                          const std::string& remedy = "correct the file or export it again") {
-  throw Error(ErrorKind::kData, fmt::format("{}: {}", path.string(), problem), remedy);
+  throw Error(ErrorKind::kData, fmt::format("{} {}", path.string(), problem), remedy);
 }
 
 // Typed access to the keys of one JSON object. A key of value null counts as absent.
@@ -66,7 +66,7 @@ class Keys {
   }
 
   [[noreturn]] void wrong(const char* key, const Json& value, const char* expected) const {
-    reject(path_, fmt::format("'{}' is {}, not {}", key, json_excerpt(value), expected));
+    reject(path_, fmt::format("sets '{}' to {}, not {}", key, json_excerpt(value), expected));
   }
 
  private:

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "config/data_list_lookup.h"
 #include "config/derive.h"
 #include "config/tokenizer_lookup.h"
@@ -130,7 +131,7 @@ std::optional<TokenizerLookup> look_up(const Settings& settings, const Tokenizer
     return find_tokenizer(request, settings.text("BOREALIS_HOME"), environment);
   } catch (const Error& error) {
     problems.settings.push_back(
-        fmt::format("{}: {}", spelled_tokenizer(settings, request), error.what()));
+        fmt::format("{}: {}", spelled_tokenizer(settings, request), fault_text(error)));
     return std::nullopt;
   }
 }

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/file.h"
 #include "config/derive.h"
 #include "config/tokenizer_types.h"
@@ -211,7 +212,7 @@ void validate_hosts(const Settings& settings, Problems& problems) {
                       settings.spelled(key), hosts.size()));
     }
   } catch (const Error& error) {
-    problems.settings.push_back(fmt::format("{}: {}", settings.spelled(key), error.what()));
+    problems.settings.push_back(fmt::format("{}: {}", settings.spelled(key), fault_text(error)));
   }
 }
 

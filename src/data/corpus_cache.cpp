@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/file.h"
 #include "base/folder_lock.h"
 #include "base/log.h"
@@ -76,7 +77,7 @@ std::optional<CorpusOrder> read(const fs::path& stem, const CorpusOrderRequest& 
   } catch (const Error& error) {
     if (warn) {
       log_warning(fmt::format("{}; the cached order of the corpus {} is not used and made again",
-                              error.what(), request.label));
+                              fault_text(error), request.label));
     }
     return std::nullopt;
   }
@@ -177,7 +178,7 @@ std::vector<CorpusOrder> cached_corpus_orders(const std::vector<CorpusOrderReque
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kFile) throw;
       log_warning(fmt::format("{}; the order of samples is not kept in {} but in memory",
-                              error.what(), settings.folder.string()));
+                              fault_text(error), settings.folder.string()));
     }
   }
   std::vector<CorpusOrder> out;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/json_excerpt.h"
 #include "data/json_numbers.h"
 
@@ -121,9 +122,10 @@ DataRecord parse_data_record(const std::string& json, const std::string& name) {
   try {
     return parse_checked(json);
   } catch (const std::exception& error) {
-    throw DatasetError(DatasetFault::kDamagedRecord,
-                       fmt::format("{} is not a record of tokenized data: {}", name, error.what()),
-                       "tokenize the text again, or remove the file to go without");
+    throw DatasetError(
+        DatasetFault::kDamagedRecord,
+        fmt::format("{} is not a record of tokenized data: {}", name, fault_text(error)),
+        "tokenize the text again, or remove the file to go without");
   }
 }
 

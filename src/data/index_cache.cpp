@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/file.h"
 #include "base/folder_lock.h"
 #include "base/log.h"
@@ -81,6 +82,7 @@ struct IndexFiles {
     arrays.starts = files->starts.elements<StreamPlace>();
     arrays.sample_order = {files->order.data(), shape.samples, shape.wide_order()};
     arrays.storage = std::move(files);
+    arrays.files = stem.string();
     return SampleIndex(lengths(), settings.seq_length, std::move(arrays));
   }
 
@@ -95,8 +97,8 @@ struct IndexFiles {
       return index;
     } catch (const Error& error) {
       if (warn) {
-        log_warning(
-            fmt::format("{}; the cached sample index is not used and made again", error.what()));
+        log_warning(fmt::format("{}; the cached sample index is not used and made again",
+                                fault_text(error)));
       }
       return std::nullopt;
     }
@@ -234,7 +236,7 @@ std::vector<SampleIndex> cached_sample_indices(const std::vector<FileIndexReques
       for (const size_t at : missing_of(found)) {
         bytes += wanted[at].shape.bytes(requests[at].range.count());
       }
-      warn_of_memory(settings, error.what(), bytes);
+      warn_of_memory(settings, fault_text(error), bytes);
     }
   }
   std::vector<SampleIndex> indices;

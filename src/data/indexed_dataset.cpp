@@ -27,7 +27,7 @@ MappedFile open_part(const std::string& path) {
                   "name the prefix of a .bin/.idx pair");
     }
     throw Error(ErrorKind::kFile, fmt::format("{} does not exist", path),
-                "check the data list, or make the file with `borealis data tokenize`");
+                "check the prefix that was given, or make the pair with `borealis data tokenize`");
   }
   return MappedFile(path);
 }
@@ -329,10 +329,10 @@ void IndexedDataset::refuse_token(int64_t sequence, int64_t first, int64_t count
     if (id >= 0 && id < vocab_size) continue;
     throw DatasetError(
         DatasetFault::kForeignToken,
-        fmt::format("{}.bin: document {} has the token id {} at position {}, but the "
-                    "model's vocabulary ends at {}",
+        fmt::format("{}.bin: document {} has the token id {} at position {}, but the vocabulary "
+                    "ends at {}",
                     prefix_, document_of_sequence(sequence), id, position, vocab_size - 1),
-        "train with the tokenizer that made the data, or raise --vocab-size");
+        "use the tokenizer that made the data, or a larger --vocab-size");
   }
   CHECK(false, "refuse_token found no bad id");
 }

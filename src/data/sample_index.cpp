@@ -1,5 +1,7 @@
 #include "data/sample_index.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <limits>
 #include <numeric>
@@ -143,9 +145,12 @@ SampleIndex::SampleIndex(PackedArray<int32_t> lengths, const SequenceRange& rang
   arrays_.storage = std::move(owned);
 }
 
-void refuse_cached_index() {
-  throw Error(ErrorKind::kData, "a cached sample index leads to a place outside of its data set",
-              "remove the index-cache folder; the index is built again");
+void refuse_cached_index(const std::string& from) {
+  const std::string name =
+      from.empty() ? "a cached order of samples" : fmt::format("the cached sample index {}*", from);
+  throw Error(ErrorKind::kData, name + " leads to a place outside of its data set",
+              from.empty() ? "remove the folder that DATA_CACHE_PATH names; it is made again"
+                           : "remove these files; the index is built again");
 }
 
 }  // namespace borealis

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <utility>
 
 #include "data/packed_array.h"
@@ -79,6 +80,7 @@ struct SampleIndexArrays {
   PackedArray<StreamPlace> starts;      // samples + 1
   SampleOrderView sample_order;
   std::shared_ptr<const void> storage;  // keeps what the views point to
+  std::string files;                    // stem of mapped files, for messages
 };
 
 // The parts of the construction, in the order in which the generator serves them; `out` has the
@@ -91,8 +93,9 @@ void build_starts(PackedArray<int32_t> lengths, std::span<const int32_t> documen
 void build_sample_order(const SampleIndexShape& shape, NumpyRandom& random,
                         std::span<std::byte> out);
 
-// Throws Error(kData): arrays read from files contradict the data.
-[[noreturn]] void refuse_cached_index();
+// Throws Error(kData): arrays read from files contradict the data. from: the files' stem, where it
+// is known.
+[[noreturn]] void refuse_cached_index(const std::string& from = "");
 
 class SampleIndex {
  public:
@@ -111,17 +114,17 @@ class SampleIndex {
   // which only those of a foreign cache do.
   template <typename Piece>
   void for_each_piece(int64_t number, Piece piece) const {
-    if (number < 0 || number >= sample_count()) refuse_cached_index();
+    if (number < 0 || number >= sample_count()) refuse_cached_index(arrays_.files);
     const int64_t place = arrays_.sample_order[number];
-    if (place < 0 || place >= sample_count()) refuse_cached_index();
+    if (place < 0 || place >= sample_count()) refuse_cached_index(arrays_.files);
     const StreamPlace start = arrays_.starts[place];
-    if (start.position < 0 || start.offset < 0) refuse_cached_index();
+    if (start.position < 0 || start.offset < 0) refuse_cached_index(arrays_.files);
     int64_t offset = start.offset;
     int64_t left = seq_length_ + 1;
     for (int64_t position = start.position; left > 0; ++position, offset = 0) {
-      if (position >= arrays_.document_order.size()) refuse_cached_index();
+      if (position >= arrays_.document_order.size()) refuse_cached_index(arrays_.files);
       const int32_t sequence = arrays_.document_order[position];
-      if (sequence < 0 || sequence >= lengths_.size()) refuse_cached_index();
+      if (sequence < 0 || sequence >= lengths_.size()) refuse_cached_index(arrays_.files);
       const int64_t count = std::min<int64_t>(left, lengths_[sequence] - offset);
       if (count > 0) piece(sequence, offset, count);
       left -= std::max<int64_t>(0, count);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "data/existing_output.h"
@@ -113,7 +114,7 @@ void ShardedOutput::go_on() {
     }
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kData) throw;  // a full disk, say: nothing is damaged
-    return_to(progress_.shards.size(), error.what());
+    return_to(progress_.shards.size(), fault_text(error));
   }
   if (progress_.closing && writer_) {
     close_shard();

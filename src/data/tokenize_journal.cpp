@@ -10,6 +10,7 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/file.h"
 #include "base/json_excerpt.h"
 #include "base/log.h"
@@ -103,7 +104,7 @@ auto read_checked(const fs::path& path, Parse parse)
     const Json& content = json.at("content");
     if (json.at("xxh3_128").get<std::string>() == checksum_of(content)) return parse(content);
   } catch (const std::exception& error) {
-    problem = error.what();
+    problem = fault_text(error);
   }
   log_warning(fmt::format("{} is damaged ({}): the text is tokenized again from its beginning",
                           path.string(), replace_invalid_utf8(problem)));

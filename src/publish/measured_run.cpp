@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/json_excerpt.h"
 #include "report/run_report.h"
 #include "sweep/measurement.h"
@@ -72,9 +73,9 @@ void take_run_configuration(const Json& config, const std::string& name, Measure
     take_configuration(config, run);
     return;
   } catch (const Json::exception& fault) {
-    wrong = fault.what();
+    wrong = fault_text(fault);
   } catch (const Error& fault) {
-    wrong = fault.what();
+    wrong = fault_text(fault);
   }
   throw Error(ErrorKind::kData,
               fmt::format("{} is not the configuration of a run ({})", name, wrong),
@@ -88,10 +89,18 @@ std::string family_of_model(const std::string& model_name) {
 
 void require_shape(const ModelConfig& model) {
   constexpr int64_t kMost = int64_t{1} << 24;  // so that products stay in 63 bits
-  for (const int64_t size :
-       {model.num_hidden_layers, model.hidden_size, model.num_attention_heads,
-        model.num_key_value_heads, model.head_dim, model.intermediate_size, model.vocab_size}) {
-    if (size < 1 || size > kMost) throw Error(ErrorKind::kData, "a model has no such shape");
+  const std::pair<const char*, int64_t> sizes[] = {
+      {"num_hidden_layers", model.num_hidden_layers},
+      {"hidden_size", model.hidden_size},
+      {"num_attention_heads", model.num_attention_heads},
+      {"num_key_value_heads", model.num_key_value_heads},
+      {"head_dim", model.head_dim},
+      {"intermediate_size", model.intermediate_size},
+      {"vocab_size", model.vocab_size}};
+  for (const auto& [name, size] : sizes) {
+    if (size >= 1 && size <= kMost) continue;
+    throw Error(ErrorKind::kData, fmt::format("a model with {} {} has no shape: sizes are 1 to {}",
+                                              name, size, kMost));
   }
 }
 

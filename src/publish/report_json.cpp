@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/json_excerpt.h"
 #include "model/flop_formulas.h"
 #include "report/report_content.h"
@@ -247,9 +248,9 @@ ReportSources parse_performance_json(const std::string& text, const std::string&
     }
     return sources;
   } catch (const Json::exception& fault) {
-    wrong = fault.what();
+    wrong = fault_text(fault);
   } catch (const Error& fault) {
-    wrong = fault.what();
+    wrong = fault_text(fault);
   }
   throw Error(ErrorKind::kData,
               fmt::format("{} is not a performance report's report.json ({})", name, wrong),

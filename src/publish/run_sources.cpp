@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/file.h"
 #include "base/json_excerpt.h"
 #include "config/presets.h"
@@ -102,7 +103,7 @@ class Collector {
     try {
       take_run(path, warmup_steps);
     } catch (const Error& error) {
-      options_.warn(fmt::format("left out: {}", error.what()));
+      options_.warn(fmt::format("left out: {}", fault_text(error)));
     }
   }
   void take_sweep(const fs::path& path) {

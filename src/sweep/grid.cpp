@@ -54,10 +54,12 @@ std::vector<std::string_view> parts_of(std::string_view text, char separator) {
   return parts;
 }
 
-// Digits and colons only; anything else with a colon is a value.
+// A number and a colon, or a colon and numbers; anything else with a colon is a value.
 bool looks_like_range(std::string_view text) {
-  return text.find(':') != std::string_view::npos &&
-         text.find_first_not_of("0123456789:-") == std::string_view::npos;
+  const size_t colon = text.find(':');
+  if (colon == std::string_view::npos) return false;
+  if (text.find_first_not_of("0123456789:-") == std::string_view::npos) return true;
+  return colon > 0 && text.find_first_not_of("0123456789-") == colon;
 }
 
 std::vector<std::string_view> all_variables() {

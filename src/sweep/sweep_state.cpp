@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/file.h"
 #include "base/json_excerpt.h"
 #include "base/printable.h"
@@ -84,9 +85,9 @@ SweepState parse_sweep_state(const std::string& text, const std::string& name) {
     for (const Json& one : json.at("points")) state.points.push_back(parse_point(one));
     return state;
   } catch (const Json::exception& fault) {
-    wrong = fault.what();
+    wrong = fault_text(fault);
   } catch (const Error& fault) {
-    wrong = fault.what();
+    wrong = fault_text(fault);
   }
   throw Error(ErrorKind::kData, fmt::format("{} is not the state of a sweep ({})", name, wrong),
               "restore the file, or sweep into another folder (--output)");

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/units.h"
 #include "sweep/families.h"
 
@@ -95,7 +96,7 @@ std::string results_text(const std::filesystem::path& folder, const SweepState& 
       try {
         rows.push_back(result_row(folder, state, point));
       } catch (const Error& fault) {  // of an earlier command, whose folders are not this one's
-        ends += fmt::format("{}: {}\n", point.name, fault.what());
+        ends += fmt::format("{}: {}\n", point.name, fault_text(fault));
       }
     } else if (point.state == PointState::kFailed) {
       ends += fmt::format("{} failed: {}\n", point.name, point.reason);

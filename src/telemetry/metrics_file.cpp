@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/file.h"
 #include "base/json_excerpt.h"
 
@@ -96,7 +97,7 @@ void read_lines(const std::filesystem::path& path, const std::function<void(cons
       if (cut_off) return;
       throw Error(ErrorKind::kData,
                   fmt::format("{} line {} is not a record of a run ({})", path.string(), number,
-                              fault.what()),
+                              fault_text(fault)),
                   "restore the file, or remove the broken line");
     }
   }

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/file.h"
 #include "base/json_excerpt.h"
 #include "base/median.h"
@@ -222,9 +223,10 @@ RunSummary read_run_summary(const std::filesystem::path& run_dir) {
       if (!later || json.contains(name)) from_json(json.at(name), value);
     });
   } catch (const Json::exception& fault) {
-    throw Error(ErrorKind::kData,
-                fmt::format("{} is not the summary of a run ({})", path.string(), fault.what()),
-                "restore the file, or run the training again");
+    throw Error(
+        ErrorKind::kData,
+        fmt::format("{} is not the summary of a run ({})", path.string(), fault_text(fault)),
+        "restore the file, or run the training again");
   }
   return summary;
 }

@@ -6,6 +6,8 @@
 #include <exception>
 #include <system_error>
 
+#include "base/fault_text.h"
+
 namespace borealis {
 namespace {
 
@@ -37,7 +39,7 @@ void RunTracker::attempt(const char* name, std::unique_ptr<Tracker>& tracker, Wr
   } catch (const std::exception& failure) {
     tracker.reset();
     failure_ += fmt::format("{}nothing more is written to {}, the run goes on: {}",
-                            failure_.empty() ? "" : "\n  ", name, failure.what());
+                            failure_.empty() ? "" : "\n  ", name, fault_text(failure));
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/file.h"
 #include "base/json_excerpt.h"
 
@@ -104,9 +105,10 @@ std::optional<StepProfile> read_step_profile(const std::filesystem::path& run_di
     }
     return profile;
   } catch (const Json::exception& fault) {
-    throw Error(ErrorKind::kData,
-                fmt::format("{} is not the profile of a run ({})", path.string(), fault.what()),
-                "delete it for a report without a profile, or run the training again");
+    throw Error(
+        ErrorKind::kData,
+        fmt::format("{} is not the profile of a run ({})", path.string(), fault_text(fault)),
+        "delete it for a report without a profile, or run the training again");
   }
 }
 

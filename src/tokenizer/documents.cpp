@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/units.h"
 #include "tokenizer/document_ends_in_text.h"
 #include "tokenizer/json_line.h"
@@ -106,10 +107,8 @@ class DocumentChunk::Visitor {
     try {
       visit_(text, chunk_.begin_ + static_cast<int64_t>(end));
     } catch (const Error& error) {
-      const std::string_view told = error.what();
-      const size_t kind_bytes = error_kind_name(error.kind()).size() + 2;  // "data: "
       throw Error(error.kind(),
-                  fmt::format("{}: {}", chunk_.place_of(place(record)), told.substr(kind_bytes)));
+                  fmt::format("{}: {}", chunk_.place_of(place(record)), fault_text(error)));
     }
   }
   bool is_too_long(std::string_view record) const {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/json_excerpt.h"
 #include "config/sentencepiece_model.h"
 
@@ -58,7 +59,8 @@ class OptionsMaker {
     try {
       read_config(config, file);
     } catch (const json::exception& error) {
-      refuse(file, fmt::format("is not laid out as a tokenizer_config.json: {}", error.what()));
+      refuse(file,
+             fmt::format("is not laid out as a tokenizer_config.json: {}", fault_text(error)));
     }
     return std::move(options_);
   }

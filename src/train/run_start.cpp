@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/fault_text.h"
 #include "config/run_config_json.h"
 #include "train/setting_changes.h"
 
@@ -157,7 +158,7 @@ void StartChooser::choose_source(const RunConfig& config) {
 }
 
 void StartChooser::reject(const DamagedCheckpoint& damage) {
-  warnings_.push_back(fmt::format("{}", damage.what()));
+  warnings_.push_back(fmt::format("{}", fault_text(damage)));
 }
 
 RunStart StartChooser::next(RunConfig& config) {
@@ -175,7 +176,7 @@ RunStart StartChooser::next(RunConfig& config) {
       opened = open_checkpoint(folder);
     } catch (const Error& damage) {
       if (damage.kind() == ErrorKind::kConfig) throw;
-      warnings_.push_back(damage.what());
+      warnings_.push_back(fault_text(damage));
       continue;
     }
     return from_checkpoint(config, std::move(*opened));

@@ -154,7 +154,7 @@ TEST_F(CheckpointChecks, EveryDamagedPartOfTheStateIsNamed) {
   write_file(model_folder() / "README.md", "mine");  // not of this checkpoint
   write_file(model_folder() / "tokenizer_config.json", "{}");
   const FolderCheck found = check();
-  EXPECT_THAT(text_of(found), HasSubstr("state/shard-00000-of-00001.safetensors: is cut short"));
+  EXPECT_THAT(text_of(found), HasSubstr("state/shard-00000-of-00001.safetensors is cut short"));
   EXPECT_THAT(text_of(found), HasSubstr("shard-00000-of-00001.safetensors is damaged"));
   EXPECT_THAT(text_of(found), HasSubstr("checksums.xxh128 has no checksum of it"));
   ASSERT_EQ(found.warnings.size(), 1u);

@@ -132,9 +132,9 @@ TEST(HfConfig, RoundTripsSpecialTokens) {
     EXPECT_FALSE(read.pad.has_value());
   }
   EXPECT_ERROR(parse_hf_special_tokens(R"({"eos_token_id":"x"})", kPath), ErrorKind::kData,
-               "'eos_token_id' is \"x\", not a token id");
+               "'eos_token_id' to \"x\", not a token id");
   EXPECT_ERROR(parse_hf_special_tokens(R"({"eos_token_id":[1,18446744073709551615]})", kPath),
-               ErrorKind::kData, "'eos_token_id' is 18446744073709551615, not a token id");
+               ErrorKind::kData, "'eos_token_id' to 18446744073709551615, not a token id");
   EXPECT_FALSE(parse_hf_special_tokens(R"({"pad_token_id":-1})", kPath).pad.has_value());
 }
 
@@ -143,7 +143,7 @@ TEST(HfConfig, RefusesWhatIsNestedDeeplyByItsKind) {
   const size_t depth = 300'000;
   const std::string nested = std::string(depth, '[') + std::string(depth, ']');
   EXPECT_ERROR(parse_hf_config(R"({"model_type":"llama","vocab_size":)" + nested + "}", kPath),
-               ErrorKind::kData, "'vocab_size' is [...], not a positive whole number");
+               ErrorKind::kData, "'vocab_size' to [...], not a positive whole number");
 }
 
 TEST(HfConfig, FillsInTheClassDefaults) {
@@ -234,21 +234,21 @@ TEST(HfConfig, RejectsBrokenContent) {
   EXPECT_ERROR(parse_hf_config("{", kPath), ErrorKind::kData, "is not a JSON object");
   EXPECT_ERROR(parse_hf_config("[]", kPath), ErrorKind::kData, "is not a JSON object");
   expect_rejected("hidden_size", nullptr, "has no key 'hidden_size'");
-  expect_rejected("hidden_size", "48", "'hidden_size' is \"48\", not a positive whole number");
-  expect_rejected("vocab_size", 0, "'vocab_size' is 0");
-  expect_rejected("vocab_size", -5, "'vocab_size' is -5");
-  expect_rejected("vocab_size", 1.5, "'vocab_size' is 1.5");
-  expect_rejected("vocab_size", UINT64_MAX, "'vocab_size' is 18446744073709551615");
-  expect_rejected("rms_norm_eps", 0.0, "'rms_norm_eps' is 0.0, not a positive number");
-  expect_rejected("tie_word_embeddings", 1, "'tie_word_embeddings' is 1, not true or false");
-  expect_rejected("model_type", 3, "'model_type' is 3, not text");
+  expect_rejected("hidden_size", "48", "'hidden_size' to \"48\", not a positive whole number");
+  expect_rejected("vocab_size", 0, "'vocab_size' to 0");
+  expect_rejected("vocab_size", -5, "'vocab_size' to -5");
+  expect_rejected("vocab_size", 1.5, "'vocab_size' to 1.5");
+  expect_rejected("vocab_size", UINT64_MAX, "'vocab_size' to 18446744073709551615");
+  expect_rejected("rms_norm_eps", 0.0, "'rms_norm_eps' to 0.0, not a positive number");
+  expect_rejected("tie_word_embeddings", 1, "'tie_word_embeddings' to 1, not true or false");
+  expect_rejected("model_type", 3, "'model_type' to 3, not text");
   expect_rejected("num_key_value_heads", 4, "6 attention heads, not a multiple of its 4");
   expect_rejected("num_attention_heads", 14, "hidden_size 48 is not a multiple of 14 heads");
   expect_rejected("head_dim", 15, "an odd head_dim of 15");
   expect_rejected("num_hidden_layers", 2000000, "claims 2000000 layers");
   expect_rejected("rope_scaling", {{"rope_type", "llama3"}, {"factor", 8.0}},
                   "has no key 'low_freq_factor'");
-  expect_rejected("rope_scaling", 3, "'rope_scaling' is 3, not an object");
+  expect_rejected("rope_scaling", 3, "'rope_scaling' to 3, not an object");
 }
 
 TEST(HfConfig, RejectsARopeListOfAnotherLength) {
@@ -257,7 +257,7 @@ TEST(HfConfig, RejectsARopeListOfAnotherLength) {
   config["no_rope_layers"] = {1, 0, 1};
   EXPECT_ERROR(parse(config), ErrorKind::kData, "not a list of 2 entries");
   config["no_rope_layers"] = {1, 2};
-  EXPECT_ERROR(parse(config), ErrorKind::kData, "'no_rope_layers' is 2, not 0 or 1");
+  EXPECT_ERROR(parse(config), ErrorKind::kData, "'no_rope_layers' to 2, not 0 or 1");
 }
 
 }  // namespace

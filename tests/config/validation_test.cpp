@@ -128,7 +128,7 @@ TEST(Validation, NamesContradictions) {
       {{{"TRAIN_ITERS", "3"}},
        {"--profile", "--profile-step-start", "4"},
        "--profile begins at iteration 4, after the last of 3; lower --profile-step-start"},
-      {{{"HOSTFILE", "/nonexistent/hosts"}}, {}, "HOSTFILE=/nonexistent/hosts: file: cannot open"},
+      {{{"HOSTFILE", "/nonexistent/hosts"}}, {}, "HOSTFILE=/nonexistent/hosts: cannot open"},
   };
   for (const Case& one : cases) {
     const Refusal refused = refusal(one.variables, one.arguments);

@@ -60,6 +60,15 @@ def configuration_cases(folder):
         expect(name, run(["train", *SMALL, *MOCK, *arguments], env, folder), code, *words)
 
     expect("unknown command", run(["trian"], folder=folder), USAGE, "'trian' is not a command", "train")
+    for arguments, words in (
+            (["tokenizer"], "no command was given"), (["checkpoint", "diff", "a"], "B is missing"),
+            (["checkpoint", "diff", "a", "b", "c"], "c is not an argument or option of this command"),
+            (["checkpoint", "diff", "a", "b", "-x", "c"], "are not arguments or options of this command"),
+            (["eval", "--model"], "--model needs a value"),
+            (["generate", "--model", "m"], "one of --prompt,--prompts has to be given"),
+            (["generate", "--model", "m", "--prompt", "a", "--prompts", "b"], "only one of --prompt,--prompts can be given"),
+            (["data", "verify", "--vocab-size", "3", "--tokenizer", "t", "p"], "--vocab-size and --tokenizer cannot be given together")):
+        expect(f"usage of {' '.join(arguments)}", run(arguments, {}, folder), USAGE, words, "--help")
     config("unknown architecture", {"MODEL_ARCH": "llama9-1T"}, "llama9-1T", "llama3-3B", "smollm3-3B", "SmolLM3-3B")
     config("unknown flag", {}, "--layerz", arguments=["--layerz", "3"], code=USAGE)
     config("flag without a value", {}, "--lr", arguments=["--lr"], code=USAGE)
@@ -102,7 +111,7 @@ def data_cases(folder):
         return change
 
     data("a good set", 0)
-    data("missing index", FILE, "set.idx", change=lambda p: os.remove(f"{p}.idx"))
+    data("missing index", FILE, "set.idx does not exist; check the prefix that was given", change=lambda p: os.remove(f"{p}.idx"))
     data("missing tokens", FILE, "set.bin", change=lambda p: os.remove(f"{p}.bin"))
     data("truncated index", DATA, "set.idx", change=truncate("idx", 200))
     data("index shorter than its header", DATA, "set.idx", change=truncate("idx", 10))

@@ -128,7 +128,7 @@ def sources(folder):
 
     (folder / "logs/b/2/metrics.jsonl").write_text("{\n{\n")
     result = report("left out", folder, "logs", "--output", "joint")
-    check("left out", "left out: data: logs/b/2/metrics.jsonl" in result.stderr and "smollm3" not in result.stdout, result)
+    check("left out", "left out: logs/b/2/metrics.jsonl" in result.stderr and "smollm3" not in result.stdout, result)
     result = report("named", folder, "logs/a/1", "logs/b/2", code=DATA)
     check("named", result.stderr.startswith("borealis: data: logs/b/2/metrics.jsonl"), result.stderr)
 

@@ -169,7 +169,7 @@ TEST(ReportJson, RefusesWhatIsNone) {
   EXPECT_ERROR(parse_performance_json(with("\"format_version\": 1", "\"format_version\": 9"), "x"),
                ErrorKind::kData, "another kind or version");
   EXPECT_ERROR(parse_performance_json(with("\"head_dim\": 64", "\"head_dim\": 0"), "x"),
-               ErrorKind::kData, "no such shape");
+               ErrorKind::kData, "a model with head_dim 0 has no shape");
   EXPECT_ERROR(parse_performance_json(
                    with("\"elapsed_ms\": [\n     10.0\n    ]", "\"elapsed_ms\": []"), "x"),
                ErrorKind::kData, "x");

@@ -170,6 +170,17 @@ TEST(GridFile, NamesWhatIsWrongAndWhere) {
   refused("NLAYERS: [1,\n- 2", "it is neither YAML nor JSON");
 }
 
+TEST(GridValue, HalfARangeIsNoValue) {
+  for (const char* text : {"1:x", "1:2:x", "4:", ":4", "-1:x"}) {
+    Problems problems;
+    EXPECT_TRUE(expand_value(text, "--nlayers", problems).empty()) << text;
+    EXPECT_THAT(problems.settings, ElementsAre(HasSubstr("is not a range FIRST:LAST:STEP")));
+  }
+  Problems problems;
+  EXPECT_THAT(expand_value("a/b:c", "DATA_PATH", problems), ElementsAre("a/b:c"));
+  EXPECT_THAT(expand_value("4x", "NLAYERS", problems), ElementsAre("4x"));
+}
+
 TEST(GridFile, VariablesThatComeTwiceAreRefused) {
   EXPECT_THAT(problems_of(parsed("- NLAYERS: 1\n  DTYPE: bf16\n  NLAYERS: 2\n")),
               ElementsAre(HasSubstr("NLAYERS is given twice")));

@@ -79,7 +79,7 @@ TEST(SweepState, RefusesWhatIsNone) {
                  "DIR/sweep.json is not the state of a sweep", words, "--output");
   };
   const std::string text = sweep_state_json(example());
-  refused(text.substr(0, text.size() / 2), "parse error");
+  refused(text.substr(0, text.size() / 2), "it is not valid JSON at line ");
   refused("{}", "version");
   refused("[1]", "");
   nlohmann::json json = nlohmann::json::parse(text);

@@ -249,7 +249,7 @@ TEST_F(RunTrackerTest, AFailureIsOneWarningAndTheOtherGoesOn) {
                 [](const std::string& line) {
                   return line.find(
                              "nothing more is written to TensorBoard events, the run goes "
-                             "on: file: ") != std::string::npos;
+                             "on: ") != std::string::npos;
                 }),
             1);
   EXPECT_EQ(records(wandb_log(only_entry(run_path(config, "wandb"))), 2).size(), 4u);
