@@ -58,7 +58,8 @@ std::string json_fault_text(const Json::exception& fault) {
 }  // namespace
 
 std::string fault_text(const std::exception& fault) {
-  if (const auto* json = dynamic_cast<const Json::exception*>(&fault)) return json_fault_text(*json);
+  if (const auto* json = dynamic_cast<const Json::exception*>(&fault))
+    return json_fault_text(*json);
   std::string_view text = fault.what();
   if (const auto* error = dynamic_cast<const Error*>(&fault)) {
     text.remove_prefix(error_kind_name(error->kind()).size() + 2);  // "file: "

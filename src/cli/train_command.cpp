@@ -20,6 +20,7 @@
 #include "cli/run_observer.h"
 #include "cli/run_setup.h"
 #include "cli/sample_text.h"
+#include "cli/summary_writer.h"
 #include "config/log_format.h"
 #include "config/run_command.h"
 #include "config/run_config_loader.h"
@@ -72,7 +73,7 @@ struct TrainedModel {
   std::optional<SampleText> sample;
 };
 
-// What the run's folder says of it from before its first step on, whatever becomes of it.
+// What is known of the run before its first step.
 RunSummary begin_summary(const PlannedRun& run, const std::string& data_tokenizer,
                          const std::string& command) {
   RunSummary summary = start_run_summary(run.config);
@@ -91,7 +92,6 @@ RunSummary begin_summary(const PlannedRun& run, const std::string& data_tokenize
     summary.resumed_from = run.start.checkpoint->folder.string();
     summary.resumed_at_iteration = run.start.state.iteration;
   }
-  write_run_summary(run.config.output.run_dir, summary);
   return summary;
 }
 
@@ -193,7 +193,7 @@ std::string indented(std::string_view text) {
 
 // What a run that failed came to; a second fault, of the same disk maybe, does not hide the first.
 void report_failure(const Error& failure, const RunObserver& observer, const GemmRate& gemm,
-                    const std::string& run_dir, RunSummary& summary) {
+                    const std::string& run_dir, RunSummary& summary, SummaryWriter& writer) {
   if (observer.steps() == 0) return;
   TrainedModel trained;
   trained.gemm = gemm;
@@ -202,7 +202,7 @@ void report_failure(const Error& failure, const RunObserver& observer, const Gem
   try {
     summary.failure = failure.what();
     complete_summary(observer, trained, run_dir, summary);
-    write_run_summary(run_dir, summary);
+    writer.write(summary);
     write_run_report(run_dir);
   } catch (const Error& second) {
     log_warning(fmt::format("there is no report of the failed run: {}", fault_text(second)));
@@ -212,7 +212,7 @@ void report_failure(const Error& failure, const RunObserver& observer, const Gem
 // Trains and reports; the exit code tells a run that a signal stopped from one that is done.
 int train_and_report(const PlannedRun& run, std::unique_ptr<Trainer> trainer,
                      const Profiler* profiler, const GemmRate& gemm, RunTracker& tracker,
-                     RunSummary& summary) {
+                     RunSummary& summary, SummaryWriter& writer) {
   const RunConfig& config = run.config;
   const std::string& run_dir = config.output.run_dir;
   const RunHistory history{run.start.resumes ? run.start.state.run_dir : "",
@@ -226,14 +226,14 @@ int train_and_report(const PlannedRun& run, std::unique_ptr<Trainer> trainer,
     trained = run_training(std::move(trainer), config, run.threads, observer, live_report);
   } catch (const Error& failure) {
     live_report.finish();
-    report_failure(failure, observer, gemm, run_dir, summary);
+    report_failure(failure, observer, gemm, run_dir, summary, writer);
     throw;
   }
   trained.gemm = gemm;
   if (observer.steps() == 0 && observer.steps_of_history() == 0) {
     log_info(fmt::format("stopped by {} before the first step", trained.outcome.stopped_by));
     summary.stopped_by = trained.outcome.stopped_by;
-    write_run_summary(run_dir, summary);
+    writer.write(summary);
     return signal_exit_code(summary.stopped_by);
   }
   if (trained.sample) {
@@ -241,7 +241,7 @@ int train_and_report(const PlannedRun& run, std::unique_ptr<Trainer> trainer,
   }
   write_profile(config, profiler, trained.gemm.flops_per_s);
   complete_summary(observer, trained, run_dir, summary);
-  write_run_summary(run_dir, summary);
+  writer.write(summary);
   const ReportPaths report = write_run_report(run_dir);
   log_outcome(summary);
   log_info(fmt::format("report: {}", report.html.string()));
@@ -251,10 +251,11 @@ int train_and_report(const PlannedRun& run, std::unique_ptr<Trainer> trainer,
 
 // The same, and the trackers are told how it ended.
 int finish_run(const PlannedRun& run, std::unique_ptr<Trainer> trainer, const Profiler* profiler,
-               const GemmRate& gemm, RunTracker& tracker, RunSummary summary) {
+               const GemmRate& gemm, RunTracker& tracker, RunSummary summary,
+               SummaryWriter& writer) {
   try {
     const int exit_code =
-        train_and_report(run, std::move(trainer), profiler, gemm, tracker, summary);
+        train_and_report(run, std::move(trainer), profiler, gemm, tracker, summary, writer);
     tracker.end(summary, exit_code);
     return exit_code;
   } catch (const Error& failure) {
@@ -284,6 +285,8 @@ int train(RunConfig config, const std::string& command) {
     log_start(run);
     RunSummary summary =
         begin_summary(run, data_tokenizer_text(run.config, data_tokenizers), command);
+    SummaryWriter writer(run.config.output.run_dir);
+    writer.begin(summary);
     const std::unique_ptr<Profiler> profiler = make_profiler(run.config, run.layout);
     GemmRate gemm;
     std::unique_ptr<Trainer> trainer;
@@ -294,7 +297,8 @@ int train(RunConfig config, const std::string& command) {
       starts.reject(damage);
       continue;
     }
-    return finish_run(run, std::move(trainer), profiler.get(), gemm, *tracker, std::move(summary));
+    return finish_run(run, std::move(trainer), profiler.get(), gemm, *tracker, std::move(summary),
+                      writer);
   }
 }
 

@@ -171,7 +171,10 @@ MetricsWriter::MetricsWriter(const std::filesystem::path& run_dir, const RunHist
       test_path_(run_dir / kTestFileName) {
   std::error_code ignored;  // there is none, as a rule
   if (history.run_dir.empty()) {
-    write_file_atomically(metrics_path_, "");
+    // Not as AtomicFiles are written: an empty file has nothing to lose, and the run would wait for
+    // the disk before its first step.
+    std::filesystem::remove(metrics_path_, ignored);
+    append_text_file(metrics_path_, "");
     std::filesystem::remove(validation_path_, ignored);
   } else {
     steps_of_history_ = copy_history(history, kMetricsFileName, metrics_path_);

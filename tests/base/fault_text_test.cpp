@@ -33,8 +33,10 @@ TEST(FaultText, OfAnErrorIsWithoutItsKind) {
 }
 
 TEST(FaultText, OfJsonSaysWhatAndWhereInOurWords) {
-  EXPECT_EQ(told([] { return Json::parse("{\"secret\": x}"); }), "it is not valid JSON at column 12");
-  EXPECT_EQ(told([] { return Json::parse("{\n\"a\": }"); }), "it is not valid JSON at line 2, column 6");
+  EXPECT_EQ(told([] { return Json::parse("{\"secret\": x}"); }),
+            "it is not valid JSON at column 12");
+  EXPECT_EQ(told([] { return Json::parse("{\n\"a\": }"); }),
+            "it is not valid JSON at line 2, column 6");
   EXPECT_EQ(told([] { return Json::parse(""); }), "it is not valid JSON at column 1");
   const Json object = Json::parse(R"({"text": "x", "list": [1], "number": 1})");
   EXPECT_EQ(told([&] { return object.at("absent"); }), "it lacks \"absent\"");

@@ -1,0 +1,28 @@
+#include "cli/summary_writer.h"
+
+#include <system_error>
+#include <utility>
+
+#include "base/error.h"
+
+namespace borealis {
+
+SummaryWriter::SummaryWriter(std::string run_dir) : run_dir_(std::move(run_dir)) {}
+
+void SummaryWriter::begin(const RunSummary& summary) {
+  try {
+    first_.start([this, summary] { write_run_summary(run_dir_, summary); });
+  } catch (const std::system_error&) {  // the system has no thread for it
+    write_run_summary(run_dir_, summary);
+  }
+}
+
+void SummaryWriter::write(const RunSummary& summary) {
+  try {
+    first_.settle();
+  } catch (const Error&) {  // of a file that this one replaces
+  }
+  write_run_summary(run_dir_, summary);
+}
+
+}  // namespace borealis
