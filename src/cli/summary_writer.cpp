@@ -1,9 +1,13 @@
 #include "cli/summary_writer.h"
 
+#include <fmt/format.h>
+
 #include <system_error>
 #include <utility>
 
 #include "base/error.h"
+#include "base/fault_text.h"
+#include "base/log.h"
 
 namespace borealis {
 
@@ -20,7 +24,10 @@ void SummaryWriter::begin(const RunSummary& summary) {
 void SummaryWriter::write(const RunSummary& summary) {
   try {
     first_.settle();
-  } catch (const Error&) {  // of a file that this one replaces
+  } catch (const Error& fault) {
+    if (!std::exchange(told_, true)) {
+      log_warning(fmt::format("the run's folder had no summary until now: {}", fault_text(fault)));
+    }
   }
   write_run_summary(run_dir_, summary);
 }

@@ -105,8 +105,17 @@ def lasting_faults(folder, whole):
 def faults_of_the_run_folder(folder, whole):
     for file in ("config.json", "metrics.jsonl", "validation.jsonl", "summary.json", "report.md", "report.html"):
         training = Training(folder / f"run-{file}", "bf16", True, run_dir="run")
-        result = training.run({"FAULT_PATH": f"/run/{file}", "FAULT_CALL": "write", "FAULT_ERRNO": "ENOSPC"})
+        # The first summary is written beside the run, so one that fails is a warning; the last has to be there.
+        sticky = {"FAULT_STICKY": "1"} if file == "summary.json" else {}
+        result = training.run({"FAULT_PATH": f"/run/{file}", "FAULT_CALL": "write", "FAULT_ERRNO": "ENOSPC", **sticky})
         report(f"full at {file}", message_problems(result, TEXTS["ENOSPC"], file) + whole_run_problems(training, whole), result.stderr)
+
+
+    training = Training(folder / "run-first-summary", "bf16", True, run_dir="run")
+    result = training.run({"FAULT_PATH": "/run/summary.json", "FAULT_CALL": "write", "FAULT_ERRNO": "ENOSPC"})
+    problems = [f"exit code {result.returncode}"] if result.returncode != 0 else differences(whole, results_of(training))
+    told = "the run's folder had no summary until now" in result.stdout + result.stderr and TEXTS["ENOSPC"] in result.stdout + result.stderr
+    report("full at the first summary.json", problems + ([] if told else ["no warning"]), result.stderr)
 
 
 def stopped_training(folder, name):
