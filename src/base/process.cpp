@@ -1,13 +1,24 @@
 #include "base/process.h"
 
+#include <fmt/format.h>
 #include <omp.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
 #include <chrono>
+#include <csignal>
 #include <mutex>
+#include <string_view>
 #include <thread>
 #include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
 
 namespace borealis {
 
@@ -16,6 +27,46 @@ namespace {
 // Set when the program is loaded. The kernel's own start time is no use: it outlives exec, and so
 // would count the install and the build of the script that became this program.
 const std::chrono::steady_clock::time_point program_start = std::chrono::steady_clock::now();
+
+std::string text_or_empty(const std::string& path) {
+  try {
+    return read_text_file(path);
+  } catch (const Error&) {
+    return "";
+  }
+}
+
+// Of the kernel that runs, and of the container if it has processes of its own.
+std::string process_table() {
+  const std::string boot = text_or_empty("/proc/sys/kernel/random/boot_id");
+  std::array<char, 64> space{};
+  const ssize_t length = ::readlink("/proc/self/ns/pid", space.data(), space.size());
+  if (boot.empty() || length <= 0) return "";
+  return fmt::format("{} {}", trimmed(boot),
+                     std::string_view(space.data(), static_cast<size_t>(length)));
+}
+
+struct ProcessState {
+  char state = '?';
+  int64_t start_ticks = 0;
+};
+
+// Fields 3 and 22 of proc(5)'s stat. The name before them may hold blanks and parentheses.
+std::optional<ProcessState> process_state(int64_t id) {
+  const std::string text = text_or_empty(fmt::format("/proc/{}/stat", id));
+  const size_t name_end = text.rfind(") ");
+  if (name_end == std::string::npos || name_end + 2 >= text.size()) return std::nullopt;
+  ProcessState process{.state = text[name_end + 2]};
+  size_t at = name_end + 2;
+  for (int field = 3; field < 22; ++field) {
+    at = text.find(' ', at);
+    if (at == std::string::npos) return std::nullopt;
+    ++at;
+  }
+  const auto read =
+      std::from_chars(text.data() + at, text.data() + text.size(), process.start_ticks);
+  return read.ec == std::errc() ? std::optional(process) : std::nullopt;
+}
 
 }  // namespace
 
@@ -38,6 +89,26 @@ void require_threads(int threads) {
   for (int i = 1; i < threads; ++i) {
     started.emplace_back([&hold] { const std::lock_guard wait(hold); });
   }
+}
+
+ProcessMark this_process() {
+  ProcessMark mark{.table = process_table(), .id = ::getpid()};
+  const auto state = process_state(mark.id);
+  if (!state) mark.table.clear();
+  if (state) mark.start_ticks = state->start_ticks;
+  return mark;
+}
+
+std::optional<bool> is_alive(const ProcessMark& process) {
+  if (process.table.empty() || process.table != process_table()) return std::nullopt;
+  const auto state = process_state(process.id);
+  if (!state) {
+    // Some systems hide the processes of other users, but not that they are there.
+    if (::kill(static_cast<pid_t>(process.id), 0) != 0 && errno == ESRCH) return false;
+    return std::nullopt;
+  }
+  const bool ended = state->state == 'Z' || state->state == 'X';  // nobody has asked how yet
+  return !ended && state->start_ticks == process.start_ticks;
 }
 
 }  // namespace borealis

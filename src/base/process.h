@@ -1,6 +1,10 @@
 // This process among others.
 #pragma once
 
+#include <cstdint>
+#include <optional>
+#include <string>
+
 namespace borealis {
 
 double process_age_s();  // since the program was loaded
@@ -8,5 +12,16 @@ int usable_cores();      // in the affinity mask that this process started with
 // Throws std::system_error where the system refuses one of that many threads: OpenMP would end the
 // process without a word of ours.
 void require_threads(int threads);
+
+// A process by what no other one has, before or after it.
+struct ProcessMark {
+  std::string table;        // the kernel's boot and table of processes; empty: not known
+  int64_t id = 0;           // in that table
+  int64_t start_ticks = 0;  // of the kernel's clock, since the boot
+};
+ProcessMark this_process();
+// Whether it is still there, asked without disturbing it. None: it is of another machine, boot or
+// container, or the system does not tell.
+std::optional<bool> is_alive(const ProcessMark& process);
 
 }  // namespace borealis
