@@ -182,10 +182,6 @@ class Collector {
 
 }  // namespace
 
-bool is_run_folder(const std::filesystem::path& path) {
-  return fs::exists(path / kSummaryFileName);
-}
-
 ReportSources collect_runs(const std::vector<std::filesystem::path>& sources,
                            const SourceOptions& options) {
   Collector collector(options);

@@ -28,7 +28,4 @@ struct SourceOptions {
 ReportSources collect_runs(const std::vector<std::filesystem::path>& sources,
                            const SourceOptions& options);
 
-// Whether it is a run's folder, as opposed to a folder of several, or a file.
-bool is_run_folder(const std::filesystem::path& path);
-
 }  // namespace borealis

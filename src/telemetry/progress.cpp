@@ -19,19 +19,20 @@ constexpr int kBarColumns = 24;
 constexpr int kNarrowestWithBar = 60;
 constexpr std::string_view kEraseLine = "\r\x1b[2K";
 
-std::string progress_bar(double share) {
-  const auto full = static_cast<size_t>(std::clamp(share, 0.0, 1.0) * kBarColumns);
-  std::string bar(full, '=');
-  if (full < kBarColumns) bar += '>';
-  bar.resize(kBarColumns, ' ');
-  return '[' + bar + "] ";
-}
-
 std::string time_left_text(std::optional<double> seconds_left) {
   return seconds_left ? format_duration(*seconds_left) + " left" : "";
 }
 
 }  // namespace
+
+std::string progress_bar(double share, int columns) {
+  const auto size = static_cast<size_t>(std::max(columns, 0));
+  const auto full = static_cast<size_t>(std::clamp(share, 0.0, 1.0) * static_cast<double>(size));
+  std::string bar(full, '=');
+  if (full < size) bar += '>';
+  bar.resize(size, ' ');
+  return '[' + bar + ']';
+}
 
 void TimeLeft::add(const StepRecord& step) {
   steps_left_ = std::max<int64_t>(0, total_steps_ - step.iteration);
@@ -55,7 +56,9 @@ std::string format_status(const StepRecord& step, int64_t total_steps,
                           std::optional<double> seconds_left, int columns) {
   std::string text;
   if (columns >= kNarrowestWithBar && total_steps > 0) {
-    text += progress_bar(static_cast<double>(step.iteration) / static_cast<double>(total_steps));
+    text += progress_bar(static_cast<double>(step.iteration) / static_cast<double>(total_steps),
+                         kBarColumns) +
+            ' ';
   }
   text += fmt::format("{}/{}", step.iteration, total_steps);
   text += step.skipped ? "  step skipped" : fmt::format("  loss {:.3f}", step.lm_loss);

@@ -29,6 +29,9 @@ class TimeLeft {
   double mean_ms_ = 0;
 };
 
+// "[=====>    ]" with so many columns between its ends.
+std::string progress_bar(double share, int columns);
+
 // "[=====>    ]  42/300  loss 3.214  5 120 tokens/s  2 min 10 s left", cut to `columns`.
 std::string format_status(const StepRecord& step, int64_t total_steps,
                           std::optional<double> seconds_left, int columns);

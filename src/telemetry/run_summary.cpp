@@ -64,6 +64,7 @@ void visit_fields(Summary& summary, Visitor&& visit) {
   visit("command", summary.command);
   visit("started_at", summary.started_at);
   visit("version", summary.version);
+  visit("process", summary.process);
   visit("sample_prompt", summary.sample_prompt);
   visit("sample_text", summary.sample_text);
 }
@@ -77,6 +78,9 @@ Json to_json(const MachineInfo& machine) {
           {"cores", machine.cores},
           {"memory_bytes", machine.memory_bytes},
           {"operating_system", machine.operating_system}};
+}
+Json to_json(const ProcessMark& process) {
+  return {{"table", process.table}, {"id", process.id}, {"start_ticks", process.start_ticks}};
 }
 Json to_json(const std::vector<MemoryClass>& classes) {
   Json json = Json::array();
@@ -100,6 +104,11 @@ void from_json(const Json& json, MachineInfo& machine) {
   machine.cores = json.at("cores");
   machine.memory_bytes = json.at("memory_bytes");
   machine.operating_system = json.at("operating_system");
+}
+void from_json(const Json& json, ProcessMark& process) {
+  process.table = json.at("table");
+  process.id = json.at("id");
+  process.start_ticks = json.at("start_ticks");
 }
 void from_json(const Json& json, std::vector<MemoryClass>& classes) {
   for (const Json& one : json) classes.push_back({one.at("name"), one.at("bytes")});
@@ -143,6 +152,7 @@ RunSummary start_run_summary(const RunConfig& config) {
   summary.architecture = architecture_values(config);
   summary.configuration = contract_variables(config);
   summary.machine = describe_machine();
+  summary.process = this_process();
   summary.started_at = fmt::format("{:%Y-%m-%d %H:%M:%S}", fmt::localtime(std::time(nullptr)));
   return summary;
 }
@@ -219,7 +229,8 @@ RunSummary read_run_summary(const std::filesystem::path& run_dir) {
     visit_fields(summary, [&json](const char* name, auto& value) {
       // Than the first version.
       const std::string_view field = name;
-      const bool later = field.starts_with("resumed_") || field == "failure" || field == "command";
+      const bool later = field.starts_with("resumed_") || field == "failure" ||
+                         field == "command" || field == "process";
       if (!later || json.contains(name)) from_json(json.at(name), value);
     });
   } catch (const Json::exception& fault) {
@@ -229,6 +240,11 @@ RunSummary read_run_summary(const std::filesystem::path& run_dir) {
         "restore the file, or run the training again");
   }
   return summary;
+}
+
+bool is_run_folder(const std::filesystem::path& path) {
+  std::error_code unknown;
+  return std::filesystem::exists(path / kSummaryFileName, unknown);
 }
 
 }  // namespace borealis

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/process.h"
 #include "config/run_config.h"
 #include "telemetry/machine.h"
 #include "telemetry/run_configuration.h"
@@ -69,12 +70,13 @@ struct RunSummary {
   std::string command;               // what the user gave, for a shell (config/run_command.h)
   std::string started_at;            // local time, "2025-08-21 12:44:05"
   std::string version;               // of Borealis, with its commit
+  ProcessMark process;               // that made it
   std::string sample_prompt;
   std::string sample_text;  // what the trained model made of the prompt
 };
 
 // A summary with everything filled that the configuration and the machine know: world size, model,
-// dtype, formula, architecture, configuration, machine, start time.
+// dtype, formula, architecture, configuration, machine, start time, and this process.
 RunSummary start_run_summary(const RunConfig& config);
 
 // Fills steps, rates, step_ms, losses and skipped_iterations from the steps of the run. Medians are
@@ -102,5 +104,7 @@ std::string run_summary_json(const RunSummary& summary);
 void write_run_summary(const std::filesystem::path& run_dir, const RunSummary& summary);
 // Throws Error(kFile) if there is none (the run has not finished), Error(kData) if it is broken.
 RunSummary read_run_summary(const std::filesystem::path& run_dir);
+// Whether it is a run's folder, as opposed to a folder of several, or a file.
+bool is_run_folder(const std::filesystem::path& path);
 
 }  // namespace borealis

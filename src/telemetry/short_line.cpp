@@ -3,27 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <string_view>
 
-#include "base/units.h"
+#include "telemetry/step_text.h"
 
 namespace borealis {
 namespace {
 
 constexpr std::string_view kGap = "  ";
-
-// A number of the step, or what there is instead.
-template <typename Format>
-std::string known(double value, Format format) {
-  if (std::isnan(value)) return "-";
-  return std::isinf(value) ? fmt::format("{}", value) : format(value);
-}
-
-std::string step_time(double ms) {
-  if (ms < 1000) return fmt::format("{:.1f} ms", ms);
-  return ms < 60'000 ? fmt::format("{:.2f} s", ms * 1e-3) : format_duration(ms * 1e-3);
-}
 
 void append_cell(std::string& row, std::string_view cell, int width) {
   if (!row.empty()) row += kGap;
@@ -72,27 +59,21 @@ std::string ShortLines::text(Field field, const IterationLine& line, int64_t res
       return fmt::format("{}/{}", step.iteration, train_iters_);
     case Field::kLoss:
       if (line.steps > 0 && line.skipped == line.steps) return "skipped";
-      return std::isfinite(step.lm_loss) ? fmt::format("{:.4f}", step.lm_loss)
-                                         : fmt::format("{}", step.lm_loss);
+      return loss_text(step.lm_loss);
     case Field::kGradNorm:
-      if (!step.grad_norm) return "-";
-      return std::abs(*step.grad_norm) < 1e5 ? fmt::format("{:.3f}", *step.grad_norm)
-                                             : fmt::format("{:.2e}", *step.grad_norm);
+      return grad_norm_text(step.grad_norm);
     case Field::kRate:
-      return known(step.learning_rate, [](double rate) { return fmt::format("{:.2e}", rate); });
+      return learning_rate_text(step.learning_rate);
     case Field::kTime:
-      return known(step.elapsed_ms, step_time);
+      return step_time_text(step.elapsed_ms);
     case Field::kTokens:
-      return known(step.tokens_per_gpu_per_second,
-                   [](double rate) { return format_count(std::llround(rate)); });
+      return token_rate_text(step.tokens_per_gpu_per_second);
     case Field::kTflops:
-      return known(step.tflops,
-                   [](double rate) { return fmt::format("{:.{}f}", rate, rate < 10 ? 3 : 1); });
+      return tflops_text(step.tflops);
     case Field::kShare:
-      if (!(step.gemm_share > 0)) return "-";
-      return fmt::format("{:.0f} %", 100 * step.gemm_share);
+      return gemm_share_text(step.gemm_share);
     case Field::kMemory:
-      return resident_bytes > 0 ? format_bytes(resident_bytes) : "-";
+      return bytes_text(resident_bytes);
   }
   return "";
 }

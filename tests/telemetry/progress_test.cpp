@@ -43,6 +43,13 @@ TEST(TimeLeft, FollowsAChangeOfPaceAndEndsAtZero) {
   EXPECT_DOUBLE_EQ(left.seconds().value(), 0);
 }
 
+TEST(ProgressBar, IsAsLongAsAskedFor) {
+  EXPECT_EQ(progress_bar(0.5, 6), "[===>  ]");
+  EXPECT_EQ(progress_bar(-1, 3), "[>  ]");
+  EXPECT_EQ(progress_bar(7, 3), "[===]");
+  EXPECT_EQ(progress_bar(0.5, -2), "[]");
+}
+
 TEST(StatusLine, ShowsBarLossRateAndTimeLeft) {
   EXPECT_EQ(format_status(step_at(150, 480), 300, 130, 120),
             "[============>           ] 150/300  loss 3.214  8 528 tokens/s  2 min 10 s left");

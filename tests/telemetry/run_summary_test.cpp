@@ -130,6 +130,12 @@ TEST(RunSummary, ComesBackAsItWasWritten) {
   EXPECT_EQ(read.machine.cores, written.machine.cores);
 }
 
+TEST(RunSummary, NamesItsProcess) {
+  const TemporaryFolder folder;
+  write_run_summary(folder.path(), start_run_summary(fake_config(3)));
+  EXPECT_EQ(is_alive(read_run_summary(folder.path()).process), true);
+}
+
 TEST(RunSummary, IsValidJsonWhateverItHolds) {
   RunSummary summary;
   summary.gemm_tflops = kNaN;
