@@ -53,6 +53,7 @@ TrainerEvents RunObserver::events() {
     log(format_final_validation(record, samples, set));
   };
   events.on_checkpoint = [this](const std::string& folder) {
+    metrics_.write_checkpoint(folder);
     log(fmt::format("saved {}", folder));
   };
   return events;

@@ -36,6 +36,7 @@
 #include "telemetry/run_summary.h"
 #include "telemetry/run_tracker.h"
 #include "telemetry/step_profile.h"
+#include "telemetry/system_log.h"
 #include "train/run_start.h"
 #include "train/signals.h"
 #include "train/trainer.h"
@@ -191,22 +192,37 @@ std::string indented(std::string_view text) {
   return lines;
 }
 
-// What a run that failed came to; a second fault, of the same disk maybe, does not hide the first.
+// Calls `write`, which says in the run's folder what a failed run came to; a second fault, of the
+// same disk maybe, does not hide the first.
+template <typename Write>
+void despite_faults(Write write) {
+  try {
+    write();
+  } catch (const Error& second) {
+    log_warning(fmt::format("there is no report of the failed run: {}", fault_text(second)));
+  }
+}
+
 void report_failure(const Error& failure, const RunObserver& observer, const GemmRate& gemm,
                     const std::string& run_dir, RunSummary& summary, SummaryWriter& writer) {
-  if (observer.steps() == 0) return;
   TrainedModel trained;
   trained.gemm = gemm;
   trained.peak_bytes = peak_resident_bytes();
   trained.outcome.stopped_by = "error";
-  try {
+  despite_faults([&] {
     summary.failure = failure.what();
     complete_summary(observer, trained, run_dir, summary);
     writer.write(summary);
     write_run_report(run_dir);
-  } catch (const Error& second) {
-    log_warning(fmt::format("there is no report of the failed run: {}", fault_text(second)));
-  }
+  });
+}
+
+// Of one without a step there is no report, but its folder tells why.
+void tell_failed_start(const Error& failure, RunSummary summary,
+                       SummaryWriter& writer) {
+  summary.stopped_by = "error";
+  summary.failure = failure.what();
+  despite_faults([&] { writer.write(summary); });
 }
 
 // Trains and reports; the exit code tells a run that a signal stopped from one that is done.
@@ -226,7 +242,11 @@ int train_and_report(const PlannedRun& run, std::unique_ptr<Trainer> trainer,
     trained = run_training(std::move(trainer), config, run.threads, observer, live_report);
   } catch (const Error& failure) {
     live_report.finish();
-    report_failure(failure, observer, gemm, run_dir, summary, writer);
+    if (observer.steps() == 0) {
+      tell_failed_start(failure, summary, writer);
+    } else {
+      report_failure(failure, observer, gemm, run_dir, summary, writer);
+    }
     throw;
   }
   trained.gemm = gemm;
@@ -287,6 +307,7 @@ int train(RunConfig config, const std::string& command) {
         begin_summary(run, data_tokenizer_text(run.config, data_tokenizers), command);
     SummaryWriter writer(run.config.output.run_dir);
     writer.begin(summary);
+    const SystemLog system_log(run.config.output.run_dir);
     const std::unique_ptr<Profiler> profiler = make_profiler(run.config, run.layout);
     GemmRate gemm;
     std::unique_ptr<Trainer> trainer;
@@ -296,6 +317,9 @@ int train(RunConfig config, const std::string& command) {
       log_warning(fault_text(damage));
       starts.reject(damage);
       continue;
+    } catch (const Error& failure) {
+      tell_failed_start(failure, std::move(summary), writer);
+      throw;
     }
     return finish_run(run, std::move(trainer), profiler.get(), gemm, *tracker, std::move(summary),
                       writer);

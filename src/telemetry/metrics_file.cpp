@@ -73,13 +73,25 @@ StepRecord step_from_json(const Json& json) {
   return record;
 }
 
-ValidationRecord validation_from_json(const Json& json, const std::string& set) {
+ValidationRecord validation_from_json(const Json& json, std::string_view set) {
   ValidationRecord record;
   record.iteration = json.at("iteration").get<int64_t>();
-  record.lm_loss = number_or_nan(json, (set + "_loss").c_str());
-  record.perplexity = number_or_nan(json, (set + "_perplexity").c_str());
+  record.lm_loss = number_or_nan(json, fmt::format("{}_loss", set).c_str());
+  record.perplexity = number_or_nan(json, fmt::format("{}_perplexity", set).c_str());
   record.at_end = json.contains("at_end");
   return record;
+}
+
+// What `convert` makes of the line's object; none: it is not what it takes.
+template <typename Convert>
+auto parse_record(std::string_view line, Convert convert)
+    -> std::optional<decltype(convert(Json()))> {
+  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  try {
+    return convert(json);
+  } catch (const Json::exception&) {
+    return std::nullopt;
+  }
 }
 
 // Calls `take` with the object of each line.
@@ -168,7 +180,8 @@ std::string validation_record_json(const ValidationRecord& record, std::string_v
 MetricsWriter::MetricsWriter(const std::filesystem::path& run_dir, const RunHistory& history)
     : metrics_path_(run_dir / kMetricsFileName),
       validation_path_(run_dir / kValidationFileName),
-      test_path_(run_dir / kTestFileName) {
+      test_path_(run_dir / kTestFileName),
+      checkpoints_path_(run_dir / kCheckpointsFileName) {
   std::error_code ignored;  // there is none, as a rule
   if (history.run_dir.empty()) {
     // Not as AtomicFiles are written: an empty file has nothing to lose, and the run would wait for
@@ -183,6 +196,7 @@ MetricsWriter::MetricsWriter(const std::filesystem::path& run_dir, const RunHist
     }
   }
   std::filesystem::remove(test_path_, ignored);
+  std::filesystem::remove(checkpoints_path_, ignored);
 }
 
 void MetricsWriter::write(const StepRecord& record) {
@@ -195,6 +209,24 @@ void MetricsWriter::write(const ValidationRecord& record) {
 
 void MetricsWriter::write_test(const ValidationRecord& record) {
   append_text_file(test_path_, validation_record_json(record, "test") + '\n');
+}
+
+void MetricsWriter::write_checkpoint(const std::string& folder) {
+  append_text_file(checkpoints_path_, json_text(Json{{"checkpoint", folder}}) + '\n');
+}
+
+std::optional<StepRecord> parse_step_record(std::string_view line) {
+  return parse_record(line, step_from_json);
+}
+
+std::optional<ValidationRecord> parse_validation_record(std::string_view line,
+                                                        std::string_view set) {
+  return parse_record(line, [set](const Json& json) { return validation_from_json(json, set); });
+}
+
+std::optional<std::string> parse_checkpoint_record(std::string_view line) {
+  return parse_record(line,
+                      [](const Json& json) { return json.at("checkpoint").get<std::string>(); });
 }
 
 StepSeries read_metrics(const std::filesystem::path& run_dir, size_t most_steps) {

@@ -1,7 +1,8 @@
-// metrics.jsonl: one JSON object a step, validation.jsonl: one a validation, and test.jsonl: that
-// of the test after the last step, in the run's folder. Key names of metrics.jsonl are an interface
-// to scripts and frozen by a test; a value that is not finite or not known is null. Lines reach the
-// kernel as they are written, so a run that dies leaves every finished step behind.
+// metrics.jsonl: one JSON object a step, validation.jsonl: one a validation, test.jsonl: that of
+// the test after the last step, and checkpoints.jsonl: {"checkpoint": FOLDER} of each that this
+// process has saved, in the run's folder. Key names of metrics.jsonl are an interface to scripts
+// and frozen by a test; a value that is not finite or not known is null. Lines reach the kernel as
+// they are written, so a run that dies leaves every finished step behind.
 #pragma once
 
 #include <filesystem>
@@ -18,6 +19,7 @@ namespace borealis {
 inline constexpr const char* kMetricsFileName = "metrics.jsonl";
 inline constexpr const char* kValidationFileName = "validation.jsonl";
 inline constexpr const char* kTestFileName = "test.jsonl";
+inline constexpr const char* kCheckpointsFileName = "checkpoints.jsonl";
 
 std::string step_record_json(const StepRecord& record);  // without newline
 // Without newline; `set`, "validation" or "test", names the keys.
@@ -43,13 +45,22 @@ class MetricsWriter {
   void write(const StepRecord& record);
   void write(const ValidationRecord& record);
   void write_test(const ValidationRecord& record);
+  void write_checkpoint(const std::string& folder);
 
  private:
   std::filesystem::path metrics_path_;
   std::filesystem::path validation_path_;
   std::filesystem::path test_path_;
+  std::filesystem::path checkpoints_path_;
   int64_t steps_of_history_ = 0;
 };
+
+// One line of these files; none: it is no such record. Of a step, `skipped` and
+// `next_learning_rate` are not in it but in its neighbours (read_metrics).
+std::optional<StepRecord> parse_step_record(std::string_view line);
+std::optional<ValidationRecord> parse_validation_record(std::string_view line,
+                                                        std::string_view set = "validation");
+std::optional<std::string> parse_checkpoint_record(std::string_view line);  // the folder
 
 // Read back. A last line that was cut off (the run was killed while it wrote) is dropped; any other
 // broken line is Error(kData) with its number. What the file does not hold is derived: `skipped`

@@ -118,6 +118,29 @@ TEST(MetricsFile, DropsALineThatWasCutOff) {
   EXPECT_EQ(read_metrics(folder.path()).count(), 1);
 }
 
+TEST(MetricsFile, ALineAloneComesBackOrIsNone) {
+  const auto step = parse_step_record(step_record_json(sample_step()));
+  ASSERT_TRUE(step);
+  EXPECT_EQ(step_record_json(*step), step_record_json(sample_step()));
+  const auto validation = parse_validation_record(validation_record_json({5, 3.5, 33.1, true}));
+  ASSERT_TRUE(validation);
+  EXPECT_EQ(validation->iteration, 5);
+  EXPECT_TRUE(validation->at_end);
+  const TemporaryFolder folder;
+  MetricsWriter writer(folder.path());
+  writer.write_checkpoint("ckpt/global_step4");
+  const std::string text = read_text_file(folder.path() / kCheckpointsFileName);
+  EXPECT_EQ(text, "{\"checkpoint\":\"ckpt/global_step4\"}\n");
+  EXPECT_EQ(parse_checkpoint_record(text), "ckpt/global_step4");
+  MetricsWriter again(folder.path());
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / kCheckpointsFileName));
+  for (const char* line : {"", "{", "{}", "[]", "7", "{\"iteration\": \"3\"}"}) {
+    EXPECT_FALSE(parse_step_record(line)) << line;
+    EXPECT_FALSE(parse_validation_record(line)) << line;
+    EXPECT_FALSE(parse_checkpoint_record(line)) << line;
+  }
+}
+
 TEST(MetricsFile, NamesTheLineThatIsBroken) {
   const TemporaryFolder folder;
   const std::string line = step_record_json(sample_step());
