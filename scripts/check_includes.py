@@ -20,13 +20,14 @@ LAYERS = [
     ["model", "optim", "checkpoint"],
     ["train", "planner"],
     ["report", "sweep"],
-    ["publish"],
+    ["publish", "watch"],
     ["cli"],
 ]
 LAYER_OF = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}
 OWNED = [  # pattern, where alone it may stand
     (re.compile(r'#\s*include\s*[<"]mpi\.h'), "comm/"),
     (re.compile(r'#\s*include\s*[<"](oneapi/dnnl/)?dnnl'), "kernels/onednn/"),
+    (re.compile(r'#\s*include\s*[<"](ncursesw/)?n?curses'), "watch/"),
     (re.compile(r"\b(secure_)?getenv\s*\("), "config/"),
     (re.compile(r"\bstd::[io]?fstream\b|\bfopen\s*\("), "base/"),
 ]
@@ -83,6 +84,8 @@ def self_test():
         "device/a.cpp": ('#include "base/a.h"\n#include "tensor/a.h"', ["device may not include tensor"]),
         "train/b.cpp": ('#include "telemetry/a.h"\n#include "report/a.h"', ["train may not include report"]),
         "report/a.cpp": ('#include "planner/a.h"\n#include "sweep/a.h"', ["report may not include sweep"]),
+        "watch/a.cpp": ('#include <curses.h>\n#include "publish/a.h"', ["watch may not include publish"]),
+        "cli/b.cpp": ("#include <ncurses.h>", ["belongs in watch/ only"]),
         "utils/a.h": ("", ["'utils' is not a module"]),
     }
     with tempfile.TemporaryDirectory() as folder:

@@ -31,6 +31,7 @@ int run_train_command(const std::vector<std::string>& arguments);
 int run_plan_command(const std::vector<std::string>& arguments);
 int run_sweep_command(const std::vector<std::string>& arguments);
 int run_report_command(const std::vector<std::string>& arguments);
+int run_watch_command(const std::vector<std::string>& arguments);
 int run_data_command(const std::vector<std::string>& arguments);
 int run_data_tokenize_command(const std::vector<std::string>& arguments);
 int run_data_inspect_command(const std::vector<std::string>& arguments);

@@ -28,6 +28,7 @@ constexpr std::array kCommands = {
     Command{"sweep", "measure a family of models, one after the other, until memory ends",
             run_sweep_command},
     Command{"report", "write report.md and report.html for a finished run", run_report_command},
+    Command{"watch", "show how runs are going, on a screen or once", run_watch_command},
     Command{"data", "tokenize text; inspect, merge and verify Megatron data; see what a run reads",
             run_data_command},
     Command{"tokenizer", "train a byte-level BPE tokenizer", run_tokenizer_command},

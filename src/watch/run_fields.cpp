@@ -1,0 +1,151 @@
+#include "watch/run_fields.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/units.h"
+#include "telemetry/step_text.h"
+
+namespace borealis {
+namespace {
+
+constexpr const char* kUnknown = "-";
+
+Style style_of(RunState state) {
+  switch (state) {
+    case RunState::kStarting:
+    case RunState::kRunning:
+      return Style::kBold;
+    case RunState::kFinished:
+      return Style::kGood;
+    case RunState::kStopped:
+    case RunState::kSilent:
+      return Style::kWarning;
+    case RunState::kFailed:
+    case RunState::kKilled:
+      return Style::kBad;
+  }
+  return Style::kPlain;
+}
+
+// Minutes are enough for silence.
+std::string silence_text(double seconds) {
+  if (seconds < 3600) return fmt::format("{:.0f} min", std::floor(seconds / 60));
+  if (seconds < 48 * 3600) return fmt::format("{:.0f} h", std::floor(seconds / 3600));
+  return fmt::format("{:.0f} days", std::floor(seconds / 86400));
+}
+
+StyledPart grad_norm_of(const StepRecord* step) {
+  if (step == nullptr) return {kUnknown};
+  return {grad_norm_text(step->grad_norm)};
+}
+
+std::string token_rate_of(const WatchedRun& run, const StepRecord& step) {
+  const double rate = step.tokens_per_gpu_per_second;
+  const auto ranks = run.summary.world_size;
+  if (ranks <= 1) return token_rate_text(rate);
+  return fmt::format("{} a rank, {} in all", token_rate_text(rate),
+                     token_rate_text(rate * static_cast<double>(ranks)));
+}
+
+std::string machine_text(const WatchedRun& run) {
+  std::string text = bytes_text(run.summary.machine.memory_bytes);
+  if (run.is_going() && run.system && run.system->available_bytes > 0) {
+    text += fmt::format(", {} free", format_bytes(run.system->available_bytes));
+  }
+  return text;
+}
+
+std::string power_text(const WatchedRun& run) {
+  if (!run.is_going() || !run.system || std::isnan(run.system->power_watts)) return kUnknown;
+  return fmt::format("{:.0f} W", run.system->power_watts);
+}
+
+StyledPart skipped_of(const StepRecord* step) {
+  if (step == nullptr) return {kUnknown};
+  const int64_t skipped = step->skipped_iterations;
+  if (skipped == 0) return {"none"};
+  return {fmt::format("{} step{}", format_count(skipped), skipped == 1 ? "" : "s"),
+          Style::kWarning};
+}
+
+std::string validation_text(const WatchedRun& run) {
+  if (!run.validation) return kUnknown;
+  return fmt::format("{} at {}", loss_text(run.validation->lm_loss), run.validation->iteration);
+}
+
+std::string checkpoint_text(const WatchedRun& run, bool unicode) {
+  if (run.checkpoint.empty()) return kUnknown;
+  return one_line(std::filesystem::path(run.checkpoint).filename().string(), unicode);
+}
+
+}  // namespace
+
+StyledPart state_text(const RunLife& life, bool brief, bool unicode) {
+  const Style style = style_of(life.state);
+  const std::string reason = one_line(life.reason, unicode);
+  switch (life.state) {
+    case RunState::kStopped:
+      return {(brief ? "" : "stopped by ") + reason, style};
+    case RunState::kFailed:
+      return {brief || reason.empty() ? "failed" : "failed: " + reason, style};
+    case RunState::kKilled:
+      return {brief ? "killed" : "killed: its process is gone", style};
+    case RunState::kSilent:
+      return {(brief ? "silent " : "no sign of life for ") + silence_text(life.silent_s), style};
+    default:
+      return {std::string(run_state_name(life.state)), style};
+  }
+}
+
+std::string iteration_text(const WatchedRun& run) {
+  const StepRecord* step = run.last_step();
+  const int64_t iteration = step == nullptr ? run.summary.resumed_at_iteration : step->iteration;
+  return run.train_iters > 0 ? fmt::format("{}/{}", iteration, run.train_iters)
+                             : fmt::format("{}", iteration);
+}
+
+std::string time_left_text(const WatchedRun& run) {
+  if (run.train_iters == 0 || !run.seconds_left) return "";
+  return format_duration(*run.seconds_left) + " left";
+}
+
+StyledPart last_loss(const WatchedRun& run) {
+  const StepRecord* step = run.last_step();
+  if (step == nullptr) return {kUnknown};
+  if (step->skipped) return {"skipped", Style::kWarning};
+  return {loss_text(step->lm_loss), std::isfinite(step->lm_loss) ? Style::kBold : Style::kBad};
+}
+
+std::string memory_text(const WatchedRun& run) {
+  if (!run.is_going() && run.summary.peak_memory_bytes > 0) {
+    return format_bytes(run.summary.peak_memory_bytes) + " peak";
+  }
+  return run.system ? bytes_text(run.system->resident_bytes) : kUnknown;
+}
+
+std::vector<RunField> run_fields(const WatchedRun& run, bool unicode) {
+  const StepRecord* step = run.last_step();
+  const auto of_step = [step](auto text) -> StyledPart {
+    return {step == nullptr ? kUnknown : text(*step)};
+  };
+  return {
+      {"loss", last_loss(run)},
+      {"grad norm", grad_norm_of(step)},
+      {"tokens/s", of_step([&](const auto& s) { return token_rate_of(run, s); })},
+      {"step time", of_step([](const auto& s) { return step_time_text(s.elapsed_ms); })},
+      {"TFLOPs", of_step([](const auto& s) { return tflops_text(s.tflops); })},
+      {"of GEMM", of_step([](const auto& s) { return gemm_share_text(s.gemm_share); })},
+      {"memory", {memory_text(run)}},
+      {"planned", {bytes_text(run.summary.planned_memory_bytes)}},
+      {"machine", {machine_text(run)}},
+      {"power", {power_text(run)}},
+      {"lr", of_step([](const auto& s) { return learning_rate_text(s.learning_rate); })},
+      {"skipped", skipped_of(step)},
+      {"validation", {validation_text(run)}},
+      {"checkpoint", {checkpoint_text(run, unicode)}},
+  };
+}
+
+}  // namespace borealis

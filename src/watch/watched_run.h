@@ -1,0 +1,69 @@
+// What is known of a run that is watched: all that a view of it is drawn from.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "telemetry/metrics_file.h"
+#include "telemetry/run_summary.h"
+#include "telemetry/step_series.h"
+#include "telemetry/system_log.h"
+
+namespace borealis {
+
+enum class RunState {
+  kStarting,  // it lives and has made no step
+  kRunning,
+  kFinished,
+  kStopped,  // by a signal, a time, a switch file
+  kFailed,
+  kKilled,  // its process is gone and had no time to say anything
+  kSilent,  // of its process nothing is known here, and it has written nothing for a while
+};
+std::string_view run_state_name(RunState state);  // "no_sign_of_life", as in JSON
+
+struct RunLife {
+  RunState state = RunState::kStarting;
+  std::string reason;   // of a run that was stopped ("SIGTERM") or failed (the error)
+  double silent_s = 0;  // since its folder's files last changed
+};
+
+// A run whose process cannot be asked for is silent after this, eight samples of system.jsonl.
+inline constexpr double kSilentAfterS = 120;
+
+// `alive`: its process, asked for before the summary was read, or a run that ended in between would
+// pass for killed; none: not known.
+RunLife life_of(const RunSummary& summary, std::optional<bool> alive, bool has_steps,
+                double silent_s);
+
+struct WatchedRun {
+  static constexpr size_t kMostSteps = 2000;
+
+  std::filesystem::path folder;
+  std::string name;  // among the runs that are watched
+  RunLife life;
+  RunSummary summary;
+  int64_t train_iters = 0;       // 0: not known
+  StepSeries steps{kMostSteps};  // a part of them, where they are many
+  std::optional<double> seconds_left;
+  std::optional<ValidationRecord> validation;  // the last
+  std::optional<SystemSample> system;          // the last
+  std::string checkpoint;                      // the folder of the last; empty: none
+  int64_t unreadable_lines = 0;                // of metrics.jsonl
+
+  bool is_going() const {
+    return life.state == RunState::kStarting || life.state == RunState::kRunning ||
+           life.state == RunState::kSilent;
+  }
+  const StepRecord* last_step() const {
+    return steps.steps().empty() ? nullptr : &steps.steps().back();
+  }
+  // Of the last that was not skipped; NaN: none.
+  double loss() const { return steps.final_loss(); }
+};
+
+}  // namespace borealis
