@@ -275,6 +275,33 @@ def one_that_goes_on(folder, _):
         check("states", states(run) == ["stopped"], states(run))
 
 
+def goes_on_elsewhere(folder, _):
+    """Killed, the same command goes on in a folder of its own: both are shown, the newer first."""
+    training = Training(folder / "chain", "fp32", True, options=("--train-iters", "100000", "--save-interval", "50", "--keep-last", "2"))
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(training.command, cwd=training.folder, env=training.environment(), **quiet)
+    logs = training.folder / "logs"
+    try:
+        end = time.monotonic() + TIMEOUT_S
+        while not list(logs.glob("*/*/checkpoints.jsonl")) and time.monotonic() < end:
+            time.sleep(0.05)
+        screen = Terminal(logs, columns=120, rows=40)
+        check("elsewhere", screen.wait_for("running"), screen.written)
+        process.kill()
+        process.wait()
+        check("elsewhere", screen.wait_for("killed"), screen.written)
+        process = subprocess.Popen(training.command, cwd=training.folder, env=training.environment(), **quiet)
+        check("elsewhere", screen.wait_for("resumed at"), screen.written)
+        screen.press("q")
+        check("elsewhere", screen.end() == 0 and screen.is_restored(), screen.written)
+        check("elsewhere", states(logs) == ["running", "killed"], states(logs))
+        runs = [json.loads(line) for line in once(logs, "--once", "--json").stdout.splitlines()]
+        check("elsewhere", all(re.search(r"global_step\d+$", run["checkpoint"]) for run in runs), runs)
+    finally:
+        process.kill()
+        process.wait()
+
+
 def several(folder, done):
     """Side by side or as a table; one that begins in the folder appears."""
     runs = folder / "runs"
@@ -333,7 +360,7 @@ def main():
         training = Training(folder / "done", "fp32", True, run_dir="run")
         result = training.run()
         check("training", result.returncode == 0, result)
-        for test in (snapshots, refusals, keys_and_sizes, colors, signals, one_that_goes_on, several, failed_start, lock_is_free):
+        for test in (snapshots, refusals, keys_and_sizes, colors, signals, one_that_goes_on, goes_on_elsewhere, several, failed_start, lock_is_free):
             place = folder / test.__name__
             place.mkdir()
             test(place, training.folder / "run")
