@@ -83,7 +83,8 @@ std::string render_performance_html(const PerformanceReport& report) {
   html += heading("TFLOPs by formula") + html_table(formula_table(report), "rows") +
           html_table(formula_texts(report), "texts");
   html += steps_section(report);
-  html += heading("Loss") + drawing(loss_plot(report));
+  const PlotSpec losses = loss_plot(report);
+  html += heading("Loss") + script_hint() + figure(interactive_plot(losses), losses.description);
   if (!report.memory_ends.empty()) {
     html += heading("Out of memory") + html_table(memory_end_table(report), "texts");
   }
@@ -91,7 +92,7 @@ std::string render_performance_html(const PerformanceReport& report) {
   if (!report.disagreements.empty()) html += html_table(disagreement_table(report), "texts");
   html += configs_section(report);
   html += heading("Machines") + html_table(machines_table(report), "texts");
-  return html + raw_section(report) + html_page_end(report.version);
+  return html + raw_section(report) + html_page_end(report.version, /*scripted=*/true);
 }
 
 }  // namespace borealis

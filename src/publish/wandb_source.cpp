@@ -118,7 +118,8 @@ void take_wandb_config(const Json& config, const std::string& name, MeasuredRun&
     take_run_configuration(*args, name, run);
     run.family = family_of_model(run.model.name);
     run.dtype = text_of(*args, "dtype");
-    run.isa = "not known";
+    run.isa = text_of(config, "isa");
+    if (run.isa.empty()) run.isa = "not known";
     run.version = text_of(config, "borealis_version");
     for (const auto& [key, value] : texts_of(config.value("env", Json::object()))) {
       run.settings.push_back({key, value});

@@ -76,6 +76,7 @@ WandbItems config_items(const RunConfig& config, const RunSummary& begun,
   items["hostname"] = begun.machine.hostname;
   items["machine"] = begun.machine.cpu_model;
   items["cores"] = begun.machine.cores;
+  items["isa"] = begun.isa;
   items["created_at"] = begun.started_at;
   items["borealis_version"] = begun.version;
   items["run_dir"] = config.output.run_dir;

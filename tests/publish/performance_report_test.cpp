@@ -182,7 +182,10 @@ TEST(ReportFiles, EscapeNamesOfAnyOrigin) {
   const PerformanceReport report =
       report_of({run}, {{"<i>", "", 8, "killed", "<script>z</script>", 1, 1}});
   const std::string html = render_performance_html(report);
-  EXPECT_THAT(html, Not(HasSubstr("<script>")));
+  for (const char* foreign : {"<script>x", "<script>y", "<script>z"}) {
+    EXPECT_THAT(html, Not(HasSubstr(foreign)));
+  }
+  EXPECT_THAT(html, HasSubstr("id=\"losses-data\""));
   EXPECT_THAT(html, Not(HasSubstr("<b>")));
   EXPECT_THAT(html, HasSubstr("&lt;b&gt;&quot;a&quot; &amp; |c|"));
   EXPECT_THAT(render_performance_markdown(report), HasSubstr("````yaml\nSEQ: 128"));
