@@ -142,6 +142,9 @@ int64_t available_bytes() { return proc_field_bytes("/proc/meminfo", "MemAvailab
 namespace {
 
 constexpr int64_t kThreadBytes = int64_t{8} << 20;
+// Beside OpenMP's: those that read batches ahead (training and validation), save, report, write the
+// first summary and watch the system.
+constexpr int64_t kSideThreads = 6;
 constexpr int64_t kLibraryBytes = int64_t{64} << 20;
 
 // What `ulimit -v` leaves for memory that is used: addresses that are taken and hardly used count,
@@ -153,7 +156,7 @@ std::optional<int64_t> address_space_limit() {
   const bool bounded = ::getrlimit(RLIMIT_STACK, &stack) == 0 && stack.rlim_cur != RLIM_INFINITY;
   const int64_t thread_bytes = bounded ? static_cast<int64_t>(stack.rlim_cur) : kThreadBytes;
   const int64_t unused = proc_field_bytes("/proc/self/status", "VmSize:") - resident_bytes() +
-                         omp_get_max_threads() * thread_bytes + kLibraryBytes;
+                         (omp_get_max_threads() + kSideThreads) * thread_bytes + kLibraryBytes;
   return std::max<int64_t>(0, static_cast<int64_t>(limit.rlim_cur) - unused);
 }
 

@@ -218,8 +218,7 @@ void report_failure(const Error& failure, const RunObserver& observer, const Gem
 }
 
 // Of one without a step there is no report, but its folder tells why.
-void tell_failed_start(const Error& failure, RunSummary summary,
-                       SummaryWriter& writer) {
+void tell_failed_start(const Error& failure, RunSummary summary, SummaryWriter& writer) {
   summary.stopped_by = "error";
   summary.failure = failure.what();
   despite_faults([&] { writer.write(summary); });

@@ -86,7 +86,7 @@ def files_of_a_sweep(folder):
     check("csv", [line["state"] for line in lines] == 4 * ["done"] + 2 * ["does_not_fit", "beyond_memory"], lines)
 
     page = Page(made["report.html"].decode())
-    check("page", page.scripts == 0 and not page.open and len(set(page.ids)) == len(page.ids), page.open, page.ids)
+    check("page", page.scripts == 2 and not page.open and len(set(page.ids)) == len(page.ids), page.open, page.ids)  # values of a plot, and what shows them
     check("page", all((swept / link).is_file() for link in page.links), page.links)
     images = re.findall(r"\]\(([a-z]+\.svg)\)", made["report.md"].decode())
     check("images", images == ["tflops.svg", "rate.svg", "memory.svg", "losses.svg"] and all((swept / image).is_file() for image in images), images)
