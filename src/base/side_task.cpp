@@ -1,9 +1,9 @@
 #include "base/side_task.h"
 
-#include <pthread.h>
-
-#include <csignal>
+#include <system_error>
 #include <utility>
+
+#include "base/side_thread.h"
 
 namespace borealis {
 
@@ -27,12 +27,12 @@ void SideTask::start(std::function<void()> task) {
     changed_.notify_all();
     return;
   }
-  // Signals are for the thread that runs the steps: this one inherits a mask that blocks them all.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  try {
+    thread_ = start_side_thread([this] { run(); });
+  } catch (const std::system_error&) {
+    task_ = nullptr;  // nobody is going to do it
+    throw;
+  }
 }
 
 void SideTask::settle() {

@@ -1,9 +1,8 @@
 #include "data/prefetching_source.h"
 
-#include <pthread.h>
-
-#include <csignal>
 #include <utility>
+
+#include "base/side_thread.h"
 
 namespace borealis {
 
@@ -22,18 +21,8 @@ PrefetchingSource::~PrefetchingSource() {
   thread_.join();
 }
 
-// Signals are for the thread that runs the steps: this one inherits a mask that blocks them all.
 void PrefetchingSource::start() {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    thread_ = std::thread([this] { run(); });
-  } catch (...) {
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    throw;
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_ = start_side_thread([this] { run(); });
 }
 
 void PrefetchingSource::run() {

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "base/fault_text.h"
+#include "base/side_thread.h"
 
 namespace borealis {
 namespace {
@@ -82,7 +83,7 @@ void RunTracker::begin(const RunConfig& config, const RunSummary& begun,
                        config.tracking.wandb_online ? "WANDB_MODE=online sends nothing here; " : "",
                        wandb_folder));
   try {
-    system_watch_ = std::thread([this] { watch_system(); });
+    system_watch_ = start_side_thread([this] { watch_system(); });
   } catch (const std::system_error&) {
     // No thread to be had: the run has one sample, at its end.
   }

@@ -10,10 +10,11 @@
 #include <system_error>
 #include <utility>
 
-#include "base/error.h"
+#include "base/fault_text.h"
 #include "base/file.h"
 #include "base/json_excerpt.h"
 #include "base/log.h"
+#include "base/side_thread.h"
 #include "base/units.h"
 #include "telemetry/system_stats.h"
 
@@ -53,7 +54,7 @@ SystemLog::SystemLog(std::filesystem::path run_dir) : path_(std::move(run_dir) /
   std::error_code none;  // of a process before, in the same folder
   std::filesystem::remove(path_, none);
   try {
-    thread_ = std::thread([this] { run(); });
+    thread_ = start_side_thread([this] { run(); });
   } catch (const std::system_error&) {
     // No thread to be had: the run goes on without the file.
   }
@@ -79,7 +80,7 @@ void SystemLog::run() {
       append_system_line(path_, system_line(stats), lines);
     } catch (const std::exception& failure) {
       log_warning(fmt::format("nothing more is written to {}, the run goes on: {}", path_.string(),
-                              failure.what()));
+                              fault_text(failure)));
       return;
     }
     interval = std::min(2 * interval, kInterval);
