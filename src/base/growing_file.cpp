@@ -50,12 +50,22 @@ bool GrowingFile::begins_again() {
   const bool same = there && status.st_dev == device_ && status.st_ino == number_ &&
                     status.st_size >= read_bytes_;
   const bool read_before = read_bytes_ > 0;
-  if (same) return false;
+  if (same && begins_alike()) return false;
   device_ = there ? status.st_dev : 0;
   number_ = there ? status.st_ino : 0;
   read_bytes_ = 0;
   half_line_.clear();
+  beginning_.clear();
   return read_before;
+}
+
+bool GrowingFile::begins_alike() const {
+  if (beginning_.empty()) return true;
+  const OpenFile file(path_);
+  if (!file.readable()) return true;
+  std::string now(beginning_.size(), '\0');
+  now.resize(file.read(now.data(), now.size(), 0));
+  return now == beginning_;
 }
 
 bool GrowingFile::read(const std::function<void(std::string_view)>& take, size_t most_bytes) {
@@ -69,6 +79,7 @@ bool GrowingFile::read(const std::function<void(std::string_view)>& take, size_t
     block.resize(kBlockBytes);
     block.resize(file.read(block.data(), block.size(), read_bytes_));
     if (block.empty()) return false;
+    if (read_bytes_ == 0) beginning_ = block.substr(0, kBeginningBytes);
     read_bytes_ += static_cast<int64_t>(block.size());
     total += block.size();
     std::string_view rest = block;

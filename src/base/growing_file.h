@@ -28,13 +28,18 @@ class GrowingFile {
 
   const std::filesystem::path& path() const { return path_; }
 
+  // A file system may give a new file the number of one that was removed: its beginning tells.
+  static constexpr size_t kBeginningBytes = 512;
   static constexpr size_t kMostLineBytes = size_t{1} << 20;
 
  private:
+  bool begins_alike() const;
+
   std::filesystem::path path_;
   dev_t device_ = 0;
   ino_t number_ = 0;
   int64_t read_bytes_ = 0;
+  std::string beginning_;  // of what was read
   std::string half_line_;
 };
 

@@ -7,11 +7,13 @@
 #include <algorithm>
 #include <chrono>
 #include <clocale>
+#include <csignal>
 #include <cstdio>
 #include <ctime>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/terminal.h"
 #include "cli/command.h"
 #include "cli/parse_arguments.h"
@@ -56,6 +58,10 @@ void print_snapshot(RunList& list, bool json, bool unicode) {
   while (list.update(seconds_since_1970())) {
   }
   if (json) {
+    if (list.left_out() > 0) {
+      log_warning(fmt::format("{} runs are told of, {} older ones are left out", RunList::kMostRuns,
+                              list.left_out()));
+    }
     for (const WatchedRun* run : list.runs()) fmt::print("{}\n", watched_run_json(*run));
     return;
   }
@@ -81,6 +87,8 @@ void look_for_new_runs(RunList& list, ViewChoice& choice) {
 int watch_live(RunList& list, double interval_s, bool unicode) {
   const Environment environment = process_environment();
   const SignalWatch signals;
+  // Ctrl-\ would leave the terminal as the screen has it.
+  std::signal(SIGQUIT, [](int) { std::raise(SIGTERM); });
   Screen screen(environment("TERM").value_or(""), environment("NO_COLOR").value_or("").empty());
   ViewChoice choice;
   Stopwatch since_search;
@@ -135,6 +143,7 @@ int run_watch_command(const std::vector<std::string>& arguments) {
   if (given.json && !given.once) {
     throw Error(ErrorKind::kUsage, "--json is for snapshots", "give --once as well");
   }
+  log_open(LogStream::kStderr, "INFO");
   const bool unicode = writes_unicode();
   RunList list({given.folders.begin(), given.folders.end()});
   if (!given.once && has_screen()) return watch_live(list, given.interval_s, unicode);

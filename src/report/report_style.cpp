@@ -97,6 +97,7 @@ figcaption { font-size: .9rem; margin-top: .35rem; }
   thead th, thead th.num { white-space: normal; vertical-align: bottom; }
   table.texts th, table.rows thead th { white-space: normal; }
   table.texts td { min-width: 7rem; }
+  table.texts td:last-child { min-width: 14rem; }
   table.results td, table.results tbody th { font-size: .9rem; }
   table.results thead th { font-size: .8rem; }
   th, td { padding-right: .45rem; }

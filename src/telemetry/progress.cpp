@@ -14,7 +14,6 @@
 namespace borealis {
 namespace {
 
-constexpr double kNewestWeight = 0.1;  // about the last ten steps decide
 constexpr int kBarColumns = 24;
 constexpr int kNarrowestWithBar = 60;
 constexpr std::string_view kEraseLine = "\r\x1b[2K";
@@ -37,19 +36,17 @@ std::string progress_bar(double share, int columns) {
 void TimeLeft::add(const StepRecord& step) {
   steps_left_ = std::max<int64_t>(0, total_steps_ - step.iteration);
   if (!std::isfinite(step.elapsed_ms)) return;
-  ++seen_;
-  if (seen_ <= 2) {
-    mean_ms_ = step.elapsed_ms;
-  } else {
-    // Until ten steps are known, the plain mean of all but the first.
-    const double weight = std::max(kNewestWeight, 1.0 / static_cast<double>(seen_ - 1));
-    mean_ms_ += weight * (step.elapsed_ms - mean_ms_);
-  }
+  if (++seen_ <= 2) recent_ms_ = recent_steps_ = 0;
+  const double kept = std::exp(-1e-3 * std::max(0.0, step.elapsed_ms) / kMemoryS);
+  recent_ms_ = kept * recent_ms_ + step.elapsed_ms;
+  recent_steps_ = kept * recent_steps_ + 1;
 }
 
 std::optional<double> TimeLeft::seconds() const {
+  constexpr double kMost = 1000.0 * 365 * 86400;
   if (seen_ == 0) return std::nullopt;
-  return mean_ms_ * 1e-3 * static_cast<double>(steps_left_);
+  const double seconds = 1e-3 * recent_ms_ / recent_steps_ * static_cast<double>(steps_left_);
+  return seconds <= kMost ? std::optional(seconds) : std::nullopt;
 }
 
 std::string format_status(const StepRecord& step, int64_t total_steps,

@@ -14,19 +14,23 @@
 
 namespace borealis {
 
-// Seconds until the run ends, from an exponentially weighted mean of its step times. The first
-// step, which holds start-up, counts only until there is a second.
+// Seconds until the run ends, at the pace of the last minutes: what lies back by kMemoryS counts a
+// third, so that validations and saves between the steps have their share. The first step, which
+// holds start-up, counts only until there is a second.
 class TimeLeft {
  public:
   explicit TimeLeft(int64_t total_steps) : total_steps_(total_steps) {}
   void add(const StepRecord& step);
-  std::optional<double> seconds() const;  // none before the first step
+  // None before the first step, and where it would be more than a thousand years.
+  std::optional<double> seconds() const;
+  static constexpr double kMemoryS = 120;
 
  private:
   int64_t total_steps_;
   int64_t steps_left_ = 0;
   int64_t seen_ = 0;
-  double mean_ms_ = 0;
+  double recent_ms_ = 0;
+  double recent_steps_ = 0;
 };
 
 // "[=====>    ]" with so many columns between its ends.

@@ -1,11 +1,15 @@
 #include "watch/followed_run.h"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <initializer_list>
 #include <utility>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/process.h"
 
 namespace borealis {
@@ -49,6 +53,14 @@ FollowedRun::FollowedRun(const fs::path& folder, std::string name)
 }
 
 bool FollowedRun::update(double now_s) {
+  std::error_code unknown;
+  if (fs::status(run_.folder, unknown).type() == fs::file_type::not_found) {
+    run_.life = RunLife();
+    run_.life.state = RunState::kGone;  // its last figures stand
+    run_.seconds_left.reset();
+    return false;
+  }
+  run_.problem = problem_of_files();
   read_summary();
   std::optional<bool> alive = is_alive(run_.summary.process);
   if (alive && !*alive) {
@@ -59,8 +71,13 @@ bool FollowedRun::update(double now_s) {
   read_validations();
   read_checkpoints();
   read_system();
-  run_.life = life_of(run_.summary, alive, run_.last_step() != nullptr, silent_s(now_s));
-  run_.seconds_left = run_.is_going() ? time_left_.seconds() : std::nullopt;
+  const StepRecord* last = run_.last_step();
+  run_.life =
+      life_of(run_.summary, alive, last != nullptr,
+              age_s({kSummaryFileName, kMetricsFileName, kSystemFileName, "output.log"}, now_s));
+  run_.life.stalled_s = stalled_seconds(run_.life, last, age_s({kMetricsFileName}, now_s));
+  const bool knows_end = run_.train_iters > 0 && run_.makes_steps();
+  run_.seconds_left = knows_end ? time_left_.seconds() : std::nullopt;
   return more;
 }
 
@@ -71,9 +88,20 @@ void FollowedRun::read_summary() {
     run_.summary = read_run_summary(run_.folder);
     summary_stamp_ = stamp;
     run_.train_iters = train_iters_of(run_.summary);
-  } catch (const Error&) {
-    // Removed since, or damaged: what was known stands.
+  } catch (const Error& fault) {  // what was known stands
+    run_.problem = fault_text(fault);
   }
+}
+
+// A file that is not there yet is none.
+std::string FollowedRun::problem_of_files() const {
+  for (const char* name : {kSummaryFileName, kMetricsFileName}) {
+    const fs::path path = run_.folder / name;
+    if (::access(path.c_str(), F_OK) == 0 && ::access(path.c_str(), R_OK) != 0) {
+      return fmt::format("{} may not be read by this user", path.string());
+    }
+  }
+  return "";
 }
 
 bool FollowedRun::read_steps() {
@@ -125,9 +153,9 @@ void FollowedRun::read_system() {
   system_.read(take, kOtherBytesAtOnce);
 }
 
-double FollowedRun::silent_s(double now_s) const {
+double FollowedRun::age_s(std::initializer_list<const char*> files, double now_s) const {
   int64_t newest_ns = 0;
-  for (const char* name : {kSummaryFileName, kMetricsFileName, kSystemFileName, "output.log"}) {
+  for (const char* name : files) {
     if (const auto stamp = stamp_of(run_.folder / name)) {
       newest_ns = std::max(newest_ns, stamp->modified_ns);
     }

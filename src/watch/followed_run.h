@@ -31,7 +31,8 @@ class FollowedRun {
   void read_validations();
   void read_checkpoints();
   void read_system();
-  double silent_s(double now_s) const;
+  std::string problem_of_files() const;
+  double age_s(std::initializer_list<const char*> files, double now_s) const;
 
   WatchedRun run_;
   std::optional<FileStamp> summary_stamp_;

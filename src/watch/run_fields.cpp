@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/units.h"
@@ -21,6 +22,7 @@ Style style_of(RunState state) {
       return Style::kGood;
     case RunState::kStopped:
     case RunState::kSilent:
+    case RunState::kGone:
       return Style::kWarning;
     case RunState::kFailed:
     case RunState::kKilled:
@@ -29,11 +31,15 @@ Style style_of(RunState state) {
   return Style::kPlain;
 }
 
-// Minutes are enough for silence.
-std::string silence_text(double seconds) {
-  if (seconds < 3600) return fmt::format("{:.0f} min", std::floor(seconds / 60));
-  if (seconds < 48 * 3600) return fmt::format("{:.0f} h", std::floor(seconds / 3600));
-  return fmt::format("{:.0f} days", std::floor(seconds / 86400));
+// Minutes are enough for silence. `brief`: in five columns.
+std::string silence_text(double seconds, bool brief) {
+  const auto text = [&](double unit_s, const char* letter, const char* word) {
+    const double units = std::min(std::floor(seconds / unit_s), 9999.0);
+    return brief ? fmt::format("{:.0f}{}", units, letter) : fmt::format("{:.0f} {}", units, word);
+  };
+  if (seconds < 3600) return text(60, "m", "min");
+  if (seconds < 48 * 3600) return text(3600, "h", "h");
+  return text(86400, "d", "days");
 }
 
 StyledPart grad_norm_of(const StepRecord* step) {
@@ -83,7 +89,7 @@ std::string checkpoint_text(const WatchedRun& run, bool unicode) {
 }  // namespace
 
 StyledPart state_text(const RunLife& life, bool brief, bool unicode) {
-  const Style style = style_of(life.state);
+  const Style style = life.stalled_s > 0 ? Style::kWarning : style_of(life.state);
   const std::string reason = one_line(life.reason, unicode);
   switch (life.state) {
     case RunState::kStopped:
@@ -93,7 +99,15 @@ StyledPart state_text(const RunLife& life, bool brief, bool unicode) {
     case RunState::kKilled:
       return {brief ? "killed" : "killed: its process is gone", style};
     case RunState::kSilent:
-      return {(brief ? "silent " : "no sign of life for ") + silence_text(life.silent_s), style};
+      return {(brief ? "silent " : "no sign of life for ") + silence_text(life.silent_s, brief),
+              style};
+    case RunState::kGone:
+      return {brief ? "gone" : "its folder is gone", style};
+    case RunState::kRunning:
+      if (life.stalled_s == 0) return {"running", style};
+      return {
+          (brief ? "no step " : "running, but no step for ") + silence_text(life.stalled_s, brief),
+          style};
     default:
       return {std::string(run_state_name(life.state)), style};
   }

@@ -44,12 +44,15 @@ std::string watched_run_json(const WatchedRun& run) {
   json["host"] = run.summary.machine.hostname;
   json["state"] = run_state_name(run.life.state);
   json["reason"] = text(run.life.reason);
+  json["problem"] = text(run.problem);
   json["seconds_since_change"] = number(std::round(run.life.silent_s));
+  json["seconds_without_a_step"] = number(std::round(run.life.stalled_s));
   json["iteration"] = step == nullptr ? run.summary.resumed_at_iteration : step->iteration;
   json["train_iters"] = count(run.train_iters);
   json["seconds_left"] = number(run.seconds_left);
   json["world_size"] = run.summary.world_size;
-  json["lm_loss"] = number(run.loss());
+  json["lm_loss"] = number(step == nullptr ? NAN : step->lm_loss);
+  json["step_skipped"] = step != nullptr && step->skipped;
   add_step(step, json);
   json["resident_bytes"] = count(run.system ? run.system->resident_bytes : 0);
   json["planned_memory_bytes"] = count(run.summary.planned_memory_bytes);

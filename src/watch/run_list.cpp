@@ -67,6 +67,7 @@ std::vector<FoundRun> runs_of(const fs::path& folder) {
 
 std::vector<FoundRun> find_runs(const fs::path& folder) {
   std::error_code unknown;
+  if (folder.empty()) throw Error(ErrorKind::kUsage, "an empty name is no folder", kRemedy);
   if (!fs::exists(folder, unknown)) {
     throw Error(ErrorKind::kFile, fmt::format("{} does not exist", folder.string()), kRemedy);
   }
@@ -85,24 +86,26 @@ std::vector<FoundRun> find_runs(const fs::path& folder) {
 }
 
 RunList::RunList(std::vector<fs::path> folders) : folders_(std::move(folders)) {
-  for (size_t i = 0; i < folders_.size(); ++i) add(i, find_runs(folders_[i]));
+  add_all(find_runs);
 }
 
-void RunList::look_for_new_runs() {
-  left_out_ = 0;
-  for (size_t i = 0; i < folders_.size(); ++i) add(i, runs_of(folders_[i]));
+void RunList::look_for_new_runs() { add_all(runs_of); }
+
+void RunList::add_all(const std::function<std::vector<FoundRun>(const fs::path&)>& find) {
+  std::set<fs::path> all;
+  for (size_t i = 0; i < folders_.size(); ++i) add(i, find(folders_[i]), all);
+  for (const Entry& entry : entries_) all.erase(entry.real_folder);
+  left_out_ = std::ssize(all);
 }
 
-void RunList::add(size_t source, const std::vector<FoundRun>& found) {
+void RunList::add(size_t source, const std::vector<FoundRun>& found, std::set<fs::path>& all) {
   for (const FoundRun& one : found) {
     std::error_code unknown;
     fs::path real = fs::canonical(one.folder, unknown);
     if (unknown) continue;  // removed since
+    all.insert(real);
     if (std::ranges::find(entries_, real, &Entry::real_folder) != entries_.end()) continue;
-    if (entries_.size() >= kMostRuns) {
-      ++left_out_;
-      continue;
-    }
+    if (entries_.size() >= kMostRuns && !make_room_for(one)) continue;
     const bool taken = std::ranges::any_of(
         entries_, [&](const Entry& entry) { return entry.run->run().name == one.name; });
     auto run = std::make_unique<FollowedRun>(one.folder, taken ? one.folder.string() : one.name);
@@ -111,6 +114,23 @@ void RunList::add(size_t source, const std::vector<FoundRun>& found) {
   std::ranges::stable_sort(entries_, [](const Entry& a, const Entry& b) {
     return a.source != b.source ? a.source < b.source : a.start_ns > b.start_ns;
   });
+}
+
+// The oldest of those that nobody named goes, if it is older.
+bool RunList::make_room_for(const FoundRun& one) {
+  const bool named = is_named(one.folder);
+  auto oldest = entries_.end();
+  for (auto at = entries_.begin(); at != entries_.end(); ++at) {
+    if (is_named(at->run->folder())) continue;
+    if (oldest == entries_.end() || at->start_ns < oldest->start_ns) oldest = at;
+  }
+  if (oldest == entries_.end() || (!named && oldest->start_ns >= one.start_ns)) return false;
+  entries_.erase(oldest);
+  return true;
+}
+
+bool RunList::is_named(const fs::path& folder) const {
+  return std::ranges::find(folders_, folder) != folders_.end();
 }
 
 bool RunList::update(double now_s) {

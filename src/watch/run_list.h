@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,7 +38,7 @@ class RunList {
 
   // In the order of the folders. They live as long as this.
   std::vector<const WatchedRun*> runs() const;
-  int64_t left_out() const { return left_out_; }  // runs beyond kMostRuns
+  int64_t left_out() const { return left_out_; }  // runs beyond kMostRuns, older than those
 
  private:
   struct Entry {
@@ -45,7 +47,12 @@ class RunList {
     std::filesystem::path real_folder;
     std::unique_ptr<FollowedRun> run;
   };
-  void add(size_t source, const std::vector<FoundRun>& found);
+  // `find`: the runs of one of folders_.
+  void add_all(const std::function<std::vector<FoundRun>(const std::filesystem::path&)>& find);
+  // `all`: gets the real folders of what was found.
+  void add(size_t source, const std::vector<FoundRun>& found, std::set<std::filesystem::path>& all);
+  bool make_room_for(const FoundRun& one);
+  bool is_named(const std::filesystem::path& folder) const;
 
   std::vector<std::filesystem::path> folders_;
   std::vector<Entry> entries_;

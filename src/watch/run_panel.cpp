@@ -101,6 +101,12 @@ std::vector<StyledLine> run_panel(const WatchedRun& run, const CurveScale& scale
     lines.insert(lines.end() - 1, about_line(run, unicode));
     --spare;
   }
+  if (!run.problem.empty()) {
+    for (std::string& line : wrap_text(one_line(run.problem, unicode), size.width)) {
+      lines.push_back({{std::move(line), Style::kWarning}});
+      --spare;
+    }
+  }
   if (run.unreadable_lines > 0) {
     lines.push_back({{fmt::format("{} line{} of metrics.jsonl cannot be read", run.unreadable_lines,
                                   run.unreadable_lines == 1 ? "" : "s"),

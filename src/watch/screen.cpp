@@ -41,10 +41,11 @@ void require_drawable(std::string_view terminal) {
   };
   if (known && can("cup") && can("clear")) return;
   throw Error(ErrorKind::kConfig,
-              terminal.empty() ? std::string("TERM is not set: nothing is known of this terminal")
-                               : fmt::format("TERM={}: {}", terminal,
-                                             known ? "such a terminal cannot be drawn on"
-                                                   : "this system knows no such terminal"),
+              terminal.empty()
+                  ? std::string("TERM is empty or not set: nothing is known of this terminal")
+                  : fmt::format("TERM={}: {}", terminal,
+                                known ? "such a terminal cannot be drawn on"
+                                      : "this system knows no such terminal"),
               "--once prints a snapshot on any, or set TERM to what the terminal is (xterm)");
 }
 

@@ -138,8 +138,10 @@ std::string right_aligned(std::string_view text, int columns) {
 }
 
 std::string one_line(std::string_view text, bool unicode) {
-  std::string line = printable(clean_utf8(text));
-  std::ranges::replace(line, '\n', ' ');
+  std::string line = clean_utf8(text);
+  std::ranges::replace_if(
+      line, [](char c) { return c == '\n' || c == '\t'; }, ' ');
+  line = printable(line);
   if (unicode) return line;
   std::string ascii;
   for (const char c : line) {

@@ -1,5 +1,8 @@
 #include "watch/watched_run.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace borealis {
 
 std::string_view run_state_name(RunState state) {
@@ -18,6 +21,8 @@ std::string_view run_state_name(RunState state) {
       return "killed";
     case RunState::kSilent:
       return "no_sign_of_life";
+    case RunState::kGone:
+      return "folder_gone";
   }
   return "";
 }
@@ -42,6 +47,13 @@ RunLife life_of(const RunSummary& summary, std::optional<bool> alive, bool has_s
     life.state = has_steps ? RunState::kRunning : RunState::kStarting;
   }
   return life;
+}
+
+double stalled_seconds(const RunLife& life, const StepRecord* last_step, double step_age_s) {
+  constexpr double kStepsLong = 10;
+  if (life.state != RunState::kRunning || last_step == nullptr) return 0;
+  const double usual_s = std::isfinite(last_step->elapsed_ms) ? 1e-3 * last_step->elapsed_ms : 0;
+  return step_age_s > std::max(kSilentAfterS, kStepsLong * usual_s) ? step_age_s : 0;
 }
 
 }  // namespace borealis

@@ -23,13 +23,15 @@ enum class RunState {
   kFailed,
   kKilled,  // its process is gone and had no time to say anything
   kSilent,  // of its process nothing is known here, and it has written nothing for a while
+  kGone,    // its folder is
 };
 std::string_view run_state_name(RunState state);  // "no_sign_of_life", as in JSON
 
 struct RunLife {
   RunState state = RunState::kStarting;
-  std::string reason;   // of a run that was stopped ("SIGTERM") or failed (the error)
-  double silent_s = 0;  // since its folder's files last changed
+  std::string reason;    // of a run that was stopped ("SIGTERM") or failed (the error)
+  double silent_s = 0;   // since its folder's files last changed
+  double stalled_s = 0;  // since its last step, where that is long ago by its own pace; else 0
 };
 
 // A run whose process cannot be asked for is silent after this, eight samples of system.jsonl.
@@ -39,6 +41,10 @@ inline constexpr double kSilentAfterS = 120;
 // pass for killed; none: not known.
 RunLife life_of(const RunSummary& summary, std::optional<bool> alive, bool has_steps,
                 double silent_s);
+
+// How long ago the last step of a run that lives was, if that is more than kSilentAfterS and ten
+// times what the step took: it may hang, validate or save. 0: it is not.
+double stalled_seconds(const RunLife& life, const StepRecord* last_step, double step_age_s);
 
 struct WatchedRun {
   static constexpr size_t kMostSteps = 2000;
@@ -54,10 +60,15 @@ struct WatchedRun {
   std::optional<SystemSample> system;          // the last
   std::string checkpoint;                      // the folder of the last; empty: none
   int64_t unreadable_lines = 0;                // of metrics.jsonl
+  std::string problem;                         // why some of its files cannot be read; empty: none
 
   bool is_going() const {
     return life.state == RunState::kStarting || life.state == RunState::kRunning ||
            life.state == RunState::kSilent;
+  }
+  bool makes_steps() const {
+    return (life.state == RunState::kStarting || life.state == RunState::kRunning) &&
+           life.stalled_s == 0;
   }
   const StepRecord* last_step() const {
     return steps.steps().empty() ? nullptr : &steps.steps().back();

@@ -54,6 +54,15 @@ TEST_F(GrowingFileTest, BeginsAgainWhereTheFileIsAnother) {
   EXPECT_EQ(read(file), Lines{});
 }
 
+TEST_F(GrowingFileTest, KnowsAnotherFileByItsBeginningWhereItsNumberIsTheSame) {
+  GrowingFile file(path_);
+  append_text_file(path_, "one\ntwo\n");
+  EXPECT_EQ(read(file), (Lines{"one", "two"}));
+  std::filesystem::resize_file(path_, 0);
+  append_text_file(path_, "three\nfour\nfive\n");
+  EXPECT_EQ(read(file), (Lines{"again", "three", "four", "five"}));
+}
+
 TEST_F(GrowingFileTest, ReadsALongFileInParts) {
   std::string text;
   for (int i = 0; i < 100'000; ++i) text += std::to_string(i) + '\n';

@@ -41,7 +41,8 @@ TEST(SideTask, BlocksSignalsInItsThreadAlone) {
   EXPECT_EQ(sigismember(&own, SIGTERM), 0);
 }
 
-// A thread's stack is what the limit refuses, of a size that no thread before has left to be reused.
+// A thread's stack is what the limit refuses, of a size that no thread before has left to be
+// reused.
 TEST(SideTask, IsIdleWhereTheSystemHasNoThreadForIt) {
   pthread_attr_t usual, huge;
   ASSERT_EQ(pthread_getattr_default_np(&usual), 0);

@@ -172,7 +172,7 @@ def refusals(folder, done):
         result = once(*arguments)
         check("refusal", result.returncode == code and not result.stdout and result.stderr.count("\n") == 1, arguments, result)
         check("refusal", all(word in result.stderr for word in words), arguments, words, result.stderr)
-    for terminal, words in (("dumb", "TERM=dumb"), (None, "TERM is not set"), ("no-such-terminal", "TERM=no-such-terminal")):
+    for terminal, words in (("dumb", "TERM=dumb"), (None, "TERM is empty or not set"), ("no-such-terminal", "TERM=no-such-terminal")):
         screen = Terminal(done, terminal=terminal)
         code = screen.end()
         check("terminal", code == 2 and words in screen.written and "--once" in screen.written and screen.written.count("\n") == 1,
@@ -230,6 +230,10 @@ def signals(_, done):
     screen.wait_for("q quit")
     screen.press("\x03")  # Ctrl-C
     check("Ctrl-C", screen.end() == 130 and screen.is_restored(), screen.process.returncode, screen.written)
+    screen = Terminal(done)
+    screen.wait_for("q quit")
+    screen.press("\x1c")  # Ctrl-backslash
+    check("Ctrl-backslash", screen.end() == 143 and screen.is_restored(), screen.process.returncode, screen.written)
     # Its terminal disappears.
     screen = Terminal(done)
     screen.wait_for("q quit")

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <string>
@@ -10,6 +11,7 @@
 #include "support/dead_process.h"
 #include "support/fake_run.h"
 #include "support/temporary_folder.h"
+#include "watch/run_fields.h"
 
 namespace borealis {
 namespace {
@@ -60,6 +62,44 @@ TEST_F(FollowedRunTest, StartsRunsAndFinishes) {
   write_summary();
   EXPECT_EQ(update().life.state, RunState::kFinished);
   EXPECT_FALSE(update().seconds_left);
+}
+
+TEST_F(FollowedRunTest, ALivingRunWithoutStepsIsToldSo) {
+  write_steps(1, 4);
+  const auto written =
+      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  EXPECT_EQ(update(written + 60).life.stalled_s, 0);
+  EXPECT_TRUE(update(written + 60).seconds_left);
+  EXPECT_EQ(update(written + 7200).life.state, RunState::kRunning);
+  EXPECT_NEAR(update(written + 7200).life.stalled_s, 7200, 60);
+  EXPECT_FALSE(update(written + 7200).seconds_left);
+  EXPECT_EQ(state_text(followed_.run().life, false, true).text, "running, but no step for 2 h");
+  EXPECT_EQ(state_text(followed_.run().life, true, true).text, "no step 2h");
+  // A step of an hour may take ten.
+  StepRecord slow = fake_step(5, fake_);
+  slow.elapsed_ms = 3600e3;
+  append_text_file(metrics_, step_record_json(slow) + '\n');
+  EXPECT_EQ(update(written + 7200).life.stalled_s, 0);
+}
+
+TEST_F(FollowedRunTest, KeepsItsFiguresWhereItsFolderIsGone) {
+  write_steps(1, 4);
+  EXPECT_EQ(update().life.state, RunState::kRunning);
+  std::filesystem::rename(folder_.path(), folder_.path().string() + "-moved");
+  EXPECT_EQ(update().life.state, RunState::kGone);
+  EXPECT_EQ(update().last_step()->iteration, 4);
+  EXPECT_FALSE(update().seconds_left);
+  std::filesystem::rename(folder_.path().string() + "-moved", folder_.path());
+  EXPECT_EQ(update().life.state, RunState::kRunning);
+}
+
+TEST_F(FollowedRunTest, SaysWhyTheSummaryTellsNothing) {
+  EXPECT_EQ(update().problem, "");
+  append_text_file(folder_.path() / kSummaryFileName, "x");
+  EXPECT_NE(update().problem.find("is not the summary of a run"), std::string::npos);
+  EXPECT_EQ(update().train_iters, 300);
+  write_summary();
+  EXPECT_EQ(update().problem, "");
 }
 
 TEST_F(FollowedRunTest, WaitsForTheRestOfALine) {
@@ -168,7 +208,7 @@ TEST_F(FollowedRunTest, WhatDisappearsIsNoFault) {
   write_steps(1, 2);
   EXPECT_EQ(iteration(), 2);
   std::filesystem::remove_all(folder_.path());
-  EXPECT_EQ(iteration(), 0);
+  EXPECT_EQ(iteration(), 2);
   EXPECT_EQ(update().summary.model_name, "borealis-mini");  // what was known stands
   std::filesystem::create_directory(folder_.path());
   write_file_atomically(folder_.path() / kSummaryFileName, "{damaged");

@@ -56,7 +56,28 @@ TEST_F(RunListTest, NamedRunsComeInTheirOrderAndOnce) {
   EXPECT_EQ(list.runs().size(), 2U);
 }
 
+TEST_F(RunListTest, BeyondTheMostTheOldestThatNobodyNamedAreLeftOut) {
+  for (size_t i = 0; i < RunList::kMostRuns + 2; ++i) {
+    const fs::path folder = folder_.path() / "many" / std::to_string(i);
+    borealis::create_directories(folder);
+    append_text_file(folder / kSummaryFileName, "{}");
+    append_text_file(folder / "config.json", "{}");
+    fs::last_write_time(folder / "config.json", start_ + std::chrono::seconds(i));
+  }
+  const fs::path named = make_run("named", -60);  // the oldest of all
+  RunList list({folder_.path() / "many", named});
+  ASSERT_EQ(list.runs().size(), RunList::kMostRuns);
+  EXPECT_EQ(list.left_out(), 3);
+  EXPECT_EQ(names(list).back(), "named");
+  EXPECT_EQ(names(list).front(), std::to_string(RunList::kMostRuns + 1));
+  make_run("many/new", 30);
+  list.look_for_new_runs();
+  EXPECT_EQ(names(list).front(), "new");
+  EXPECT_EQ(list.left_out(), 4);
+}
+
 TEST_F(RunListTest, RefusesWhatHasNoRun) {
+  EXPECT_ERROR(RunList({fs::path()}), ErrorKind::kUsage, "an empty name is no folder");
   EXPECT_ERROR(RunList({folder_.path() / "none"}), ErrorKind::kFile, "does not exist", "logs/");
   EXPECT_ERROR(RunList({folder_.path()}), ErrorKind::kFile, "there is no run in");
   append_text_file(folder_.path() / "file", "x");
