@@ -26,7 +26,8 @@ RunObserver::RunObserver(const RunConfig& config, const RunHistory& history, Run
       short_lines_(config.limits.train_iters, log_columns(config.output)),
       metrics_(config.output.run_dir, history),
       tracker_(tracker),
-      progress_(progress_on_stderr(config.limits.train_iters, config.output.progress)) {}
+      progress_(progress_on_stderr(config.limits.train_iters, config.output.progress)),
+      system_log_(config.output.run_dir) {}
 
 TrainerEvents RunObserver::events() {
   TrainerEvents events;
@@ -63,6 +64,7 @@ void RunObserver::training_begins() { time_to_first_step_s_ = process_age_s(); }
 
 void RunObserver::on_step(const StepRecord& record) {
   ++steps_;
+  system_log_.begin();
   metrics_.write(record);
   tracker_.write(record);
   interval_.add(record);

@@ -11,6 +11,7 @@
 #include "telemetry/run_tracker.h"
 #include "telemetry/short_line.h"
 #include "telemetry/step_record.h"
+#include "telemetry/system_log.h"
 #include "train/trainer.h"
 
 namespace borealis {
@@ -43,6 +44,7 @@ class RunObserver {
   MetricsWriter metrics_;
   RunTracker& tracker_;
   Progress progress_;
+  SystemLog system_log_;
   int64_t steps_ = 0;
   double time_to_first_step_s_ = 0;
 };

@@ -36,7 +36,6 @@
 #include "telemetry/run_summary.h"
 #include "telemetry/run_tracker.h"
 #include "telemetry/step_profile.h"
-#include "telemetry/system_log.h"
 #include "train/run_start.h"
 #include "train/signals.h"
 #include "train/trainer.h"
@@ -306,7 +305,6 @@ int train(RunConfig config, const std::string& command) {
         begin_summary(run, data_tokenizer_text(run.config, data_tokenizers), command);
     SummaryWriter writer(run.config.output.run_dir);
     writer.begin(summary);
-    const SystemLog system_log(run.config.output.run_dir);
     const std::unique_ptr<Profiler> profiler = make_profiler(run.config, run.layout);
     GemmRate gemm;
     std::unique_ptr<Trainer> trainer;

@@ -53,6 +53,10 @@ int64_t mebibytes_or_unknown(const Json& json, const char* name) {
 SystemLog::SystemLog(std::filesystem::path run_dir) : path_(std::move(run_dir) / kSystemFileName) {
   std::error_code none;  // of a process before, in the same folder
   std::filesystem::remove(path_, none);
+}
+
+void SystemLog::begin() {
+  if (std::exchange(begun_, true)) return;
   try {
     thread_ = start_side_thread([this] { run(); });
   } catch (const std::system_error&) {

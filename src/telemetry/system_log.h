@@ -25,10 +25,15 @@ class SystemLog {
  public:
   static constexpr int kMostLines = 8192;  // the last 17 hours at least; less than 2 MiB
 
+  // Removes the file of a process before.
   explicit SystemLog(std::filesystem::path run_dir);
   ~SystemLog();
   SystemLog(const SystemLog&) = delete;
   SystemLog& operator=(const SystemLog&) = delete;
+
+  // Starts the thread; only the first call does. With the first step, for one more thread among
+  // those that spin would delay that by a time slice.
+  void begin();
 
  private:
   void run();
@@ -37,6 +42,7 @@ class SystemLog {
   std::mutex mutex_;
   bool ended_ = false;  // guarded
   std::condition_variable ends_;
+  bool begun_ = false;
   std::thread thread_;
 };
 

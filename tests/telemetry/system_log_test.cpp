@@ -19,8 +19,10 @@ TEST(SystemLog, WritesSamplesThatCanBeReadBack) {
   const std::filesystem::path path = folder.path() / kSystemFileName;
   append_text_file(path, "of a process before\n");
   {
-    const SystemLog log(folder.path());
+    SystemLog log(folder.path());
     EXPECT_FALSE(std::filesystem::exists(path));
+    log.begin();
+    log.begin();
     for (int i = 0; i < 500 && !std::filesystem::exists(path); ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
@@ -37,7 +39,10 @@ TEST(SystemLog, WritesSamplesThatCanBeReadBack) {
 
 TEST(SystemLog, EndsAtOnceAndWithoutAFolder) {
   const auto start = std::chrono::steady_clock::now();
-  { const SystemLog log("/does/not/exist"); }
+  {
+    SystemLog log("/does/not/exist");
+    log.begin();
+  }
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(900));
 }
 
