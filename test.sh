@@ -39,7 +39,7 @@ bash scripts/build.sh ci all
 BOREALIS=$PWD/build/ci/borealis bash scripts/prepare_default_corpus.sh
 run_ctest ci --timeout 900
 if [ "${1:-}" != --fast ]; then
-  bash scripts/build.sh dev all
+  bash scripts/build.sh dev unit_tests
   # Leaks are not looked for: oneDNN and OpenMP keep what they have to the end by design.
   ASAN_OPTIONS=detect_leaks=0 run_ctest dev -L unit --timeout 900
 fi
