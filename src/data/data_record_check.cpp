@@ -81,7 +81,7 @@ class RunSide {
 
 // Data that is not there is refused when it is opened: a warning about its record would only stand
 // in front of that.
-bool pair_exists(const std::filesystem::path& prefix) {
+bool index_exists(const std::filesystem::path& prefix) {
   std::error_code unknown;
   return std::filesystem::exists(prefix.string() + ".idx", unknown);
 }
@@ -100,7 +100,7 @@ DataTokenizers check_data_records(const RunConfig& config) {
     if (const auto record = read_data_record(entry.prefix)) {
       run.check(entry.prefix, *record);
       if (recorded.empty()) recorded = record->tokenizer_path;
-    } else if (!pair_exists(entry.prefix)) {
+    } else if (!index_exists(entry.prefix)) {
       --files;
     } else if (unknown++ == 0) {
       first_unknown = data_record_path(entry.prefix).string();

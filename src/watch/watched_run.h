@@ -73,8 +73,6 @@ struct WatchedRun {
   const StepRecord* last_step() const {
     return steps.steps().empty() ? nullptr : &steps.steps().back();
   }
-  // Of the last that was not skipped; NaN: none.
-  double loss() const { return steps.final_loss(); }
 };
 
 }  // namespace borealis

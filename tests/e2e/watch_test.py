@@ -334,13 +334,13 @@ def several(folder, done):
 def failed_start(folder, _):
     """What ends a run before its first step is told."""
     training = Training(folder / "failed", "fp32", False, run_dir="run")
-    (training.folder / "set.bin").write_bytes(b"")
+    tokens = training.folder / "set.bin"
+    tokens.write_bytes(b"\xff" * tokens.stat().st_size)  # of no vocabulary, which the first batch finds
     result = training.run()
     run = training.folder / "run"
-    if not (run / "summary.json").exists():  # refused before it had a folder: nothing to watch
-        check("failed", once(run, "--once").returncode == 3, result)
-        return
-    check("failed", states(run) == ["failed"], once(run, "--once").stdout)
+    check("failed", result.returncode == 4 and not (run / "metrics.jsonl").read_bytes(), result)
+    shown = once(run, "--once").stdout
+    check("failed", states(run) == ["failed"] and "has the token id 65535" in " ".join(shown.split()), shown)
 
 
 def lock_is_free(folder, _):
