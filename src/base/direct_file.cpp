@@ -105,6 +105,7 @@ void DirectWriter::flush_block() {
   mine_ = 1 - mine_;
   block_at_ += DirectBlocks::kBlockBytes;
   filled_ = 0;
+  if (blocks_.writers_pace() != nullptr) blocks_.writers_pace()->rest();
 }
 
 void DirectWriter::write_block(const std::byte* block, size_t bytes, uint64_t at) {

@@ -15,6 +15,7 @@
 
 #include "base/checksum.h"
 #include "base/memory.h"
+#include "base/pace.h"
 #include "base/side_task.h"
 
 namespace borealis {
@@ -30,8 +31,13 @@ class DirectBlocks {
   DirectBlocks();
   std::byte* block(size_t i) const { return buffer_.data() + i * kBlockBytes; }
 
+  // A writer rests after each of its blocks; the pace must outlive it. Null: it does not.
+  void set_writers_pace(Pace* pace) { writers_pace_ = pace; }
+  Pace* writers_pace() const { return writers_pace_; }
+
  private:
   PageBuffer buffer_;
+  Pace* writers_pace_ = nullptr;
 };
 
 class DirectWriter {

@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 
+#include "base/direct_file.h"
+#include "base/pace.h"
 #include "base/side_task.h"
 #include "checkpoint/run_checkpoints.h"
 #include "config/run_config.h"
@@ -37,7 +39,7 @@ class CheckpointSaver {
   // The checkpoint that became complete since the last call, if one did. Throws what a save in the
   // background ended with.
   std::optional<std::filesystem::path> take_completed();
-  // Waits for what is being written, and throws what that ends with.
+  // Waits for what is being written, which goes on without rests, and throws what that ends with.
   void wait();
 
   // What a copy of the buffers takes.
@@ -54,6 +56,7 @@ class CheckpointSaver {
   StateBuffers live_;
   std::optional<Arena> snapshot_;
   StateBuffers copy_;  // in the snapshot
+  Pace pace_;          // of a save in the background that nobody waits for
   DirectBlocks blocks_;
   std::mutex mutex_;
   std::optional<std::filesystem::path> completed_;  // guarded

@@ -1,0 +1,55 @@
+#include "base/pace.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+
+namespace borealis {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds kWork(5);
+constexpr double kForEver = 1e6;  // 5 ms of work and more than an hour of rest
+
+TEST(Pace, RestsTheMultipleOfTheWork) {
+  Pace pace(3);
+  pace.begin();
+  std::this_thread::sleep_for(kWork);
+  const Clock::time_point before = Clock::now();
+  pace.rest();
+  EXPECT_GE(Clock::now() - before, 3 * kWork);
+}
+
+TEST(Pace, HurryEndsTheRestUnderWay) {
+  Pace pace(kForEver);
+  pace.begin();
+  std::this_thread::sleep_for(kWork);
+  std::thread worker([&pace] { pace.rest(); });
+  std::this_thread::sleep_for(kWork);  // the worker rests, or is about to
+  pace.hurry();
+  worker.join();
+}
+
+TEST(Pace, DoesNotRestAgainOnceHurried) {
+  Pace pace(kForEver);
+  pace.begin();
+  pace.hurry();
+  for (int part = 0; part < 3; ++part) {
+    std::this_thread::sleep_for(kWork);
+    pace.rest();
+  }
+}
+
+TEST(Pace, RestsAgainAfterANewBeginning) {
+  Pace pace(3);
+  pace.hurry();
+  pace.begin();
+  std::this_thread::sleep_for(kWork);
+  const Clock::time_point before = Clock::now();
+  pace.rest();
+  EXPECT_GE(Clock::now() - before, 3 * kWork);
+}
+
+}  // namespace
+}  // namespace borealis
