@@ -264,7 +264,9 @@ AtomicFile::Partial::~Partial() {
 }
 
 AtomicFile::AtomicFile(const std::filesystem::path& path)
-    : path_(path), partial_{partial_path_of(path)}, file_(partial_.path, 0) {}
+    : path_(path), partial_{partial_path_of(path)}, file_(partial_.path, 0) {
+  remove_stale_partials_of(path_);
+}
 
 void AtomicFile::commit() {
   file_.rename_to(path_);
@@ -289,6 +291,7 @@ AtomicDirectory::AtomicDirectory(const std::filesystem::path& path)
       partial_path_(partial_path_of(path_)) {
   borealis::create_directories(parent_of(path_));
   remove_tree(partial_path_);  // of a dead process that had our id
+  remove_stale_partials_of(path_);
   if (::mkdir(partial_path_.c_str(), 0755) != 0) {
     throw file_error("create the folder", partial_path_, errno);
   }

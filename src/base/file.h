@@ -105,10 +105,14 @@ std::filesystem::path aside_path_of(const std::filesystem::path& path);
 // Entries of other hosts, of live processes and of other users stay; so does, without an error,
 // what cannot be removed. No folder: 0.
 int remove_stale_partials(const std::filesystem::path& folder);
+// The same of one file or folder, which is about to be written again; asides stay. What a killed
+// process left would else take the room that this one needs.
+void remove_stale_partials_of(const std::filesystem::path& path);
 
 // Writes to partial_path_of(path), and on commit() flushes it to the disk and renames it to
 // `path`, so that a reader sees the old file or the whole new one, never a part. Without commit()
-// (an exception, say) the destructor removes the partial file.
+// (an exception, say) the destructor removes the partial file; what a killed process left of the
+// same name goes when the next one begins.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& path);
@@ -141,7 +145,7 @@ void copy_file_atomically(const std::filesystem::path& from, const std::filesyst
 // A folder that replaces `path` as a whole. Its files are written under partial_path(), which is
 // partial_path_of(path), each flushed by its writer; commit() flushes the folder and puts it in
 // the place of `path`, whose earlier content is removed only afterwards. Without commit() the
-// destructor removes the partial folder and `path` keeps what it had.
+// destructor removes the partial folder and `path` keeps what it had. Of killed processes as above.
 class AtomicDirectory {
  public:
   explicit AtomicDirectory(const std::filesystem::path& path);

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -70,27 +71,62 @@ bool put_back(const fs::path& aside, const fs::path& path) {
 fs::path partial_path_of(const fs::path& path) { return temporary_path(path, kPartial); }
 fs::path aside_path_of(const fs::path& path) { return temporary_path(path, kAside); }
 
-int remove_stale_partials(const fs::path& folder) {
-  std::vector<std::pair<fs::path, fs::path>> asides;
-  std::vector<fs::path> stale;
+namespace {
+
+// Calls take(path, kind, the name that it was to get) for what dead processes left in `folder`.
+void for_each_left(
+    const fs::path& folder,
+    const std::function<void(const fs::path&, std::string_view, std::string)>& take) {
   std::error_code code;
   for (fs::directory_iterator entry(folder, code), end; !code && entry != end;
        entry.increment(code)) {
     const std::string name = entry->path().filename().string();
-    if (!is_our_file_or_folder(entry->path())) continue;
-    if (name_left_by_the_dead(name, kPartial)) stale.push_back(entry->path());
-    if (const auto target = name_left_by_the_dead(name, kAside)) {
-      asides.emplace_back(entry->path(), folder / *target);
+    for (const std::string_view kind : {kPartial, kAside}) {
+      auto target = name_left_by_the_dead(name, kind);
+      if (target && is_our_file_or_folder(entry->path())) {
+        take(entry->path(), kind, *std::move(target));
+      }
     }
   }
-  for (const auto& [aside, path] : asides) {
-    if (!put_back(aside, path)) stale.push_back(aside);
-  }
+}
+
+int remove_all(const std::vector<fs::path>& paths) {
   int removed = 0;
-  for (const fs::path& path : stale) {
+  std::error_code code;
+  for (const fs::path& path : paths) {
     if (fs::remove_all(path, code) > 0 && !code) ++removed;
   }
   return removed;
+}
+
+}  // namespace
+
+int remove_stale_partials(const fs::path& folder) {
+  std::vector<std::pair<fs::path, fs::path>> asides;
+  std::vector<fs::path> stale;
+  for_each_left(folder,
+                [&](const fs::path& path, std::string_view kind, const std::string& target) {
+                  if (kind == kPartial) {
+                    stale.push_back(path);
+                  } else {
+                    asides.emplace_back(path, folder / target);
+                  }
+                });
+  for (const auto& [aside, path] : asides) {
+    if (!put_back(aside, path)) stale.push_back(aside);
+  }
+  return remove_all(stale);
+}
+
+void remove_stale_partials_of(const fs::path& path) {
+  std::vector<fs::path> stale;
+  const std::string name = path.filename().string();
+  const fs::path folder = path.parent_path();
+  for_each_left(folder.empty() ? "." : folder,
+                [&](const fs::path& left, std::string_view kind, const std::string& target) {
+                  if (kind == kPartial && target == name) stale.push_back(left);
+                });
+  remove_all(stale);
 }
 
 }  // namespace borealis

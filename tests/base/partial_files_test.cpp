@@ -17,6 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::MatchesRegex;
+using testing::UnorderedElementsAre;
 
 // What another process of this host calls `name` until it is whole, or sets it aside as.
 std::string name_of_process(const fs::path& own, pid_t process) {
@@ -65,6 +66,17 @@ TEST_F(PartialFilesTest, WhatADeadProcessLeftIsRemoved) {
   EXPECT_EQ(remove_stale_partials(folder_.path()), 2);
   EXPECT_THAT(names(), ElementsAre("a"));
   EXPECT_EQ(remove_stale_partials(folder_.path()), 0);
+}
+
+TEST_F(PartialFilesTest, TheNextOneOfTheNameRemovesWhatADeadProcessLeft) {
+  make_file(partial("a", dead_));
+  make_file(partial("b", dead_));
+  make_file(aside("a", dead_));
+  make_file("a");
+  EXPECT_THAT(names(), UnorderedElementsAre("a", partial("b", dead_), aside("a", dead_)));
+  make_folder(partial("d", dead_));
+  AtomicDirectory(folder_.path() / "d").commit();
+  EXPECT_THAT(names(), UnorderedElementsAre("a", partial("b", dead_), aside("a", dead_), "d"));
 }
 
 TEST_F(PartialFilesTest, WhatMayBeInUseStays) {
