@@ -23,6 +23,8 @@ std::string_view error_kind_name(ErrorKind kind) {
       return "memory";
     case ErrorKind::kNumerics:
       return "numerics";
+    case ErrorKind::kRanks:
+      return "ranks";
   }
   return "error";
 }
@@ -33,6 +35,10 @@ Error::Error(ErrorKind kind, const std::string& problem, const std::string& reme
     : std::runtime_error(fmt::format("{}: {}{}{}", error_kind_name(kind), problem,
                                      remedy.empty() ? "" : "; ", remedy)),
       kind_(kind) {}
+
+std::string_view Error::text() const {
+  return std::string_view(what()).substr(error_kind_name(kind_).size() + 2);
+}
 
 namespace {
 

@@ -17,6 +17,7 @@ enum class ErrorKind {
   kData,    // exit 4: a file was read but its content is wrong (truncated index, foreign token id)
   kMemory,  // exit 5: the run does not fit in memory
   kNumerics,  // exit 6: training, evaluation or generation produced non-finite values
+  kRanks,     // exit 7: a rank of the run is lost, or ranks that must agree do not
 };
 
 std::string_view error_kind_name(ErrorKind kind);  // "config", "file", ...
@@ -28,6 +29,7 @@ class Error : public std::runtime_error {
   // what() reads "kind: problem; remedy".
   Error(ErrorKind kind, const std::string& problem, const std::string& remedy = "");
   ErrorKind kind() const { return kind_; }
+  std::string_view text() const;  // what() behind the kind
 
  private:
   ErrorKind kind_;

@@ -1,0 +1,62 @@
+// Sums and agreement over the ranks of a communicator, from its transfers. A sum is made in the
+// order of the ranks and is the same bits on all of them, whatever library carries the parts.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/dtype.h"
+#include "comm/communicator.h"
+
+namespace borealis {
+
+// bf16 is summed in f32 and rounded once.
+template <typename T>
+concept Summable =
+    std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, bf16> || std::integral<T>;
+
+// Of each element over the ranks, in place. Instantiated for float, double, bf16, int32_t, int64_t.
+template <Summable T>
+void all_reduce_sum(Communicator& ranks, std::span<T> values, std::string_view what);
+
+// values: [ranks.size()][mine.size()], of which rank r gets the sums of part r. mine may be this
+// rank's own part of values.
+template <Summable T>
+void reduce_scatter_sum(Communicator& ranks, std::span<const T> values, std::span<T> mine,
+                        std::string_view what);
+
+// One value of every rank, by rank.
+template <Sendable T>
+std::vector<T> all_values(Communicator& ranks, const T& value, std::string_view what) {
+  std::vector<T> values(static_cast<size_t>(ranks.size()));
+  ranks.all_gather(std::span<const T>(&value, 1), std::span<T>(values), what);
+  return values;
+}
+
+// all: on `root` [ranks.size()][mine.size()] by rank, on the others of no size.
+template <Sendable T>
+void gather(Communicator& ranks, std::span<const T> mine, std::span<T> all, int64_t root,
+            std::string_view what) {
+  const auto size = static_cast<size_t>(ranks.size());
+  std::vector<std::span<const T>> to(size);
+  std::vector<std::span<T>> from(size);
+  to[static_cast<size_t>(root)] = mine;
+  if (ranks.rank() == root) {
+    for (size_t r = 0; r < size; ++r) from[r] = all.subspan(r * mine.size(), mine.size());
+  }
+  ranks
+      .start_exchange(std::span<const std::span<const T>>(to), std::span<const std::span<T>>(from),
+                      what)
+      .wait();
+}
+
+// Runs `work` on every rank. Where it throws an Error on any, every rank throws the one of the
+// first rank (in their order) that has one, which is named: so that all end alike. Anything else
+// that it throws is this rank's alone.
+void together(Communicator& ranks, std::string_view what, const std::function<void()>& work);
+
+}  // namespace borealis

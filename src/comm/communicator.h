@@ -1,0 +1,115 @@
+// A group of ranks and what they tell each other. Every call of a communicator is collective: all
+// its ranks make the same calls in the same order, with the same sizes where nothing else is said.
+// Bytes travel as they are; sums are made here, in the order of the ranks, so that every rank has
+// the same bits and so does every repetition (collectives.h).
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+namespace borealis {
+
+// What is under way between the ranks. Nobody may touch its memory until wait() has returned.
+class Transfer {
+ public:
+  virtual ~Transfer() = default;
+  // Lets it go on; true once it is complete.
+  virtual bool is_done() = 0;
+  // Throws Error(kRanks) once the communicator's time limit has passed, naming what was waited for.
+  virtual void wait() = 0;
+};
+
+// A transfer that has begun, or none. An exception that leaves one behind ends the job (D18), and
+// so it does not wait by itself.
+class Request {
+ public:
+  Request() = default;
+  explicit Request(std::unique_ptr<Transfer> transfer) : transfer_(std::move(transfer)) {}
+
+  bool is_done() { return !transfer_ || transfer_->is_done(); }
+  void wait() {
+    if (transfer_) transfer_->wait();
+    transfer_.reset();
+  }
+
+ private:
+  std::unique_ptr<Transfer> transfer_;
+};
+
+// What may travel as bytes: the ranks of a job run one program on one kind of machine.
+template <typename T>
+concept Sendable = std::is_trivially_copyable_v<T>;
+
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+
+  int64_t rank() const { return rank_; }
+  int64_t size() const { return size_; }
+
+  // `what` says in messages what the ranks are doing: "starting", "saving a checkpoint".
+  virtual void barrier(std::string_view what) = 0;
+  // The values of `root` on every rank.
+  template <Sendable T>
+  void broadcast(std::span<T> values, int64_t root, std::string_view what) {
+    start_broadcast(std::as_writable_bytes(values), root, what).wait();
+  }
+  // all: [size()][mine.size()], by rank.
+  template <Sendable T>
+  void all_gather(std::span<const T> mine, std::span<T> all, std::string_view what) {
+    start_all_gather(std::as_bytes(mine), std::as_writable_bytes(all), what).wait();
+  }
+  // Sends to[r] to rank r and receives from[r] of it, by rank; what a rank sends to another is as
+  // long as what that one receives of it. Its own part is copied.
+  template <Sendable T>
+  Request start_exchange(std::span<const std::span<const T>> to, std::span<const std::span<T>> from,
+                         std::string_view what) {
+    std::vector<std::span<const std::byte>> to_bytes;
+    std::vector<std::span<std::byte>> from_bytes;
+    for (const std::span<const T> part : to) to_bytes.push_back(std::as_bytes(part));
+    for (const std::span<T> part : from) from_bytes.push_back(std::as_writable_bytes(part));
+    return start_exchange_bytes(to_bytes, from_bytes, what);
+  }
+  virtual Request start_broadcast(std::span<std::byte> bytes, int64_t root,
+                                  std::string_view what) = 0;
+  virtual Request start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
+                                   std::string_view what) = 0;
+  virtual Request start_exchange_bytes(std::span<const std::span<const std::byte>> to,
+                                       std::span<const std::span<std::byte>> from,
+                                       std::string_view what) = 0;
+
+  // The ranks that give the same color, in the order that they have here.
+  virtual std::unique_ptr<Communicator> split(int64_t color) = 0;
+  // The ranks that can see each other's memory.
+  virtual std::unique_ptr<Communicator> split_by_host() = 0;
+
+  // Ends the job on all ranks, whatever they do: for a rank that cannot go on and cannot agree with
+  // the others on it. `code` is the job's exit code where the launcher passes it on.
+  [[noreturn]] virtual void abort(int code) = 0;
+
+ protected:
+  Communicator(int64_t rank, int64_t size) : rank_(rank), size_(size) {}
+
+ private:
+  int64_t rank_;
+  int64_t size_;
+};
+
+// How long a rank waits for the others in one call before it says that they are lost.
+struct RankTimeLimit {
+  double seconds = 600;
+};
+
+// A job of one rank.
+std::unique_ptr<Communicator> make_lone_communicator();
+
+}  // namespace borealis

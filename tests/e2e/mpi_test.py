@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""Every MPI library that the build found carries what ranks tell each other, and a lost rank is named.
+
+Ranks share this machine. MPI_LARGE=1 sends more than 2^31 bytes at once as well, which takes 8 GB and half a minute.
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+BUILD = pathlib.Path(os.environ["BOREALIS"]).resolve().parent
+DRIVER = BUILD / "tests" / "mpi_driver"
+LAUNCHERS = {"openmpi": ["mpirun.openmpi", "--oversubscribe", "--bind-to", "none"], "mpich": ["mpiexec.mpich"]}
+# Open MPI refuses root without these; it cannot know that a test is not a cluster.
+ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+
+failures = 0
+
+
+def check(holds, what):
+    global failures
+    print(("ok      " if holds else "FAILED  ") + what, flush=True)
+    failures += not holds
+
+
+def launch(library, ranks, *mode):
+    command = [*LAUNCHERS[library], "-n", str(ranks), str(DRIVER), str(BUILD / f"borealis_mpi_{library}.so"), *mode]
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=120, stdin=subprocess.DEVNULL)
+
+
+def main():
+    found = [name for name in LAUNCHERS if (BUILD / f"borealis_mpi_{name}.so").exists() and shutil.which(LAUNCHERS[name][0])]
+    for name in LAUNCHERS:
+        if name not in found:
+            print(f"SKIPPED {name}: it is not installed, or was not when the program was built")
+    if not found:
+        sys.exit(77)
+    for library in found:
+        for ranks in (1, 2, 3, 4, 8):
+            result = launch(library, ranks)
+            line = f"{ranks} ranks, {ranks} on this host, "
+            check(result.returncode == 0 and line in result.stdout and "PROBLEM" not in result.stdout,
+                  f"{library}, {ranks} ranks" + ("" if result.returncode == 0 else f": {result.stdout}{result.stderr}"))
+        result = launch(library, 3, "lost")
+        check(result.returncode == 7, f"{library}: a lost rank ends the job with code {result.returncode}")
+        check("waited 1 s for other ranks: meeting" in result.stderr, f"{library}: it is told: {result.stderr.splitlines()[:1]}")
+        if os.environ.get("MPI_LARGE"):
+            result = launch(library, 2, "large")
+            check(result.returncode == 0, f"{library}: more than 2^31 bytes {result.stdout}{result.stderr}")
+    sys.exit(1 if failures else 0)
+
+
+main()
