@@ -12,7 +12,9 @@ constexpr int64_t kShards = 1;  // of the master weights and moments: there is o
 std::optional<RowGradientsShape> embedding_rows_of(const RunConfig& config) {
   if (config.model.tie_word_embeddings) return std::nullopt;
   const int64_t micro_batch = config.batch.micro_batch_size * config.batch.seq_length;
-  const int64_t tokens = config.batch.grad_accum_steps * micro_batch;
+  // A rank has the rows of all data-parallel ranks once their gradients are added up.
+  const int64_t tokens =
+      config.batch.grad_accum_steps * micro_batch * config.parallel.data_parallel_size();
   const RowGradientsShape shape{config.model.vocab_size, config.model.hidden_size,
                                 std::min(config.model.vocab_size, tokens), micro_batch};
   const int64_t dense = shape.table_rows * shape.row_size * static_cast<int64_t>(sizeof(float));

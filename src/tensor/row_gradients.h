@@ -32,6 +32,7 @@ class RowGradients {
 
   const RowGradientsShape& shape() const { return shape_; }
   int64_t used_rows() const { return used_; }
+  std::span<const int32_t> ids() const { return {rows_, static_cast<size_t>(used_)}; }  // by place
   float* values() { return values_; }  // [used_rows, row_size], in the order of first use
   const float* values() const { return values_; }
   bool has_row(int64_t id) const { return place_of_row_[id] > 0; }

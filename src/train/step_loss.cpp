@@ -2,6 +2,9 @@
 
 #include <cmath>
 #include <limits>
+#include <vector>
+
+#include "comm/collectives.h"
 
 namespace borealis {
 
@@ -17,20 +20,32 @@ float StepLoss::gradient_scale(const Batch& batch) const {
 
 void StepLoss::add(const Batch& batch, double sum) {
   const int64_t counted = batch.loss_tokens();
-  sum_ += weight(batch) * sum;
-  counted_ += counted;
-  if (counted > 0) in_mean_ += std::ssize(batch.targets);
+  sums_.loss += weight(batch) * sum;
+  sums_.counted += counted;
+  if (counted > 0) sums_.in_mean += std::ssize(batch.targets);
+}
+
+void StepLoss::add_up(Communicator& ranks) {
+  if (ranks.size() == 1) return;
+  const std::vector<Sums> of_ranks = all_values(ranks, sums_, "adding losses");
+  sums_ = {};
+  for (const Sums& sums : of_ranks) {
+    sums_.loss += sums.loss;
+    sums_.counted += sums.counted;
+    sums_.in_mean += sums.in_mean;
+  }
 }
 
 double StepLoss::mean() const {
-  if (counted_ == 0) return std::numeric_limits<double>::quiet_NaN();
-  return sum_ / static_cast<double>(mean_ == LossMean::kTokens ? counted_ : in_mean_);
+  if (sums_.counted == 0) return std::numeric_limits<double>::quiet_NaN();
+  return sums_.loss /
+         static_cast<double>(mean_ == LossMean::kTokens ? sums_.counted : sums_.in_mean);
 }
 
 double StepLoss::gradient_factor() const {
-  if (counted_ == 0) return 0;
+  if (sums_.counted == 0) return 0;
   return static_cast<double>(tokens_) /
-         static_cast<double>(mean_ == LossMean::kTokens ? counted_ : in_mean_);
+         static_cast<double>(mean_ == LossMean::kTokens ? sums_.counted : sums_.in_mean);
 }
 
 }  // namespace borealis

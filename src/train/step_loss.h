@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "comm/communicator.h"
 #include "config/run_config.h"
 #include "data/batch.h"
 
@@ -25,19 +26,26 @@ class StepLoss {
   float gradient_scale(const Batch& batch) const;
   // sum: of the losses of the batch's counted tokens.
   void add(const Batch& batch, double sum);
+  // Those of all ranks become the loss of each: the same bits on all. `tokens` above are then of
+  // all ranks. Collective.
+  void add_up(Communicator& ranks);
 
-  int64_t counted_tokens() const { return counted_; }
+  int64_t counted_tokens() const { return sums_.counted; }
   double mean() const;             // nats a token; NaN if no token counts
   double gradient_factor() const;  // exactly 1 where every token counts
 
  private:
   double weight(const Batch& batch) const;
 
+  struct Sums {
+    int64_t counted = 0;
+    int64_t in_mean = 0;  // tokens of the micro-batches that have a counted one
+    double loss = 0;
+  };
+
   LossMean mean_;
   int64_t tokens_;
-  int64_t counted_ = 0;
-  int64_t in_mean_ = 0;  // tokens of the micro-batches that have a counted one
-  double sum_ = 0;
+  Sums sums_;
 };
 
 }  // namespace borealis

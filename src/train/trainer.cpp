@@ -4,18 +4,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <ctime>
 #include <filesystem>
 #include <limits>
+#include <ranges>
 #include <utility>
 
 #include "base/error.h"
+#include "comm/collectives.h"
 #include "data/batch_loader.h"
 #include "model/accounting.h"
 #include "model/parameter_layout.h"
 #include "model/step_kernels.h"
 #include "optim/lr_schedule.h"
+#include "parallel/gradient_sum.h"
 #include "train/state_transfer.h"
 #include "train/stop_conditions.h"
 
@@ -31,13 +35,16 @@ Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart star
                  TrainerOptions options)
     : config_(config),
       layout_(layout),
-      place_(make_parallel_layout(config.parallel, 0)),
+      alone_(options.ranks == nullptr ? make_lone_communicator() : nullptr),
+      ranks_(options.ranks == nullptr ? *alone_ : *options.ranks),
+      place_(make_parallel_layout(config.parallel, ranks_.rank())),
       options_(std::move(options)),
       flops_per_token_(borealis::flops_per_token(config.model, config.batch.seq_length)),
       arenas_(allocate_training_arenas(layout)),
       buffers_(layout, arenas_),
       optimizer_(config_.optimizer, buffers_.parameters, buffers_.optimizer,
                  layout.partition.pieces(kShard)) {
+  CHECK(ranks_.size() == config.parallel.world_size);
   load(start);
   state_ = std::move(start.state);
   optimizer_.set_steps(state_.optimizer_steps);
@@ -46,7 +53,7 @@ Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart star
     spikes_->restore(state_.recent_grad_norms);
   }
   open_data();
-  if (config_.output.save_checkpoints) {
+  if (config_.output.save_checkpoints && ranks_.rank() == 0) {
     saver_ = std::make_unique<CheckpointSaver>(config_, layout_, arenas_, buffers_,
                                                options_.save_in_background);
   }
@@ -69,9 +76,11 @@ void Trainer::load(const RunStart& start) {
   try {
     // Of no update there are no moments: they start as zeros.
     const bool moments = start.load_moments && start.checkpoint->state.optimizer_steps > 0;
-    DirectBlocks blocks;
-    load_checkpoint(*start.checkpoint, state_targets(layout_, buffers_, kShard, moments), blocks);
-    if (moments) restore_derived_state(layout_, buffers_, kShard);
+    together(ranks_, "loading the checkpoint", [&] {
+      DirectBlocks blocks;
+      load_checkpoint(*start.checkpoint, state_targets(layout_, buffers_, kShard, moments), blocks);
+      if (moments) restore_derived_state(layout_, buffers_, kShard);
+    });
   } catch (const Error& damage) {
     throw DamagedCheckpoint(damage);
   }
@@ -122,7 +131,7 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
   const ScheduleLimits& limits = config_.limits;
   const StopConditions stop(limits);
   TrainingOutcome outcome{.stopped_by = "train_iters", .checkpoint = started_from_};
-  if (const auto reason = stop.before_training()) {
+  if (const auto reason = agreed(stop.before_training())) {
     outcome.stopped_by = *reason;
     return outcome;
   }
@@ -139,7 +148,7 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
     if (evaluation_is_due(iteration) && events.on_validation) {
       events.on_validation(validate(Split::kValid, iteration));
     }
-    if (const auto signal = stop.signal()) {
+    if (const auto signal = agreed(stop.signal())) {
       outcome.stopped_by = *signal;
       break;
     }
@@ -147,7 +156,7 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
       save(events, outcome, /*wait=*/iteration == limits.train_iters);
       saved = true;
     }
-    if (const auto reason = stop.after(iteration)) {
+    if (const auto reason = agreed(stop.after(iteration))) {
       outcome.stopped_by = *reason;
       break;
     }
@@ -157,6 +166,17 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
   report_saved(events, outcome);
   if (outcome.stopped_by == "train_iters") validate_at_end(events, state_.iteration);
   return outcome;
+}
+
+// A reason to stop that any rank has is one for all, at the same step.
+std::optional<std::string> Trainer::agreed(const std::optional<std::string>& reason) const {
+  if (ranks_.size() == 1) return reason;
+  std::array<char, 32> mine{};
+  if (reason) std::ranges::copy(*reason | std::views::take(mine.size() - 1), mine.begin());
+  for (const auto& text : all_values(ranks_, mine, "agreeing on the end of the run")) {
+    if (text[0] != 0) return std::string(text.data());
+  }
+  return std::nullopt;
 }
 
 void Trainer::require_finite_steps(int64_t iteration) const {
@@ -214,12 +234,15 @@ double Trainer::forward_only(StepRecord& record) {
     const TimedScope timed(record.forward_ms);
     loss.add(batch_, model_->forward(batch_));
   }
+  const TimedScope timed(record.communication_ms);
+  loss.add_up(ranks_);
   return loss.mean();
 }
 
 StepLoss Trainer::loss_of(int64_t micro_batches) const {
-  return {config_.optimizer.loss_mean,
-          micro_batches * config_.batch.micro_batch_size * config_.batch.seq_length};
+  return {
+      config_.optimizer.loss_mean,
+      ranks_.size() * micro_batches * config_.batch.micro_batch_size * config_.batch.seq_length};
 }
 
 // Leaves the loss's gradients, up to its gradient_factor.
@@ -237,12 +260,18 @@ StepLoss Trainer::accumulate_gradients(StepRecord& record) {
   }
   record.forward_ms = times.forward_ms;
   record.backward_ms = times.backward_ms;
+  const TimedScope timed(record.communication_ms);
+  sum_gradients(ranks_, buffers_.parameters);
+  loss.add_up(ranks_);
   return loss;
 }
 
 double Trainer::gradient_norm() const {
   const KernelScope scope = kernel_scope(options_.profiler, StepKernel::kGradNorm);
-  return global_grad_norm(buffers_.parameters);
+  double norm = global_grad_norm(buffers_.parameters);
+  // Rows of an embedding lie in another order on each rank: what they decide must be the same bits.
+  ranks_.broadcast(std::span(&norm, 1), 0, "agreeing on the norm of the gradients");
+  return norm;
 }
 
 // Clips and steps; a loss or norm that is not finite leaves the weights alone and is counted, and
@@ -324,6 +353,7 @@ ValidationRecord Trainer::validate(Split split, int64_t iteration,
       after_round(i / config_.batch.grad_accum_steps, config_.limits.eval_iters);
     }
   }
+  loss.add_up(ranks_);
   // Of NaN, where no token counts, NaN: the mean comes first.
   const double perplexity = std::exp(std::min(loss.mean(), kLargestLossInPerplexity));
   return {iteration, loss.mean(), perplexity, false};

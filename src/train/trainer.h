@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 
+#include "comm/communicator.h"
 #include "config/run_config.h"
 #include "data/batch.h"
 #include "model/decoder.h"
@@ -49,6 +50,9 @@ struct TrainingOutcome {
 using GemmMeasurement = std::function<double(std::span<std::byte> idle_memory)>;
 
 struct TrainerOptions {
+  // The run's ranks, of which each has a trainer and makes the same calls of it; must outlive the
+  // trainer. Null: one rank.
+  Communicator* ranks = nullptr;
   // Called once, between the first step and its record: a user waits for neither memory nor
   // measurement before the first step.
   GemmMeasurement measure_gemm = {};
@@ -57,6 +61,8 @@ struct TrainerOptions {
   std::string version = {};         // of the program, for the state
 };
 
+// Ranks are data parallel: each has all parameters and, of every global batch, its own samples.
+// Rank 0 alone saves.
 class Trainer {
  public:
   // Allocates everything, and initializes or loads it; after this a step allocates nothing.
@@ -85,6 +91,7 @@ class Trainer {
   StepLoss loss_of(int64_t micro_batches) const;
   StepLoss accumulate_gradients(StepRecord& record);
   double gradient_norm() const;
+  std::optional<std::string> agreed(const std::optional<std::string>& reason) const;
   void update(StepRecord& record, const StepLoss& loss);
   void skip(StepRecord& record, SkipReason reason);
   void complete(StepRecord& record);
@@ -98,6 +105,8 @@ class Trainer {
 
   RunConfig config_;
   const RunLayout& layout_;
+  std::unique_ptr<Communicator> alone_;  // where there is one rank
+  Communicator& ranks_;
   ParallelLayout place_;
   TrainerOptions options_;
   double gemm_flops_per_s_ = 0;  // 0: not measured yet

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <utility>
 
+#include "comm/in_process.h"
 #include "kernels/cross_entropy.h"
 
 namespace borealis {
@@ -53,6 +55,24 @@ TEST(StepLoss, WithAllTokensCountedBothMeansAreOne) {
     EXPECT_EQ(loss.mean(), 72.0 / 24);
     EXPECT_EQ(loss.gradient_factor(), 1);
     EXPECT_EQ(loss.gradient_scale(batch_of(8)), 1.0F / 24);
+  }
+}
+
+// However the micro-batches of a step are cut over ranks; the last rank counts no token.
+TEST(StepLoss, AddedUpOverRanksIsThatOfOne) {
+  for (const LossMean mean : {LossMean::kTokens, LossMean::kMicroBatch}) {
+    const StepLoss one = added(mean, {{6, 12}, {2, 10}, {0, 0}});
+    run_in_process(3, [&](Communicator& ranks) {
+      const std::pair<int, double> parts[] = {{6, 12}, {2, 10}, {0, 0}};
+      const auto& [counted, sum] = parts[ranks.rank()];
+      StepLoss loss(mean, 8 * ranks.size());
+      loss.add(batch_of(counted), sum);
+      EXPECT_EQ(loss.gradient_scale(batch_of(6)), one.gradient_scale(batch_of(6)));
+      loss.add_up(ranks);
+      EXPECT_EQ(loss.mean(), one.mean());
+      EXPECT_EQ(loss.counted_tokens(), 8);
+      EXPECT_EQ(loss.gradient_factor(), one.gradient_factor());
+    });
   }
 }
 
