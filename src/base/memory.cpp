@@ -162,10 +162,10 @@ std::optional<int64_t> address_space_limit() {
 
 }  // namespace
 
-MemoryLimit memory_limit(std::optional<int64_t> user_limit_bytes) {
-  MemoryLimit limit{available_bytes() + resident_bytes(), "free memory"};
+MemoryLimit memory_limit(std::optional<int64_t> user_limit_bytes, int64_t processes) {
+  MemoryLimit limit{available_bytes() / processes + resident_bytes(), "free memory"};
   const auto group = cgroup_limit();
-  if (group && *group < limit.bytes) limit = {*group, "the cgroup's limit"};
+  if (group && *group / processes < limit.bytes) limit = {*group / processes, "the cgroup's limit"};
   const auto addresses = address_space_limit();
   if (addresses && *addresses < limit.bytes) limit = {*addresses, "ulimit -v"};
   if (user_limit_bytes && *user_limit_bytes < limit.bytes) {

@@ -40,6 +40,7 @@ struct MemoryLimit {
   int64_t bytes = 0;
   std::string source;  // "free memory", "the cgroup's limit", "ulimit -v", "MEMORY_LIMIT"
 };
-MemoryLimit memory_limit(std::optional<int64_t> user_limit_bytes);
+// Of what the machine and the cgroup have free, each of `processes` like this one gets a share.
+MemoryLimit memory_limit(std::optional<int64_t> user_limit_bytes, int64_t processes = 1);
 
 }  // namespace borealis

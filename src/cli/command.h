@@ -27,6 +27,10 @@ struct CommandGroup {
 // a name that is none.
 int run_group(const CommandGroup& group, const std::vector<std::string>& arguments);
 
+// One line on the standard error, behind the program's name. Whatever becomes of it: where that
+// stream is closed, too, there is the exit code.
+void tell(const std::string& message);
+
 int run_train_command(const std::vector<std::string>& arguments);
 int run_plan_command(const std::vector<std::string>& arguments);
 int run_sweep_command(const std::vector<std::string>& arguments);

@@ -18,6 +18,11 @@
 #include "cli/run_setup.h"
 
 namespace borealis {
+
+void tell(const std::string& message) {
+  std::fputs(("borealis: " + printable(message) + "\n").c_str(), stderr);
+}
+
 namespace {
 
 constexpr std::array kCommands = {
@@ -69,11 +74,6 @@ void keep_standard_streams() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(stream, F_GETFD) < 0) (void)::open("/dev/null", O_RDONLY);
   }
-}
-
-// Whatever becomes of it: where the standard error is closed, too, there is the exit code.
-void tell(const std::string& message) {
-  std::fputs(("borealis: " + printable(message) + "\n").c_str(), stderr);
 }
 
 int lost_output() {

@@ -22,7 +22,8 @@ bool has_room(const GenerationShape& shape, const RunConfig& config,
               std::span<std::byte> idle_memory) {
   const int64_t bytes = measure_generation(shape).used_bytes();
   return bytes <= static_cast<int64_t>(idle_memory.size()) ||
-         resident_bytes() + bytes < memory_limit(config.machine.memory_limit_bytes).bytes;
+         resident_bytes() + bytes <
+             memory_limit(config.machine.memory_limit_bytes, config.machine.ranks_on_host).bytes;
 }
 
 }  // namespace

@@ -18,9 +18,11 @@
 #include "cli/planned_run.h"
 #include "cli/run_folder.h"
 #include "cli/run_observer.h"
+#include "cli/run_ranks.h"
 #include "cli/run_setup.h"
 #include "cli/sample_text.h"
 #include "cli/summary_writer.h"
+#include "comm/collectives.h"
 #include "config/log_format.h"
 #include "config/run_command.h"
 #include "config/run_config_loader.h"
@@ -125,13 +127,15 @@ std::unique_ptr<Profiler> make_profiler(const RunConfig& config, const RunLayout
 }
 
 // Takes memory for the run and fills it; measured goes to where the GEMM rate is wanted.
-std::unique_ptr<Trainer> make_trainer(const PlannedRun& run, Profiler* profiler, GemmRate& gemm) {
+std::unique_ptr<Trainer> make_trainer(const PlannedRun& run, Communicator& ranks,
+                                      Profiler* profiler, GemmRate& gemm) {
   const auto measure_gemm = [&run, &gemm](std::span<std::byte> idle_memory) {
     gemm = measure_model_products(run.layout.decoder, idle_memory);
     return gemm.flops_per_s;
   };
   return std::make_unique<Trainer>(run.config, run.layout, run.start,
                                    TrainerOptions{
+                                       .ranks = &ranks,
                                        .measure_gemm = measure_gemm,
                                        .profiler = profiler,
                                        .save_in_background = run.prediction.saves_in_background,
@@ -284,64 +288,121 @@ int finish_run(const PlannedRun& run, std::unique_ptr<Trainer> trainer, const Pr
   }
 }
 
-int train(RunConfig config, const std::string& command) {
-  // Whoever read the log may go away; the run has a file of it and goes on.
-  std::signal(SIGPIPE, SIG_IGN);
-  const int threads = prepare_machine(config.machine);
-  const DataTokenizers data_tokenizers = check_data_records(config);
-  warn_of_damaged_files(config);
-  StartChooser starts(config);
+// What a run leaves behind is rank 0's business.
+struct RunRecords {
   std::optional<RunFolders> folders;
   std::optional<RunTracker> tracker;
-  for (bool first_try = true;; first_try = false) {
-    PlannedRun run = plan_run(config, threads, starts);
-    if (first_try) folders.emplace(config, run.start, run.prediction.parameters);
-    run.config.output.run_dir = config.output.run_dir;
-    open_run_folder(run.config, run.start);
-    if (first_try) tracker.emplace(run.config);
-    if (first_try) log_configuration(run);
-    log_start(run);
-    RunSummary summary =
-        begin_summary(run, data_tokenizer_text(run.config, data_tokenizers), command);
-    SummaryWriter writer(run.config.output.run_dir);
-    writer.begin(summary);
+  RunSummary summary;
+  std::optional<SummaryWriter> writer;
+};
+
+// Before the trainer of this try to start is made.
+void begin_records(PlannedRun& run, RunConfig& config, const DataTokenizers& data_tokenizers,
+                   const std::string& command, RunRecords& records) {
+  const bool first_try = !records.folders;
+  if (first_try) records.folders.emplace(config, run.start, run.prediction.parameters);
+  run.config.output.run_dir = config.output.run_dir;
+  open_run_folder(run.config, run.start);
+  if (first_try) records.tracker.emplace(run.config);
+  if (first_try) log_configuration(run);
+  log_start(run);
+  records.summary = begin_summary(run, data_tokenizer_text(run.config, data_tokenizers), command);
+  records.writer.emplace(run.config.output.run_dir);
+  records.writer->begin(records.summary);
+}
+
+// Of a rank that only computes: it does what rank 0 does between its steps where that is
+// everybody's, and leaves the telling to it.
+int follow_run(Trainer& trainer) {
+  TrainerEvents events;
+  events.on_validation = [](const ValidationRecord&) {};
+  events.on_final_validation = [](const ValidationRecord&, int64_t, const std::string&) {};
+  return signal_exit_code(trainer.run(events).stopped_by);
+}
+
+int train(RunRanks& ranks, RunConfig config, const std::string& command) {
+  // Whoever read the log may go away; the run has a file of it and goes on.
+  std::signal(SIGPIPE, SIG_IGN);
+  ranks.share_machine(config.machine);
+  const int threads = prepare_machine(config.machine);
+  DataTokenizers data_tokenizers;
+  together(ranks.all(), "checking the data", [&] {
+    data_tokenizers = check_data_records(config);
+    if (ranks.is_first()) warn_of_damaged_files(config);
+  });
+  StartChooser starts(config);
+  RunRecords records;
+  for (;;) {
+    PlannedRun run;
+    together(ranks.all(), "planning the run", [&] { run = plan_run(config, threads, starts); });
+    together(ranks.all(), "opening the run's folder", [&] {
+      if (ranks.is_first()) begin_records(run, config, data_tokenizers, command, records);
+    });
     const std::unique_ptr<Profiler> profiler = make_profiler(run.config, run.layout);
     GemmRate gemm;
     std::unique_ptr<Trainer> trainer;
     try {
-      trainer = make_trainer(run, profiler.get(), gemm);
+      trainer = make_trainer(run, ranks.all(), profiler.get(), gemm);
     } catch (const DamagedCheckpoint& damage) {
       log_warning(fault_text(damage));
       starts.reject(damage);
       continue;
     } catch (const Error& failure) {
-      tell_failed_start(failure, std::move(summary), writer);
+      if (ranks.is_first()) {
+        tell_failed_start(failure, std::move(records.summary), *records.writer);
+      }
       throw;
     }
-    return finish_run(run, std::move(trainer), profiler.get(), gemm, *tracker, std::move(summary),
-                      writer);
+    if (!ranks.is_first()) return follow_run(*trainer);
+    return finish_run(run, std::move(trainer), profiler.get(), gemm, *records.tracker,
+                      std::move(records.summary), *records.writer);
   }
+}
+
+// Reads the configuration, which all ranks must agree on, and trains.
+int run_ranks(RunRanks& ranks, const std::vector<std::string>& arguments) {
+  RunConfig config;
+  LogStyle style = LogStyle::kReference;
+  LoadOptions options;
+  if (ranks.all().size() > 1) options.world_size = ranks.all().size();
+  try {
+    together(ranks.all(), "reading the configuration",
+             [&] { config = load_run_config(process_environment(), arguments, options); });
+  } catch (const HelpRequested& help) {
+    if (ranks.is_first()) fmt::print("{}", help.text);
+    return 0;
+  }
+  // What a launcher gives its ranks may look like a terminal, but is not the user's.
+  const bool on_terminal =
+      ranks.all().size() == 1 && ::isatty(config.output.json ? STDERR_FILENO : STDOUT_FILENO) == 1;
+  if (wants_short_log(process_environment(), arguments, on_terminal)) style = LogStyle::kShort;
+  log_open(config.output.json ? LogStream::kStderr : LogStream::kStdout,
+           ranks.is_first() ? config.log_level : "ERROR", style);
+  ranks.require_same(config);
+  if (ranks.all().size() > 1) config.notes.push_back(ranks.description());
+  // Asked of the tokenizer once: it may be large.
+  if (const auto ends = document_ends(config.data)) config.data.eod_token = ends->token;
+  std::error_code unknown;
+  const std::filesystem::path folder = std::filesystem::current_path(unknown);
+  return train(ranks, config, run_command(process_environment(), arguments, folder));
 }
 
 }  // namespace
 
 int run_train_command(const std::vector<std::string>& arguments) {
-  RunConfig config;
-  LogStyle style = LogStyle::kReference;
+  RunRanks ranks(process_environment());
   try {
-    config = load_run_config(process_environment(), arguments);
-    const bool on_terminal = ::isatty(config.output.json ? STDERR_FILENO : STDOUT_FILENO) == 1;
-    if (wants_short_log(process_environment(), arguments, on_terminal)) style = LogStyle::kShort;
-  } catch (const HelpRequested& help) {
-    fmt::print("{}", help.text);
-    return 0;
+    return run_ranks(ranks, arguments);
+  } catch (const AgreedError& error) {
+    // Told before any rank ends: once one has ended with a code, the launcher ends the others.
+    if (ranks.is_first()) tell(error.what());
+    return error_exit_code(error.kind());
+  } catch (const Error& error) {
+    // The others do not know of it; that this process ends without ending MPI makes the launcher
+    // end them.
+    if (ranks.all().size() == 1) throw;
+    throw Error(error.kind(), fmt::format("rank {}: {}", ranks.all().rank(), error.text()));
   }
-  log_open(config.output.json ? LogStream::kStderr : LogStream::kStdout, config.log_level, style);
-  // Asked of the tokenizer once: it may be large.
-  if (const auto ends = document_ends(config.data)) config.data.eod_token = ends->token;
-  std::error_code unknown;
-  const std::filesystem::path folder = std::filesystem::current_path(unknown);
-  return train(config, run_command(process_environment(), arguments, folder));
 }
 
 }  // namespace borealis

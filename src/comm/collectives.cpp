@@ -131,8 +131,8 @@ void together(Communicator& ranks, std::string_view what, const std::function<vo
   const int64_t rank = first - outcomes.begin();
   text.resize(static_cast<size_t>(first->length));
   ranks.broadcast(std::span<char>(text), rank, what);
-  if (ranks.size() > 1) text = fmt::format("rank {}: {}", rank, text);
-  throw Error(first->kind, text);
+  if (rank > 0) text = fmt::format("rank {}: {}", rank, text);
+  throw AgreedError(first->kind, text);
 }
 
 }  // namespace borealis

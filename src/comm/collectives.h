@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "base/error.h"
 #include "comm/communicator.h"
 
 namespace borealis {
@@ -54,8 +55,14 @@ void gather(Communicator& ranks, std::span<const T> mine, std::span<T> all, int6
       .wait();
 }
 
-// Runs `work` on every rank. Where it throws an Error on any, every rank throws the one of the
-// first rank (in their order) that has one, which is named: so that all end alike. Anything else
+// One that all ranks have: they end alike, and one of them tells it.
+class AgreedError : public Error {
+ public:
+  using Error::Error;
+};
+
+// Runs `work` on every rank. Where it throws an Error on any, every rank throws the AgreedError
+// of the first rank (in their order) that has one, which is named. Anything else
 // that it throws is this rank's alone.
 void together(Communicator& ranks, std::string_view what, const std::function<void()>& work);
 

@@ -154,7 +154,8 @@ struct ScheduleLimits {
   std::vector<int64_t> forward_only_after = {};  // iterations behind which a step makes no update
 };
 
-// The rank grid. Until the distributed issues land, every size is 1 and validation says so.
+// The rank grid. Ranks are data parallel; until the other axes exist their sizes are 1, and
+// validation says so.
 struct ParallelConfig {
   int64_t world_size = 1;
   int64_t tensor_parallel_size = 1;
@@ -221,6 +222,7 @@ struct MachineConfig {
   int64_t threads = 0;                        // 0: cores in the affinity mask
   std::optional<int64_t> memory_limit_bytes;  // MEMORY_LIMIT
   std::string cpu_isa = "native";             // "native", or a cap for tests: "avx2", "avx512"
+  int64_t ranks_on_host = 1;                  // that share its free memory
 };
 
 struct RunConfig {

@@ -43,7 +43,8 @@ void sum_rows(Communicator& ranks, RowGradients& rows) {
       std::copy_n(rows.values() + places[i] * row_size, row_size,
                   values.begin() + static_cast<int64_t>(i) * row_size);
     }
-    all_reduce_sum(ranks, std::span<float>(values).first(places.size() * static_cast<size_t>(row_size)),
+    all_reduce_sum(ranks,
+                   std::span<float>(values).first(places.size() * static_cast<size_t>(row_size)),
                    kWhat);
     for (size_t i = 0; i < places.size(); ++i) {
       std::copy_n(values.begin() + static_cast<int64_t>(i) * row_size, row_size,

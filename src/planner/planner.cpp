@@ -59,7 +59,7 @@ Prediction predict(const RunConfig& config, const RunLayout& layout, int64_t dat
   prediction.memory = plan_memory(layout, profiled_steps(config), data_bytes, program_bytes);
   MemoryPlan& memory = prediction.memory;
   if (config.output.save_checkpoints || loads) memory.transfer_bytes = DirectBlocks::kMemoryBytes;
-  prediction.limit = memory_limit(config.machine.memory_limit_bytes);
+  prediction.limit = memory_limit(config.machine.memory_limit_bytes, config.machine.ranks_on_host);
   prediction.fits = fits_within(memory.total_bytes(), prediction.limit);
   if (prediction.fits && config.saves_while_training()) {
     const int64_t snapshot = memory.weights_bytes + memory.optimizer_bytes;

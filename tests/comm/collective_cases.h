@@ -132,7 +132,7 @@ inline void failures(Communicator& ranks, Problems& problems) {
     });
     problems.emplace_back("together() returned");
   } catch (const Error& error) {
-    const std::string who = ranks.size() > 1 ? fmt::format("rank {}: ", first) : "";
+    const std::string who = first > 0 ? fmt::format("rank {}: ", first) : "";
     expect(error.what() == fmt::format("data: {}no {}; go", who, first), ranks, error.what(),
            problems);
   }

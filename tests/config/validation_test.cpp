@@ -22,7 +22,7 @@ TEST(NotAvailable, IsRefusedByName) {
       {{{"SP", "4"}}, {}, "SP=4: sequence parallelism is not available yet; use SP=1"},
       {{{"ZERO_STAGE", "1"}}, {}, "ZERO_STAGE=1: sharded training state is not available yet"},
       {{}, {"--zero-stage", "3"}, "--zero-stage 3: sharded training state is not available yet"},
-      {{{"WORLD_SIZE", "24"}}, {}, "WORLD_SIZE=24: runs of several processes"},
+      {{{"WORLD_SIZE", "24"}}, {}, "WORLD_SIZE=24: ranks are started by an MPI launcher"},
       {{{"NGPU_PER_HOST", "12"}}, {}, "NGPU_PER_HOST=12: several ranks on a host"},
       {{{"OPT", "muon"}}, {}, "OPT=muon: this optimizer is not available yet; use OPT=adamw"},
       {{{"OPTIMIZER", "sophiag"}}, {}, "OPTIMIZER=sophiag: this optimizer is not available yet"},

@@ -30,7 +30,8 @@ TEST(GradientSum, DenseGradientsAreThoseOfAllRanks) {
   });
 }
 
-// Ranks share some rows, have others alone, and one has none; there are more than are summed at once.
+// Ranks share some rows, have others alone, and one has none; there are more than are summed at
+// once.
 TEST(GradientSum, RowsAreThoseThatAnyRankHas) {
   run_in_process(4, [](Communicator& ranks) {
     ModelConfig model = testing::small_llama(1);

@@ -70,15 +70,18 @@ class DataParallelTest : public ::testing::Test {
         const std::lock_guard lock(mutex);  // OpenMP's threads and oneDNN's first kernels
         start = StartChooser(own).next(own);
       }
-      Trainer trainer(own, layout, std::move(start),
-                      {.ranks = &communicator, .measure_gemm = [](std::span<std::byte>) { return 1e11; }});
+      Trainer trainer(
+          own, layout, std::move(start),
+          {.ranks = &communicator, .measure_gemm = [](std::span<std::byte>) { return 1e11; }});
       TrainerEvents events;
       Result mine;
       events.on_step = [&](const StepRecord& record) {
         mine.steps.push_back(record);
         if (after_step_) after_step_(communicator.rank(), record.iteration);
       };
-      events.on_validation = [&](const ValidationRecord& record) { mine.validations.push_back(record); };
+      events.on_validation = [&](const ValidationRecord& record) {
+        mine.validations.push_back(record);
+      };
       mine.stopped_by = trainer.run(events).stopped_by;
       for (const size_t steps : all_values(communicator, mine.steps.size(), "comparing")) {
         EXPECT_EQ(steps, mine.steps.size());
@@ -94,12 +97,13 @@ class DataParallelTest : public ::testing::Test {
     return result;
   }
 
-  // f32 sums in another order differ by some 1e-8 of the norm; with this learning rate the losses of
-  // 50 steps then differ by 3e-9 (with ten times as much, training itself makes 1e-3 of it).
+  // f32 sums in another order differ by some 1e-8 of the norm; with this learning rate the losses
+  // of 50 steps then differ by 3e-9 (with ten times as much, training itself makes 1e-3 of it).
   static void expect_equal(const Result& one, const Result& many, double relative = 1e-6) {
     ASSERT_EQ(one.steps.size(), many.steps.size());
     for (size_t i = 0; i < one.steps.size(); ++i) {
-      EXPECT_NEAR(many.steps[i].lm_loss, one.steps[i].lm_loss, relative * one.steps[i].lm_loss) << i;
+      EXPECT_NEAR(many.steps[i].lm_loss, one.steps[i].lm_loss, relative * one.steps[i].lm_loss)
+          << i;
       EXPECT_EQ(many.steps[i].consumed_samples, one.steps[i].consumed_samples);
     }
     ASSERT_EQ(one.validations.size(), many.validations.size());

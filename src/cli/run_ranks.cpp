@@ -1,0 +1,102 @@
+#include "cli/run_ranks.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/process.h"
+#include "comm/collectives.h"
+#include "config/launched_job.h"
+#include "config/run_config_json.h"
+
+namespace borealis {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Beside the program.
+fs::path module_of(const LaunchedJob& job) {
+  const fs::path folder = fs::read_symlink("/proc/self/exe").parent_path();
+  const fs::path module = folder / fmt::format("borealis_mpi_{}.so", job.library);
+  if (fs::exists(module)) return module;
+  throw Error(ErrorKind::kRanks,
+              fmt::format("{} started this process, but {} was not there when Borealis was built",
+                          job.launcher, job.library),
+              fmt::format("install lib{}-dev and build again", job.library));
+}
+
+using CoreMask = std::array<unsigned char, sizeof(cpu_set_t)>;
+
+CoreMask core_mask() {
+  CoreMask mask{};
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof set, &set) == 0) std::memcpy(mask.data(), &set, sizeof set);
+  return mask;
+}
+
+// Of rank 0, on all.
+std::string text_of_first(Communicator& ranks, std::string text, std::string_view what) {
+  int64_t length = std::ssize(text);
+  ranks.broadcast(std::span(&length, 1), 0, what);
+  text.resize(static_cast<size_t>(length));
+  ranks.broadcast(std::span<char>(text), 0, what);
+  return text;
+}
+
+}  // namespace
+
+RunRanks::RunRanks(const Environment& environment) {
+  const std::optional<LaunchedJob> job = launched_job(environment);
+  if (job) {
+    world_.emplace(module_of(*job), RankTimeLimit{});
+    all_ = &world_->ranks();
+    if (job->ranks && all_->size() != *job->ranks) {
+      throw Error(ErrorKind::kRanks,
+                  fmt::format("{} says {} ranks, MPI says {}", job->launcher, *job->ranks,
+                              all_->size()),
+                  "start the ranks with the launcher of the MPI library that Borealis was built for");
+    }
+  } else {
+    alone_ = make_lone_communicator();
+    all_ = alone_.get();
+  }
+  host_ = all_->split_by_host();
+}
+
+std::string RunRanks::description() const {
+  return fmt::format("{} ranks, {} on this host, {}", all_->size(), on_this_host(),
+                     world_ ? world_->library_version() : "without MPI");
+}
+
+void RunRanks::share_machine(MachineConfig& machine) {
+  machine.ranks_on_host = on_this_host();
+  const std::vector<CoreMask> masks = all_values(*host_, core_mask(), "looking at cores");
+  const int64_t sharers = std::ranges::count(masks, core_mask());
+  if (machine.threads == 0 && sharers > 1) {
+    machine.threads = std::max<int64_t>(1, usable_cores() / sharers);
+  }
+}
+
+void RunRanks::require_same(const RunConfig& config) {
+  constexpr const char* kWhat = "comparing the configuration";
+  nlohmann::json mine = to_json(config);
+  mine["output"].erase("run_dir");  // its name has the time
+  for (const char* own : {"machine", "notes", "warnings", "log_level"}) mine.erase(own);
+  const std::string first = text_of_first(*all_, mine.dump(), kWhat);
+  together(*all_, kWhat, [&] {
+    const nlohmann::json differences = nlohmann::json::diff(nlohmann::json::parse(first), mine);
+    if (differences.empty()) return;
+    const std::string path = differences[0]["path"];
+    throw Error(ErrorKind::kConfig,
+                fmt::format("has another {} than rank 0", path.substr(path.rfind('/') + 1)),
+                "give every rank the same variables and files");
+  });
+}
+
+}  // namespace borealis

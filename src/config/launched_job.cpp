@@ -1,0 +1,59 @@
+#include "config/launched_job.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+
+#include "base/error.h"
+
+namespace borealis {
+namespace {
+
+struct Launcher {
+  const char* name;
+  const char* library;
+  const char* rank;  // variables
+  const char* ranks;
+};
+
+// In the order in which they are asked: Slurm's are inherited by what another launcher starts.
+constexpr std::array kLaunchers = {
+    Launcher{"Open MPI's mpirun", "openmpi", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
+    Launcher{"MPICH's mpiexec", "mpich", "PMI_RANK", "PMI_SIZE"},
+    Launcher{"PALS", "mpich", "PALS_RANKID", nullptr},
+    Launcher{"a PMIx launcher", "openmpi", "PMIX_RANK", "SLURM_STEP_NUM_TASKS"},
+};
+
+std::optional<int64_t> number_of(const Environment& environment, const char* variable) {
+  if (variable == nullptr) return std::nullopt;
+  const std::optional<std::string> text = environment(variable);
+  if (!text) return std::nullopt;
+  int64_t number = 0;
+  const char* const end = text->data() + text->size();
+  const auto [stop, fault] = std::from_chars(text->data(), end, number);
+  if (fault != std::errc() || stop != end || number < 0) {
+    throw Error(ErrorKind::kConfig, fmt::format("{}={} is no number of a rank", variable, *text),
+                "unset it, or start the ranks with their MPI library's launcher");
+  }
+  return number;
+}
+
+}  // namespace
+
+std::optional<LaunchedJob> launched_job(const Environment& environment) {
+  for (const Launcher& launcher : kLaunchers) {
+    const std::optional<int64_t> rank = number_of(environment, launcher.rank);
+    if (!rank) continue;
+    const std::optional<int64_t> ranks = number_of(environment, launcher.ranks);
+    if (ranks == 1) return std::nullopt;
+    if (ranks && *rank >= *ranks) {
+      throw Error(ErrorKind::kConfig, fmt::format("{}={} is no rank of {}={}", launcher.rank, *rank,
+                                                  launcher.ranks, *ranks));
+    }
+    return LaunchedJob{launcher.name, launcher.library, *rank, ranks};
+  }
+  return std::nullopt;
+}
+
+}  // namespace borealis

@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""`mpirun -n N borealis train`: data-parallel ranks train what one rank trains, and end together when something is wrong.
+
+Under each MPI library that the build found; all ranks share this machine.
+"""
+
+import glob
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+BOREALIS = pathlib.Path(os.environ["BOREALIS"]).resolve()
+LAUNCHERS = {"openmpi": ["mpirun.openmpi", "--oversubscribe", "--bind-to", "none"], "mpich": ["mpiexec.mpich"]}
+RANK = {"openmpi": "OMPI_COMM_WORLD_RANK", "mpich": "PMI_RANK"}
+SHAPE = ["--num-layers", "2", "--hidden-size", "64", "--num-attention-heads", "4", "--num-key-value-heads", "2", "--ffn-hidden-size", "96",
+         "--seq-length", "32", "--mock-data", "--vocab-size", "2048", "--dtype", "fp32", "--lr", "1e-3", "--no-progress", "--log-interval", "1"]
+ENVIRONMENT = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive",
+               "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+GLOBAL_BATCH, TIMEOUT_S = 12, 120
+
+failures = 0
+
+
+def check(holds, what, told=""):
+    global failures
+    print(("ok      " if holds else "FAILED  ") + what + ("" if holds else f": {told}"), flush=True)
+    failures += not holds
+
+
+class Lab:
+    def __init__(self, library, folder):
+        self.library, self.folder = library, pathlib.Path(folder)
+
+    def command(self, ranks, *options, prefix=()):
+        launcher = [*LAUNCHERS[self.library], "-n", str(ranks)] if ranks > 1 else []
+        return [*launcher, *prefix, str(BOREALIS), "train", *SHAPE, "--global-batch-size", str(GLOBAL_BATCH), "--micro-batch-size", "1", *options]
+
+    def run(self, ranks, *options, prefix=(), **variables):
+        environment = ENVIRONMENT | {"HOME": str(self.folder)} | variables
+        return subprocess.run(self.command(ranks, *options, prefix=prefix), cwd=self.folder, env=environment, capture_output=True, text=True,
+                              timeout=TIMEOUT_S, stdin=subprocess.DEVNULL)
+
+    def start(self, ranks, *options):
+        return subprocess.Popen(self.command(ranks, *options), cwd=self.folder, env=ENVIRONMENT | {"HOME": str(self.folder)}, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def metrics(self, run_dir):
+        return [json.loads(line) for line in (self.folder / run_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+def losses(steps):
+    return [step["lm_loss"] for step in steps]
+
+
+def close(a, b):
+    return len(a) == len(b) and all(abs(x - y) <= 1e-6 * y for x, y in zip(a, b))
+
+
+def told_by(result):
+    """The program's own error lines; launchers add theirs."""
+    return [line for line in result.stderr.splitlines() if line.startswith("borealis:")]
+
+
+def same_training(lab):
+    run = ["--train-iters", "20", "--eval-interval", "10", "--eval-iters", "2"]
+    result = lab.run(1, *run, "--run-dir", "one", "--no-save")
+    check(result.returncode == 0, f"{lab.library}: one rank", result.stderr)
+    one = lab.metrics("one")
+    for ranks in (2, 3, 4):
+        name = f"ranks{ranks}"
+        result = lab.run(ranks, *run, "--run-dir", name, "--no-save")
+        check(result.returncode == 0, f"{lab.library}, {ranks} ranks: exit code", result.stdout + result.stderr)
+        many = lab.metrics(name)
+        check(close(losses(many), losses(one)), f"{lab.library}, {ranks} ranks: losses of one rank", f"{losses(many)} {losses(one)}")
+        check([s["consumed_samples"] for s in many] == [s["consumed_samples"] for s in one], f"{lab.library}, {ranks} ranks: samples")
+        check(all(s["global_batch_size"] == GLOBAL_BATCH for s in many), f"{lab.library}, {ranks} ranks: global batch")
+        summary = json.loads((lab.folder / name / "summary.json").read_text())
+        check(summary["world_size"] == ranks and summary["steps"] == 20, f"{lab.library}, {ranks} ranks: summary", summary)
+        lines = [line for line in result.stdout.splitlines() if f"{ranks} ranks, {ranks} on this host" in line]
+        check(len(lines) == 1, f"{lab.library}, {ranks} ranks: one rank tells", result.stdout)
+    lab.run(3, *run, "--run-dir", "again", "--no-save")
+    check(losses(lab.metrics("again")) == losses(lab.metrics("ranks3")), f"{lab.library}: the same bits when run twice")
+
+
+def resumes(lab):
+    save = ["--eval-interval", "0", "--save-interval", "5", "--save", "ckpt"]
+    lab.run(1, "--train-iters", "20", "--eval-interval", "0", "--no-save", "--run-dir", "whole")
+    for number, (ranks, until) in enumerate(((3, 6), (1, 13), (2, 20))):
+        # Learning rates are those of the whole run's length: each part is stopped on its way.
+        stop = ["--train-iters", "20", "--exit-interval", str(until)] if until < 20 else ["--train-iters", "20"]
+        result = lab.run(ranks, *save, *stop, "--run-dir", f"part{number}")
+        check(result.returncode == 0, f"{lab.library}: {ranks} ranks go on until {until}", result.stdout + result.stderr)
+    check(close(losses(lab.metrics("part2")), losses(lab.metrics("whole"))), f"{lab.library}: resumed by other numbers of ranks")
+    newest = lab.folder / "ckpt" / "global_step20"
+    weights = newest / "model.safetensors"
+    damaged = bytearray(weights.read_bytes())
+    damaged[-5] ^= 16
+    weights.write_bytes(damaged)
+    result = lab.run(2, *save, "--train-iters", "22", "--run-dir", "after")
+    check(result.returncode == 0 and str(newest.name) in result.stdout and losses(lab.metrics("after"))[-1] > 0 and len(lab.metrics("after")) == 22,
+          f"{lab.library}: a damaged checkpoint is named and the one before it used", result.stdout + result.stderr)
+
+
+def bad_input(lab):
+    result = lab.run(3, "--train-iters", "x")
+    check(result.returncode == 2 and len(told_by(result)) == 1, f"{lab.library}: a bad option is told once", (result.returncode, result.stderr))
+    result = lab.run(3, "--train-iters", "4", "--save", "/proc/none")
+    check(result.returncode == 3 and len(told_by(result)) == 1, f"{lab.library}: an unwritable folder is told once", (result.returncode, result.stderr))
+    result = lab.run(5, "--train-iters", "4", "--no-save")
+    check(result.returncode == 2 and len(told_by(result)) == 1 and "12" in result.stderr,
+          f"{lab.library}: a batch that the ranks do not divide is told once", (result.returncode, result.stderr))
+    other = ["bash", "-c", f'[ "${RANK[lab.library]}" = 1 ] && export CLIP_GRAD=0.5; exec "$@"', "bash"]
+    result = lab.run(3, "--train-iters", "4", "--no-save", prefix=other)
+    check(result.returncode == 2 and told_by(result) == ["borealis: config: rank 1: has another max_grad_norm than rank 0; give every rank the same variables and files"],
+          f"{lab.library}: a rank with another configuration is named", (result.returncode, result.stderr))
+    result = lab.run(2, "--train-iters", "4", "--no-save", "--memory-limit", "20M")
+    check(result.returncode == 5 and len(told_by(result)) == 1, f"{lab.library}: a plan that does not fit is told once", (result.returncode, result.stderr))
+    result = lab.run(2, "--help")
+    check(result.returncode == 0 and result.stdout == lab.run(1, "--help").stdout, f"{lab.library}: help comes once", result.stdout[:300])
+
+
+def rank_processes(job):
+    """Of this launcher's job, by rank."""
+    found = {}
+    for folder in glob.glob("/proc/[0-9]*"):
+        try:
+            if os.readlink(folder + "/exe") != str(BOREALIS):
+                continue
+            variables = dict(pair.split("=", 1) for pair in pathlib.Path(folder, "environ").read_text().split("\0") if "=" in pair)
+        except OSError:
+            continue
+        for name in RANK.values():
+            if name in variables and variables.get("HOME") == str(job):
+                found[int(variables[name])] = int(folder.split("/")[-1])
+    return found
+
+
+def lost_ranks(lab):
+    """A rank is killed in the middle of its steps: the job ends, no process is left, and the same command goes on."""
+    options = ["--train-iters", "3000", "--eval-interval", "0", "--save-interval", "50", "--save", "lost", "--keep-last", "3"]
+    for victim in (1, 0):
+        job = lab.start(3, *options)
+        latest = lab.folder / "lost" / "latest"
+        before = latest.read_text() if latest.exists() else ""
+        deadline = time.monotonic() + TIMEOUT_S
+        while (not latest.exists() or latest.read_text() == before) and job.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        processes = rank_processes(lab.folder)
+        if victim in processes:
+            os.kill(processes[victim], signal.SIGKILL)
+        try:
+            _, errors = job.communicate(timeout=60)
+            check(job.returncode != 0, f"{lab.library}: killing rank {victim} ends the job, code {job.returncode}", errors)
+        except subprocess.TimeoutExpired:
+            os.killpg(job.pid, signal.SIGKILL)
+            job.communicate()
+            check(False, f"{lab.library}: killing rank {victim} ends the job", "it still ran after 60 s")
+        time.sleep(0.5)
+        check(not rank_processes(lab.folder), f"{lab.library}: no process is left behind", rank_processes(lab.folder))
+    result = lab.run(2, *options, "--exit-interval", "50", "--run-dir", "found")
+    steps = lab.metrics("found")
+    check(result.returncode == 0 and [s["iteration"] for s in steps] == list(range(1, len(steps) + 1)),
+          f"{lab.library}: two ranks go on where three were lost, {len(steps)} steps without a gap", result.stdout[-2000:] + result.stderr)
+    lab.run(1, "--train-iters", "3000", "--exit-interval", str(len(steps)), "--eval-interval", "0", "--no-save", "--run-dir", "undisturbed")
+    # Hundreds of steps add up what the sums of 20 do not.
+    got, expected = losses(steps), losses(lab.metrics("undisturbed"))
+    check(close(got[:40], expected[:40]) and all(abs(a - b) < 1e-4 * b for a, b in zip(got, expected)), f"{lab.library}: with the losses of an undisturbed run")
+
+
+def main():
+    found = [name for name in LAUNCHERS if (BOREALIS.parent / f"borealis_mpi_{name}.so").exists() and shutil.which(LAUNCHERS[name][0])]
+    for name in LAUNCHERS:
+        if name not in found:
+            print(f"SKIPPED {name}: it is not installed, or was not when the program was built")
+    if not found:
+        sys.exit(77)
+    for library in found:
+        for part in (same_training, resumes, bad_input, lost_ranks):
+            with tempfile.TemporaryDirectory(prefix="borealis-ranks-") as folder:
+                part(Lab(library, folder))
+    sys.exit(1 if failures else 0)
+
+
+main()
