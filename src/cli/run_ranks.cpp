@@ -57,10 +57,10 @@ RunRanks::RunRanks(const Environment& environment) {
     world_.emplace(module_of(*job), RankTimeLimit{});
     all_ = &world_->ranks();
     if (job->ranks && all_->size() != *job->ranks) {
-      throw Error(ErrorKind::kRanks,
-                  fmt::format("{} says {} ranks, MPI says {}", job->launcher, *job->ranks,
-                              all_->size()),
-                  "start the ranks with the launcher of the MPI library that Borealis was built for");
+      throw Error(
+          ErrorKind::kRanks,
+          fmt::format("{} says {} ranks, MPI says {}", job->launcher, *job->ranks, all_->size()),
+          "start the ranks with the launcher of the MPI library that Borealis was built for");
     }
   } else {
     alone_ = make_lone_communicator();

@@ -5,16 +5,12 @@ Ranks share this machine. MPI_LARGE=1 sends more than 2^31 bytes at once as well
 """
 
 import os
-import pathlib
-import shutil
 import subprocess
 import sys
 
-BUILD = pathlib.Path(os.environ["BOREALIS"]).resolve().parent
+from mpi_launchers import AS_ROOT, BUILD, LAUNCHERS, found_libraries, module_of
+
 DRIVER = BUILD / "tests" / "mpi_driver"
-LAUNCHERS = {"openmpi": ["mpirun.openmpi", "--oversubscribe", "--bind-to", "none"], "mpich": ["mpiexec.mpich"]}
-# Open MPI refuses root without these; it cannot know that a test is not a cluster.
-ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
 
 failures = 0
 
@@ -26,18 +22,12 @@ def check(holds, what):
 
 
 def launch(library, ranks, *mode):
-    command = [*LAUNCHERS[library], "-n", str(ranks), str(DRIVER), str(BUILD / f"borealis_mpi_{library}.so"), *mode]
-    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=120, stdin=subprocess.DEVNULL)
+    command = [*LAUNCHERS[library], "-n", str(ranks), str(DRIVER), str(module_of(library)), *mode]
+    return subprocess.run(command, capture_output=True, text=True, env=dict(os.environ, **AS_ROOT), timeout=120, stdin=subprocess.DEVNULL)
 
 
 def main():
-    found = [name for name in LAUNCHERS if (BUILD / f"borealis_mpi_{name}.so").exists() and shutil.which(LAUNCHERS[name][0])]
-    for name in LAUNCHERS:
-        if name not in found:
-            print(f"SKIPPED {name}: it is not installed, or was not when the program was built")
-    if not found:
-        sys.exit(77)
-    for library in found:
+    for library in found_libraries():
         for ranks in (1, 2, 3, 4, 8):
             result = launch(library, ranks)
             line = f"{ranks} ranks, {ranks} on this host, "

@@ -8,20 +8,18 @@ import glob
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 
+from mpi_launchers import AS_ROOT, LAUNCHERS, RANK, found_libraries
+
 BOREALIS = pathlib.Path(os.environ["BOREALIS"]).resolve()
-LAUNCHERS = {"openmpi": ["mpirun.openmpi", "--oversubscribe", "--bind-to", "none"], "mpich": ["mpiexec.mpich"]}
-RANK = {"openmpi": "OMPI_COMM_WORLD_RANK", "mpich": "PMI_RANK"}
 SHAPE = ["--num-layers", "2", "--hidden-size", "64", "--num-attention-heads", "4", "--num-key-value-heads", "2", "--ffn-hidden-size", "96",
          "--seq-length", "32", "--mock-data", "--vocab-size", "2048", "--dtype", "fp32", "--lr", "1e-3", "--no-progress", "--log-interval", "1"]
-ENVIRONMENT = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive",
-               "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+ENVIRONMENT = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", **AS_ROOT}
 GLOBAL_BATCH, TIMEOUT_S = 12, 120
 
 failures = 0
@@ -174,13 +172,7 @@ def lost_ranks(lab):
 
 
 def main():
-    found = [name for name in LAUNCHERS if (BOREALIS.parent / f"borealis_mpi_{name}.so").exists() and shutil.which(LAUNCHERS[name][0])]
-    for name in LAUNCHERS:
-        if name not in found:
-            print(f"SKIPPED {name}: it is not installed, or was not when the program was built")
-    if not found:
-        sys.exit(77)
-    for library in found:
+    for library in found_libraries():
         for part in (same_training, resumes, bad_input, lost_ranks):
             with tempfile.TemporaryDirectory(prefix="borealis-ranks-") as folder:
                 part(Lab(library, folder))
