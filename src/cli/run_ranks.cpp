@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/process.h"
+#include "cli/run_setup.h"
 #include "comm/collectives.h"
 #include "config/launched_job.h"
 #include "config/run_config_json.h"
@@ -83,20 +84,30 @@ void RunRanks::share_machine(MachineConfig& machine) {
   }
 }
 
-void RunRanks::require_same(const RunConfig& config) {
-  constexpr const char* kWhat = "comparing the configuration";
-  nlohmann::json mine = to_json(config);
-  mine["output"].erase("run_dir");  // its name has the time
-  for (const char* own : {"machine", "notes", "warnings", "log_level"}) mine.erase(own);
-  const std::string first = text_of_first(*all_, mine.dump(), kWhat);
+void RunRanks::require_same(const nlohmann::json& facts) {
+  constexpr const char* kWhat = "comparing what the ranks are to do";
+  const nlohmann::json first = nlohmann::json::parse(text_of_first(*all_, facts.dump(), kWhat));
   together(*all_, kWhat, [&] {
-    const nlohmann::json differences = nlohmann::json::diff(nlohmann::json::parse(first), mine);
+    const nlohmann::json differences = nlohmann::json::diff(first, facts);
     if (differences.empty()) return;
     const std::string path = differences[0]["path"];
+    const nlohmann::json::json_pointer place(path);
+    const auto value_in = [&](const nlohmann::json& all) {
+      return all.contains(place) ? all.at(place).dump() : std::string("missing");
+    };
     throw Error(ErrorKind::kConfig,
-                fmt::format("has another {} than rank 0", path.substr(path.rfind('/') + 1)),
-                "give every rank the same variables and files");
+                fmt::format("{} is {}, but on rank 0 {}", path.substr(path.rfind('/') + 1),
+                            value_in(facts), value_in(first)),
+                "give every rank the same program, variables and files");
   });
+}
+
+void RunRanks::require_same(const RunConfig& config) {
+  nlohmann::json facts = to_json(config);
+  facts["output"].erase("run_dir");  // its name has the time
+  for (const char* own : {"machine", "notes", "warnings", "log_level"}) facts.erase(own);
+  facts["version"] = program_version();
+  require_same(facts);
 }
 
 }  // namespace borealis

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
@@ -26,8 +27,9 @@ class RunRanks {
   // What the ranks of a host share is divided among them: its memory, and its cores, unless the
   // launcher gave each rank its own.
   void share_machine(MachineConfig& machine);
-  // Throws AgreedError naming the first setting that a rank has otherwise than rank 0.
-  void require_same(const RunConfig& config);
+  // Throws AgreedError naming the first of these that a rank has otherwise than rank 0.
+  void require_same(const nlohmann::json& facts);
+  void require_same(const RunConfig& config);  // but for what each rank may have of its own
 
  private:
   std::optional<MpiWorld> world_;

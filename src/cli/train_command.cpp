@@ -335,6 +335,9 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command) {
   for (;;) {
     PlannedRun run;
     together(ranks.all(), "planning the run", [&] { run = plan_run(config, threads, starts); });
+    ranks.require_same(
+        {{"data", data_description_text(run.data)},
+         {"checkpoint", run.start.checkpoint ? run.start.checkpoint->folder.string() : "none"}});
     together(ranks.all(), "opening the run's folder", [&] {
       if (ranks.is_first()) begin_records(run, config, data_tokenizers, command, records);
     });
@@ -360,7 +363,7 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command) {
 }
 
 // Reads the configuration, which all ranks must agree on, and trains.
-int run_ranks(RunRanks& ranks, const std::vector<std::string>& arguments) {
+int train_on(RunRanks& ranks, const std::vector<std::string>& arguments) {
   RunConfig config;
   LogStyle style = LogStyle::kReference;
   LoadOptions options;
@@ -392,7 +395,7 @@ int run_ranks(RunRanks& ranks, const std::vector<std::string>& arguments) {
 int run_train_command(const std::vector<std::string>& arguments) {
   RunRanks ranks(process_environment());
   try {
-    return run_ranks(ranks, arguments);
+    return train_on(ranks, arguments);
   } catch (const AgreedError& error) {
     // Told before any rank ends: once one has ended with a code, the launcher ends the others.
     if (ranks.is_first()) tell(error.what());

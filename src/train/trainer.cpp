@@ -181,7 +181,8 @@ std::optional<std::string> Trainer::agreed(const std::optional<std::string>& rea
 
 void Trainer::require_finite_steps(int64_t iteration) const {
   if (state_.skipped_in_a_row < config_.optimizer.max_skipped_in_a_row) return;
-  throw Error(
+  // Of all ranks: what is not finite is summed over them.
+  throw AgreedError(
       ErrorKind::kNumerics,
       fmt::format("loss or gradient norm was not finite in {} steps in a row, iterations {} "
                   "to {}, which is not saved",

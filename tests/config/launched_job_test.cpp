@@ -26,7 +26,8 @@ void expect_job(const std::optional<LaunchedJob>& job, const std::string& librar
 }
 
 TEST(LaunchedJob, IsWhatTheLaunchersVariablesSay) {
-  expect_job(job_of({{"OMPI_COMM_WORLD_RANK", "3"}, {"OMPI_COMM_WORLD_SIZE", "24"}}), "openmpi", 3, 24);
+  expect_job(job_of({{"OMPI_COMM_WORLD_RANK", "3"}, {"OMPI_COMM_WORLD_SIZE", "24"}}), "openmpi", 3,
+             24);
   expect_job(job_of({{"PMI_RANK", "0"}, {"PMI_SIZE", "2"}}), "mpich", 0, 2);
   expect_job(job_of({{"PALS_RANKID", "5"}}), "mpich", 5, std::nullopt);
   expect_job(job_of({{"PMIX_RANK", "1"}, {"SLURM_STEP_NUM_TASKS", "4"}}), "openmpi", 1, 4);

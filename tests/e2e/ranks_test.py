@@ -15,6 +15,7 @@ import tempfile
 import time
 
 from mpi_launchers import AS_ROOT, LAUNCHERS, RANK, found_libraries
+from small_training import write_dataset
 
 BOREALIS = pathlib.Path(os.environ["BOREALIS"]).resolve()
 SHAPE = ["--num-layers", "2", "--hidden-size", "64", "--num-attention-heads", "4", "--num-key-value-heads", "2", "--ffn-hidden-size", "96",
@@ -35,13 +36,12 @@ class Lab:
     def __init__(self, library, folder):
         self.library, self.folder = library, pathlib.Path(folder)
 
-    def command(self, ranks, *options, prefix=()):
+    def command(self, ranks, *options, prefix=(), shape=SHAPE):
         launcher = [*LAUNCHERS[self.library], "-n", str(ranks)] if ranks > 1 else []
-        return [*launcher, *prefix, str(BOREALIS), "train", *SHAPE, "--global-batch-size", str(GLOBAL_BATCH), "--micro-batch-size", "1", *options]
+        return [*launcher, *prefix, str(BOREALIS), "train", *shape, "--global-batch-size", str(GLOBAL_BATCH), "--micro-batch-size", "1", *options]
 
-    def run(self, ranks, *options, prefix=(), **variables):
-        environment = ENVIRONMENT | {"HOME": str(self.folder)} | variables
-        return subprocess.run(self.command(ranks, *options, prefix=prefix), cwd=self.folder, env=environment, capture_output=True, text=True,
+    def run(self, ranks, *options, prefix=(), shape=SHAPE):
+        return subprocess.run(self.command(ranks, *options, prefix=prefix, shape=shape), cwd=self.folder, env=ENVIRONMENT | {"HOME": str(self.folder)}, capture_output=True, text=True,
                               timeout=TIMEOUT_S, stdin=subprocess.DEVNULL)
 
     def start(self, ranks, *options):
@@ -115,10 +115,20 @@ def bad_input(lab):
           f"{lab.library}: a batch that the ranks do not divide is told once", (result.returncode, result.stderr))
     other = ["bash", "-c", f'[ "${RANK[lab.library]}" = 1 ] && export CLIP_GRAD=0.5; exec "$@"', "bash"]
     result = lab.run(3, "--train-iters", "4", "--no-save", prefix=other)
-    check(result.returncode == 2 and told_by(result) == ["borealis: config: rank 1: has another max_grad_norm than rank 0; give every rank the same variables and files"],
+    check(result.returncode == 2 and told_by(result) == ["borealis: config: rank 1: max_grad_norm is 0.5, but on rank 0 1.0; give every rank the same program, variables and files"],
           f"{lab.library}: a rank with another configuration is named", (result.returncode, result.stderr))
+    for name, documents in (("a", 160), ("b", 150)):
+        (lab.folder / name).mkdir()
+        write_dataset(lab.folder / name / "set", documents)
+        (lab.folder / name / "list.txt").write_text("1.0 set corpus\n")
+    other = ["bash", "-c", f'[ "${RANK[lab.library]}" = 1 ] && cd b || cd a; exec "$@"', "bash"]
+    result = lab.run(2, "--train-iters", "4", "--no-save", "--data-file-list", "list.txt", prefix=other, shape=[o for o in SHAPE if o != "--mock-data"])
+    check(result.returncode == 2 and len(told_by(result)) == 1 and "rank 1: data is" in result.stderr and "150 documents" in result.stderr,
+          f"{lab.library}: a rank with other data is named", (result.returncode, result.stderr))
     result = lab.run(2, "--train-iters", "4", "--no-save", "--memory-limit", "20M")
     check(result.returncode == 5 and len(told_by(result)) == 1, f"{lab.library}: a plan that does not fit is told once", (result.returncode, result.stderr))
+    result = lab.run(2, "--train-iters", "9", "--no-save", "--max-skipped-steps", "2", shape=["1e30" if o == "1e-3" else o for o in SHAPE])
+    check(result.returncode == 6 and len(told_by(result)) == 1, f"{lab.library}: losses that are not finite are told once", (result.returncode, result.stderr))
     result = lab.run(2, "--help")
     check(result.returncode == 0 and result.stdout == lab.run(1, "--help").stdout, f"{lab.library}: help comes once", result.stdout[:300])
 
