@@ -387,7 +387,11 @@ int train_on(RunRanks& ranks, const std::vector<std::string>& arguments) {
   if (const auto ends = document_ends(config.data)) config.data.eod_token = ends->token;
   std::error_code unknown;
   const std::filesystem::path folder = std::filesystem::current_path(unknown);
-  return train(ranks, config, run_command(process_environment(), arguments, folder));
+  std::string command = run_command(process_environment(), arguments, folder);
+  if (ranks.all().size() > 1) {
+    command = fmt::format("mpirun -n {} {}", ranks.all().size(), command);
+  }
+  return train(ranks, config, command);
 }
 
 }  // namespace
@@ -401,10 +405,13 @@ int run_train_command(const std::vector<std::string>& arguments) {
     if (ranks.is_first()) tell(error.what());
     return error_exit_code(error.kind());
   } catch (const Error& error) {
-    // The others do not know of it; that this process ends without ending MPI makes the launcher
-    // end them.
     if (ranks.all().size() == 1) throw;
-    throw Error(error.kind(), fmt::format("rank {}: {}", ranks.all().rank(), error.text()));
+    // The others do not know of it, and the job's code is to be this one's.
+    const Error named(error.kind(), fmt::format("rank {}: {}", ranks.all().rank(), error.text()));
+    tell(named.what());
+    const int exit_code = error_exit_code(error.kind());
+    ranks.all().abort(exit_code);
+    return exit_code;  // not reached, which GCC does not see
   }
 }
 

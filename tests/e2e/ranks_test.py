@@ -125,6 +125,13 @@ def bad_input(lab):
     result = lab.run(2, "--train-iters", "4", "--no-save", "--data-file-list", "list.txt", prefix=other, shape=[o for o in SHAPE if o != "--mock-data"])
     check(result.returncode == 2 and len(told_by(result)) == 1 and "rank 1: data is" in result.stderr and "150 documents" in result.stderr,
           f"{lab.library}: a rank with other data is named", (result.returncode, result.stderr))
+    tokens = bytearray((lab.folder / "a" / "set.bin").read_bytes())
+    tokens[4000:4002] = b"\xff\xff"
+    (lab.folder / "a" / "set.bin").write_bytes(tokens)
+    result = lab.run(3, "--train-iters", "400", "--no-save", "--data-file-list", "list.txt", prefix=["bash", "-c", 'cd a; exec "$@"', "bash"],
+                     shape=[o for o in SHAPE if o != "--mock-data"])
+    check(result.returncode == 4 and len(told_by(result)) == 1 and "borealis: data: rank " in result.stderr and "65535" in result.stderr,
+          f"{lab.library}: what one rank finds between steps ends the job with its code", (result.returncode, result.stderr))
     result = lab.run(2, "--train-iters", "4", "--no-save", "--memory-limit", "20M")
     check(result.returncode == 5 and len(told_by(result)) == 1, f"{lab.library}: a plan that does not fit is told once", (result.returncode, result.stderr))
     result = lab.run(2, "--train-iters", "9", "--no-save", "--max-skipped-steps", "2", shape=["1e30" if o == "1e-3" else o for o in SHAPE])
