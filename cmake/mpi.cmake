@@ -43,6 +43,7 @@ function(borealis_mpi_module compiler)
   target_include_directories(borealis_mpi_${library} PRIVATE ${CMAKE_SOURCE_DIR}/src)
   target_include_directories(borealis_mpi_${library} SYSTEM PRIVATE ${includes})
   target_link_libraries(borealis_mpi_${library} PRIVATE borealis_flags ${links})
+  add_dependencies(borealis borealis_mpi_${library})  # whoever builds the program has them
   install(TARGETS borealis_mpi_${library} LIBRARY DESTINATION bin)
   set(BOREALIS_MPI_LIBRARIES ${BOREALIS_MPI_LIBRARIES} ${library} PARENT_SCOPE)
 endfunction()
