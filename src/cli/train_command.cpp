@@ -311,15 +311,6 @@ void begin_records(PlannedRun& run, RunConfig& config, const DataTokenizers& dat
   records.writer->begin(records.summary);
 }
 
-// Of a rank that only computes: it does what rank 0 does between its steps where that is
-// everybody's, and leaves the telling to it.
-int follow_run(Trainer& trainer) {
-  TrainerEvents events;
-  events.on_validation = [](const ValidationRecord&) {};
-  events.on_final_validation = [](const ValidationRecord&, int64_t, const std::string&) {};
-  return signal_exit_code(trainer.run(events).stopped_by);
-}
-
 int train(RunRanks& ranks, RunConfig config, const std::string& command) {
   // Whoever read the log may go away; the run has a file of it and goes on.
   std::signal(SIGPIPE, SIG_IGN);
@@ -356,7 +347,7 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command) {
       }
       throw;
     }
-    if (!ranks.is_first()) return follow_run(*trainer);
+    if (!ranks.is_first()) return signal_exit_code(trainer->run({}).stopped_by);
     return finish_run(run, std::move(trainer), profiler.get(), gemm, *records.tracker,
                       std::move(records.summary), *records.writer);
   }

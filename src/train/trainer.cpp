@@ -145,8 +145,9 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
     if (events.on_step) events.on_step(record);
     report_saved(events, outcome);
     require_finite_steps(iteration);
-    if (evaluation_is_due(iteration) && events.on_validation) {
-      events.on_validation(validate(Split::kValid, iteration));
+    if (evaluation_is_due(iteration)) {  // also where nobody listens: other ranks take part
+      const ValidationRecord validation = validate(Split::kValid, iteration);
+      if (events.on_validation) events.on_validation(validation);
     }
     if (const auto signal = agreed(stop.signal())) {
       outcome.stopped_by = *signal;
@@ -361,12 +362,12 @@ ValidationRecord Trainer::validate(Split split, int64_t iteration,
 }
 
 void Trainer::validate_at_end(const TrainerEvents& events, int64_t iteration) {
-  if (!events.on_final_validation || config_.limits.eval_iters == 0) return;
+  if (config_.limits.eval_iters == 0) return;
   const int64_t samples = config_.limits.eval_iters * config_.batch.global_batch_size;
   const auto report = [&](Split split, const char* set) {
     ValidationRecord record = validate(split, iteration, events.on_evaluation);
     record.at_end = true;
-    events.on_final_validation(record, samples, set);
+    if (events.on_final_validation) events.on_final_validation(record, samples, set);
   };
   if (valid_data_) report(Split::kValid, "validation");
   if (config_.limits.eval_interval > 0 && split_is_built(config_, Split::kTest)) {
