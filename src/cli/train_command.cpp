@@ -1,12 +1,14 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "base/fault_text.h"
 #include "base/log.h"
@@ -46,6 +48,7 @@ namespace borealis {
 namespace {
 
 constexpr double kGemmMeasurementSeconds = 0.3;
+constexpr std::chrono::milliseconds kTellingTime(300);  // for a launcher to pass a line on
 
 // Of a run that goes on, a part of its records would be missing.
 void warn_of_gap(const RunObserver& observer, const RunStart& start) {
@@ -400,6 +403,8 @@ int run_train_command(const std::vector<std::string>& arguments) {
     // The others do not know of it, and the job's code is to be this one's.
     const Error named(error.kind(), fmt::format("rank {}: {}", ranks.all().rank(), error.text()));
     tell(named.what());
+    // Once it knows of the end MPICH's launcher drops what it has not read yet: this line.
+    std::this_thread::sleep_for(kTellingTime);
     const int exit_code = error_exit_code(error.kind());
     ranks.all().abort(exit_code);
     return exit_code;  // not reached, which GCC does not see

@@ -18,7 +18,7 @@ namespace {
 constexpr int kBackgroundNiceness = 14;
 
 // And they rest, so that what they cost is spread over more steps: without rests 1.9 GB took two
-// steps of 2 s, 7 to 9 % longer by the median and 12 at most; so they take five, 2 to 3 % longer. A
+// steps of 2 s, 7 to 9 % longer by the median and 12 at most; so they take five, 2 to 5 % longer. A
 // writer that waits for a slow disk rests while the disk is busy and is hardly later for it.
 constexpr double kRestPerWork = 5;
 

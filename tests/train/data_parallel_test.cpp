@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -60,16 +59,11 @@ class DataParallelTest : public ::testing::Test {
     config.batch.micro_batch_size = micro_batch_size;
     config.batch.grad_accum_steps = config.batch.global_batch_size / ranks / micro_batch_size;
     Result result;
-    std::mutex mutex;
     run_in_process(ranks, [&](Communicator& communicator) {
       omp_set_num_threads(1);
       const RunLayout layout = make_run_layout(config, 1);
       RunConfig own = config;
-      RunStart start;
-      {
-        const std::lock_guard lock(mutex);  // OpenMP's threads and oneDNN's first kernels
-        start = StartChooser(own).next(own);
-      }
+      RunStart start = StartChooser(own).next(own);
       Trainer trainer(
           own, layout, std::move(start),
           {.ranks = &communicator, .measure_gemm = [](std::span<std::byte>) { return 1e11; }});
