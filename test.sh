@@ -44,9 +44,20 @@ if [ "${1:-}" != --fast ]; then
   ASAN_OPTIONS=detect_leaks=0 run_ctest dev -L unit --timeout 900
 fi
 
+# What failed comes last: a log that is cut at its beginning still says it.
+# print_failures LOG: the failed tests with the end of what each printed.
+print_failures() {
+  grep -v '^ *Start ' "$1" | awk '
+    function flush_lines() { for (i = n > 60 ? n - 60 : 0; i < n; ++i) print lines[i]; n = 0 }
+    / Test +#[0-9]+: / || /tests passed/ { flush_lines(); failing = /\*\*\*[A-Z]/ }
+    failing { lines[n++] = $0 }
+    END { flush_lines() }'
+}
+
 echo "== summary"
 for log in build/ci/ctest.log build/dev/ctest.log; do
   [ "$log" = build/dev/ctest.log ] && [ "${1:-}" = --fast ] && continue
+  print_failures "$log"
   echo "$log: $(grep 'tests passed' "$log")"
 done
 if [ ${#failed[@]} -gt 0 ]; then

@@ -57,6 +57,7 @@ class CheckpointSaver {
   std::optional<Arena> snapshot_;
   StateBuffers copy_;  // in the snapshot
   Pace pace_;          // of a save in the background that nobody waits for
+  Pace::Clock::time_point last_save_ = Pace::Clock::now();  // or the beginning, before the first
   DirectBlocks blocks_;
   std::mutex mutex_;
   std::optional<std::filesystem::path> completed_;  // guarded

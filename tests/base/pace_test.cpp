@@ -8,13 +8,14 @@
 namespace borealis {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using Clock = Pace::Clock;
 constexpr std::chrono::milliseconds kWork(5);
+constexpr std::chrono::hours kLong(24);
 constexpr double kForEver = 1e6;  // 5 ms of work and more than an hour of rest
 
 TEST(Pace, RestsTheMultipleOfTheWork) {
   Pace pace(3);
-  pace.begin();
+  pace.begin(kLong);
   std::this_thread::sleep_for(kWork);
   const Clock::time_point before = Clock::now();
   pace.rest();
@@ -23,7 +24,7 @@ TEST(Pace, RestsTheMultipleOfTheWork) {
 
 TEST(Pace, HurryEndsTheRestUnderWay) {
   Pace pace(kForEver);
-  pace.begin();
+  pace.begin(kLong);
   std::this_thread::sleep_for(kWork);
   std::thread worker([&pace] { pace.rest(); });
   std::this_thread::sleep_for(kWork);  // the worker rests, or is about to
@@ -33,7 +34,7 @@ TEST(Pace, HurryEndsTheRestUnderWay) {
 
 TEST(Pace, DoesNotRestAgainOnceHurried) {
   Pace pace(kForEver);
-  pace.begin();
+  pace.begin(kLong);
   pace.hurry();
   for (int part = 0; part < 3; ++part) {
     std::this_thread::sleep_for(kWork);
@@ -41,10 +42,19 @@ TEST(Pace, DoesNotRestAgainOnceHurried) {
   }
 }
 
+TEST(Pace, RestsNoLongerThanItsTime) {
+  Pace pace(kForEver);
+  pace.begin(4 * kWork);
+  for (int part = 0; part < 3; ++part) {
+    std::this_thread::sleep_for(kWork);
+    pace.rest();  // the first ends with the time, the others at once
+  }
+}
+
 TEST(Pace, RestsAgainAfterANewBeginning) {
   Pace pace(3);
   pace.hurry();
-  pace.begin();
+  pace.begin(kLong);
   std::this_thread::sleep_for(kWork);
   const Clock::time_point before = Clock::now();
   pace.rest();
