@@ -95,7 +95,8 @@ void measure(const fs::path& folder, int64_t layers, int rounds) {
   TrainingArenas arenas = allocate_training_arenas(layout);
   const TrainingBuffers buffers(layout, arenas);
   initialize_parameters(buffers.parameters, 1);
-  CheckpointSaver saver(config, layout, arenas, buffers, /*in_background=*/false);
+  const auto writer = make_lone_communicator();
+  CheckpointSaver saver(config, layout, arenas, buffers, /*in_background=*/false, {*writer});
   const PageBuffer block(kBlock, "a block");
   DirectBlocks blocks;
   RunState state;
@@ -141,7 +142,8 @@ void measure_background(const fs::path& folder, int64_t layers, int rounds) {
   TrainingArenas arenas = allocate_training_arenas(layout);
   const TrainingBuffers buffers(layout, arenas);
   initialize_parameters(buffers.parameters, 1);
-  CheckpointSaver saver(config, layout, arenas, buffers, /*in_background=*/true);
+  const auto writer = make_lone_communicator();
+  CheckpointSaver saver(config, layout, arenas, buffers, /*in_background=*/true, {*writer});
   const auto bytes = static_cast<size_t>(arenas.optimizer.used_bytes());
   const PageBuffer from(bytes, "a copy"), to(bytes, "a copy");
   const double share =

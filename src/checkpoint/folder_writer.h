@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/direct_file.h"
 #include "base/file.h"
@@ -25,8 +26,13 @@ class FolderWriter {
   void write_text(const std::string& name, std::string_view text);
   void write_tensors(const std::string& name, std::span<const TensorSource> tensors,
                      std::map<std::string, std::string> metadata = {});
-  // Where others write further files, each flushed by its writer; commit() counts them in.
+  // Where others write further files, each flushed by its writer; commit() reads those whose
+  // checksum it was not told.
   const std::filesystem::path& partial_path() const { return target_.partial_path(); }
+
+  void add_checksum(const std::string& name, std::string checksum) {
+    checksums_[name] = std::move(checksum);
+  }
 
   // With a file of checksums, or without: what an export leaves is of Hugging Face's files alone.
   enum class Checksums { kWrite, kNone };

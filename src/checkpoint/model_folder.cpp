@@ -59,6 +59,12 @@ void write_model(FolderWriter& folder, const ModelConfig& model,
   for (const NamedTensor& tensor : tensors) {
     CHECK(tensor.dtype == dtype, tensor.name);
     sources.push_back(source_of(tensor));
+    if (!options.before_tensor) continue;
+    sources.back().produce = [&options, name = tensor.name,
+                              read = sources.back().produce](const ByteSink& sink) {
+      options.before_tensor(name);
+      read(sink);
+    };
   }
   const SpecialTokens tokens =
       options.tokenizer ? read_special_tokens(*options.tokenizer) : SpecialTokens{};

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -39,6 +40,10 @@ std::optional<int64_t> step_of(std::string_view name) {
     return std::nullopt;
   }
   return step;
+}
+
+std::string shard_file(int64_t shard, int64_t shards) {
+  return fmt::format("{}/{}", kStateFolder, state_shard_name(shard, shards));
 }
 
 // The step that `latest` names, if it names one.
@@ -88,19 +93,44 @@ void apply_retention(const fs::path& checkpoint_dir, int64_t newest, const Reten
 
 }  // namespace
 
+CheckpointFolder::CheckpointFolder(const fs::path& checkpoint_dir, int64_t step,
+                                   DirectBlocks& blocks)
+    : checkpoint_dir_(checkpoint_dir),
+      step_(step),
+      folder_(checkpoint_dir / step_name(step), blocks) {
+  folder_.create_subfolder(kStateFolder);
+}
+
+void CheckpointFolder::write(const CheckpointContent& content) {
+  write_model(folder_, content.model, content.tensors, content.options);
+  folder_.write_tensors(shard_file(0, content.state.shards), content.pieces);
+  folder_.write_text(kStateFile, run_state_text(content.state));
+}
+
+void CheckpointFolder::add_shard(int64_t shard, int64_t shards, std::string checksum) {
+  folder_.add_checksum(shard_file(shard, shards), std::move(checksum));
+}
+
+fs::path CheckpointFolder::commit(const Retention& retention) {
+  folder_.commit(FolderWriter::Checksums::kWrite);
+  complete_checkpoint(checkpoint_dir_, step_, retention);
+  return checkpoint_dir_ / step_name(step_);
+}
+
+std::string write_state_shard(const fs::path& partial_path, int64_t shard, int64_t shards,
+                              std::span<const TensorSource> pieces, DirectBlocks& blocks) {
+  DirectWriter file(partial_path / shard_file(shard, shards), blocks);
+  stream_safetensors(pieces, {}, [&file](std::span<const std::byte> bytes) { file.write(bytes); });
+  return file.finish();
+}
+
 fs::path save_checkpoint(const fs::path& checkpoint_dir, const CheckpointContent& content,
                          const Retention& retention, const std::function<void()>& before_commit,
                          DirectBlocks& blocks) {
-  const std::string name = step_name(content.state.iteration);
-  FolderWriter folder(checkpoint_dir / name, blocks);
-  write_model(folder, content.model, content.tensors, content.options);
-  folder.create_subfolder(kStateFolder);
-  folder.write_tensors(fmt::format("{}/{}", kStateFolder, state_shard_name(0, 1)), content.pieces);
-  folder.write_text(kStateFile, run_state_text(content.state));
+  CheckpointFolder folder(checkpoint_dir, content.state.iteration, blocks);
+  folder.write(content);
   if (before_commit) before_commit();
-  folder.commit(FolderWriter::Checksums::kWrite);
-  complete_checkpoint(checkpoint_dir, content.state.iteration, retention);
-  return checkpoint_dir / name;
+  return folder.commit(retention);
 }
 
 void complete_checkpoint(const fs::path& checkpoint_dir, int64_t step, const Retention& retention) {
@@ -165,9 +195,10 @@ OpenedCheckpoint open_checkpoint(const fs::path& folder) {
 }
 
 void load_checkpoint(const OpenedCheckpoint& checkpoint, std::span<const PieceTarget> targets,
-                     DirectBlocks& blocks) {
+                     DirectBlocks& blocks, Verify verify) {
   read_state_pieces(checkpoint.folder, checkpoint.state.shards, checkpoint.checksums, targets,
                     blocks);
+  if (verify == Verify::kStateAlone) return;
   for (const auto& [file, checksum] : checkpoint.checksums) {
     if (!file.starts_with(fmt::format("{}/", kStateFolder))) {
       verify_file(checkpoint.folder, file, checksum, blocks);

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/folder_writer.h"
 #include "checkpoint/model_conversion.h"
 #include "checkpoint/model_folder.h"
 #include "checkpoint/named_tensor.h"
@@ -29,7 +30,7 @@ struct CheckpointContent {
   std::vector<NamedTensor> tensors;
   SaveOptions options;
   RunState state;
-  std::vector<TensorSource> pieces;  // of the one shard
+  std::vector<TensorSource> pieces;  // of the first shard of those that the state says
 };
 
 // Which checkpoints stay when a new one is complete: the newest `keep_last` (0: all), and of the
@@ -39,9 +40,36 @@ struct Retention {
   int64_t keep_every = 0;
 };
 
-// Writes a checkpoint and, once it is on the disk, points the two text files at it; so `latest`
-// always names a complete checkpoint. `before_commit` is called when all is written but has no name
-// yet. Then removes what `retention` does not keep. Returns the step's folder. Throws Error(kFile).
+// A checkpoint while it is written, under a temporary name. Its first shard's rank has it; others
+// write their shards into its folder.
+class CheckpointFolder {
+ public:
+  // `blocks` must outlive this. Throws Error(kFile), here and below.
+  CheckpointFolder(const std::filesystem::path& checkpoint_dir, int64_t step, DirectBlocks& blocks);
+
+  const std::filesystem::path& partial_path() const { return folder_.partial_path(); }
+  void write(const CheckpointContent& content);
+  // That a shard was written, with this checksum.
+  void add_shard(int64_t shard, int64_t shards, std::string checksum);
+  // Once all shards are there: gives the folder its name and then does what complete_checkpoint
+  // does. Returns the step's folder.
+  std::filesystem::path commit(const Retention& retention);
+
+ private:
+  std::filesystem::path checkpoint_dir_;
+  int64_t step_;
+  FolderWriter folder_;
+};
+// Another rank's shard, into the folder with that partial_path(). Returns its checksum. Throws
+// Error(kFile).
+std::string write_state_shard(const std::filesystem::path& partial_path, int64_t shard,
+                              int64_t shards, std::span<const TensorSource> pieces,
+                              DirectBlocks& blocks);
+
+// Writes a checkpoint of one shard and, once it is on the disk, points the two text files at it; so
+// `latest` always names a complete checkpoint. `before_commit` is called when all is written but
+// has no name yet. Then removes what `retention` does not keep. Returns the step's folder. Throws
+// Error(kFile).
 std::filesystem::path save_checkpoint(const std::filesystem::path& checkpoint_dir,
                                       const CheckpointContent& content, const Retention& retention,
                                       const std::function<void()>& before_commit,
@@ -73,10 +101,12 @@ struct OpenedCheckpoint {
 // Throws Error(kData) or Error(kFile) naming what is damaged or missing.
 OpenedCheckpoint open_checkpoint(const std::filesystem::path& folder);
 
-// Reads the pieces of the state and verifies every file of the checkpoint. Throws Error(kData) or
-// Error(kFile) naming the file that is damaged; what was stored by then is of no use.
+// Reads the pieces of the state and verifies their files, and, unless another rank does, all other
+// files of the checkpoint. Throws Error(kData) or Error(kFile) naming the file that is damaged;
+// what was stored by then is of no use.
+enum class Verify { kEveryFile, kStateAlone };
 void load_checkpoint(const OpenedCheckpoint& checkpoint, std::span<const PieceTarget> targets,
-                     DirectBlocks& blocks);
+                     DirectBlocks& blocks, Verify verify = Verify::kEveryFile);
 
 // The model folder meant by `given`: itself if it holds a config.json, else the one that its
 // `latest` names. Throws Error(kFile) if it is neither, Error(kData) if `latest` is not the name of

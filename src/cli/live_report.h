@@ -5,10 +5,10 @@
 #include <string>
 
 #include "base/side_task.h"
+#include "base/stopwatch.h"
 #include "config/run_config.h"
 #include "report/run_report.h"
 #include "telemetry/step_series.h"
-#include "telemetry/stopwatch.h"
 #include "train/trainer.h"
 
 namespace borealis {

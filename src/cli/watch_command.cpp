@@ -14,11 +14,11 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/stopwatch.h"
 #include "base/terminal.h"
 #include "cli/command.h"
 #include "cli/parse_arguments.h"
 #include "config/run_config_loader.h"
-#include "telemetry/stopwatch.h"
 #include "train/signals.h"
 #include "watch/run_json.h"
 #include "watch/run_list.h"

@@ -26,18 +26,21 @@ struct Accumulator<bf16> {
 
 // The sums of columns of [ranks][mine.size()].
 template <typename T>
-void sum_rows(std::span<const T> rows, std::span<T> mine) {
+void sum_rows(std::span<const T> rows, std::span<T> mine, SumInto into) {
   using Sum = typename Accumulator<T>::type;
   std::vector<Sum> sums(mine.size());
   for (size_t at = 0; at < rows.size(); at += mine.size()) {
     for (size_t i = 0; i < mine.size(); ++i) sums[i] += static_cast<Sum>(rows[at + i]);
+  }
+  if (into == SumInto::kAdd) {
+    for (size_t i = 0; i < mine.size(); ++i) sums[i] = static_cast<Sum>(mine[i]) + sums[i];
   }
   std::ranges::transform(sums, mine.begin(), [](Sum sum) { return static_cast<T>(sum); });
 }
 
 // mine[i] = sum over ranks of part(r)[i], where part(r) is what rank r adds to; piece by piece.
 template <typename T, typename PartOf>
-void sum_parts(Communicator& ranks, const PartOf& part_of, std::span<T> mine,
+void sum_parts(Communicator& ranks, const PartOf& part_of, std::span<T> mine, SumInto into,
                std::string_view what) {
   const auto size = static_cast<size_t>(ranks.size());
   size_t longest = 0;
@@ -60,18 +63,19 @@ void sum_parts(Communicator& ranks, const PartOf& part_of, std::span<T> mine,
         .start_exchange(std::span<const std::span<const T>>(to),
                         std::span<const std::span<T>>(from), what)
         .wait();
-    sum_rows(std::span<const T>(received).first(size * sums.size()), sums);
+    sum_rows(std::span<const T>(received).first(size * sums.size()), sums, into);
   }
 }
 
 }  // namespace
 
 template <Summable T>
-void reduce_scatter_sum(Communicator& ranks, std::span<const T> values, std::span<T> mine,
-                        std::string_view what) {
-  CHECK(values.size() == mine.size() * static_cast<size_t>(ranks.size()));
+void reduce_scatter_sum(Communicator& ranks, std::span<const std::span<const T>> parts,
+                        std::span<T> mine, SumInto into, std::string_view what) {
+  CHECK(std::ssize(parts) == ranks.size());
+  CHECK(parts[static_cast<size_t>(ranks.rank())].size() == mine.size());
   sum_parts(
-      ranks, [&](size_t r) { return values.subspan(r * mine.size(), mine.size()); }, mine, what);
+      ranks, [&](size_t r) { return parts[r]; }, mine, into, what);
 }
 
 template <Summable T>
@@ -85,7 +89,8 @@ void all_reduce_sum(Communicator& ranks, std::span<T> values, std::string_view w
   };
   const std::span<T> mine = part_of(static_cast<size_t>(ranks.rank()));
   sum_parts(
-      ranks, [&](size_t r) { return std::span<const T>(part_of(r)); }, mine, what);
+      ranks, [&](size_t r) { return std::span<const T>(part_of(r)); }, mine, SumInto::kReplace,
+      what);
   std::vector<std::span<const T>> to(size, mine);
   std::vector<std::span<T>> from(size);
   for (size_t r = 0; r < size; ++r) from[r] = part_of(r);
@@ -95,16 +100,16 @@ void all_reduce_sum(Communicator& ranks, std::span<T> values, std::string_view w
       .wait();
 }
 
-template void reduce_scatter_sum(Communicator&, std::span<const float>, std::span<float>,
-                                 std::string_view);
-template void reduce_scatter_sum(Communicator&, std::span<const double>, std::span<double>,
-                                 std::string_view);
-template void reduce_scatter_sum(Communicator&, std::span<const bf16>, std::span<bf16>,
-                                 std::string_view);
-template void reduce_scatter_sum(Communicator&, std::span<const int32_t>, std::span<int32_t>,
-                                 std::string_view);
-template void reduce_scatter_sum(Communicator&, std::span<const int64_t>, std::span<int64_t>,
-                                 std::string_view);
+template void reduce_scatter_sum(Communicator&, std::span<const std::span<const float>>,
+                                 std::span<float>, SumInto, std::string_view);
+template void reduce_scatter_sum(Communicator&, std::span<const std::span<const double>>,
+                                 std::span<double>, SumInto, std::string_view);
+template void reduce_scatter_sum(Communicator&, std::span<const std::span<const bf16>>,
+                                 std::span<bf16>, SumInto, std::string_view);
+template void reduce_scatter_sum(Communicator&, std::span<const std::span<const int32_t>>,
+                                 std::span<int32_t>, SumInto, std::string_view);
+template void reduce_scatter_sum(Communicator&, std::span<const std::span<const int64_t>>,
+                                 std::span<int64_t>, SumInto, std::string_view);
 template void all_reduce_sum(Communicator&, std::span<float>, std::string_view);
 template void all_reduce_sum(Communicator&, std::span<double>, std::string_view);
 template void all_reduce_sum(Communicator&, std::span<bf16>, std::string_view);

@@ -24,11 +24,13 @@ concept Summable =
 template <Summable T>
 void all_reduce_sum(Communicator& ranks, std::span<T> values, std::string_view what);
 
-// values: [ranks.size()][mine.size()], of which rank r gets the sums of part r. mine may be this
-// rank's own part of values.
+// parts: by rank, of sizes that all ranks agree on. Rank r gets the sum of what the ranks have for
+// part r, instead of what is in `mine` or added to it. mine may be this rank's own part where it is
+// replaced.
+enum class SumInto { kReplace, kAdd };
 template <Summable T>
-void reduce_scatter_sum(Communicator& ranks, std::span<const T> values, std::span<T> mine,
-                        std::string_view what);
+void reduce_scatter_sum(Communicator& ranks, std::span<const std::span<const T>> parts,
+                        std::span<T> mine, SumInto into, std::string_view what);
 
 // One value of every rank, by rank.
 template <Sendable T>

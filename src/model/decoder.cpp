@@ -5,18 +5,44 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/stopwatch.h"
 #include "model/decoder_kernels.h"
 #include "model/decoder_layer.h"
-#include "telemetry/stopwatch.h"
 
 namespace borealis {
 namespace {
 
+// Adds the life of the scope to a counter, but for what the flow waits meanwhile, which goes to
+// another.
+class ComputeTime {
+ public:
+  ComputeTime(const UnitFlow* flow, double& computing_ms, double& waiting_ms)
+      : flow_(flow), computing_ms_(computing_ms), waiting_ms_(waiting_ms), waited_(waited()) {}
+  ~ComputeTime() {
+    const double waiting = waited() - waited_;
+    computing_ms_ += stopwatch_.elapsed_ms() - waiting;
+    waiting_ms_ += waiting;
+  }
+  ComputeTime(const ComputeTime&) = delete;
+  ComputeTime& operator=(const ComputeTime&) = delete;
+
+ private:
+  double waited() const { return flow_ == nullptr ? 0 : flow_->waited_ms(); }
+
+  const UnitFlow* flow_;
+  double& computing_ms_;
+  double& waiting_ms_;
+  double waited_;
+  Stopwatch stopwatch_;
+};
+
 template <typename T>
 class Decoder : public LanguageModel {
  public:
-  Decoder(const DecoderShape& shape, const ParameterBuffers& parameters, Profiler* profiler)
+  Decoder(const DecoderShape& shape, const ParameterBuffers& parameters, Profiler* profiler,
+          UnitFlow* flow)
       : shape_(shape),
+        flow_(flow),
         offsets_(decoder_offsets(shape.model, *parameters.table)),
         arenas_(allocate(shape)),
         buffers_(shape, arenas_),
@@ -29,28 +55,40 @@ class Decoder : public LanguageModel {
     CHECK(!shape_.forward_only);
     DecoderBuffers<T>& b = buffers_;
     {
-      const TimedScope timed(times.forward_ms);
+      const ComputeTime timed(flow_, times.forward_ms, times.communication_ms);
       forward_layers(batch);
     }
-    const TimedScope timed(times.backward_ms);
+    const ComputeTime timed(flow_, times.backward_ms, times.communication_ms);
     kernels_.begin_gradients(accumulate);
+    HeldUnit tied_head = hold_for_backward(kEmbeddingUnit, is_tied() ? flow_ : nullptr);
+    HeldUnit head = hold_for_backward(head_unit(), flow_);
     const double loss = kernels_.head_loss_backward(b.normed, offsets_.head, batch.targets.data(),
                                                     loss_scale, b.branch);
     kernels_.clear(b.dx);
     kernels_.norm_backward(b.branch, b.x_final, offsets_.final_norm, b.inv_rms_final, b.dx);
+    head.release();
     backward_layers();
+    HeldUnit embedding =
+        hold_for_backward(kEmbeddingUnit, is_tied() ? nullptr : flow_, Hold::kGradients);
     kernels_.embed_backward(batch.tokens.data(), b.dx, offsets_.embedding);
+    embedding.release();
+    tied_head.release();
     return loss;
   }
 
   double forward(const Batch& batch) override {
     forward_layers(batch);
-    return kernels_.head_loss(buffers_.normed, offsets_.head, batch.targets.data());
+    HeldUnit head(flow_, is_tied() ? kEmbeddingUnit : head_unit(), Hold::kWeights);
+    const double loss = kernels_.head_loss(buffers_.normed, offsets_.head, batch.targets.data());
+    head.release();
+    return loss;
   }
 
   void logits(const Batch& batch, float* logits) override {
     forward_layers(batch);
+    HeldUnit head(flow_, is_tied() ? kEmbeddingUnit : head_unit(), Hold::kWeights);
     kernels_.logits(buffers_.normed, offsets_.head, shape_.rows(), logits);
+    head.release();
   }
 
   std::span<std::byte> idle_memory() override {
@@ -69,6 +107,17 @@ class Decoder : public LanguageModel {
   }
 
   int64_t layers() const { return shape_.model.num_hidden_layers; }
+  bool is_tied() const { return shape_.model.tie_word_embeddings; }
+  // Units as make_parameter_table numbers them.
+  static constexpr size_t kEmbeddingUnit = 0;
+  static size_t unit_of(int64_t layer) { return static_cast<size_t>(layer) + 1; }
+  size_t head_unit() const { return unit_of(layers()); }
+  HeldUnit hold_for_backward(size_t unit, UnitFlow* flow, Hold what = Hold::kBoth) {
+    HeldUnit held(flow, unit, what);
+    if (flow != nullptr) kernels_.begin_gradients_of(unit);
+    return held;
+  }
+
   LayerActivations<T>& slot(int64_t layer) {
     return buffers_.slots[static_cast<size_t>(layer % shape_.slots())];
   }
@@ -79,22 +128,29 @@ class Decoder : public LanguageModel {
   // Leaves the final norm's output in `normed`.
   void forward_layers(const Batch& batch) {
     CHECK(batch.batch_size == shape_.micro_batch_size && batch.seq_length == shape_.seq_length);
+    if (flow_ != nullptr) flow_->begin();
     kernels_.begin(batch);
+    HeldUnit embedding(flow_, kEmbeddingUnit, Hold::kWeights);
     kernels_.embed(batch.tokens.data(), offsets_.embedding, slot(0).x);
+    embedding.release();
     for (int64_t layer = 0; layer < layers(); ++layer) {
       if (shape_.segments() > 0 && layer % shape_.slots() == 0) {
         kernels_.copy(slot(layer).x, segment_input(layer));
       }
       forward_layer(layer, layer + 1 < layers() ? slot(layer + 1).x : buffers_.x_final);
     }
+    HeldUnit head(flow_, head_unit(), Hold::kWeights);
     kernels_.norm(buffers_.x_final, offsets_.final_norm, buffers_.normed, buffers_.inv_rms_final);
+    head.release();
   }
 
   void forward_layer(int64_t layer, T* x_next) {
     LayerActivations<T>& a = slot(layer);
+    HeldUnit held(flow_, unit_of(layer), Hold::kWeights);
     borealis::forward_layer(
         kernels_, offsets_.layers[static_cast<size_t>(layer)], a, buffers_,
         [&] { kernels_.attend(a.qkv, a.attention, a.lse); }, x_next);
+    held.release();
   }
 
   // On entry dx is the gradient of the last layer's output, on return of the first layer's input.
@@ -121,6 +177,7 @@ class Decoder : public LanguageModel {
     LayerActivations<T>& a = slot(layer);
     const LayerOffsets& at = offsets_.layers[static_cast<size_t>(layer)];
     DecoderBuffers<T>& b = buffers_;
+    HeldUnit held = hold_for_backward(unit_of(layer), flow_);
 
     // x_next = x_middle + Wdown swiglu(Wgate_up norm(x_middle))
     kernels_.gate(a.gate_up, b.wide);
@@ -142,9 +199,11 @@ class Decoder : public LanguageModel {
     kernels_.project_backward_weight(kernels_.qkv, b.dqkv, b.normed, at.qkv);
     kernels_.project_backward_input(kernels_.qkv, b.dqkv, at.qkv, b.branch);
     kernels_.norm_backward(b.branch, a.x, at.input_norm, a.inv_rms_input, b.dx);
+    held.release();
   }
 
   DecoderShape shape_;
+  UnitFlow* flow_;  // null: all units are whole
   DecoderOffsets offsets_;
   DecoderArenas arenas_;
   DecoderBuffers<T> buffers_;
@@ -183,11 +242,11 @@ RopeTable make_rope_table(const ModelConfig& model, int64_t seq_length, DType dt
 
 std::unique_ptr<LanguageModel> make_language_model(const DecoderShape& shape,
                                                    const ParameterBuffers& parameters,
-                                                   Profiler* profiler) {
+                                                   Profiler* profiler, UnitFlow* flow) {
   if (parameters.dtype == DType::kF32) {
-    return std::make_unique<Decoder<float>>(shape, parameters, profiler);
+    return std::make_unique<Decoder<float>>(shape, parameters, profiler, flow);
   }
-  return std::make_unique<Decoder<bf16>>(shape, parameters, profiler);
+  return std::make_unique<Decoder<bf16>>(shape, parameters, profiler, flow);
 }
 
 }  // namespace borealis

@@ -15,12 +15,14 @@
 #include "model/decoder_buffers.h"
 #include "telemetry/profiler.h"
 #include "tensor/parameter_buffers.h"
+#include "tensor/unit_flow.h"
 
 namespace borealis {
 
 struct PassTimes {
-  double forward_ms = 0;   // embedding and layers
-  double backward_ms = 0;  // head with its loss (both directions in one, by chunks), layers
+  double forward_ms = 0;        // embedding and layers
+  double backward_ms = 0;       // head with its loss (both directions in one, by chunks), layers
+  double communication_ms = 0;  // waiting for other ranks, in neither of these
 };
 
 // What a trainer needs of a model, whatever its storage type.
@@ -40,10 +42,12 @@ class LanguageModel {
 };
 
 // The parameters' buffers stay the caller's; activations are allocated here, of exactly the sizes
-// that plan_memory states. profiler: records the calls of step_kernels(); may be null.
+// that plan_memory states. profiler: records the calls of step_kernels(). flow: makes the
+// parameters' units whole while they are used. Both may be null, else must outlive the model.
 std::unique_ptr<LanguageModel> make_language_model(const DecoderShape& shape,
                                                    const ParameterBuffers& parameters,
-                                                   Profiler* profiler = nullptr);
+                                                   Profiler* profiler = nullptr,
+                                                   UnitFlow* flow = nullptr);
 
 // Where a layer's matrices start in the flat buffers, and whether it turns queries and keys.
 struct LayerOffsets {

@@ -55,21 +55,20 @@ class DecoderKernels {
   }
 
   // Whether the backward calls to come add to the parameters' gradients or replace them. Products
-  // replace by themselves, which saves a pass over their gradients; what only adds is cleared here.
+  // replace by themselves, which saves a pass over their gradients; what only adds is cleared here,
+  // or, where each unit's gradients are handed on (tensor/unit_flow.h), as the unit is held.
   void begin_gradients(bool accumulate) {
-    accumulate_ = accumulate;
+    RowGradients* by_rows = parameters_.embedding_gradient;
+    accumulate_ = accumulate && !parameters_.gradients_are_sharded();
     if (accumulate) return;
     const auto scope = timed(StepKernel::kClearGradients);
-    RowGradients* by_rows = parameters_.embedding_gradient;
     if (by_rows != nullptr) by_rows->clear();
-    for (const Parameter& parameter : parameters_.table->entries()) {
-      const bool is_norm = parameter.kind == ParameterKind::kNorm;
-      const bool is_dense_embedding =
-          parameter.kind == ParameterKind::kEmbedding && by_rows == nullptr;
-      // The head's product replaces a matrix that is the embedding's, too.
-      if (!is_norm && (!is_dense_embedding || shape_.model.tie_word_embeddings)) continue;
-      fill_zero(gradient(parameter.offset), sizeof(float) * static_cast<size_t>(parameter.size()));
-    }
+    if (!parameters_.gradients_are_sharded()) clear_gradients(parameters_.table->entries());
+  }
+  void begin_gradients_of(size_t unit) {
+    if (!parameters_.gradients_are_sharded()) return;
+    const auto scope = timed(StepKernel::kClearGradients);
+    clear_gradients(parameters_.table->entries_of(parameters_.table->units()[unit]));
   }
 
   void embed(const int32_t* tokens, int64_t w, T* x) {
@@ -217,7 +216,18 @@ class DecoderKernels {
     rope_forward_block(qkv_rows, shape_.attention().row_stride(),
                        {block.row, block.rows, first, end - first}, rope_, positions_);
   }
-  const T* weight(int64_t offset) const { return parameters_.weights_as<T>() + offset; }
+  // Of those that backward calls add to.
+  void clear_gradients(std::span<const Parameter> parameters) {
+    for (const Parameter& parameter : parameters) {
+      const bool is_norm = parameter.kind == ParameterKind::kNorm;
+      const bool is_dense_embedding =
+          parameter.kind == ParameterKind::kEmbedding && parameters_.embedding_gradient == nullptr;
+      // The head's product replaces a matrix that is the embedding's, too.
+      if (!is_norm && (!is_dense_embedding || shape_.model.tie_word_embeddings)) continue;
+      fill_zero(gradient(parameter.offset), sizeof(float) * static_cast<size_t>(parameter.size()));
+    }
+  }
+  const T* weight(int64_t offset) const { return parameters_.weight_at<T>(offset); }
   float* gradient(int64_t offset) const { return parameters_.gradient_at(offset); }
   KernelScope timed(StepKernel kernel) const { return kernel_scope(profiler_, kernel); }
 

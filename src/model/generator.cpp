@@ -9,9 +9,9 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/random.h"
+#include "base/stopwatch.h"
 #include "kernels/cpu/partition.h"
 #include "model/cached_decoder.h"
-#include "telemetry/stopwatch.h"
 
 namespace borealis {
 namespace {

@@ -7,23 +7,39 @@
 
 #include "base/random.h"
 #include "kernels/random_normal.h"
+#include "parallel/owned_parameters.h"
 
 namespace borealis {
 namespace {
 
 constexpr double kMeantEmbeddingStd = 0.632455532;  // sqrt(2/5), as the reference's flag spells it
 
+// Elements [begin, begin + size) of a parameter of the table.
 template <typename T>
-void initialize(const ParameterBuffers& buffers, uint64_t seed) {
-  uint64_t stream = 0;
-  for (const Parameter& parameter : buffers.table->entries()) {
-    T* values = buffers.weights_as<T>() + parameter.offset;
-    if (parameter.init_std == 0) {
-      std::fill_n(values, parameter.size(), T(1.0f));
-    } else {
-      fill_normal(RandomStream(seed, stream), parameter.init_std, values, parameter.size());
+void draw(const ParameterTable& table, size_t entry, int64_t begin, int64_t size, uint64_t seed,
+          T* values) {
+  const Parameter& parameter = table.entries()[entry];
+  if (parameter.init_std == 0) {
+    std::fill_n(values, size, T(1.0f));
+  } else {
+    fill_normal(RandomStream(seed, entry), parameter.init_std, begin, values, size);
+  }
+}
+
+template <typename T>
+void initialize(const ParameterBuffers& buffers, std::span<const ShardPiece> pieces,
+                uint64_t seed) {
+  if (buffers.weights_are_sharded()) {
+    for (const ShardPiece& piece : pieces) {
+      draw(*buffers.table, piece.parameter, piece.begin, piece.size(), seed,
+           owned_weights<T>(buffers, piece));
     }
-    ++stream;
+    return;
+  }
+  const std::span<const Parameter> parameters = buffers.table->entries();
+  for (size_t entry = 0; entry < parameters.size(); ++entry) {
+    draw(*buffers.table, entry, 0, parameters[entry].size(), seed,
+         buffers.weights_as<T>() + parameters[entry].offset);
   }
 }
 
@@ -78,10 +94,15 @@ ParameterTable make_parameter_table(const ModelConfig& model) {
 }
 
 void initialize_parameters(const ParameterBuffers& parameters, uint64_t seed) {
+  initialize_parameters(parameters, {}, seed);
+}
+
+void initialize_parameters(const ParameterBuffers& parameters, std::span<const ShardPiece> pieces,
+                           uint64_t seed) {
   if (parameters.dtype == DType::kF32) {
-    initialize<float>(parameters, seed);
+    initialize<float>(parameters, pieces, seed);
   } else {
-    initialize<bf16>(parameters, seed);
+    initialize<bf16>(parameters, pieces, seed);
   }
 }
 

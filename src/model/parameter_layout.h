@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "config/run_config.h"
+#include "parallel/partition.h"
 #include "tensor/parameter_buffers.h"
 
 namespace borealis {
@@ -16,5 +18,9 @@ ParameterTable make_parameter_table(const ModelConfig& model);
 // Draws the initial values (contract section 2.4) from (seed, parameter, index) alone. bf16 values
 // are rounded as drawn; master weights start from the rounded ones.
 void initialize_parameters(const ParameterBuffers& parameters, uint64_t seed);
+// The same of a rank that owns these pieces: of all parameters where weights are not sharded, since
+// a rank then has them all.
+void initialize_parameters(const ParameterBuffers& parameters, std::span<const ShardPiece> pieces,
+                           uint64_t seed);
 
 }  // namespace borealis

@@ -3,11 +3,10 @@
 #include <algorithm>
 
 #include "model/parameter_layout.h"
+#include "parallel/unit_slots.h"
 
 namespace borealis {
 namespace {
-
-constexpr int64_t kShards = 1;  // of the master weights and moments: there is one rank
 
 std::optional<RowGradientsShape> embedding_rows_of(const RunConfig& config) {
   if (config.model.tie_word_embeddings) return std::nullopt;
@@ -42,26 +41,64 @@ RunLayout make_run_layout(const RunConfig& config, int threads) {
                    .decoder = decoder_shape(config, threads),
                    .grad_accum_steps = config.batch.grad_accum_steps,
                    .table = make_parameter_table(config.model),
+                   .zero_stage = 0,
                    .partition = {},
                    .embedding_rows = embedding_rows_of(config)};
-  layout.partition = Partition(layout.table, kShards);
+  const int64_t ranks = config.parallel.data_parallel_size();
+  if (ranks > 1) layout.zero_stage = config.parallel.zero_stage;
+  layout.partition = Partition(layout.table, layout.zero_stage == 0 ? 1 : ranks);
   return layout;
 }
 
+namespace {
+
+// Where units lie while they are held, by unit; units that need no place have none.
+template <typename T>
+std::vector<T*> take_slots(const UnitSlots& slots, int64_t element_size, Arena& arena) {
+  std::vector<T*> memory;
+  for (const int64_t elements : slots.elements) {
+    memory.push_back(arena.take<T>(elements * element_size));
+  }
+  std::vector<T*> places;
+  for (const size_t slot : slots.slot_of_unit) {
+    places.push_back(slot == UnitSlots::kNone ? nullptr : memory[slot]);
+  }
+  return places;
+}
+
+}  // namespace
+
 TrainingBuffers::TrainingBuffers(const RunLayout& layout, TrainingArenas& arenas) {
+  const Partition& partition = layout.partition;
+  const auto width = static_cast<int64_t>(dtype_bytes(layout.dtype));
   parameters.table = &layout.table;
   parameters.dtype = layout.dtype;
-  parameters.weights = arenas.weights.take<std::byte>(
-      layout.table.buffer_elements() * static_cast<int64_t>(dtype_bytes(layout.dtype)));
+  if (layout.shards_gradients()) parameters.places = &places;
+  if (layout.shards_weights()) {
+    parameters.weights = arenas.weights.take<std::byte>(partition.shard_elements() * width);
+    places.weights =
+        take_slots<std::byte>(weight_slots(layout.table, partition), width, arenas.weights);
+  } else {
+    parameters.weights = arenas.weights.take<std::byte>(layout.table.buffer_elements() * width);
+  }
   int64_t embedding_rows = 0;
   if (layout.embedding_rows) {
     embedding_gradient.emplace(*layout.embedding_rows, arenas.gradients);
     parameters.embedding_gradient = &*embedding_gradient;
     embedding_rows = layout.embedding_rows->table_rows;
+    places.shard_first_dense = partition.cuts().front().part;
   }
-  parameters.gradients = arenas.gradients.take<float>(layout.dense_gradient_elements());
-  optimizer = OptimizerState(layout.partition.shard_elements(), layout.dtype, embedding_rows,
-                             arenas.optimizer);
+  if (layout.shards_gradients()) {
+    parameters.gradients =
+        arenas.gradients.take<float>(partition.shard_elements() - places.shard_first_dense);
+    places.gradients = take_slots<float>(
+        gradient_slots(layout.table, partition, layout.embedding_rows.has_value()), 1,
+        arenas.gradients);
+  } else {
+    parameters.gradients = arenas.gradients.take<float>(layout.dense_gradient_elements());
+  }
+  optimizer =
+      OptimizerState(partition.shard_elements(), layout.dtype, embedding_rows, arenas.optimizer);
 }
 
 TrainingArenas allocate_training_arenas(const RunLayout& layout) {

@@ -20,13 +20,16 @@ struct RunLayout {
   DecoderShape decoder;
   int64_t grad_accum_steps = 1;
   ParameterTable table;
-  Partition partition;  // of master weights and moments
+  int64_t zero_stage = 0;  // 0 where there is one data-parallel rank
+  Partition partition;     // into as many shards as data-parallel ranks; one at ZeRO stage 0
   // The rows of the embedding that a step of this rank can touch, where keeping their gradients
   // alone takes less memory than the dense gradient; none where it does not, or the head is the
   // same matrix.
   std::optional<RowGradientsShape> embedding_rows;
 
-  // Elements of the dense gradient buffer, and of all that is kept of the gradients.
+  bool shards_gradients() const { return zero_stage >= 2; }
+  bool shards_weights() const { return zero_stage >= 3; }
+  // Elements of the gradients of a whole model that are kept densely, and of all.
   int64_t dense_gradient_elements() const;
   int64_t gradient_elements() const;
 };
@@ -49,6 +52,7 @@ struct TrainingArenas {
 struct TrainingBuffers {
   ParameterBuffers parameters;
   std::optional<RowGradients> embedding_gradient;
+  UnitPlaces places;         // in the slots of units, where something is sharded
   OptimizerState optimizer;  // of the shard that this rank owns
 
   // `layout` must outlive this.

@@ -34,6 +34,7 @@ class Costs {
         width_(static_cast<double>(dtype_bytes(layout.dtype))),
         elements_(static_cast<double>(layout.table.buffer_elements())),
         gradient_elements_(static_cast<double>(layout.gradient_elements())),
+        owned_(static_cast<double>(layout.partition.shard_elements()) / elements_),
         micro_batches_(static_cast<double>(layout.grad_accum_steps)),
         kernels_(static_cast<size_t>(StepKernel::kCount)) {
     add_products();
@@ -139,19 +140,20 @@ class Costs {
   // Gradient read; moments and master weight read and written, which in bf16 is the weight and its
   // other half. Of the embedding's rows that never had a gradient only the weight decays.
   void add_optimizer() {
-    set(StepKernel::kGradNorm, "gradient norm", kOptimizer, 2 * gradient_elements_,
-        4 * gradient_elements_);
+    set(StepKernel::kGradNorm, "gradient norm", kOptimizer, 2 * owned_ * gradient_elements_,
+        4 * owned_ * gradient_elements_);
     const double rows_with_gradient =
         std::min(micro_batches_ * residual(), embedding());  // of this step, at most
     const double decayed = has_row_gradients() ? embedding() - rows_with_gradient : 0;
-    set(StepKernel::kAdamW, "AdamW", kOptimizer, 14 * (elements_ - decayed) + decayed,
-        24 * elements_ - 16 * decayed + 4 * gradient_elements_);
+    set(StepKernel::kAdamW, "AdamW", kOptimizer, owned_ * (14 * (elements_ - decayed) + decayed),
+        owned_ * (24 * elements_ - 16 * decayed + 4 * gradient_elements_));
   }
 
   const DecoderShape& shape_;
   double width_;     // bytes of a weight or an activation
   double elements_;  // parameters, with the padding of the flat buffers
   double gradient_elements_;
+  double owned_;          // share of the parameters that this rank updates
   double micro_batches_;  // of a step
   std::vector<KernelInfo> kernels_;
 };

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/grad_norm.h"
+#include "parallel/owned_parameters.h"
 
 namespace borealis {
 namespace {
@@ -50,7 +50,7 @@ void AdamW::step(double learning_rate, double gradient_scale) {
 template <typename T>
 void AdamW::update(const ShardPiece& piece, const AdamWStep& step) {
   const Parameter& parameter = parameters_.table->entries()[piece.parameter];
-  T* weight = parameters_.weights_as<T>() + parameter.offset + piece.begin;
+  T* weight = owned_weights<T>(parameters_, piece);
   if (parameters_.gradient_is_by_rows(parameter)) {
     uint16_t* remainder =
         state_.master_remainder == nullptr ? nullptr : state_.master_remainder + piece.offset;
@@ -63,8 +63,8 @@ void AdamW::update(const ShardPiece& piece, const AdamWStep& step) {
                                    .had_gradient = state_.had_gradient},
                       *parameters_.embedding_gradient, step);
   } else {
-    update_span(weight, state_, piece.offset,
-                parameters_.gradient_at(parameter.offset) + piece.begin, piece.size(), step);
+    update_span(weight, state_, piece.offset, owned_gradients(parameters_, piece), piece.size(),
+                step);
   }
 }
 
@@ -84,15 +84,6 @@ void mark_rows_with_history(const ShardPiece& piece, int64_t row_size,
     }
     at = next;
   }
-}
-
-double global_grad_norm(const ParameterBuffers& parameters) {
-  // Gaps between parameters hold zeros, so the flat buffer is summed as a whole.
-  double squares = sum_of_squares(parameters.gradients, parameters.gradient_elements());
-  if (const RowGradients* rows = parameters.embedding_gradient) {
-    squares += sum_of_squares(rows->values(), rows->used_rows() * rows->shape().row_size);
-  }
-  return std::sqrt(squares);
 }
 
 double clip_factor(double grad_norm, double max_norm) {

@@ -44,8 +44,6 @@ class AdamW {
 // state.had_gradient after moments were loaded. `piece`: what the shard owns of the embedding.
 void mark_rows_with_history(const ShardPiece& piece, int64_t row_size, const OptimizerState& state);
 
-// sqrt(sum g^2) over every parameter (contract section 3.4). Not finite if any gradient is not.
-double global_grad_norm(const ParameterBuffers& parameters);
 // max_norm / (norm + 1e-6) if that is below 1, else 1; max_norm 0 switches clipping off.
 double clip_factor(double grad_norm, double max_norm);
 

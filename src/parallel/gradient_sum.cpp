@@ -30,7 +30,10 @@ std::vector<int32_t> rows_of_all(Communicator& ranks, const RowGradients& rows) 
   return ids;
 }
 
-void sum_rows(Communicator& ranks, RowGradients& rows) {
+}  // namespace
+
+void sum_row_gradients(Communicator& ranks, RowGradients& rows) {
+  if (ranks.size() == 1) return;
   const std::vector<int32_t> ids = rows_of_all(ranks, rows);
   const int64_t row_size = rows.shape().row_size;
   const int64_t at_a_time = std::min(kRowsAtATime, rows.shape().slots_at_a_time);
@@ -53,13 +56,9 @@ void sum_rows(Communicator& ranks, RowGradients& rows) {
   }
 }
 
-}  // namespace
-
-void sum_gradients(Communicator& ranks, const ParameterBuffers& parameters) {
-  if (ranks.size() == 1) return;
+void sum_dense_gradients(Communicator& ranks, const ParameterBuffers& parameters) {
   const auto elements = static_cast<size_t>(parameters.gradient_elements());
   all_reduce_sum(ranks, std::span<float>(parameters.gradients, elements), kWhat);
-  if (parameters.embedding_gradient != nullptr) sum_rows(ranks, *parameters.embedding_gradient);
 }
 
 }  // namespace borealis

@@ -6,9 +6,11 @@
 
 namespace borealis {
 
-// Every gradient becomes its sum over the ranks, in f32 and in their order: the same bits on all.
-// Where the embedding's is kept by rows, a rank's rows become those that any rank has, and their
-// places in its memory differ from rank to rank. With one rank it does nothing. Collective.
-void sum_gradients(Communicator& ranks, const ParameterBuffers& parameters);
+// Every dense gradient becomes its sum over the ranks, in f32 and in their order: the same bits on
+// all. Collective, and with one rank it does nothing; so does the next.
+void sum_dense_gradients(Communicator& ranks, const ParameterBuffers& parameters);
+// A rank's rows become those that any rank has; their places in its memory differ from rank to
+// rank.
+void sum_row_gradients(Communicator& ranks, RowGradients& rows);
 
 }  // namespace borealis

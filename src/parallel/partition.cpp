@@ -1,7 +1,5 @@
 #include "parallel/partition.h"
 
-#include <algorithm>
-
 #include "base/check.h"
 
 namespace borealis {
@@ -13,11 +11,11 @@ Partition::Partition(const ParameterTable& table, int64_t shards)
 }
 
 void Partition::cut(const ParameterTable& table, const ParameterUnit& unit) {
-  constexpr int64_t kLine = ParameterTable::kAlignmentElements;
-  const int64_t lines = unit.elements / kLine;  // units are whole cache lines
-  const int64_t part = (lines + shards() - 1) / shards() * kLine;
+  const int64_t blocks = (unit.elements + kBlockElements - 1) / kBlockElements;
+  const int64_t part = std::min(unit.elements, (blocks + shards() - 1) / shards() * kBlockElements);
+  const UnitCut cut{unit.offset, unit.elements, part, shard_elements_};
   for (int64_t shard = 0; shard < shards(); ++shard) {
-    const int64_t first = unit.offset + shard * part, last = first + part;
+    const int64_t first = unit.offset + cut.begin(shard), last = unit.offset + cut.end(shard);
     for (size_t entry = unit.first; entry < unit.end; ++entry) {
       const Parameter& parameter = table.entries()[entry];
       const int64_t begin = std::max(first, parameter.offset);
@@ -25,9 +23,10 @@ void Partition::cut(const ParameterTable& table, const ParameterUnit& unit) {
       if (begin >= end) continue;
       pieces_[static_cast<size_t>(shard)].push_back({entry, begin - parameter.offset,
                                                      end - parameter.offset,
-                                                     shard_elements_ + begin - first});
+                                                     cut.shard_offset + begin - first});
     }
   }
+  cuts_.push_back(cut);
   shard_elements_ += part;
 }
 

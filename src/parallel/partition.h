@@ -1,10 +1,11 @@
 // All sharding is this arithmetic (design D15; ZeRO, Rajbhandari et al. 2020): every unit of the
-// parameter table is cut into as many equal parts as there are shards, padded to whole cache lines,
-// and shard s owns part s of each. A shard's buffers (master weights, moments, later gradients)
-// hold its parts one behind the other, in the order of the units. With one shard that is the
-// table's own layout.
+// parameter table is cut into as many equal parts as there are shards, of whole blocks, and shard s
+// owns part s of each. A shard's buffers (master weights, moments, gradients, weights) hold its
+// parts one behind the other, in the order of the units. With one shard that is the table's own
+// layout.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -24,8 +25,25 @@ struct ShardPiece {
   int64_t size() const { return end - begin; }
 };
 
+// Of a unit, flat: shard s owns elements [begin(s), end(s)), which lie from `shard_offset` on in
+// its buffers. The last shards may own less than the others, or nothing.
+struct UnitCut {
+  int64_t offset = 0;    // of the unit in the flat buffer
+  int64_t elements = 0;  // of the unit
+  int64_t part = 0;      // elements that each shard has room for
+  int64_t shard_offset = 0;
+
+  int64_t begin(int64_t shard) const { return std::min(elements, shard * part); }
+  int64_t end(int64_t shard) const { return std::min(elements, (shard + 1) * part); }
+  int64_t size(int64_t shard) const { return end(shard) - begin(shard); }
+};
+
 class Partition {
  public:
+  // Parts are multiples of it: of a cache line, and of the blocks whose sums of squares make up the
+  // norm of the gradients (kernels/grad_norm.h), so that no number of shards changes its bits.
+  static constexpr int64_t kBlockElements = 1024;
+
   // Empty: of no shards and no parameters.
   Partition() = default;
   // Throws nothing; shards >= 1 (CHECK).
@@ -37,12 +55,15 @@ class Partition {
   // What shard `shard` owns, in the order of its buffers. Over all shards every element of every
   // parameter is in exactly one piece.
   const std::vector<ShardPiece>& pieces(int64_t shard) const;
+  // By unit of the table.
+  const std::vector<UnitCut>& cuts() const { return cuts_; }
 
  private:
   void cut(const ParameterTable& table, const ParameterUnit& unit);
 
   int64_t shard_elements_ = 0;
   std::vector<std::vector<ShardPiece>> pieces_;  // by shard
+  std::vector<UnitCut> cuts_;
 };
 
 }  // namespace borealis

@@ -63,7 +63,9 @@ Prediction predict(const RunConfig& config, const RunLayout& layout, int64_t dat
   prediction.fits = fits_within(memory.total_bytes(), prediction.limit);
   if (prediction.fits && config.saves_while_training()) {
     const int64_t snapshot = memory.weights_bytes + memory.optimizer_bytes;
-    prediction.saves_in_background = fits_within(memory.total_bytes() + snapshot, prediction.limit);
+    // Sharded weights are gathered unit by unit to be written, by all ranks together.
+    prediction.saves_in_background =
+        !layout.shards_weights() && fits_within(memory.total_bytes() + snapshot, prediction.limit);
     if (prediction.saves_in_background) memory.snapshot_bytes = snapshot;
   }
   return prediction;
@@ -73,6 +75,9 @@ std::string saving_line(const RunConfig& config, const Prediction& prediction) {
   if (!config.saves_while_training() || !prediction.fits) return "";
   if (prediction.saves_in_background) {
     return "checkpoints are written in the background, from a copy of the state";
+  }
+  if (config.parallel.zero_stage == 3 && config.parallel.data_parallel_size() > 1) {
+    return "checkpoints are written in the foreground, with ZERO_STAGE=3";
   }
   return fmt::format(
       "checkpoints are written in the foreground: a copy of the state ({}) does not fit besides",

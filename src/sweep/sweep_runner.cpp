@@ -10,12 +10,12 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/printable.h"
+#include "base/stopwatch.h"
 #include "sweep/child_process.h"
 #include "sweep/families.h"
 #include "sweep/point_command.h"
 #include "telemetry/metrics_file.h"
 #include "telemetry/run_summary.h"
-#include "telemetry/stopwatch.h"
 
 namespace borealis {
 namespace {

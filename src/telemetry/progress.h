@@ -9,8 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/stopwatch.h"
 #include "telemetry/step_record.h"
-#include "telemetry/stopwatch.h"
 
 namespace borealis {
 

@@ -1,5 +1,6 @@
 #include "tensor/parameter_table.h"
 
+#include <algorithm>
 #include <functional>
 #include <numeric>
 #include <utility>
@@ -36,6 +37,11 @@ void ParameterTable::add(Parameter parameter, bool fused) {
   ParameterUnit& unit = units_.back();
   unit.end = entries_.size();
   unit.elements = aligned(elements_) - unit.offset;
+}
+
+size_t ParameterTable::unit_at(int64_t offset) const {
+  const auto behind = std::ranges::upper_bound(units_, offset, {}, &ParameterUnit::offset);
+  return static_cast<size_t>(behind - units_.begin()) - 1;
 }
 
 int64_t ParameterTable::buffer_elements() const { return aligned(elements_); }

@@ -56,6 +56,7 @@ class ParameterTable {
   }
   const Parameter& at(std::string_view name) const;    // CHECKs that it exists
   const Parameter* find(std::string_view name) const;  // nullptr where absent
+  size_t unit_at(int64_t offset) const;                // the number of the unit that it lies in
   int64_t parameter_count() const { return count_; }   // without alignment gaps
   int64_t buffer_elements() const;                     // with them, to a whole cache line
 

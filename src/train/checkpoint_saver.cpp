@@ -4,9 +4,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <ranges>
 #include <utility>
+#include <vector>
 
+#include "base/check.h"
+#include "base/error.h"
 #include "base/file.h"
+#include "comm/collectives.h"
 #include "kernels/elementwise.h"
 #include "telemetry/metrics_file.h"
 
@@ -24,6 +32,8 @@ constexpr int kBackgroundNiceness = 14;
 // probably come as late, need not wait for what rests have put off.
 constexpr double kRestPerWork = 5;
 constexpr int kIntervalPerRestingTime = 2;
+
+constexpr const char* kSaving = "saving a checkpoint";
 
 void give_way_to_others() {
   const auto thread = static_cast<id_t>(::syscall(SYS_gettid));
@@ -52,16 +62,23 @@ int64_t CheckpointSaver::snapshot_bytes(const TrainingArenas& arenas) {
 
 CheckpointSaver::CheckpointSaver(const RunConfig& config, const RunLayout& layout,
                                  const TrainingArenas& arenas, const TrainingBuffers& buffers,
-                                 bool in_background)
+                                 bool in_background, CheckpointWriters writers)
     : config_(config),
       layout_(layout),
       arenas_(arenas),
+      parameters_(buffers.parameters),
+      writers_(writers),
       live_{buffers.parameters.weights, buffers.optimizer},
       pace_(kRestPerWork) {
+  CHECK(writers.ranks.size() == layout.partition.shards());
+  CHECK(!in_background || !layout.shards_weights());
   // What cannot be written shall be known before hours of training, not after.
-  borealis::create_directories(config.output.checkpoint_dir);
-  AtomicFile(std::filesystem::path(config.output.checkpoint_dir) / "latest");  // not committed
-  remove_stale_partials(config.output.checkpoint_dir);
+  agree([&] {
+    if (!is_first()) return;
+    borealis::create_directories(config.output.checkpoint_dir);
+    AtomicFile(std::filesystem::path(config.output.checkpoint_dir) / "latest");  // not committed
+    remove_stale_partials(config.output.checkpoint_dir);
+  });
   if (!in_background) return;
   blocks_.set_writers_pace(&pace_);
   snapshot_.emplace(snapshot_bytes(arenas), "the copy that is saved");
@@ -76,9 +93,10 @@ CheckpointSaver::CheckpointSaver(const RunConfig& config, const RunLayout& layou
 }
 
 CheckpointSaver::~CheckpointSaver() {
+  pace_.hurry();
   try {
-    wait();
-  } catch (...) {  // whoever wants to know has called wait()
+    writing_.settle();  // of several writers nobody completes it: the others may be gone
+  } catch (...) {       // whoever wants to know has called wait()
   }
 }
 
@@ -93,17 +111,28 @@ StateBuffers CheckpointSaver::copy_buffers() {
 
 void CheckpointSaver::save(RunState state) {
   wait();
+  agree([&] { begin_folder(state.iteration); });
+  if (!is_alone()) {
+    std::vector<char> path(partial_path_.native().begin(), partial_path_.native().end());
+    auto length = std::ssize(path);
+    writers_.ranks.broadcast(std::span(&length, 1), 0, kSaving);
+    path.resize(static_cast<size_t>(length));
+    writers_.ranks.broadcast(std::span<char>(path), 0, kSaving);
+    partial_path_ = std::filesystem::path(path.begin(), path.end());
+    unfinished_ = true;
+  }
   if (!snapshot_) {
-    write(live_, state);
+    agree([&] { write({live_, std::move(state)}); });
+    if (!is_alone()) complete_together();
     return;
   }
   const StateBuffers buffers = copy_buffers();
   const Pace::Clock::time_point now = Pace::Clock::now();
   pace_.begin((now - last_save_) / kIntervalPerRestingTime);
   last_save_ = now;
-  writing_.start([this, buffers, state = std::move(state)] {
+  writing_.start([this, part = Part{buffers, std::move(state)}] {
     give_way_to_others();
-    write(buffers, state);
+    write(part);
   });
 }
 
@@ -112,32 +141,130 @@ Retention CheckpointSaver::retention() const {
 }
 
 void CheckpointSaver::complete(int64_t iteration) {
-  complete_checkpoint(config_.output.checkpoint_dir, iteration, retention());
+  if (is_first()) complete_checkpoint(config_.output.checkpoint_dir, iteration, retention());
 }
 
-void CheckpointSaver::write(const StateBuffers& buffers, const RunState& state) {
+// What goes wrong on one writer ends it for all. One writer alone has nobody to agree with, though
+// the run may have other ranks.
+void CheckpointSaver::agree(const std::function<void()>& work) {
+  if (is_alone()) {
+    work();
+  } else {
+    together(writers_.ranks, kSaving, work);
+  }
+}
+
+void CheckpointSaver::begin_folder(int64_t iteration) {
+  if (!is_first()) return;
+  folder_.reset();  // of a save that failed: removes what there is of it
+  folder_.emplace(config_.output.checkpoint_dir, iteration, blocks_);
+  partial_path_ = folder_->partial_path();
+}
+
+void CheckpointSaver::write(const Part& part) {
+  if (is_first()) {
+    write_first(part);
+    if (is_alone()) commit();
+    return;
+  }
+  if (layout_.shards_weights()) gather_model_for_first();
+  checksum_ = write_state_shard(partial_path_, shard(), layout_.partition.shards(),
+                                state_sources(layout_, part.buffers, shard()), blocks_);
+}
+
+void CheckpointSaver::write_first(const Part& part) {
   CheckpointContent content;
   content.model = config_.model;
-  content.tensors = model_tensors(layout_, buffers);
   content.options.tokenizer = tokenizer_source(config_.data);
-  content.state = state;
-  content.pieces = state_sources(layout_, buffers, 0);
-  const std::filesystem::path folder = save_checkpoint(
-      config_.output.checkpoint_dir, content, retention(),
-      [&] { flush_metrics(config_.output.run_dir); }, blocks_);
+  content.state = part.state;
+  content.pieces = state_sources(layout_, part.buffers, shard());
+  if (layout_.shards_weights()) {
+    write_gathered_model(content);
+  } else {
+    content.tensors = model_tensors(layout_, part.buffers);
+    folder_->write(content);
+  }
+  flush_metrics(config_.output.run_dir);
+}
+
+// Units in the order of their tensors, each while it is held by all ranks, who hold them in the
+// same order: also where writing fails, or the others would wait for ever.
+void CheckpointSaver::write_gathered_model(CheckpointContent& content) {
+  const size_t units = layout_.table.units().size();
+  size_t next = 0;
+  std::optional<HeldUnit> held;
+  const auto hold_next = [&] {
+    if (held) held->release();
+    held.reset();
+    if (next < units) held.emplace(writers_.weights, next++, Hold::kWeights);
+  };
+  writers_.weights->begin();
+  content.tensors = model_tensors(parameters_);
+  content.options.before_tensor = [&](const std::string& name) {
+    const size_t unit = layout_.table.unit_at(layout_.table.at(name).offset);
+    while (next <= unit) hold_next();
+  };
+  std::exception_ptr failure;
+  try {
+    folder_->write(content);
+  } catch (const Error&) {
+    failure = std::current_exception();
+  }
+  while (next < units) hold_next();
+  hold_next();
+  if (failure) std::rethrow_exception(failure);
+}
+
+void CheckpointSaver::gather_model_for_first() const {
+  writers_.weights->begin();
+  for (size_t unit = 0; unit < layout_.table.units().size(); ++unit) {
+    HeldUnit(writers_.weights, unit, Hold::kWeights).release();
+  }
+}
+
+void CheckpointSaver::commit() {
+  const std::filesystem::path folder = folder_->commit(retention());
+  folder_.reset();
   const std::lock_guard lock(mutex_);
   completed_ = folder;
 }
 
+// All have written: the checkpoint gets its name, or every rank throws what one of them ended with.
+void CheckpointSaver::complete_together() {
+  unfinished_ = false;
+  agree([&] { writing_.settle(); });
+  std::array<char, 32> mine{};
+  std::ranges::copy(checksum_ | std::views::take(mine.size()), mine.begin());
+  const auto checksums = all_values(writers_.ranks, mine, kSaving);
+  agree([&] {
+    if (!is_first()) return;
+    const int64_t shards = writers_.ranks.size();
+    for (int64_t shard = 1; shard < shards; ++shard) {
+      const auto& text = checksums[static_cast<size_t>(shard)];
+      folder_->add_shard(shard, shards, std::string(text.begin(), text.end()));
+    }
+    commit();
+  });
+}
+
 std::optional<std::filesystem::path> CheckpointSaver::take_completed() {
-  if (!writing_.is_busy()) writing_.settle();  // throws what it ended with
+  if (unfinished_) {
+    const auto busy = all_values(writers_.ranks, int32_t{writing_.is_busy()}, kSaving);
+    if (std::ranges::count(busy, 1) == 0) complete_together();
+  } else if (is_alone() && !writing_.is_busy()) {
+    writing_.settle();  // throws what it ended with
+  }
   const std::lock_guard lock(mutex_);
   return std::exchange(completed_, std::nullopt);
 }
 
 void CheckpointSaver::wait() {
   pace_.hurry();
-  writing_.settle();
+  if (unfinished_) {
+    complete_together();
+  } else {
+    writing_.settle();
+  }
 }
 
 }  // namespace borealis

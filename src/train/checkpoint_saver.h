@@ -1,9 +1,11 @@
 // Saves a run: in the background from a copy of its buffers where there is memory for one, so that
-// training waits for the copy alone, else in the foreground.
+// training waits for the copy alone, else in the foreground. Where the state is sharded over ranks
+// each writes its shard, and the first gives the checkpoint its name once all are on the disk.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -12,19 +14,29 @@
 #include "base/pace.h"
 #include "base/side_task.h"
 #include "checkpoint/run_checkpoints.h"
+#include "comm/communicator.h"
 #include "config/run_config.h"
 #include "model/run_layout.h"
 #include "tensor/arena.h"
+#include "tensor/unit_flow.h"
 #include "train/state_transfer.h"
 
 namespace borealis {
 
+// The ranks that write a checkpoint, which each have a saver and make the same calls of it. With
+// one of them nothing is collective, whatever other ranks the run has.
+struct CheckpointWriters {
+  Communicator& ranks;          // as many as the partition has shards
+  UnitFlow* weights = nullptr;  // makes units whole, where weights are sharded
+};
+
 class CheckpointSaver {
  public:
-  // Of the buffers in `arenas`, which must outlive this, as `config` and `layout` must. The copy's
-  // memory is taken here. Removes what killed processes left in the folder of the checkpoints.
+  // Of the buffers in `arenas`, which must outlive this, as `config`, `layout` and `writers` must.
+  // The copy's memory is taken here; not where weights are sharded (CHECK). Removes what killed
+  // processes left in the folder of the checkpoints.
   CheckpointSaver(const RunConfig& config, const RunLayout& layout, const TrainingArenas& arenas,
-                  const TrainingBuffers& buffers, bool in_background);
+                  const TrainingBuffers& buffers, bool in_background, CheckpointWriters writers);
   ~CheckpointSaver();  // waits for what is being written
   CheckpointSaver(const CheckpointSaver&) = delete;
   CheckpointSaver& operator=(const CheckpointSaver&) = delete;
@@ -36,8 +48,8 @@ class CheckpointSaver {
   // For a run that finds its last checkpoint written, but perhaps not what follows: `latest`, and
   // the removal of older ones.
   void complete(int64_t iteration);
-  // The checkpoint that became complete since the last call, if one did. Throws what a save in the
-  // background ended with.
+  // The checkpoint that became complete since the last call, if one did; the first writer is told.
+  // Throws what a save in the background ended with.
   std::optional<std::filesystem::path> take_completed();
   // Waits for what is being written, which goes on without rests, and throws what that ends with.
   void wait();
@@ -46,19 +58,40 @@ class CheckpointSaver {
   static int64_t snapshot_bytes(const TrainingArenas& arenas);
 
  private:
-  void write(const StateBuffers& buffers, const RunState& state);
+  // What this rank has of a save.
+  struct Part {
+    StateBuffers buffers;
+    RunState state;
+  };
+  int64_t shard() const { return writers_.ranks.rank(); }
+  bool is_first() const { return writers_.ranks.rank() == 0; }
+  bool is_alone() const { return writers_.ranks.size() == 1; }
+  void agree(const std::function<void()>& work);
+  void begin_folder(int64_t iteration);
+  void write(const Part& part);
+  void write_first(const Part& part);
+  void write_gathered_model(CheckpointContent& content);
+  void gather_model_for_first() const;
+  void commit();
+  void complete_together();
   Retention retention() const;
   StateBuffers copy_buffers();
 
   const RunConfig& config_;
   const RunLayout& layout_;
   const TrainingArenas& arenas_;
+  const ParameterBuffers& parameters_;
+  CheckpointWriters writers_;
   StateBuffers live_;
   std::optional<Arena> snapshot_;
   StateBuffers copy_;  // in the snapshot
   Pace pace_;          // of a save in the background that nobody waits for
   Pace::Clock::time_point last_save_ = Pace::Clock::now();  // or the beginning, before the first
   DirectBlocks blocks_;
+  std::filesystem::path partial_path_;      // of the save under way, on every writer
+  std::optional<CheckpointFolder> folder_;  // of the save under way, on the first
+  std::string checksum_;                    // of this rank's shard
+  bool unfinished_ = false;                 // a save of several writers has not been completed
   std::mutex mutex_;
   std::optional<std::filesystem::path> completed_;  // guarded
   SideTask writing_;

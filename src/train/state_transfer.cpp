@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "optim/adamw.h"
+#include "parallel/owned_parameters.h"
 
 namespace borealis {
 namespace {
@@ -36,14 +37,13 @@ const Parameter& parameter_of(const RunLayout& layout, const ShardPiece& piece) 
 // Where the master weights of a piece are kept.
 class MasterWeights {
  public:
-  MasterWeights(const RunLayout& layout, const TrainingBuffers& buffers, const ShardPiece& piece)
-      : dtype_(layout.dtype) {
-    const int64_t offset = parameter_of(layout, piece).offset + piece.begin;
+  MasterWeights(const TrainingBuffers& buffers, const ShardPiece& piece)
+      : dtype_(buffers.parameters.dtype) {
     if (dtype_ == DType::kBF16) {
-      narrow_ = buffers.parameters.weights_as<bf16>() + offset;
+      narrow_ = owned_weights<bf16>(buffers.parameters, piece);
       remainder_ = buffers.optimizer.master_remainder + piece.offset;
     } else {
-      wide_ = buffers.parameters.weights_as<float>() + offset;
+      wide_ = owned_weights<float>(buffers.parameters, piece);
     }
   }
 
@@ -78,12 +78,24 @@ std::vector<NamedTensor> model_tensors(const RunLayout& layout, const StateBuffe
   return tensors;
 }
 
+std::vector<NamedTensor> model_tensors(const ParameterBuffers& sharded) {
+  std::vector<NamedTensor> tensors;
+  for (const Parameter& parameter : sharded.table->entries()) {
+    const void* data = sharded.dtype == DType::kBF16
+                           ? static_cast<const void*>(sharded.weight_at<bf16>(parameter.offset))
+                           : sharded.weight_at<float>(parameter.offset);
+    tensors.push_back({parameter.name, sharded.dtype, parameter.shape, data});
+  }
+  return tensors;
+}
+
 std::vector<TensorSource> state_sources(const RunLayout& layout, const StateBuffers& buffers,
                                         int64_t shard) {
   std::vector<TensorSource> sources;
   for (const ShardPiece& piece : layout.partition.pieces(shard)) {
     const Parameter& parameter = parameter_of(layout, piece);
-    const int64_t at = parameter.offset + piece.begin, size = piece.size();
+    const int64_t size = piece.size();
+    const int64_t at = layout.shards_weights() ? piece.offset : parameter.offset + piece.begin;
     const OptimizerState& optimizer = buffers.optimizer;
     const auto add = [&](std::string_view kind, std::function<void(const ByteSink&)> produce) {
       sources.push_back(piece_source(kind, parameter.name, piece.begin, size, std::move(produce)));
@@ -119,7 +131,7 @@ std::vector<PieceTarget> state_targets(const RunLayout& layout, const TrainingBu
         std::copy(part.begin(), part.end(), values + at);
       };
     };
-    add(kMasterWeight, [master = MasterWeights(layout, buffers, piece)](
+    add(kMasterWeight, [master = MasterWeights(buffers, piece)](
                            int64_t at, std::span<const float> part) { master.store(at, part); });
     if (!moments) continue;
     add(kFirstMoment, into(buffers.optimizer.first_moment + piece.offset));
@@ -140,7 +152,7 @@ void load_model_weights(const ModelWeights& weights, const RunLayout& layout,
                         const TrainingBuffers& buffers, int64_t shard) {
   for (const ShardPiece& piece : layout.partition.pieces(shard)) {
     const Parameter& parameter = parameter_of(layout, piece);
-    const MasterWeights master(layout, buffers, piece);
+    const MasterWeights master(buffers, piece);
     weights.read_parts(
         parameter.name, parameter.shape, [&](int64_t at, std::span<const float> part) {
           const int64_t from = std::max(at, piece.begin);

@@ -15,12 +15,15 @@ namespace borealis {
 
 // The buffers that a state is made of: a trainer's own, or a copy of them.
 struct StateBuffers {
-  const void* weights = nullptr;  // [table.buffer_elements()] of the layout's dtype
-  OptimizerState optimizer;       // in the layout of the shard
+  const void* weights =
+      nullptr;               // of the layout's dtype: [table.buffer_elements()], or the shard's
+  OptimizerState optimizer;  // in the layout of the shard
 };
 
-// Refer to the buffers, which must stay as they are until the checkpoint is written.
+// Refer to the buffers, which must stay as they are until the checkpoint is written. Where weights
+// are sharded, the tensors refer to where they are while their unit is held.
 std::vector<NamedTensor> model_tensors(const RunLayout& layout, const StateBuffers& buffers);
+std::vector<NamedTensor> model_tensors(const ParameterBuffers& sharded);
 std::vector<TensorSource> state_sources(const RunLayout& layout, const StateBuffers& buffers,
                                         int64_t shard);
 

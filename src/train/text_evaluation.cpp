@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
-#include "telemetry/stopwatch.h"
+#include "base/stopwatch.h"
 #include "train/text_windows.h"
 
 namespace borealis {

@@ -18,15 +18,14 @@
 #include "model/accounting.h"
 #include "model/parameter_layout.h"
 #include "model/step_kernels.h"
+#include "optim/gradient_norm.h"
 #include "optim/lr_schedule.h"
-#include "parallel/gradient_sum.h"
 #include "train/state_transfer.h"
 #include "train/stop_conditions.h"
 
 namespace borealis {
 namespace {
 
-constexpr int64_t kShard = 0;                    // of the state, that this rank owns
 constexpr double kLargestLossInPerplexity = 20;  // exp of more says nothing (contract section 10.1)
 
 }  // namespace
@@ -42,8 +41,9 @@ Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart star
       flops_per_token_(borealis::flops_per_token(config.model, config.batch.seq_length)),
       arenas_(allocate_training_arenas(layout)),
       buffers_(layout, arenas_),
+      shard_(layout.zero_stage == 0 ? 0 : place_.data_parallel_rank),
       optimizer_(config_.optimizer, buffers_.parameters, buffers_.optimizer,
-                 layout.partition.pieces(kShard)) {
+                 layout.partition.pieces(shard_)) {
   CHECK(ranks_.size() == config.parallel.world_size);
   load(start);
   state_ = std::move(start.state);
@@ -53,11 +53,11 @@ Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart star
     spikes_->restore(state_.recent_grad_norms);
   }
   open_data();
-  if (config_.output.save_checkpoints && ranks_.rank() == 0) {
-    saver_ = std::make_unique<CheckpointSaver>(config_, layout_, arenas_, buffers_,
-                                               options_.save_in_background);
-  }
-  model_ = make_language_model(layout.decoder, buffers_.parameters, options_.profiler);
+  if (ranks_.size() > 1) sharded_.emplace(ranks_, buffers_.parameters, layout.partition);
+  if (sharded_) sharded_->share_weights();
+  make_saver();
+  model_ = make_language_model(layout.decoder, buffers_.parameters, options_.profiler,
+                               sharded_ ? &*sharded_ : nullptr);
 }
 
 void Trainer::load(const RunStart& start) {
@@ -65,11 +65,11 @@ void Trainer::load(const RunStart& start) {
     const ModelWeights weights(start.model_folder);
     require_promised(weights, promised_tensors(layout_.table), start.model_folder,
                      config_.model.tie_word_embeddings);
-    load_model_weights(weights, layout_, buffers_, kShard);
+    load_model_weights(weights, layout_, buffers_, shard_);
     return;
   }
   if (!start.checkpoint) {
-    initialize_parameters(buffers_.parameters, config_.seed);
+    initialize_parameters(buffers_.parameters, layout_.partition.pieces(shard_), config_.seed);
     return;
   }
   started_from_ = start.checkpoint->folder.string();
@@ -78,12 +78,22 @@ void Trainer::load(const RunStart& start) {
     const bool moments = start.load_moments && start.checkpoint->state.optimizer_steps > 0;
     together(ranks_, "loading the checkpoint", [&] {
       DirectBlocks blocks;
-      load_checkpoint(*start.checkpoint, state_targets(layout_, buffers_, kShard, moments), blocks);
-      if (moments) restore_derived_state(layout_, buffers_, kShard);
+      load_checkpoint(*start.checkpoint, state_targets(layout_, buffers_, shard_, moments), blocks,
+                      ranks_.rank() == 0 ? Verify::kEveryFile : Verify::kStateAlone);
+      if (moments) restore_derived_state(layout_, buffers_, shard_);
     });
   } catch (const Error& damage) {
     throw DamagedCheckpoint(damage);
   }
+}
+
+void Trainer::make_saver() {
+  const bool all_save = layout_.zero_stage > 0;
+  if (!config_.output.save_checkpoints || (!all_save && ranks_.rank() > 0)) return;
+  if (!all_save && !alone_) alone_ = make_lone_communicator();
+  const CheckpointWriters writers{all_save ? ranks_ : *alone_, sharded_ ? &*sharded_ : nullptr};
+  saver_ = std::make_unique<CheckpointSaver>(config_, layout_, arenas_, buffers_,
+                                             options_.save_in_background, writers);
 }
 
 void Trainer::open_data() {
@@ -257,23 +267,22 @@ StepLoss Trainer::accumulate_gradients(StepRecord& record) {
       const KernelScope scope = kernel_scope(options_.profiler, StepKernel::kNextBatch);
       train_data_->next(batch_);
     }
+    if (sharded_) sharded_->begin_micro_batch(/*first=*/micro == 0);
     loss.add(batch_, model_->forward_backward(batch_, loss.gradient_scale(batch_),
                                               /*accumulate=*/micro > 0, times));
   }
   record.forward_ms = times.forward_ms;
   record.backward_ms = times.backward_ms;
+  record.communication_ms += times.communication_ms;
   const TimedScope timed(record.communication_ms);
-  sum_gradients(ranks_, buffers_.parameters);
+  if (sharded_) sharded_->finish_gradients();
   loss.add_up(ranks_);
   return loss;
 }
 
 double Trainer::gradient_norm() const {
   const KernelScope scope = kernel_scope(options_.profiler, StepKernel::kGradNorm);
-  double norm = global_grad_norm(buffers_.parameters);
-  // Rows of an embedding lie in another order on each rank: what they decide must be the same bits.
-  ranks_.broadcast(std::span(&norm, 1), 0, "agreeing on the norm of the gradients");
-  return norm;
+  return global_grad_norm(ranks_, buffers_.parameters, layout_.partition);
 }
 
 // Clips and steps; a loss or norm that is not finite leaves the weights alone and is counted, and
@@ -298,9 +307,13 @@ void Trainer::update(StepRecord& record, const StepLoss& loss) {
     skip(record, SkipReason::kNormSpike);
     return;
   }
-  const KernelScope scope = kernel_scope(options_.profiler, StepKernel::kAdamW);
-  optimizer_.step(record.learning_rate,
-                  loss.gradient_factor() * clip_factor(grad_norm, config_.optimizer.max_grad_norm));
+  {
+    const KernelScope scope = kernel_scope(options_.profiler, StepKernel::kAdamW);
+    optimizer_.step(
+        record.learning_rate,
+        loss.gradient_factor() * clip_factor(grad_norm, config_.optimizer.max_grad_norm));
+  }
+  if (sharded_) sharded_->share_weights();
 }
 
 void Trainer::skip(StepRecord& record, SkipReason reason) {

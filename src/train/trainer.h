@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 
+#include "base/stopwatch.h"
 #include "comm/communicator.h"
 #include "config/run_config.h"
 #include "data/batch.h"
@@ -17,9 +18,9 @@
 #include "optim/adamw.h"
 #include "optim/norm_spikes.h"
 #include "parallel/parallel_layout.h"
+#include "parallel/sharded_parameters.h"
 #include "telemetry/profiler.h"
 #include "telemetry/step_record.h"
-#include "telemetry/stopwatch.h"
 #include "tensor/parameter_buffers.h"
 #include "train/checkpoint_saver.h"
 #include "train/run_start.h"
@@ -61,8 +62,9 @@ struct TrainerOptions {
   std::string version = {};         // of the program, for the state
 };
 
-// Ranks are data parallel: each has all parameters and, of every global batch, its own samples.
-// Rank 0 alone saves.
+// Ranks are data parallel: each has, of every global batch, its own samples, and of the training
+// state what the ZeRO stage leaves it (parallel/sharded_parameters.h). Where that is everything
+// rank 0 alone saves, else each its shard.
 class Trainer {
  public:
   // Allocates everything, and initializes or loads it; after this a step allocates nothing.
@@ -75,6 +77,7 @@ class Trainer {
   // One optimizer step on the next micro-batches of the training split.
   StepRecord train_step(int64_t iteration);
 
+  // Whole, unless the weights are sharded (ZeRO stage 3).
   const ParameterBuffers& parameters() const { return buffers_.parameters; }
   // After the last step that was made.
   RunState state() const;
@@ -83,6 +86,7 @@ class Trainer {
 
  private:
   void load(const RunStart& start);
+  void make_saver();
   void open_data();
   void save(const TrainerEvents& events, TrainingOutcome& outcome, bool wait);
   void report_saved(const TrainerEvents& events, TrainingOutcome& outcome);
@@ -105,7 +109,7 @@ class Trainer {
 
   RunConfig config_;
   const RunLayout& layout_;
-  std::unique_ptr<Communicator> alone_;  // where there is one rank
+  std::unique_ptr<Communicator> alone_;  // where there is one rank, or one that saves
   Communicator& ranks_;
   ParallelLayout place_;
   TrainerOptions options_;
@@ -114,6 +118,8 @@ class Trainer {
 
   TrainingArenas arenas_;
   TrainingBuffers buffers_;
+  int64_t shard_;                             // of the state, that this rank owns
+  std::optional<ShardedParameters> sharded_;  // where there are ranks
   std::unique_ptr<LanguageModel> model_;
   AdamW optimizer_;
   std::optional<NormSpikes> spikes_;

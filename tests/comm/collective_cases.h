@@ -54,13 +54,23 @@ void sums(Communicator& ranks, int64_t count, Problems& problems) {
   all_reduce_sum(ranks, std::span<T>(values), "adding");
   expect(same(values, expected), ranks, fmt::format("all_reduce_sum of {}", count), problems);
 
-  const int64_t part = count / ranks.size();
-  const std::vector<T> all = values_of<T>(ranks.rank(), part * ranks.size());
-  std::vector<T> mine(static_cast<size_t>(part));
-  reduce_scatter_sum(ranks, std::span<const T>(all), std::span<T>(mine), "adding");
-  const auto first = expected.begin() + ranks.rank() * part;
-  expect(same(mine, std::vector<T>(first, first + part)), ranks,
-         fmt::format("reduce_scatter_sum of {}", count), problems);
+  // Parts of different sizes, of which the last may be empty.
+  const auto begin_of = [&](int64_t r) { return std::min(count, r * (count / ranks.size() + 1)); };
+  const std::vector<T> all = values_of<T>(ranks.rank(), count);
+  std::vector<std::span<const T>> parts;
+  for (int64_t r = 0; r < ranks.size(); ++r) {
+    parts.push_back(std::span<const T>(all).subspan(
+        static_cast<size_t>(begin_of(r)), static_cast<size_t>(begin_of(r + 1) - begin_of(r))));
+  }
+  const auto first = expected.begin() + begin_of(ranks.rank());
+  std::vector<T> sum(first, expected.begin() + begin_of(ranks.rank() + 1));
+  std::vector<T> mine(sum.size(), T(1));
+  const std::span<const std::span<const T>> all_parts(parts);
+  reduce_scatter_sum(ranks, all_parts, std::span<T>(mine), SumInto::kReplace, "adding");
+  expect(same(mine, sum), ranks, fmt::format("reduce_scatter_sum of {}", count), problems);
+  reduce_scatter_sum(ranks, all_parts, std::span<T>(mine), SumInto::kAdd, "adding");
+  for (T& value : sum) value = static_cast<T>(static_cast<float>(value) * 2);
+  expect(same(mine, sum), ranks, fmt::format("adding reduce_scatter_sum of {}", count), problems);
 }
 
 inline void gathers(Communicator& ranks, Problems& problems) {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "optim/gradient_norm.h"
 #include "support/whole_optimizer.h"
 
 namespace borealis {

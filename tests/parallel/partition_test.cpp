@@ -54,10 +54,34 @@ TEST(Partition, EveryElementIsOwnedOnce) {
       for (const auto& of_parameter : owners) {
         for (const int count : of_parameter) ASSERT_EQ(count, 1);
       }
-      // Padding is less than a cache line a unit and shard.
+      // Padding is less than a block a unit and shard.
       const auto padding = partition.shard_elements() * shards - table.buffer_elements();
-      EXPECT_LE(padding, std::ssize(table.units()) * shards * ParameterTable::kAlignmentElements);
+      EXPECT_LE(padding, std::ssize(table.units()) * shards * Partition::kBlockElements);
     }
+  }
+}
+
+// The parts of a unit, one behind the other, are the unit.
+TEST(Partition, CutsAreContiguous) {
+  const ParameterTable table = make_parameter_table(testing::small_llama(2));
+  for (const int64_t shards : {1, 2, 3, 7}) {
+    const Partition partition(table, shards);
+    ASSERT_EQ(partition.cuts().size(), table.units().size());
+    int64_t shard_offset = 0;
+    for (size_t unit = 0; unit < partition.cuts().size(); ++unit) {
+      const UnitCut& cut = partition.cuts()[unit];
+      EXPECT_EQ(cut.offset, table.units()[unit].offset);
+      EXPECT_EQ(cut.shard_offset, shard_offset);
+      int64_t next = 0;
+      for (int64_t shard = 0; shard < shards; ++shard) {
+        EXPECT_EQ(cut.begin(shard), next);
+        EXPECT_LE(cut.size(shard), cut.part);
+        next = cut.end(shard);
+      }
+      EXPECT_EQ(next, table.units()[unit].elements);
+      shard_offset += cut.part;
+    }
+    EXPECT_EQ(shard_offset, partition.shard_elements());
   }
 }
 

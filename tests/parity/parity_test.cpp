@@ -12,6 +12,7 @@
 #include "checkpoint/safetensors_file.h"
 #include "data/document_ends.h"
 #include "optim/adamw.h"
+#include "optim/gradient_norm.h"
 #include "support/trainable_model.h"
 #include "support/whole_optimizer.h"
 

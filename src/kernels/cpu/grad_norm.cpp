@@ -9,6 +9,7 @@
 
 #include "kernels/grad_norm.h"
 
+#include <algorithm>
 #include <array>
 
 #include "kernels/cpu/partition.h"
@@ -46,22 +47,45 @@ HWY_AFTER_NAMESPACE();
 namespace borealis {
 namespace {
 HWY_EXPORT(block_sum_of_squares);
+
+constexpr int64_t kChunk = 64 * kSumBlock;  // of a thread at a time: a node of the tree
+
+double serial_sum_of_squares(const float* x, int64_t n) {
+  const auto kernel = HWY_DYNAMIC_DISPATCH(block_sum_of_squares);
+  PairwiseSum sum;
+  for (int64_t at = 0; at < n; at += kSumBlock)
+    sum.add(kernel(x + at, std::min(kSumBlock, n - at)));
+  return sum.total();
+}
+
+// The PairwiseSum of term(i), i < count, of which each reads so many elements; a bounded number of
+// terms at a time.
+template <typename Term>
+double sum_of_terms(int64_t count, int64_t elements, const Term& term) {
+  constexpr int64_t kAtOnce = 1024;
+  std::array<double, kAtOnce> terms;
+  PairwiseSum sum;
+  for (int64_t first = 0; first < count; first += kAtOnce) {
+    const int64_t some = std::min(count - first, kAtOnce);
+    for_each_row(some, elements,
+                 [&](int64_t i) { terms[static_cast<size_t>(i)] = term(first + i); });
+    for (int64_t i = 0; i < some; ++i) sum.add(terms[static_cast<size_t>(i)]);
+  }
+  return sum.total();
+}
 }  // namespace
 
 double sum_of_squares(const float* x, int64_t n) {
-  const auto kernel = HWY_DYNAMIC_DISPATCH(block_sum_of_squares);
-  constexpr int64_t kBlocksAtOnce = 1024;
-  std::array<double, kBlocksAtOnce> partials;
-  double total = 0;
-  for (int64_t first = 0; first < n; first += kBlocksAtOnce * kSumBlock) {
-    const int64_t count = std::min(n - first, kBlocksAtOnce * kSumBlock);
-    for_each_chunk(count, kSumBlock, [&](int64_t at, int64_t size) {
-      partials[static_cast<size_t>(at / kSumBlock)] = kernel(x + first + at, size);
-    });
-    const int64_t blocks = (count + kSumBlock - 1) / kSumBlock;
-    for (int64_t block = 0; block < blocks; ++block) total += partials[static_cast<size_t>(block)];
-  }
-  return total;
+  return sum_of_terms((n + kChunk - 1) / kChunk, kChunk, [x, n](int64_t i) {
+    return serial_sum_of_squares(x + i * kChunk, std::min(kChunk, n - i * kChunk));
+  });
+}
+
+double sum_of_squares_of_rows(const float* matrix, std::span<const int32_t> rows,
+                              int64_t row_size) {
+  return sum_of_terms(std::ssize(rows), row_size, [&](int64_t i) {
+    return serial_sum_of_squares(matrix + rows[static_cast<size_t>(i)] * row_size, row_size);
+  });
 }
 
 }  // namespace borealis

@@ -108,25 +108,29 @@ constexpr int64_t kPairsAtATime = 1024;
 }  // namespace
 
 template <typename T>
-void fill_normal(const RandomStream& random, double stddev, T* values, int64_t size) {
+void fill_normal(const RandomStream& random, double stddev, int64_t first, T* values,
+                 int64_t size) {
   const auto kernel = HWY_DYNAMIC_DISPATCH(normal_pairs);
-  const int64_t pairs = (size + 1) / 2;
+  const int64_t skipped = first % 2;  // of the first pair
+  const int64_t first_pair = first / 2, pairs = (skipped + size + 1) / 2;
 #pragma omp parallel for schedule(static)
   for (int64_t at = 0; at < pairs; at += kPairsAtATime) {
     float numbers[2 * kPairsAtATime];
-    kernel(random.seed(), random.stream(), static_cast<uint64_t>(at),
+    kernel(random.seed(), random.stream(), static_cast<uint64_t>(first_pair + at),
            std::min(kPairsAtATime, pairs - at), stddev, numbers);
-    const int64_t count = std::min(2 * kPairsAtATime, size - 2 * at);
+    const int64_t from = at == 0 ? skipped : 0;
+    const int64_t to = 2 * at + from - skipped;
+    const int64_t count = std::min(2 * kPairsAtATime - from, size - to);
     if constexpr (std::is_same_v<T, bf16>) {
-      convert(numbers, values + 2 * at, count);
+      convert(numbers + from, values + to, count);
     } else {
-      std::copy_n(numbers, count, values + 2 * at);
+      std::copy_n(numbers + from, count, values + to);
     }
   }
 }
 
-template void fill_normal(const RandomStream&, double, float*, int64_t);
-template void fill_normal(const RandomStream&, double, bf16*, int64_t);
+template void fill_normal(const RandomStream&, double, int64_t, float*, int64_t);
+template void fill_normal(const RandomStream&, double, int64_t, bf16*, int64_t);
 
 }  // namespace borealis
 #endif

@@ -1,0 +1,118 @@
+#include "optim/gradient_norm.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "base/check.h"
+#include "comm/collectives.h"
+#include "kernels/grad_norm.h"
+#include "parallel/owned_parameters.h"
+
+namespace borealis {
+namespace {
+
+static_assert(Partition::kBlockElements == kSumBlock, "shards must own whole blocks of the sum");
+
+// The sums of squares of a unit's blocks are the leaves of a binary tree. Every shard owns some
+// leaves in a row: whole subtrees, which it adds up by itself. What is above them the ranks add up
+// alike, from all shards' subtrees.
+class UnitTree {
+ public:
+  explicit UnitTree(const UnitCut& cut)
+      : cut_(cut), blocks_((cut.elements + kSumBlock - 1) / kSumBlock) {}
+
+  // visit(shard, first element, end) for each of the largest subtrees with one owner, in order;
+  // it returns the subtree's sum. Returns the root.
+  template <typename Visit>
+  double visit_subtrees(int64_t shards, const Visit& visit) const {
+    const auto leaves = std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(1, blocks_)));
+    return node(0, static_cast<int64_t>(leaves), shards, visit);
+  }
+
+ private:
+  template <typename Visit>
+  double node(int64_t first, int64_t leaves, int64_t shards, const Visit& visit) const {
+    if (first >= blocks_) return 0;
+    const int64_t begin = first * kSumBlock;
+    const int64_t end = std::min(cut_.elements, (first + leaves) * kSumBlock);
+    const int64_t owner = std::min(shards - 1, begin / cut_.part);
+    if (end <= cut_.end(owner)) return visit(owner, begin, end);
+    const double left = node(first, leaves / 2, shards, visit);
+    return left + node(first + leaves / 2, leaves / 2, shards, visit);
+  }
+
+  const UnitCut& cut_;
+  int64_t blocks_;
+};
+
+double dense_squares(Communicator* ranks, const ParameterBuffers& parameters,
+                     const Partition& partition) {
+  const int64_t shards = partition.shards();
+  const int64_t mine = shards == 1 ? 0 : ranks->rank();
+  const auto cuts =
+      std::span(partition.cuts()).subspan(parameters.embedding_gradient == nullptr ? 0 : 1);
+  std::vector<std::vector<double>> sums(static_cast<size_t>(shards));  // of subtrees, by owner
+  for (const UnitCut& cut : cuts) {
+    const float* own = owned_gradients(parameters, cut, mine);
+    UnitTree(cut).visit_subtrees(shards, [&](int64_t owner, int64_t begin, int64_t end) {
+      const double sum =
+          owner == mine ? sum_of_squares(own + (begin - cut.begin(mine)), end - begin) : 0;
+      sums[static_cast<size_t>(owner)].push_back(sum);
+      return sum;
+    });
+  }
+  if (shards > 1) {
+    const size_t most = std::ranges::max(sums, {}, &std::vector<double>::size).size();
+    std::vector<double> all(most * sums.size());
+    sums[static_cast<size_t>(mine)].resize(most);
+    ranks->all_gather(std::span<const double>(sums[static_cast<size_t>(mine)]),
+                      std::span<double>(all), "adding up the norm of the gradients");
+    for (size_t owner = 0; owner < sums.size(); ++owner) {
+      const auto first = all.begin() + static_cast<int64_t>(owner * most);
+      sums[owner].assign(first, first + static_cast<int64_t>(most));
+    }
+  }
+  std::vector<size_t> next(sums.size());
+  double squares = 0;
+  for (const UnitCut& cut : cuts) {
+    squares += UnitTree(cut).visit_subtrees(shards, [&](int64_t owner, int64_t, int64_t) {
+      const auto of = static_cast<size_t>(owner);
+      return sums[of][next[of]++];
+    });
+  }
+  return squares;
+}
+
+// In the order of their ids: in memory they lie in the order of first use, which differs by rank.
+double row_squares(const RowGradients& rows) {
+  std::vector<int32_t> places(rows.ids().size());
+  std::iota(places.begin(), places.end(), 0);
+  std::ranges::sort(places, {},
+                    [ids = rows.ids()](int32_t place) { return ids[static_cast<size_t>(place)]; });
+  return sum_of_squares_of_rows(rows.values(), places, rows.shape().row_size);
+}
+
+double grad_norm(Communicator* ranks, const ParameterBuffers& parameters,
+                 const Partition& partition) {
+  double squares = dense_squares(ranks, parameters, partition);
+  if (parameters.embedding_gradient != nullptr) {
+    squares += row_squares(*parameters.embedding_gradient);
+  }
+  return std::sqrt(squares);
+}
+
+}  // namespace
+
+double global_grad_norm(Communicator& ranks, const ParameterBuffers& parameters,
+                        const Partition& partition) {
+  return grad_norm(&ranks, parameters, partition);
+}
+
+double global_grad_norm(const ParameterBuffers& parameters) {
+  return grad_norm(nullptr, parameters, Partition(*parameters.table, 1));
+}
+
+}  // namespace borealis

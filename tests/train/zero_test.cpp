@@ -1,0 +1,172 @@
+// ZeRO stages over ranks as threads: the state is sharded, what is computed is not changed.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "support/ranked_run.h"
+
+namespace borealis {
+namespace {
+
+using testing::RankedRunTest;
+using testing::Result;
+
+class ZeroTest : public RankedRunTest {
+ protected:
+  Result run_at(int64_t stage, int64_t ranks, int64_t micro_batch_size = 1) {
+    config_.parallel.zero_stage = stage;
+    return run(ranks, micro_batch_size);
+  }
+
+  static void expect_same_bits(const Result& a, const Result& b) {
+    ASSERT_EQ(a.steps.size(), b.steps.size());
+    for (size_t i = 0; i < a.steps.size(); ++i) {
+      EXPECT_EQ(a.steps[i].lm_loss, b.steps[i].lm_loss) << i;
+      EXPECT_EQ(a.steps[i].grad_norm, b.steps[i].grad_norm) << i;
+    }
+    ASSERT_EQ(a.validations.size(), b.validations.size());
+    for (size_t i = 0; i < a.validations.size(); ++i) {
+      EXPECT_EQ(a.validations[i].lm_loss, b.validations[i].lm_loss) << i;
+    }
+    EXPECT_TRUE(std::ranges::equal(a.weights, b.weights));
+  }
+
+  // With one micro-batch a rank every stage adds up the same numbers in the same order.
+  void expect_stages_agree(int64_t ranks) {
+    const Result of_zero = run_at(0, ranks, config_.batch.global_batch_size / ranks);
+    for (const int64_t stage : {1, 2, 3}) {
+      SCOPED_TRACE(stage);
+      expect_same_bits(of_zero, run_at(stage, ranks, config_.batch.global_batch_size / ranks));
+    }
+  }
+};
+
+TEST_F(ZeroTest, StagesHaveTheBitsOfStageZero) {
+  for (const int64_t ranks : {2, 3, 4, 8}) {
+    SCOPED_TRACE(ranks);
+    expect_stages_agree(ranks);
+  }
+}
+
+TEST_F(ZeroTest, AlsoInBf16) {
+  config_.dtype = DType::kBF16;
+  expect_stages_agree(3);
+}
+
+TEST_F(ZeroTest, AlsoWithRecompute) {
+  config_.recompute = {.enabled = true, .layers_per_segment = 1};
+  expect_stages_agree(3);
+  config_.recompute = {.enabled = true, .layers_per_segment = 2};
+  config_.model = testing::small_llama(5);
+  config_.model.max_position_embeddings = 16;
+  expect_stages_agree(2);
+}
+
+TEST_F(ZeroTest, AlsoWithTiedHeads) {
+  config_.model.tie_word_embeddings = true;
+  expect_stages_agree(3);
+}
+
+TEST_F(ZeroTest, AlsoWithTheEmbeddingsGradientByRows) {
+  config_.model.vocab_size = 4096;
+  config_.batch.global_batch_size = 6;
+  expect_stages_agree(3);
+}
+
+TEST_F(ZeroTest, AlsoWithUnitsThatShardsDoNotDivide) {
+  config_.model.hidden_size = 28;
+  config_.model.num_attention_heads = 2;
+  config_.model.num_key_value_heads = 1;
+  config_.model.head_dim = 6;
+  config_.model.intermediate_size = 17;
+  expect_stages_agree(3);
+}
+
+TEST_F(ZeroTest, AlsoWithClippingAndSkippedSteps) {
+  config_.optimizer.max_grad_norm = 0.5;
+  config_.optimizer.skip_grad_norm_factor = 1.01;
+  config_.optimizer.skip_grad_norm_window = 16;
+  expect_stages_agree(4);
+}
+
+// Stages 2 and 3 add up micro-batches one after the other, 0 and 1 first within each rank.
+TEST_F(ZeroTest, OverMicroBatchesLossesAreThoseOfOneRank) {
+  const Result one = run_at(0, 1);
+  for (const bool recompute : {false, true}) {
+    config_.recompute = {.enabled = recompute, .layers_per_segment = 1};
+    for (const int64_t ranks : {2, 3, 4, 8}) {
+      SCOPED_TRACE(ranks);
+      const Result zero = run_at(0, ranks), two = run_at(2, ranks);
+      expect_equal(one, zero);
+      expect_equal(one, two);
+      expect_same_bits(zero, run_at(1, ranks));
+      expect_same_bits(two, run_at(3, ranks));
+    }
+  }
+}
+
+TEST_F(ZeroTest, TwoRunsGiveTheSameBits) {
+  config_.dtype = DType::kBF16;
+  config_.limits.train_iters = 10;
+  for (const int64_t stage : {1, 2, 3}) expect_same_bits(run_at(stage, 3), run_at(stage, 3));
+}
+
+// The model that Hugging Face loads is the same file, whoever had its weights.
+TEST_F(ZeroTest, CheckpointsHoldTheSameModel) {
+  config_.limits.train_iters = 3;
+  config_.output.save_checkpoints = true;
+  config_.checkpoint.load_given = true;
+  std::vector<std::string> models;
+  for (const int64_t stage : {0, 1, 2, 3}) {
+    const auto folder = folder_.path() / fmt::format("stage-{}", stage);
+    config_.output.checkpoint_dir = config_.checkpoint.load_dir = folder.string();
+    save_in_background_ = stage < 3;
+    run_at(stage, 3, 8);
+    models.push_back(read_text_file(folder / "global_step3" / "model.safetensors"));
+    EXPECT_TRUE(std::filesystem::exists(folder / "latest"));
+  }
+  for (const std::string& model : models) EXPECT_TRUE(model == models.front());
+}
+
+// Saved by any number of ranks at any stage, loaded by any other.
+TEST_F(ZeroTest, AnyRanksGoOnFromAnyOthersCheckpoint) {
+  struct Job {
+    int64_t ranks, stage;
+  };
+  std::vector<Job> jobs = {{1, 0}};
+  for (const int64_t ranks : {2, 3, 4}) {
+    for (const int64_t stage : {0, 1, 2, 3}) jobs.push_back({ranks, stage});
+  }
+  const Result whole = run_at(0, 1);
+  config_.limits.eval_interval = 0;
+  for (const Job& writer : jobs) {
+    config_.output.save_checkpoints = true;
+    config_.output.checkpoint_dir =
+        (folder_.path() / fmt::format("of-{}-{}", writer.ranks, writer.stage)).string();
+    config_.limits.train_iters = 4;
+    config_.checkpoint.load_dir = config_.output.checkpoint_dir;
+    config_.checkpoint.load_given = true;
+    save_in_background_ = writer.stage % 2 == 1;
+    run_at(writer.stage, writer.ranks);
+    config_.output.save_checkpoints = false;
+    config_.limits.train_iters = 14;
+    for (const Job& reader : jobs) {
+      SCOPED_TRACE(fmt::format("{} ranks, stage {} read by {} ranks, stage {}", writer.ranks,
+                               writer.stage, reader.ranks, reader.stage));
+      const Result rest = run_at(reader.stage, reader.ranks);
+      ASSERT_EQ(rest.steps.size(), 10U);
+      for (size_t i = 0; i < rest.steps.size(); ++i) {
+        EXPECT_NEAR(rest.steps[i].lm_loss, whole.steps[4 + i].lm_loss,
+                    1e-6 * whole.steps[4 + i].lm_loss);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace borealis
