@@ -217,7 +217,11 @@ StepRecord Trainer::train_step(int64_t iteration) {
     record.lm_loss = forward_only(record);
     skip(record, SkipReason::kForwardOnly);
   } else {
-    update(record, accumulate_gradients(record));
+    const StepLoss loss = accumulate_gradients(record);
+    if (update(record, loss) && sharded_) {
+      const TimedScope timed(record.communication_ms);
+      sharded_->share_weights();
+    }
   }
   if (profiler) profiler->end_step();
   state_.iteration = iteration;
@@ -287,12 +291,12 @@ double Trainer::gradient_norm() const {
 
 // Clips and steps; a loss or norm that is not finite leaves the weights alone and is counted, and
 // so is, where that is asked for, a norm far above those before it. Without a token that counts
-// there is nothing to learn from: not even the weights decay.
-void Trainer::update(StepRecord& record, const StepLoss& loss) {
+// there is nothing to learn from: not even the weights decay. Whether they changed.
+bool Trainer::update(StepRecord& record, const StepLoss& loss) {
   record.lm_loss = loss.mean();
   if (loss.counted_tokens() == 0) {
     skip(record, SkipReason::kNoTokens);
-    return;
+    return false;
   }
   const TimedScope timed(record.optimizer_ms);
   const double grad_norm = loss.gradient_factor() * gradient_norm();
@@ -300,20 +304,17 @@ void Trainer::update(StepRecord& record, const StepLoss& loss) {
   if (!std::isfinite(record.lm_loss) || !std::isfinite(grad_norm)) {
     ++state_.skipped_in_a_row;
     skip(record, SkipReason::kNotFinite);
-    return;
+    return false;
   }
   state_.skipped_in_a_row = 0;
   if (spikes_ && spikes_->add(grad_norm)) {
     skip(record, SkipReason::kNormSpike);
-    return;
+    return false;
   }
-  {
-    const KernelScope scope = kernel_scope(options_.profiler, StepKernel::kAdamW);
-    optimizer_.step(
-        record.learning_rate,
-        loss.gradient_factor() * clip_factor(grad_norm, config_.optimizer.max_grad_norm));
-  }
-  if (sharded_) sharded_->share_weights();
+  const KernelScope scope = kernel_scope(options_.profiler, StepKernel::kAdamW);
+  optimizer_.step(record.learning_rate,
+                  loss.gradient_factor() * clip_factor(grad_norm, config_.optimizer.max_grad_norm));
+  return true;
 }
 
 void Trainer::skip(StepRecord& record, SkipReason reason) {

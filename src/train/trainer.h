@@ -96,7 +96,7 @@ class Trainer {
   StepLoss accumulate_gradients(StepRecord& record);
   double gradient_norm() const;
   std::optional<std::string> agreed(const std::optional<std::string>& reason) const;
-  void update(StepRecord& record, const StepLoss& loss);
+  bool update(StepRecord& record, const StepLoss& loss);
   void skip(StepRecord& record, SkipReason reason);
   void complete(StepRecord& record);
   void require_finite_steps(int64_t iteration) const;
