@@ -10,8 +10,11 @@
 namespace borealis {
 namespace {
 
-std::vector<MemoryClass> own_memory(const RunConfig& config, int threads) {
-  MemoryPlan plan = plan_memory(make_run_layout(config, threads), profiled_steps(config), 0, 0);
+std::vector<MemoryClass> own_memory(const RunConfig& config, int64_t ranks, int threads) {
+  RunConfig of_ranks = config;
+  of_ranks.parallel.world_size = ranks;
+  const RunLayout layout = make_run_layout(of_ranks, threads);
+  MemoryPlan plan = plan_memory(layout, profiled_steps(config), 0, 0);
   if (config.output.save_checkpoints) plan.transfer_bytes = DirectBlocks::kMemoryBytes;
   return plan.classes(config.dtype);
 }
@@ -40,7 +43,7 @@ std::vector<MemoryClass> reference_memory(const RunConfig& config, int64_t ranks
 std::vector<MemoryClass> rank_memory(const RunConfig& config, const MachineModel& machine,
                                      int64_t ranks, int threads) {
   std::vector<MemoryClass> classes = machine.stack == TrainingStack::kBorealis
-                                         ? own_memory(config, threads)
+                                         ? own_memory(config, ranks, threads)
                                          : reference_memory(config, ranks);
   classes.push_back({"context, libraries, fragmentation", machine.reserve_bytes});
   std::erase_if(classes, [](const MemoryClass& entry) { return entry.bytes == 0; });

@@ -141,10 +141,24 @@ double communication_seconds(const StepShape& shape, TrainingStack stack, const 
     return all_reduce_seconds(links, bytes, shape.hosts, shape.ranks_per_host);
   };
   const double weights = static_cast<double>(dtype_bytes(shape.dtype)) * parameters;
-  if (stack == TrainingStack::kBorealis) return all_reduce(4 * parameters);
+  const auto micro_batches = static_cast<double>(shape.grad_accum_steps);
+  if (stack == TrainingStack::kBorealis) {
+    const double gradients = all_reduce(4 * parameters), gather = all_reduce(weights) / 2;
+    const double gathers = shape.recompute_segment > 0 ? 3 : 2;  // of a micro-batch
+    switch (shape.zero_stage) {
+      case 0:
+        return gradients;
+      case 1:
+        return gradients / 2 + gather;
+      case 2:
+        return micro_batches * gradients / 2 + gather;
+      default:
+        return micro_batches * (gradients / 2 + gathers * gather);
+    }
+  }
   double seconds = all_reduce(2 * parameters) + all_reduce(weights) / 2;
   if (shape.zero_stage == 3) {
-    seconds += static_cast<double>(shape.grad_accum_steps) * all_reduce(weights);
+    seconds += micro_batches * all_reduce(weights);
   }
   return seconds;
 }

@@ -94,9 +94,13 @@ struct Links {
 //   hierarchical  2 (r-1)/r S / b_in + 2 (r-1) l_in + 2 (n-1)/n S / b_out + 2 (n-1) l_out
 double all_reduce_seconds(const Links& links, double bytes, int64_t hosts, int64_t ranks_per_host);
 
-// What a stack exchanges in a step. borealis: f32 gradients. megatron-deepspeed: bf16 gradients,
-// and an all-gather (half an all-reduce) of the bf16 weights, since optimizer state is split over
-// the ranks at every ZeRO stage. ZeRO 3 gathers the weights twice more in every micro-batch.
+// What a stack exchanges in a step; a reduce-scatter and an all-gather are half an all-reduce each.
+//   borealis            ZeRO 0: all-reduce of f32 gradients. 1: their reduce-scatter, and an
+//                       all-gather of the weights. 2: the reduce-scatter once a micro-batch.
+//                       3: and in each two all-gathers of the weights, three with recompute
+//   megatron-deepspeed  all-reduce of bf16 gradients, and an all-gather of the bf16 weights, since
+//                       optimizer state is split over the ranks at every ZeRO stage; ZeRO 3 gathers
+//                       the weights twice more in every micro-batch
 double communication_seconds(const StepShape& shape, TrainingStack stack, const Links& links);
 
 }  // namespace borealis

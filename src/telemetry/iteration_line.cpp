@@ -22,6 +22,30 @@ std::string validation_message(const std::string& place, const ValidationRecord&
   return fmt::format("{}\n{}\n{}", dashes, message, dashes);
 }
 
+// visit(time of `times`, the same of `others`) for each.
+template <typename Visit>
+void for_each_time(StepTimesOfRanks& times, const StepTimesOfRanks& others, const Visit& visit) {
+  for (RankTimes StepTimesOfRanks::*const kind :
+       {&StepTimesOfRanks::data, &StepTimesOfRanks::forward, &StepTimesOfRanks::backward,
+        &StepTimesOfRanks::optimizer, &StepTimesOfRanks::forward_backward,
+        &StepTimesOfRanks::computing}) {
+    visit((times.*kind).min_ms, (others.*kind).min_ms);
+    visit((times.*kind).median_ms, (others.*kind).median_ms);
+    visit((times.*kind).max_ms, (others.*kind).max_ms);
+  }
+}
+
+StepTimesOfRanks times_of_one_rank(const StepRecord& step) {
+  const auto alone = [](double time_ms) { return RankTimes{time_ms, time_ms, time_ms}; };
+  return {.data = alone(step.data_ms),
+          .forward = alone(step.forward_ms),
+          .backward = alone(step.backward_ms),
+          .optimizer = alone(step.optimizer_ms),
+          .forward_backward = alone(step.data_ms + step.forward_ms + step.backward_ms),
+          .computing = {},
+          .slowest = 0};
+}
+
 std::string number_text(double value) {
   return std::isnan(value) ? "not a number" : fmt::format("{:.6g}", value);
 }
@@ -38,6 +62,9 @@ void IterationInterval::add(const StepRecord& step) {
   sum.optimizer_ms += before.optimizer_ms;
   sum.communication_ms += before.communication_ms;
   sum.data_ms += before.data_ms;
+  if (sum.of_ranks && before.of_ranks) {
+    for_each_time(*sum.of_ranks, *before.of_ranks, [](double& time, double more) { time += more; });
+  }
   sum.samples_per_second = step.samples_per_second * step.elapsed_ms + before.samples_per_second;
   sum.tokens_per_gpu_per_second =
       step.tokens_per_gpu_per_second * step.elapsed_ms + before.tokens_per_gpu_per_second;
@@ -68,6 +95,9 @@ IterationLine IterationInterval::take() {
   for (double* time : {&last.elapsed_ms, &last.forward_ms, &last.backward_ms, &last.optimizer_ms,
                        &last.communication_ms, &last.data_ms}) {
     *time /= steps;
+  }
+  if (last.of_ranks) {
+    for_each_time(*last.of_ranks, *last.of_ranks, [&](double& time, double) { time /= steps; });
   }
   last.lm_loss = loss_sum_ / static_cast<double>(std::max<int64_t>(1, line_.steps - line_.skipped));
   loss_sum_ = 0;
@@ -106,19 +136,19 @@ std::string format_iteration_line(const StepRecord& step, const IterationLineCon
 std::string format_timers(const IterationLine& line, int64_t timing_log_level) {
   if (timing_log_level < 1) return "";
   std::string text = "(min, max) time across ranks (ms):";
-  const auto timer = [&text](const std::string& name, double time_ms) {
+  const auto timer = [&text](const std::string& name, const RankTimes& times) {
     std::string padded = name + ' ';
     padded.resize(std::max(padded.size(), kTimerNameColumns), '.');
-    text += fmt::format("\n    {}: ({:.2f}, {:.2f})", padded, time_ms, time_ms);
+    text += fmt::format("\n    {}: ({:.2f}, {:.2f})", padded, times.min_ms, times.max_ms);
   };
-  const StepRecord& step = line.last;
-  timer("forward-backward", step.data_ms + step.forward_ms + step.backward_ms);
+  const StepTimesOfRanks times = line.last.of_ranks.value_or(times_of_one_rank(line.last));
+  timer("forward-backward", times.forward_backward);
   if (timing_log_level >= 2) {
-    timer("batch-generator", step.data_ms);
-    timer("forward-compute", step.forward_ms);
-    timer("backward-compute", step.backward_ms);
+    timer("batch-generator", times.data);
+    timer("forward-compute", times.forward);
+    timer("backward-compute", times.backward);
   }
-  timer("optimizer", step.optimizer_ms);
+  timer("optimizer", times.optimizer);
   return text;
 }
 

@@ -47,6 +47,12 @@ Json step_to_json(const StepRecord& record) {
   json["optimizer_ms"] = finite_or_null(record.optimizer_ms);
   json["communication_ms"] = finite_or_null(record.communication_ms);
   json["data_ms"] = finite_or_null(record.data_ms);
+  if (const auto& ranks = record.of_ranks) {
+    json["computing_ms_of_ranks"] = {{"min", finite_or_null(ranks->computing.min_ms)},
+                                     {"median", finite_or_null(ranks->computing.median_ms)},
+                                     {"max", finite_or_null(ranks->computing.max_ms)},
+                                     {"slowest_rank", ranks->slowest}};
+  }
   return json;
 }
 

@@ -16,6 +16,21 @@ enum class SkipReason {
   kNoTokens,     // none of its tokens counts in the loss: there is no loss either
 };
 
+// Of a time that every rank has of its own.
+struct RankTimes {
+  double min_ms = 0;
+  double median_ms = 0;
+  double max_ms = 0;
+};
+
+// Of a step of several ranks, without what they waited for each other.
+struct StepTimesOfRanks {
+  RankTimes data = {}, forward = {}, backward = {}, optimizer = {};
+  RankTimes forward_backward = {};  // with data
+  RankTimes computing = {};         // all of them together
+  int64_t slowest = 0;              // the rank that computed longest
+};
+
 struct StepRecord {
   int64_t iteration = 0;         // 1-based
   int64_t consumed_samples = 0;  // after this step
@@ -38,6 +53,8 @@ struct StepRecord {
   double optimizer_ms = 0;
   double communication_ms = 0;
   double data_ms = 0;
+  // Where there are several; the times above are rank 0's.
+  std::optional<StepTimesOfRanks> of_ranks = {};
   // Since the first step began, of all processes of the run: not kept in files, but added up by
   // StepSeries.
   double training_ms = 0;

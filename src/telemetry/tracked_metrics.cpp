@@ -65,6 +65,11 @@ void add_timers(const StepRecord& step, Metrics& metrics) {
   metrics.add("timers/optimizer_ms", step.optimizer_ms);
   metrics.add("timers/communication_ms", step.communication_ms);
   metrics.add("timers/data_ms", step.data_ms);
+  if (const auto& ranks = step.of_ranks) {
+    metrics.add("timers/computing_ms_min_of_ranks", ranks->computing.min_ms);
+    metrics.add("timers/computing_ms_median_of_ranks", ranks->computing.median_ms);
+    metrics.add("timers/computing_ms_max_of_ranks", ranks->computing.max_ms);
+  }
 }
 
 }  // namespace

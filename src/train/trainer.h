@@ -99,6 +99,7 @@ class Trainer {
   bool update(StepRecord& record, const StepLoss& loss);
   void skip(StepRecord& record, SkipReason reason);
   void complete(StepRecord& record);
+  std::optional<StepTimesOfRanks> times_of_ranks(const StepRecord& record) const;
   void require_finite_steps(int64_t iteration) const;
   // Of the validation split, whose stream goes on from call to call, or of the test split.
   ValidationRecord validate(Split split, int64_t iteration,

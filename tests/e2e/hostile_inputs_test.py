@@ -1235,8 +1235,8 @@ def limits(lab):
             case(f"-n {number}", command, arguments, {resource.RLIMIT_NOFILE: number})
         for size in (0, 1, 600, 4096) if light else (1000,):
             case(f"-f {size} bytes", command, arguments, {resource.RLIMIT_FSIZE: size})
-        for megabytes in (80, 90, 120, 150, 200, 300) if light else (100, 160, 250):  # below, the loader or libgomp may end it
-            case(f"-v {megabytes}M", command, arguments, {resource.RLIMIT_AS: megabytes << 20}, signals=(signal.SIGKILL, signal.SIGSEGV) if megabytes < 90 else ())
+        for megabytes in (90, 100, 120, 150, 200, 300) if light else (100, 160, 250):  # below, the loader, libgomp or what libraries do at their start may end it
+            case(f"-v {megabytes}M", command, arguments, {resource.RLIMIT_AS: megabytes << 20})
         for kilobytes in (128, 512):
             case(f"-s {kilobytes}K", command, arguments, {resource.RLIMIT_STACK: kilobytes << 10})
         case("-d 16M", command, arguments, {resource.RLIMIT_DATA: 16 << 20})

@@ -105,6 +105,38 @@ def resumes(lab):
           f"{lab.library}: a damaged checkpoint is named and the one before it used", result.stdout + result.stderr)
 
 
+def sharded(lab):
+    """ZeRO stages: with one micro-batch a rank the bits of stage 0, checkpoints that any other ranks go on from, and nothing lost with a rank that saves."""
+    shape = [option if before != "--micro-batch-size" else "4" for before, option in zip(["", *SHAPE], SHAPE)]
+    run = ["--train-iters", "12", "--eval-interval", "6", "--eval-iters", "1", "--save-interval", "5"]
+    for stage in (0, 1, 2, 3):
+        name = f"stage{stage}"
+        result = lab.run(3, *run, "--zero-stage", str(stage), "--micro-batch-size", "4", "--save", f"of-{name}", "--run-dir", name, shape=shape)
+        check(result.returncode == 0, f"{lab.library}: ZeRO {stage}", result.stdout + result.stderr)
+        steps = lab.metrics(name)
+        check([(s["lm_loss"], s["grad_norm"]) for s in steps] == [(s["lm_loss"], s["grad_norm"]) for s in lab.metrics("stage0")],
+              f"{lab.library}: ZeRO {stage} has the bits of stage 0", losses(steps))
+        model = (lab.folder / f"of-{name}" / "global_step12" / "model.safetensors").read_bytes()
+        check(model == (lab.folder / "of-stage0" / "global_step12" / "model.safetensors").read_bytes(), f"{lab.library}: ZeRO {stage} saves the same model")
+        summary = json.loads((lab.folder / name / "summary.json").read_text())
+        check(summary["planned_memory_bytes"] > 0 and "checkpoints are written in the " + ("foreground" if stage == 3 else "background") in result.stdout,
+              f"{lab.library}: ZeRO {stage} says how it saves", result.stdout)
+    go_on = ["--train-iters", "16", "--eval-interval", "0", "--no-save"]
+    lab.run(1, *go_on, "--load", "of-stage0", "--run-dir", "rest")
+    for ranks, stage, of in ((2, 3, 1), (4, 1, 3), (1, 0, 2)):
+        name = f"rest{ranks}"
+        result = lab.run(ranks, *go_on, "--zero-stage", str(stage), "--load", f"of-stage{of}", "--run-dir", name)
+        check(result.returncode == 0 and close(losses(lab.metrics(name)), losses(lab.metrics("rest"))), f"{lab.library}: {ranks} ranks of stage {stage} go on from 3 of stage {of}",
+              result.stdout + result.stderr)
+    shard = lab.folder / "of-stage2" / "global_step12" / "state" / "shard-00001-of-00003.safetensors"
+    damaged = bytearray(shard.read_bytes())
+    damaged[-5] ^= 16
+    shard.write_bytes(damaged)
+    result = lab.run(3, *go_on, "--zero-stage", "2", "--load", "of-stage2", "--run-dir", "undamaged")
+    check(result.returncode == 0 and shard.name in result.stdout and "resumed from of-stage2/global_step10" in result.stdout,
+          f"{lab.library}: a rank's damaged shard is named, and the checkpoint before it used", result.stdout + result.stderr)
+
+
 def bad_input(lab):
     result = lab.run(3, "--train-iters", "x")
     check(result.returncode == 2 and len(told_by(result)) == 1, f"{lab.library}: a bad option is told once", (result.returncode, result.stderr))
@@ -159,8 +191,8 @@ def rank_processes(job):
 def lost_ranks(lab):
     """A rank is killed in the middle of its steps: the job ends, no process is left, and the same command goes on."""
     options = ["--train-iters", "3000", "--eval-interval", "0", "--save-interval", "50", "--save", "lost", "--keep-last", "3"]
-    for victim in (1, 0):
-        job = lab.start(3, *options)
+    for victim, stage in ((1, 0), (0, 2), (2, 3)):
+        job = lab.start(3, *options, "--zero-stage", str(stage))
         latest = lab.folder / "lost" / "latest"
         before = latest.read_text() if latest.exists() else ""
         deadline = time.monotonic() + TIMEOUT_S
@@ -190,7 +222,7 @@ def lost_ranks(lab):
 
 def main():
     for library in found_libraries():
-        for part in (same_training, resumes, bad_input, lost_ranks):
+        for part in (same_training, resumes, sharded, bad_input, lost_ranks):
             with tempfile.TemporaryDirectory(prefix="borealis-ranks-") as folder:
                 part(Lab(library, folder))
     sys.exit(1 if failures else 0)

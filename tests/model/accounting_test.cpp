@@ -87,6 +87,33 @@ TEST(MemoryPlan, AnUntiedEmbeddingHasGradientsForTheRowsOfAStepOnly) {
   EXPECT_EQ(plan_of(config).gradients_bytes, 4 * elements);
 }
 
+// Of what the ranks share each has its part, padded to blocks by unit, and room for the units that
+// a pass holds.
+TEST(MemoryPlan, ZeroShardsTheState) {
+  RunConfig config = run_config(report_llama3(6));
+  config.dtype = DType::kBF16;
+  config.batch.grad_accum_steps = 2000;  // so many tokens that the embedding's gradient is dense
+  config.parallel.world_size = 4;
+  const ParameterTable table = make_parameter_table(config.model);
+  const int64_t elements = table.buffer_elements();
+  const int64_t padding = std::ssize(table.units()) * Partition::kBlockElements;
+  const auto near = [&](int64_t bytes, int64_t expected, int64_t width, int64_t units = 1) {
+    EXPECT_GE(bytes, expected);
+    EXPECT_LE(bytes, expected + width * padding * units);
+  };
+  const int64_t layer = table.units()[1].elements, ends = table.units().back().elements;
+  for (const int64_t stage : {0, 1, 2, 3}) {
+    SCOPED_TRACE(stage);
+    config.parallel.zero_stage = stage;
+    const MemoryPlan plan = plan_of(config);
+    near(plan.optimizer_bytes, 10 * elements / (stage >= 1 ? 4 : 1), 10);
+    // One slot for the largest unit, the head or the embedding.
+    near(plan.gradients_bytes, stage >= 2 ? 4 * (elements / 4 + ends) : 4 * elements, 4, 4);
+    near(plan.weights_bytes, stage >= 3 ? 2 * (elements / 4 + 2 * layer + ends) : 2 * elements, 2,
+         6);
+  }
+}
+
 TEST(MemoryPlan, RecomputeKeepsOneInputAStretchAndOneStretchOfActivations) {
   RunConfig config = run_config(small_llama(6));
   const int64_t all = plan_of(config).activations_bytes;

@@ -68,7 +68,19 @@ TEST(MachinePlan, MemoryOfOurProgramIsItsPlan) {
   const RunConfig config = report_run(report_llama3(4));
   const MemoryPlan plan =
       plan_memory(make_run_layout(config, 2), ProfiledSteps(), 0, machine.reserve_bytes);
-  EXPECT_EQ(total_bytes(rank_memory(config, machine, 1, 2)), plan.total_bytes());
+  const int64_t ranks = config.parallel.world_size;
+  EXPECT_EQ(total_bytes(rank_memory(config, machine, ranks, 2)), plan.total_bytes());
+}
+
+TEST(MachinePlan, ShardedStateTakesLessMemoryARank) {
+  const MachineModel machine = machine_named("h100-80g");
+  RunConfig config = report_run(report_llama3(4));
+  const auto total = [&](int64_t stage, int64_t ranks) {
+    config.parallel.zero_stage = stage;
+    return total_bytes(rank_memory(config, machine, ranks, 2));
+  };
+  EXPECT_EQ(total(3, 1), total(0, 1)) << "of one rank nothing is sharded";
+  for (const int64_t stage : {1, 2, 3}) EXPECT_LT(total(stage, 24), total(stage - 1, 24));
 }
 
 TEST(MachinePlan, TokensCostTimeAndNodeHours) {

@@ -103,6 +103,17 @@ TEST(StepTime, CommunicationOfTheStacks) {
   shape.zero_stage = 3;
   EXPECT_NEAR(communication_seconds(shape, TrainingStack::kMegatronDeepSpeed, links),
               (3 + 2 * 2) * N * 1e-9, 1e-6);
+  // Half of an all-reduce: 2 bytes a parameter of f32 gradients, 1 of bf16 weights.
+  const auto own = [&](int64_t stage) {
+    shape.zero_stage = stage;
+    return communication_seconds(shape, TrainingStack::kBorealis, links) / (N * 1e-9);
+  };
+  ASSERT_EQ(shape.grad_accum_steps, 2);
+  EXPECT_NEAR(own(1), 2 + 1, 1e-6);
+  EXPECT_NEAR(own(2), 2 * 2 + 1, 1e-6);
+  EXPECT_NEAR(own(3), 2 * (2 + 2 * 1), 1e-6);
+  shape.recompute_segment = 1;
+  EXPECT_NEAR(own(3), 2 * (2 + 3 * 1), 1e-6);
 }
 
 }  // namespace

@@ -135,6 +135,20 @@ TEST(Timers, LevelTwoAddsPartsAndLevelZeroIsSilent) {
             "    optimizer ......................................: (1500.12, 1500.12)");
 }
 
+// The fastest and the slowest rank's, over the steps of the interval.
+TEST(Timers, SpanTheRanks) {
+  IterationInterval interval;
+  StepRecord step = step_five();
+  step.of_ranks = StepTimesOfRanks{.optimizer = {1, 2, 3}, .forward_backward = {100, 150, 200}};
+  interval.add(step);
+  step.of_ranks = StepTimesOfRanks{.optimizer = {2, 3, 5}, .forward_backward = {120, 150, 400}};
+  interval.add(step);
+  EXPECT_EQ(format_timers(interval.take(), 1),
+            "(min, max) time across ranks (ms):\n"
+            "    forward-backward ...............................: (110.00, 300.00)\n"
+            "    optimizer ......................................: (1.50, 4.00)");
+}
+
 TEST(Validation, MessageStandsBetweenDashes) {
   EXPECT_EQ(format_validation({100, 2.345678, 10.440328}),
             "--------------------------------------------------------------------------------\n"

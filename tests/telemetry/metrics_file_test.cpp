@@ -50,6 +50,11 @@ TEST(MetricsFile, NamesAndOrderAreFrozen) {
             R"("tokens_per_gpu_per_second":8448.0,"tflops":0.75,"gemm_share":0.625,)"
             R"("forward_ms":150.0,"backward_ms":300.0,"optimizer_ms":20.0,)"
             R"("communication_ms":0.0,"data_ms":0.5})");
+  StepRecord of_ranks = sample_step();
+  of_ranks.of_ranks = StepTimesOfRanks{.computing = {400, 410.5, 500}, .slowest = 2};
+  EXPECT_TRUE(step_record_json(of_ranks).ends_with(
+      R"("data_ms":0.5,"computing_ms_of_ranks":)"
+      R"({"min":400.0,"median":410.5,"max":500.0,"slowest_rank":2}})"));
   EXPECT_EQ(validation_record_json({10, 2.5, 12.25}),
             R"({"iteration":10,"validation_loss":2.5,"validation_perplexity":12.25})");
 }

@@ -45,6 +45,24 @@ TEST_F(DataParallelTest, AlsoWithTheEmbeddingsGradientByRows) {
   expect_equal(one, run(3));
 }
 
+TEST_F(DataParallelTest, StepsHaveTheTimesOfAllRanks) {
+  config_.limits.train_iters = 3;
+  EXPECT_FALSE(run(1).steps.front().of_ranks);
+  for (const StepRecord& step : run(4).steps) {
+    ASSERT_TRUE(step.of_ranks);
+    for (const RankTimes& times :
+         {step.of_ranks->forward, step.of_ranks->backward, step.of_ranks->computing}) {
+      EXPECT_GT(times.min_ms, 0);
+      EXPECT_LE(times.min_ms, times.median_ms);
+      EXPECT_LE(times.median_ms, times.max_ms);
+    }
+    EXPECT_LE(step.of_ranks->forward.min_ms, step.forward_ms);
+    EXPECT_GE(step.of_ranks->forward.max_ms, step.forward_ms);
+    EXPECT_GE(step.of_ranks->slowest, 0);
+    EXPECT_LT(step.of_ranks->slowest, 4);
+  }
+}
+
 TEST_F(DataParallelTest, TwoRunsGiveTheSameBits) {
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
     config_.dtype = dtype;
