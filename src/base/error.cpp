@@ -74,6 +74,12 @@ Error file_error(const std::string& action, const std::string& path, int error_n
     case ENAMETOOLONG:
       remedy = "check the path";
       break;
+    case EFBIG:
+      remedy = "raise the limit of file sizes (ulimit -f), or use a disk that holds larger files";
+      break;
+    case EMFILE:
+      remedy = "raise the limit of open files (ulimit -n)";
+      break;
     case EIO:
       remedy = "the disk or the way to it fails: look at the system's log, or use another disk";
       break;

@@ -167,9 +167,9 @@ MemoryLimit memory_limit(std::optional<int64_t> user_limit_bytes, int64_t proces
   const auto group = cgroup_limit();
   if (group && *group / processes < limit.bytes) limit = {*group / processes, "the cgroup's limit"};
   const auto addresses = address_space_limit();
-  if (addresses && *addresses < limit.bytes) limit = {*addresses, "ulimit -v"};
+  if (addresses && *addresses < limit.bytes) limit = {*addresses, kAddressSpaceLimit};
   if (user_limit_bytes && *user_limit_bytes < limit.bytes) {
-    limit = {*user_limit_bytes, "MEMORY_LIMIT"};
+    limit = {*user_limit_bytes, kGivenLimit};
   }
   return limit;
 }

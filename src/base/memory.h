@@ -36,9 +36,11 @@ int64_t available_bytes();      // of the machine, without swapping: MemAvailabl
 
 // What a run may use: the smallest of the machine's available memory, the cgroup's limit (v1 or v2,
 // this group or any above it), the address space of `ulimit -v` and the user's MEMORY_LIMIT.
+inline constexpr const char* kAddressSpaceLimit = "ulimit -v";
+inline constexpr const char* kGivenLimit = "MEMORY_LIMIT (--memory-limit)";
 struct MemoryLimit {
   int64_t bytes = 0;
-  std::string source;  // "free memory", "the cgroup's limit", "ulimit -v", "MEMORY_LIMIT"
+  std::string source;  // "free memory", "the cgroup's limit", or one of those above
 };
 // Of what the machine and the cgroup have free, each of `processes` like this one gets a share.
 MemoryLimit memory_limit(std::optional<int64_t> user_limit_bytes, int64_t processes = 1);

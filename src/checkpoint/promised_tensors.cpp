@@ -47,6 +47,21 @@ std::string shortened(const std::vector<std::string>& names) {
 
 }  // namespace
 
+namespace {
+
+std::string remedy(const TensorMismatch& mismatch, bool tied) {
+  const std::string head(kHead);
+  const auto& odd = tied ? mismatch.unexpected : mismatch.missing;
+  if (std::ranges::find(odd, head) == odd.end()) {
+    return "correct config.json, or copy the model again";
+  }
+  return tied ? "copy the model again; a head of its own needs \"tie_word_embeddings\": false"
+              : "copy the model again; without lm_head.weight it needs "
+                "\"tie_word_embeddings\": true";
+}
+
+}  // namespace
+
 bool TensorMismatch::any() const {
   return !missing.empty() || !unexpected.empty() || !misshapen.empty() || !unreadable.empty();
 }
@@ -96,9 +111,7 @@ void require_promised(const ModelWeights& weights, std::span<const PromisedTenso
   throw Error(ErrorKind::kData,
               fmt::format("{} does not hold the tensors that its config.json promises: {}",
                           folder.string(), mismatch.text()),
-              tied ? "copy the model again; a head of its own needs \"tie_word_embeddings\": false"
-                   : "copy the model again; without lm_head.weight it needs "
-                     "\"tie_word_embeddings\": true");
+              remedy(mismatch, tied));
 }
 
 }  // namespace borealis

@@ -181,7 +181,18 @@ OpenedCheckpoint open_checkpoint(const fs::path& folder) {
   if (is_model_folder(folder) && !fs::exists(folder / kStateFolder)) {
     throw Error(ErrorKind::kData,
                 fmt::format("{} holds a model without a training state", folder.string()),
-                "start from its weights with --finetune, or save elsewhere (SAVE=...)");
+                fmt::format("begin with its weights: --load {} --finetune and another --save",
+                            folder.string()));
+  }
+  if (!fs::exists(folder)) {
+    throw Error(ErrorKind::kFile,
+                fmt::format("{} is missing, which {} names", folder.string(),
+                            (folder.parent_path() / "latest").string()),
+                "restore it, or write another step's name into that file");
+  }
+  if (!fs::exists(folder / kChecksumsFile)) {
+    throw Error(ErrorKind::kFile, fmt::format("{} is missing", (folder / kChecksumsFile).string()),
+                "restore it: without it nobody can tell whether the checkpoint is whole");
   }
   OpenedCheckpoint checkpoint{.folder = folder, .checksums = read_checksums(folder), .state = {}};
   require_listed(folder, checkpoint.checksums, [](const std::string&) { return true; });

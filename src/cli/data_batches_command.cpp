@@ -150,7 +150,10 @@ int print_batches(const DataRunOptions& options) {
       throw Error(ErrorKind::kConfig,
                   fmt::format("the split {} gives {} no {}", config.data.split, json_name(split),
                               requested_samples(config, split) == 0 ? "share" : "document"),
-                  "raise its share (TRAIN_SPLIT, VALID_SPLIT, TEST_SPLIT), or name another split");
+                  fmt::format("raise {} (or its number in --split), or name another split",
+                              split == Split::kTrain   ? "TRAIN_SPLIT"
+                              : split == Split::kValid ? "VAL_SPLIT"
+                                                       : "TEST_SPLIT"));
     }
   }
   const int64_t done = options.consumed_samples / config.batch.global_batch_size;

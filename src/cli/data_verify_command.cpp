@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <omp.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -48,6 +49,14 @@ nlohmann::ordered_json json_of(const std::filesystem::path& prefix, const Datase
   return json;
 }
 
+// As data has that was made with another tokenizer.
+bool only_foreign_tokens(const DatasetCheck& check) {
+  return !check.problems.empty() &&
+         std::ranges::all_of(check.problems, [](const DatasetProblem& problem) {
+           return problem.fault == DatasetFault::kForeignToken;
+         });
+}
+
 void report(const std::filesystem::path& prefix, const DatasetCheck& check) {
   for (const DatasetProblem& problem : check.problems) {
     log_error(fmt::format("{}: {}", dataset_fault_name(problem.fault), problem.text));
@@ -75,7 +84,7 @@ int verify(const VerifyArguments& arguments) {
   }
   const auto prefixes = dataset_prefixes(arguments.prefixes);
   nlohmann::ordered_json pairs = nlohmann::ordered_json::array();
-  size_t damaged = 0;
+  size_t damaged = 0, foreign = 0;
   for (const std::filesystem::path& prefix : prefixes) {
     DatasetCheck check;
     {
@@ -84,11 +93,24 @@ int verify(const VerifyArguments& arguments) {
         progress.update(done, total, done);
       });
     }
-    if (!check.problems.empty()) ++damaged;
+    if (only_foreign_tokens(check)) {
+      ++foreign;
+    } else if (!check.problems.empty()) {
+      ++damaged;
+    }
     report(prefix, check);
     pairs.push_back(json_of(prefix, check));
   }
   if (arguments.json) fmt::print("{}\n", json_text(nlohmann::ordered_json({{"pairs", pairs}}), 2));
+  if (damaged == 0 && foreign > 0) {
+    throw Error(
+        ErrorKind::kData,
+        fmt::format("{} of {} pair{} {} token ids beyond the vocabulary", foreign, prefixes.size(),
+                    prefixes.size() == 1 ? "" : "s", foreign == 1 ? "has" : "have"),
+        "give the tokenizer or the vocabulary that the data was made with; where it was "
+        "this one the data is damaged");
+  }
+  damaged += foreign;
   if (damaged == 0) return 0;
   throw Error(ErrorKind::kData,
               fmt::format("{} of {} pair{} {} damaged", damaged, prefixes.size(),

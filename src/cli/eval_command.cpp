@@ -23,6 +23,7 @@
 #include "cli/text_input_options.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work_progress.h"
+#include "data/data_record.h"
 #include "data/token_documents.h"
 #include "planner/planner.h"
 #include "train/text_evaluation.h"
@@ -122,6 +123,20 @@ TokenizerChoice choose_tokenizer(const EvalOptions& options, const fs::path& fol
     if (options.data_prefix.empty()) throw;
     return {nullptr, fault_text(error)};
   }
+}
+
+// What the ids of a data set stand for, its record says; to a model of other ids they say nothing.
+void warn_of_other_tokenizer(const EvalOptions& options, const Tokenizer* tokenizer) {
+  if (options.data_prefix.empty() || tokenizer == nullptr) return;
+  const fs::path prefix = dataset_prefix(options.data_prefix);
+  const auto record = read_data_record(prefix);
+  const TokenizerIdentity own = tokenizer_identity(*tokenizer);
+  if (!record || own == record->tokenizer) return;
+  log_warning(fmt::format(
+      "{}.bin was made with {} ({}), and here its ids are read with another ({}): the loss is of "
+      "other words; give data that was made with the model's tokenizer",
+      prefix.string(), record->tokenizer_path, describe_tokenizer(record->tokenizer),
+      describe_tokenizer(own)));
 }
 
 std::string source_name(const EvalOptions& options) {
@@ -267,6 +282,7 @@ int evaluate(const EvalOptions& options) {
   const ModelConfig config = load_model_config(folder);
   const TextEvaluationOptions windows = window_options(options, config);
   const TokenizerChoice choice = choose_tokenizer(options, folder);
+  warn_of_other_tokenizer(options, choice.tokenizer.get());
   const auto documents =
       open_documents(options, choice.tokenizer.get(), threads, machine.memory_limit_bytes);
   const DecoderShape shape =

@@ -157,7 +157,7 @@ void require_usable(const Prompt& prompt, const std::string& place, const ModelC
     throw Error(ErrorKind::kData,
                 fmt::format("token id {} of {} is beyond the model's vocabulary of {}", id, place,
                             model.vocab_size),
-                "use the tokenizer that the model was trained with");
+                "give the tokenizer that the model was trained with (--tokenizer)");
   }
 }
 

@@ -2,14 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <optional>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
+#include <vector>
 
 #include "base/error.h"
+#include "config/nearest.h"
 
 namespace borealis {
 namespace {
@@ -89,6 +92,28 @@ std::optional<std::string_view> framed(std::string_view text, std::string_view b
   return text.substr(before.size(), text.size() - before.size() - after.size());
 }
 
+// "; did you mean --temperature?", of what is nearly an option of the command that was given.
+std::string suggestion(const CLI::App& app, std::string_view name) {
+  const auto subcommands = app.get_subcommands();
+  const CLI::App& command = subcommands.empty() ? app : *subcommands.front();
+  std::vector<std::string_view> known;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& spelling : option->get_lnames()) known.push_back(spelling);
+  }
+  const auto near = nearest_name(name.substr(std::min<size_t>(2, name.size())), known);
+  return near ? fmt::format("; did you mean --{}?", *near) : "";
+}
+
+// What looks like an option and is none: a value that was meant for it says less.
+std::optional<std::string> unknown_option(const CLI::App& app) {
+  for (const std::string& rest : app.remaining(/*recurse=*/true)) {
+    if (!rest.starts_with("--") || rest == "--") continue;
+    const std::string name = rest.substr(0, rest.find('='));
+    return fmt::format("{} is not an option of this command{}", name, suggestion(app, name));
+  }
+  return std::nullopt;
+}
+
 // The sentences of the library that a user meets, in our words; another as it is.
 std::string argument_fault(std::string_view text) {
   if (text == "A subcommand is required") return "no command was given";
@@ -128,7 +153,7 @@ bool parse_arguments(CLI::App& app, const std::vector<std::string>& arguments) {
     fmt::print("{}", subcommands.empty() ? app.help() : subcommands.front()->help());
     return false;
   } catch (const CLI::ParseError& fault) {
-    throw Error(ErrorKind::kUsage, argument_fault(fault.what()),
+    throw Error(ErrorKind::kUsage, unknown_option(app).value_or(argument_fault(fault.what())),
                 fmt::format("see `{} --help`", app.get_name()));
   }
   refuse_empty_places(app);

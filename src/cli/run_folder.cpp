@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/json_excerpt.h"
 #include "base/log.h"
+#include "checkpoint/run_checkpoints.h"
 #include "config/run_config_json.h"
 #include "telemetry/metrics_file.h"
 #include "telemetry/run_summary.h"
@@ -51,6 +52,24 @@ void require_own_records(const fs::path& folder, const RunStart& start) {
               "name a new folder, or leave --run-dir out");
 }
 
+// A run's folder and a folder of checkpoints have files of the same names.
+void require_no_checkpoints(const RunConfig& config) {
+  const fs::path folder = config.output.run_dir;
+  std::error_code unknown;
+  if (config.output.save_checkpoints &&
+      fs::weakly_canonical(folder / "", unknown) ==
+          fs::weakly_canonical(fs::path(config.output.checkpoint_dir) / "", unknown)) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("--run-dir {} is also the folder that checkpoints are saved to",
+                            folder.string()),
+                "give one of them a folder of its own");
+  }
+  if (fs::exists(folder / "latest", unknown) || !checkpoint_steps(folder).empty()) {
+    throw Error(ErrorKind::kConfig, fmt::format("--run-dir {} holds checkpoints", folder.string()),
+                "name a new folder, or leave --run-dir out");
+  }
+}
+
 // Finds out now what the first save would find out hours later.
 void require_writable(const fs::path& folder) {
   const fs::path probe = partial_path_of(folder / "writable");
@@ -71,6 +90,7 @@ void require_room(const RunConfig& config, int64_t parameters, int64_t iteration
 }  // namespace
 
 RunFolders::RunFolders(RunConfig& config, const RunStart& start, int64_t parameters) {
+  require_no_checkpoints(config);
   claim_run_folder(config);
   run_ = FolderLock::hold_alone(config.output.run_dir, "run",
                                 "name another folder (--run-dir), or wait for it");

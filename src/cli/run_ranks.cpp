@@ -84,6 +84,20 @@ void RunRanks::share_machine(MachineConfig& machine) {
   }
 }
 
+namespace {
+
+// Of settings that differ, one that was given: names of folders follow from others.
+std::string telling_path(const nlohmann::json& differences) {
+  const auto is_given = [](const nlohmann::json& difference) {
+    const std::string path = difference["path"];
+    return !path.ends_with("_dir") && !path.ends_with("/prefix");
+  };
+  const auto given = std::ranges::find_if(differences, is_given);
+  return given != differences.end() ? (*given)["path"] : differences[0]["path"];
+}
+
+}  // namespace
+
 void RunRanks::require_same(const nlohmann::json& facts) {
   if (all_->size() == 1) return;
   constexpr const char* kWhat = "comparing what the ranks are to do";
@@ -91,7 +105,7 @@ void RunRanks::require_same(const nlohmann::json& facts) {
   together(*all_, kWhat, [&] {
     const nlohmann::json differences = nlohmann::json::diff(first, facts);
     if (differences.empty()) return;
-    const std::string path = differences[0]["path"];
+    const std::string path = telling_path(differences);
     const nlohmann::json::json_pointer place(path);
     const auto value_in = [&](const nlohmann::json& all) {
       return all.contains(place) ? all.at(place).dump() : std::string("missing");

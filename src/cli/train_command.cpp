@@ -256,7 +256,12 @@ int train_and_report(const PlannedRun& run, std::unique_ptr<Trainer> trainer,
   }
   trained.gemm = gemm;
   if (observer.steps() == 0 && observer.steps_of_history() == 0) {
-    log_info(fmt::format("stopped by {} before the first step", trained.outcome.stopped_by));
+    if (trained.outcome.stopped_by == "kill_switch") {
+      log_warning(fmt::format("not begun: --kill-switch-file {} exists; remove it to train",
+                              config.limits.kill_switch_file));
+    } else {
+      log_info(fmt::format("stopped by {} before the first step", trained.outcome.stopped_by));
+    }
     summary.stopped_by = trained.outcome.stopped_by;
     writer.write(summary);
     return signal_exit_code(summary.stopped_by);
@@ -341,7 +346,7 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command) {
     try {
       trainer = make_trainer(run, ranks.all(), profiler.get(), gemm);
     } catch (const DamagedCheckpoint& damage) {
-      log_warning(fault_text(damage));
+      log_warning(fmt::format("{}; the checkpoint before it is tried", fault_text(damage)));
       starts.reject(damage);
       continue;
     } catch (const Error& failure) {

@@ -80,6 +80,9 @@ std::vector<std::string> misspellings(std::string_view variable) {
     std::string less = name;
     less.erase(i, 1);
     if (name[i] == '_' || name.size() >= kShort) spellings.push_back(less);
+    if (name.size() >= kShort && name[i] != '_') {
+      spellings.push_back(name.substr(0, i) + name[i] + name.substr(i));  // doubled
+    }
     if (i == 0) continue;
     if (name.size() >= 4) spellings.push_back(name.substr(0, i) + '_' + name.substr(i));
     std::string exchanged = name;

@@ -48,8 +48,10 @@ std::optional<LaunchedJob> launched_job(const Environment& environment) {
     const std::optional<int64_t> ranks = number_of(environment, launcher.ranks);
     if (ranks == 1) return std::nullopt;
     if (ranks && *rank >= *ranks) {
-      throw Error(ErrorKind::kConfig, fmt::format("{}={} is no rank of {}={}", launcher.rank, *rank,
-                                                  launcher.ranks, *ranks));
+      throw Error(
+          ErrorKind::kConfig,
+          fmt::format("{}={} is no rank of {}={}", launcher.rank, *rank, launcher.ranks, *ranks),
+          "an MPI launcher sets them: start the ranks with it, or unset them");
     }
     return LaunchedJob{launcher.name, launcher.library, *rank, ranks};
   }

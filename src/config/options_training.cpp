@@ -85,14 +85,16 @@ std::vector<OptionRow> parallel_rows() {
        .store = store<&RunConfig::parallel, &ParallelConfig::world_size>,
        .minimum = 1,
        .accepted = {"1"},
-       .not_yet = "ranks are started by an MPI launcher, mpirun -n N borealis train; unset it"},
+       .not_yet = "the MPI launcher says how many ranks there are, mpirun -n N borealis train; "
+                  "unset it"},
       {.variable = "NGPU_PER_HOST",
        .type = OptionType::kInteger,
        .default_text = "1",
        .help = "ranks on a host",
        .minimum = 1,
        .accepted = {"1"},
-       .not_yet = "several ranks on a host are not available yet; use NGPU_PER_HOST=1"},
+       .not_yet = "the MPI launcher says how many ranks a host has, mpirun -n N borealis train; "
+                  "unset it"},
       {.variable = "HOSTFILE", .help = "file with a host name a line; one host for now"},
       {.variable = "PBS_NODEFILE",
        .help = "the scheduler's host file; read where HOSTFILE is unset"},

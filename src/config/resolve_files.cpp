@@ -172,7 +172,8 @@ void resolve_tokenizer(const Settings& settings, const ModelPreset& preset,
       settings.given("TOKENIZER_MODEL") || request->type != TokenizerType::kHuggingFace;
   const bool reads_data = needs_data && !run.data.mock_data;
   const auto entries = vocabulary_entries(settings, preset, *request, *found, reads_data);
-  if (!entries) {
+  const bool files_given = settings.given("--vocab-file") || settings.given("--merge-file");
+  if (!entries || (files_given && !found->source)) {
     run.model.vocab_size = 0;
     report_missing(settings, *request, *found, problems);
     return;

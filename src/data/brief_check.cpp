@@ -49,7 +49,8 @@ std::vector<DatasetProblem> brief_check(const IndexedDataset& data,
   return problems;
 }
 
-void warn_of_damage(const IndexedDataset& data, const std::vector<DatasetProblem>& problems) {
+void warn_of_damage(const IndexedDataset& data, const std::vector<DatasetProblem>& problems,
+                    std::optional<int64_t> vocab_size) {
   std::map<DatasetFault, size_t> counts;
   for (const DatasetProblem& problem : problems) ++counts[problem.fault];
   for (const DatasetProblem& problem : problems) {
@@ -57,10 +58,11 @@ void warn_of_damage(const IndexedDataset& data, const std::vector<DatasetProblem
     if (count == 0) continue;  // told
     const bool may_be_foreign = problem.fault == DatasetFault::kForeignToken;
     log_warning(fmt::format(
-        "{}: {}{}; the data is {}: `borealis data verify {}` tells all",
+        "{}: {}{}; the data is {}: `borealis data verify {}{}` tells all",
         dataset_fault_name(problem.fault), problem.text,
         count > 1 ? fmt::format(", and {} more like it", count - 1) : "",
-        may_be_foreign ? "damaged, or was made with another tokenizer" : "damaged", data.prefix()));
+        may_be_foreign ? "damaged, or was made with another tokenizer" : "damaged", data.prefix(),
+        may_be_foreign && vocab_size ? fmt::format(" --vocab-size {}", *vocab_size) : ""));
   }
 }
 
@@ -70,8 +72,9 @@ void warn_of_damaged_files(const RunConfig& config) {
   const int64_t places = std::clamp<int64_t>(
       kPlacesOfARun / std::max<int64_t>(1, std::ssize(*files)), kFewestPlaces, kBriefPlaces);
   for (const OpenedFile& file : *files) {
-    warn_of_damage(file.data, brief_check(file.data, read_data_record(file.data.prefix()),
-                                          config.model.vocab_size, places));
+    const auto record = read_data_record(file.data.prefix());
+    warn_of_damage(file.data, brief_check(file.data, record, config.model.vocab_size, places),
+                   record ? std::nullopt : std::optional(config.model.vocab_size));
   }
 }
 

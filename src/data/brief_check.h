@@ -24,7 +24,9 @@ std::vector<DatasetProblem> brief_check(const IndexedDataset& data,
                                         int64_t places = kBriefPlaces);
 
 // A warning for the first problem of each kind, with the number of those that were found.
-void warn_of_damage(const IndexedDataset& data, const std::vector<DatasetProblem>& problems);
+// vocab_size: the one that ids were held against, where the data has no record of its own.
+void warn_of_damage(const IndexedDataset& data, const std::vector<DatasetProblem>& problems,
+                    std::optional<int64_t> vocab_size = std::nullopt);
 
 // Both for every file that a run can read, with fewer places of each where files are many. Throws
 // what opening them throws.

@@ -28,14 +28,10 @@ class RunSide {
   explicit RunSide(const RunConfig& config) : config_(config) {}
 
   void check(const std::filesystem::path& prefix, const DataRecord& record) {
-    const std::string made_with = fmt::format("the tokenizer {} ({})", record.tokenizer_path,
-                                              describe_tokenizer(record.tokenizer));
+    const std::string made_with = named(record.tokenizer_path, record.tokenizer);
     if (const TokenizerIdentity* own = tokenizer()) {
       if (*own != record.tokenizer) {
-        refuse(prefix, made_with,
-               fmt::format("the tokenizer {} ({})", config_.data.tokenizer_path,
-                           describe_tokenizer(*own)),
-               "set TOKENIZER_MODEL to the one that made the data, or tokenize the text again");
+        refuse(prefix, made_with, named(config_.data.tokenizer_path, *own), way_to(record));
       }
     }
     if (record.tokenizer.vocab_size > config_.model.vocab_size) {
@@ -50,6 +46,24 @@ class RunSide {
   }
 
  private:
+  // Numbers as text have a tokenizer without a file.
+  static std::string named(const std::string& path, const TokenizerIdentity& tokenizer) {
+    return fmt::format("{} ({})", path.empty() ? "NullTokenizer" : "the tokenizer " + path,
+                       describe_tokenizer(tokenizer));
+  }
+  std::string way_to(const DataRecord& record) const {
+    if (record.tokenizer_path.empty()) {
+      return fmt::format(
+          "set TOKENIZER_TYPE=NullTokenizer and --vocab-size {}, or tokenize the "
+          "text again",
+          record.tokenizer.vocab_size - 1);
+    }
+    return config_.data.tokenizer_path.empty()
+               ? "set TOKENIZER_TYPE and TOKENIZER_MODEL to the one that made the data, or "
+                 "tokenize the text again"
+               : "set TOKENIZER_MODEL to the one that made the data, or tokenize the text again";
+  }
+
   // Loaded when the first record asks for it: a list without records needs none.
   const TokenizerIdentity* tokenizer() {
     const auto source = tokenizer_source(config_.data);

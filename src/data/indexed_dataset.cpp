@@ -26,6 +26,10 @@ MappedFile open_part(const std::string& path) {
                   fmt::format("{} is a folder, and {} does not exist", prefix, path),
                   "name the prefix of a .bin/.idx pair");
     }
+    if (std::filesystem::is_directory(prefix + ".tokenizing", unknown)) {
+      throw Error(ErrorKind::kFile, fmt::format("{} does not exist yet", path),
+                  "its tokenizing was cut off: the same `borealis data tokenize` goes on");
+    }
     throw Error(ErrorKind::kFile, fmt::format("{} does not exist", path),
                 "check the prefix that was given, or make the pair with `borealis data tokenize`");
   }

@@ -223,12 +223,14 @@ namespace {
                                                 static_cast<double>(prediction.limit.bytes))),
       format_bytes(prediction.limit.bytes), prediction.limit.source,
       memory_table(prediction, dtype));
-  const bool is_set = prediction.limit.source == "MEMORY_LIMIT";
+  const bool is_set = prediction.limit.source == kGivenLimit;
   problem += !ways.empty() ? "  any one of these lines makes it fit:"
-             : is_set      ? "  no other setting makes it fit: raise MEMORY_LIMIT, or choose a "
+             : is_set      ? "  no other setting makes it fit: raise it, or choose a "
                              "smaller model"
-                           : "  no setting makes it fit: choose a smaller model, or a machine with "
-                             "more memory";
+             : prediction.limit.source == kAddressSpaceLimit
+                 ? "  no setting makes it fit: raise ulimit -v, or choose a smaller model"
+                 : "  no setting makes it fit: choose a smaller model, or a machine with more "
+                   "memory";
   for (const std::string& way : ways) problem += "\n    " + way;
   throw Error(ErrorKind::kMemory, problem);
 }

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/fault_text.h"
 #include "tokenizer/utf8.h"
 
 namespace borealis {
@@ -51,24 +52,18 @@ size_t append_escape(std::string_view text, size_t at, std::string& out) {
   return 6;
 }
 
-// The library quotes the line, which may be long and not UTF-8.
-std::string library_message(const nlohmann::json::exception& error) {
-  constexpr size_t kMostBytes = 240;
-  std::string message = replace_invalid_utf8(error.what());
-  if (const size_t name = message.find("] "); name != std::string::npos) message.erase(0, name + 2);
-  if (message.size() <= kMostBytes) return message;
-  message.resize(kMostBytes);
-  message.resize(message.size() - incomplete_utf8_tail(message));
-  return message + "...";
-}
-
 nlohmann::json parse(std::string_view line, bool repair, std::optional<RecordFault>& fault) {
   try {
     return nlohmann::json::parse(line);
   } catch (const nlohmann::json::exception& error) {
-    fault = RecordFault{.problem = fmt::format("not JSON: {}", library_message(error)),
-                        .remedy = fmt::format("{}; for plain text use --format text", kOneObject),
-                        .invalid_utf8 = !is_valid_utf8(line)};
+    const bool valid = is_valid_utf8(line);
+    const std::string text = fault_text(error);
+    const size_t place = text.find(" at ");
+    fault = RecordFault{.problem = !valid ? "not JSON: it holds bytes that are not UTF-8"
+                                   : place == text.npos ? "not JSON"
+                                                        : "not JSON" + text.substr(place),
+                        .remedy = kOneObject,
+                        .invalid_utf8 = !valid};
   }
   if (!repair) return nlohmann::json(nlohmann::json::value_t::discarded);
   return nlohmann::json::parse(repaired_json(line), nullptr, false);

@@ -103,6 +103,12 @@ void StartChooser::choose_source(const RunConfig& config) {
       throw Error(ErrorKind::kConfig, fmt::format("{} has nothing to begin with", anew),
                   "name a checkpoint or a model's folder with LOAD");
     }
+    if (saves && own.empty() && holds_a_model(load)) {
+      throw Error(ErrorKind::kConfig,
+                  fmt::format("{} would save into {}, which holds the model that it begins with",
+                              anew, save),
+                  "save elsewhere (SAVE=...), or save nothing (--no-save)");
+    }
     if (saves) refuse_mixing(anew, save);
   }
   if (!checkpoint.load_given && !saves) {
@@ -139,7 +145,9 @@ void StartChooser::choose_source(const RunConfig& config) {
                   fmt::format("LOAD={} is a model without a training state, so no run goes on from "
                               "it",
                               checkpoint.load_dir),
-                  "add --finetune to begin with its weights");
+                  same && saves ? "add --finetune to begin with its weights, and save elsewhere "
+                                  "(SAVE=...)"
+                                : "add --finetune to begin with its weights");
     }
     weights_folder_ = load;
   } else if (candidates_.empty() && checkpoint.finetune) {
@@ -208,7 +216,8 @@ RunStart StartChooser::from_weights(RunConfig& config, const fs::path& folder) c
     throw Error(
         ErrorKind::kConfig,
         fmt::format("{} is another model: {}", folder.string(), fmt::join(differences, "; ")),
-        fmt::format("set them alike, or take its architecture with MODEL_ARCH={}",
+        fmt::format("set them alike, or take its architecture with MODEL_ARCH={} and nothing "
+                    "beside it that says otherwise",
                     folder.string()));
   }
   RunStart start = from_scratch(config);

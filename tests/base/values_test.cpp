@@ -102,8 +102,8 @@ TEST(MemoryLimit, IsTheSmallest) {
   EXPECT_GT(machine.bytes, int64_t{64} << 20);
   const MemoryLimit user = memory_limit(1000);
   EXPECT_EQ(user.bytes, 1000);
-  EXPECT_EQ(user.source, "MEMORY_LIMIT");
-  EXPECT_NE(memory_limit(int64_t{1} << 60).source, "MEMORY_LIMIT");
+  EXPECT_EQ(user.source, kGivenLimit);
+  EXPECT_NE(memory_limit(int64_t{1} << 60).source, kGivenLimit);
 }
 
 TEST(Process, KnowsItsAgeAndCores) {

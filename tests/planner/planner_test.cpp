@@ -47,7 +47,8 @@ TEST(Planner, RefusesWithTableShortfallAndWaysOut) {
     EXPECT_EQ(error.kind(), ErrorKind::kMemory);
     const std::string message = error.what();
     EXPECT_THAT(message, HasSubstr("optimizer: two moments, lower half of fp32 weights"));
-    EXPECT_THAT(message, HasSubstr("more than the 256.0 MiB that MEMORY_LIMIT allows"));
+    EXPECT_THAT(message,
+                HasSubstr("more than the 256.0 MiB that MEMORY_LIMIT (--memory-limit) allows"));
     EXPECT_THAT(message, HasSubstr("a tokenizer of 32000 entries"));
   }
 }

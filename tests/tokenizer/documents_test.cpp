@@ -167,7 +167,8 @@ TEST_F(DocumentFilesTest, RefusesADocumentThatIsTooLarge) {
 TEST_F(DocumentFilesTest, NamesFileAndLineOfAnError) {
   const std::string good(1 << 19, ' ');
   const std::string start = "{\"text\": \"" + good + "\"}\n{\"text\": \"" + good + "\"}\n\n";
-  EXPECT_THAT(refusal("bad.jsonl", start + "{\"text\": }\n"), HasSubstr("bad.jsonl:4: not JSON:"));
+  EXPECT_THAT(refusal("bad.jsonl", start + "{\"text\": }\n"),
+              HasSubstr("bad.jsonl:4: not JSON at column 10; "));
   EXPECT_THAT(refusal("bad.jsonl", "[1]\n"), HasSubstr("bad.jsonl:1: not a JSON object"));
   EXPECT_THAT(refusal("bad.jsonl", "{\"txt\": \"a\"}\n"),
               HasSubstr("bad.jsonl:1: no key \"text\""));
