@@ -49,7 +49,7 @@ nlohmann::ordered_json json_of(const std::filesystem::path& prefix, const Datase
   return json;
 }
 
-// As data has that was made with another tokenizer.
+// As data has that was made with another tokenizer than the one that was given.
 bool only_foreign_tokens(const DatasetCheck& check) {
   return !check.problems.empty() &&
          std::ranges::all_of(check.problems, [](const DatasetProblem& problem) {
@@ -93,7 +93,7 @@ int verify(const VerifyArguments& arguments) {
         progress.update(done, total, done);
       });
     }
-    if (only_foreign_tokens(check)) {
+    if (vocab_size && only_foreign_tokens(check)) {
       ++foreign;
     } else if (!check.problems.empty()) {
       ++damaged;

@@ -56,9 +56,11 @@ void require_own_records(const fs::path& folder, const RunStart& start) {
 void require_no_checkpoints(const RunConfig& config) {
   const fs::path folder = config.output.run_dir;
   std::error_code unknown;
+  const auto whole_path = [&unknown](const fs::path& path) {  // of a folder that may not be there
+    return fs::weakly_canonical(fs::absolute(path, unknown) / "", unknown);
+  };
   if (config.output.save_checkpoints &&
-      fs::weakly_canonical(folder / "", unknown) ==
-          fs::weakly_canonical(fs::path(config.output.checkpoint_dir) / "", unknown)) {
+      whole_path(folder) == whole_path(config.output.checkpoint_dir)) {
     throw Error(ErrorKind::kConfig,
                 fmt::format("--run-dir {} is also the folder that checkpoints are saved to",
                             folder.string()),

@@ -67,7 +67,9 @@ def configuration_cases(folder):
             (["eval", "--model"], "--model needs a value"),
             (["generate", "--model", "m"], "one of --prompt,--prompts has to be given"),
             (["generate", "--model", "m", "--prompt", "a", "--prompts", "b"], "only one of --prompt,--prompts can be given"),
-            (["data", "verify", "--vocab-size", "3", "--tokenizer", "t", "p"], "--vocab-size and --tokenizer cannot be given together")):
+            (["data", "verify", "--vocab-size", "3", "--tokenizer", "t", "p"], "--vocab-size and --tokenizer cannot be given together"),
+            (["generate", "--model", "m", "--prompt", "a", "--temprature", "1"], "--temprature is not an option of this command; did you mean --temperature?"),
+            (["eval", "--modle", "m", "--text", "a"], "--modle is not an option of this command; did you mean --model?")):
         expect(f"usage of {' '.join(arguments)}", run(arguments, {}, folder), USAGE, words, "--help")
     config("unknown architecture", {"MODEL_ARCH": "llama9-1T"}, "llama9-1T", "llama3-3B", "smollm3-3B", "SmolLM3-3B")
     config("unknown flag", {}, "--layerz", arguments=["--layerz", "3"], code=USAGE)
@@ -77,7 +79,7 @@ def configuration_cases(folder):
     config("zero micro batch", {}, "--micro-batch-size 0", arguments=["--micro-batch-size", "0"])
     config("kv heads that do not divide", {}, "NUM_KV_HEAD", arguments=["--num-key-value-heads", "3"])
     config("dtype", {"DTYPE": "fp8"}, "DTYPE", "fp8")
-    for name, value in (("TP", "2"), ("PP", "2"), ("SP", "2"), ("ZERO_STAGE", "3"), ("WORLD_SIZE", "4"),
+    for name, value in (("TP", "2"), ("PP", "2"), ("SP", "2"), ("ZERO_STAGE", "4"), ("WORLD_SIZE", "4"), ("NGPU_PER_HOST", "2"),
                         ("OPT", "muon"), ("CPU_OPTIMIZER", "1"), ("LAUNCH_WITH", "deepspeed")):
         config(f"{name} not available", {name: value}, name)
     config("negative learning rate", {"LR": "-1"}, "LR")
@@ -87,6 +89,40 @@ def configuration_cases(folder):
     config("several at once", {"TP": "2", "DTYPE": "fp8", "GRAD_ACC_STEPS": "x"}, "TP", "DTYPE", "GRAD_ACC_STEPS")
     config("a model that does not fit", {"MEMORY_LIMIT": "4M"}, "needs", "more than the 4.0 MiB", "MEMORY_LIMIT",
            "optimizer", code=MEMORY)
+
+
+def folder_cases(folder):
+    """Folders that are meant for something else, and what is missing in one."""
+    def train(name, code, *words, arguments=(), env=None):
+        expect(name, run(["train", *SMALL, *MOCK, *arguments], env, folder), code, *words)
+
+    train("one folder for records and checkpoints", CONFIG, "--run-dir same is also the folder that checkpoints are saved to", arguments=["--run-dir", "same", "--save", "same"])
+    train("the same, spelled otherwise", CONFIG, "is also the folder", arguments=["--run-dir", "./same/"], env={"SAVE": "same"})
+    train("a run to take from", 0, arguments=["--save", "saved"])
+    train("a folder of checkpoints for records", CONFIG, "--run-dir saved holds checkpoints", arguments=["--no-save", "--run-dir", "saved"])
+    expect("its model", run(["checkpoint", "export", "--from", "saved", "--output", "model"], {}, folder), 0)
+    train("a model that would be overwritten", CONFIG, "--finetune would save into model, which holds the model that it begins with", "save elsewhere",
+          arguments=["--load", "model", "--save", "model", "--finetune"])
+    train("the same without --finetune", CONFIG, "add --finetune", "save elsewhere", arguments=["--load", "model", "--save", "model"])
+    shutil.copytree(folder / "saved", folder / "stateless")
+    shutil.rmtree(folder / "stateless" / "global_step1" / "state")
+    train("a checkpoint without its state", DATA, "--load stateless/global_step1 --finetune and another --save", arguments=["--save", "stateless"])
+    train("and what that advises", 0, arguments=["--load", "stateless/global_step1", "--finetune", "--save", "from_stateless"])
+    shutil.copytree(folder / "saved", folder / "unlisted")
+    (folder / "unlisted" / "global_step1" / "checksums.xxh128").unlink()
+    train("a checkpoint without checksums", DATA, "checksums.xxh128 is missing", arguments=["--save", "unlisted"])
+    shutil.copytree(folder / "saved", folder / "gone")
+    shutil.rmtree(folder / "gone" / "global_step1")
+    train("a checkpoint that `latest` names alone", DATA, "gone/global_step1 is missing, which gone/latest names", arguments=["--save", "gone"])
+    (folder / "list_of_one.txt").write_text("# a comment\n1 nosuch corpus\n")
+    expect("a prefix of a list", run(["train", *SMALL, "--vocab-size", "128", "--no-save", "--data-file-list", "list_of_one.txt"], {}, folder), FILE, "list_of_one.txt:2: nosuch.idx does not exist")
+    expect("files of a tokenizer that are not there", run(["train", *SMALL, "--mock-data", "--no-save", "--tokenizer-type", "GPT2BPETokenizer", "--vocab-file", "no.json", "--merge-file", "no.txt"],
+                                                          {}, folder), CONFIG, "--vocab-file no.json was not found")
+    (folder / "stop").touch()
+    stopped = run(["train", *SMALL, *MOCK, "--no-save", "--kill-switch-file", "stop"], {}, folder)
+    if "not begun: --kill-switch-file stop exists; remove it to train" not in stopped.stdout + stopped.stderr:
+        failures.append(f"a kill switch: {stopped.stdout[-300:]}")
+    expect("a limit of file sizes", run(["train", *SMALL, *MOCK, "--save", "small_files"], {}, folder, ["bash", "-c", 'ulimit -f 4; exec "$@"', "bash"]), FILE, "File too large; raise the limit of file sizes (ulimit -f)")
 
 
 def data_cases(folder):
@@ -563,7 +599,7 @@ def number_cases(folder):
 
 
 def main():
-    for cases in (configuration_cases, data_cases, output_cases, tool_cases, number_cases, out_of_memory_cases, evaluation_cases, disagreement_cases, pipe_cases,
+    for cases in (configuration_cases, folder_cases, data_cases, output_cases, tool_cases, number_cases, out_of_memory_cases, evaluation_cases, disagreement_cases, pipe_cases,
                   checkpoint_cases, architecture_cases):
         with tempfile.TemporaryDirectory() as folder:
             cases(pathlib.Path(folder))
