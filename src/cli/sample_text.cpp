@@ -31,8 +31,9 @@ bool has_room(const GenerationShape& shape, const RunConfig& config,
 std::optional<SampleText> sample_text(const RunConfig& config, const ParameterBuffers& parameters,
                                       int threads, std::span<std::byte> idle_memory) {
   const auto source = tokenizer_source(config.data);
-  // To numbers a prompt of words means nothing.
-  if (config.data.mock_data || !source || source->format() == TokenizerFormat::kNumbers ||
+  // To numbers a prompt of words means nothing; and of sharded weights nobody has all.
+  if (parameters.weights_are_sharded() || config.data.mock_data || !source ||
+      source->format() == TokenizerFormat::kNumbers ||
       parameters.table->parameter_count() > kLargestSampledModel) {
     return std::nullopt;
   }
