@@ -94,11 +94,12 @@ PageBuffer::PageBuffer(size_t bytes, const std::string& name) : size_(bytes) {
   void* address = ::mmap(nullptr, mapped_, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (address == MAP_FAILED) {
-    throw Error(ErrorKind::kMemory,
-                fmt::format("cannot reserve {} for {}: {}",
-                            format_bytes(static_cast<int64_t>(bytes)), name, std::strerror(errno)),
-                "raise the limit of the address space (ulimit -v, or the job's), or choose a "
-                "smaller model or MICRO_BATCH");
+    throw Error(
+        ErrorKind::kMemory,
+        fmt::format("cannot reserve {} for {}: {}", format_bytes(static_cast<int64_t>(bytes)), name,
+                    std::strerror(errno)),
+        "raise the limit of the address space (ulimit -v, ulimit -d, or the job's), or choose a "
+        "smaller model or MICRO_BATCH");
   }
   if (huge) {
     const auto start = round_up(reinterpret_cast<uintptr_t>(address), kHugePageBytes);
@@ -147,15 +148,16 @@ constexpr int64_t kThreadBytes = int64_t{8} << 20;
 constexpr int64_t kSideThreads = 6;
 constexpr int64_t kLibraryBytes = int64_t{64} << 20;
 
-// What `ulimit -v` leaves for memory that is used: addresses that are taken and hardly used count,
-// too: stacks of threads to come, generated code, room to start on a huge page.
-std::optional<int64_t> address_space_limit() {
+// What a limit of the process (`ulimit -v`, `ulimit -d`) leaves for memory that is used. What is
+// taken and hardly used counts, too: stacks of threads to come, generated code, room to start on a
+// huge page. `counted`: the line of /proc/self/status that the limit counts.
+std::optional<int64_t> process_limit(__rlimit_resource resource, const char* counted) {
   struct rlimit limit {};
-  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
+  if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
   struct rlimit stack {};
   const bool bounded = ::getrlimit(RLIMIT_STACK, &stack) == 0 && stack.rlim_cur != RLIM_INFINITY;
   const int64_t thread_bytes = bounded ? static_cast<int64_t>(stack.rlim_cur) : kThreadBytes;
-  const int64_t unused = proc_field_bytes("/proc/self/status", "VmSize:") - resident_bytes() +
+  const int64_t unused = proc_field_bytes("/proc/self/status", counted) - resident_bytes() +
                          (omp_get_max_threads() + kSideThreads) * thread_bytes + kLibraryBytes;
   return std::max<int64_t>(0, static_cast<int64_t>(limit.rlim_cur) - unused);
 }
@@ -166,8 +168,10 @@ MemoryLimit memory_limit(std::optional<int64_t> user_limit_bytes, int64_t proces
   MemoryLimit limit{available_bytes() / processes + resident_bytes(), "free memory"};
   const auto group = cgroup_limit();
   if (group && *group / processes < limit.bytes) limit = {*group / processes, "the cgroup's limit"};
-  const auto addresses = address_space_limit();
+  const auto addresses = process_limit(RLIMIT_AS, "VmSize:");
   if (addresses && *addresses < limit.bytes) limit = {*addresses, kAddressSpaceLimit};
+  const auto data = process_limit(RLIMIT_DATA, "VmData:");
+  if (data && *data < limit.bytes) limit = {*data, kDataLimit};
   if (user_limit_bytes && *user_limit_bytes < limit.bytes) {
     limit = {*user_limit_bytes, kGivenLimit};
   }

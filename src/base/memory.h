@@ -35,8 +35,9 @@ int64_t peak_resident_bytes();  // VmHWM of this process
 int64_t available_bytes();      // of the machine, without swapping: MemAvailable
 
 // What a run may use: the smallest of the machine's available memory, the cgroup's limit (v1 or v2,
-// this group or any above it), the address space of `ulimit -v` and the user's MEMORY_LIMIT.
+// this group or any above it), what `ulimit -v` and `ulimit -d` leave, and the user's MEMORY_LIMIT.
 inline constexpr const char* kAddressSpaceLimit = "ulimit -v";
+inline constexpr const char* kDataLimit = "ulimit -d";
 inline constexpr const char* kGivenLimit = "MEMORY_LIMIT (--memory-limit)";
 struct MemoryLimit {
   int64_t bytes = 0;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <omp.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -80,6 +81,15 @@ int usable_cores() {
   // Under OMP_PROC_BIND the main thread is bound to its own place before main(); OpenMP knows the
   // mask that the process started with.
   return std::max(mine, omp_get_num_procs());
+}
+
+void require_stack() {
+  constexpr rlim_t kLeastBytes = rlim_t{128} << 10;
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur >= kLeastBytes) return;
+  throw Error(ErrorKind::kMemory,
+              fmt::format("stacks of {} KiB (ulimit -s) are too small", limit.rlim_cur >> 10),
+              "raise the limit to 512 or more");
 }
 
 void require_threads(int threads) {

@@ -12,6 +12,9 @@ int usable_cores();      // in the affinity mask that this process started with
 // Throws std::system_error where the system refuses one of that many threads: OpenMP would end the
 // process without a word of ours.
 void require_threads(int threads);
+// Throws Error(kMemory) where the stacks that the system gives (`ulimit -s`) are too small to run
+// on.
+void require_stack();
 
 // A process by what no other one has, before or after it.
 struct ProcessMark {

@@ -108,6 +108,7 @@ int main(int argc, char** argv) {
   keep_standard_streams();
   std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too large is then the error of a write
   try {
+    require_stack();
     require_threads(omp_get_max_threads());
     return checked_output(run({argv + 1, argv + argc}));
   } catch (const Error& error) {

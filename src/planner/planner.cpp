@@ -224,13 +224,17 @@ namespace {
       format_bytes(prediction.limit.bytes), prediction.limit.source,
       memory_table(prediction, dtype));
   const bool is_set = prediction.limit.source == kGivenLimit;
-  problem += !ways.empty() ? "  any one of these lines makes it fit:"
-             : is_set      ? "  no other setting makes it fit: raise it, or choose a "
-                             "smaller model"
-             : prediction.limit.source == kAddressSpaceLimit
-                 ? "  no setting makes it fit: raise ulimit -v, or choose a smaller model"
-                 : "  no setting makes it fit: choose a smaller model, or a machine with more "
-                   "memory";
+  const std::string& source = prediction.limit.source;
+  if (!ways.empty()) {
+    problem += "  any one of these lines makes it fit:";
+  } else if (is_set) {
+    problem += "  no other setting makes it fit: raise it, or choose a smaller model";
+  } else if (source == kAddressSpaceLimit || source == kDataLimit) {
+    problem +=
+        fmt::format("  no setting makes it fit: raise {}, or choose a smaller model", source);
+  } else {
+    problem += "  no setting makes it fit: choose a smaller model, or a machine with more memory";
+  }
   for (const std::string& way : ways) problem += "\n    " + way;
   throw Error(ErrorKind::kMemory, problem);
 }

@@ -122,6 +122,8 @@ def folder_cases(folder):
     stopped = run(["train", *SMALL, *MOCK, "--no-save", "--kill-switch-file", "stop"], {}, folder)
     if "not begun: --kill-switch-file stop exists; remove it to train" not in stopped.stdout + stopped.stderr:
         failures.append(f"a kill switch: {stopped.stdout[-300:]}")
+    for limit, words in (("-s 64", "stacks of 64 KiB (ulimit -s) are too small"), ("-d 30000", "raise ulimit -d")):
+        expect(f"ulimit {limit}", run(["train", *SMALL, *MOCK, "--no-save"], {}, folder, ["bash", "-c", f'ulimit {limit}; exec "$@"', "bash"]), MEMORY, words)
     expect("a limit of file sizes", run(["train", *SMALL, *MOCK, "--save", "small_files"], {}, folder, ["bash", "-c", 'ulimit -f 4; exec "$@"', "bash"]), FILE, "File too large; raise the limit of file sizes (ulimit -f)")
 
 
