@@ -49,7 +49,7 @@ fi
 print_failures() {
   grep -v '^ *Start ' "$1" | awk '
     function flush_lines() { for (i = n > 60 ? n - 60 : 0; i < n; ++i) print lines[i]; n = 0 }
-    / Test +#[0-9]+: / || /tests passed/ { flush_lines(); failing = /\*\*\*[A-Z]/ }
+    / Test +#[0-9]+: / || /tests passed/ { flush_lines(); failing = /\*\*\*[A-Z]/ && !/\*\*\*Skipped/ }
     failing { lines[n++] = $0 }
     END { flush_lines() }'
 }
