@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "comm/collectives.h"
 #include "parallel/gradient_sum.h"
 #include "parallel/owned_parameters.h"
 
@@ -42,6 +41,7 @@ void ShardedParameters::start_gathering(size_t unit) {
   const auto mine = bytes_at(parameters_.weights, cut.shard_offset, cut.part, parameters_.dtype);
   const auto all =
       bytes_at(parameters_.places->weights[unit], 0, cut.part * ranks_.size(), parameters_.dtype);
+  slot.gathering.wait();  // of a unit that was expected in its place
   slot.unit = static_cast<int64_t>(unit);
   slot.gathering = ranks_.start_all_gather(mine, all, kGathering);
 }
@@ -50,7 +50,6 @@ void ShardedParameters::hold_weights(size_t unit) {
   Slot& slot = slot_of(unit);
   if (slot.unit != static_cast<int64_t>(unit)) {
     CHECK(slot.holds == 0);
-    slot.gathering.wait();  // of a unit that was expected in its place
     start_gathering(unit);
   }
   slot.gathering.wait();
@@ -106,15 +105,19 @@ void ShardedParameters::release(size_t unit, Hold what) {
 void ShardedParameters::hand_on(size_t unit) {
   const float* gradients = parameters_.places->gradients[unit];
   if (gradients == nullptr) return;  // kept by rows
-  const UnitCut& cut = partition_.cuts()[unit];
+  add_up_at_owners(partition_.cuts()[unit], gradients,
+                   first_micro_batch_ ? SumInto::kReplace : SumInto::kAdd);
+}
+
+// gradients: of the whole unit, on every rank.
+void ShardedParameters::add_up_at_owners(const UnitCut& cut, const float* gradients, SumInto into) {
   std::vector<std::span<const float>> parts;
   for (int64_t r = 0; r < ranks_.size(); ++r) {
     parts.emplace_back(gradients + cut.begin(r), static_cast<size_t>(cut.size(r)));
   }
   const std::span<float> mine(owned_gradients(parameters_, cut, shard_),
                               static_cast<size_t>(cut.size(shard_)));
-  reduce_scatter_sum(ranks_, std::span<const std::span<const float>>(parts), mine,
-                     first_micro_batch_ ? SumInto::kReplace : SumInto::kAdd, kAdding);
+  reduce_scatter_sum(ranks_, std::span<const std::span<const float>>(parts), mine, into, kAdding);
 }
 
 void ShardedParameters::finish_gradients() {
@@ -129,14 +132,7 @@ void ShardedParameters::finish_gradients() {
   const size_t first = parameters_.embedding_gradient == nullptr ? 0 : 1;
   for (size_t unit = first; unit < partition_.cuts().size(); ++unit) {
     const UnitCut& cut = partition_.cuts()[unit];
-    std::vector<std::span<const float>> parts;
-    for (int64_t r = 0; r < ranks_.size(); ++r) {
-      parts.emplace_back(owned_gradients(parameters_, cut, r), static_cast<size_t>(cut.size(r)));
-    }
-    const std::span<float> mine(owned_gradients(parameters_, cut, shard_),
-                                static_cast<size_t>(cut.size(shard_)));
-    reduce_scatter_sum(ranks_, std::span<const std::span<const float>>(parts), mine,
-                       SumInto::kReplace, kAdding);
+    add_up_at_owners(cut, parameters_.gradient_at(cut.offset), SumInto::kReplace);
   }
 }
 

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/stopwatch.h"
+#include "comm/collectives.h"
 #include "comm/communicator.h"
 #include "parallel/partition.h"
 #include "parallel/unit_slots.h"
@@ -60,6 +61,7 @@ class ShardedParameters final : public UnitFlow {
   void gather_ahead();
   void clear_gaps(size_t unit);
   void hand_on(size_t unit);
+  void add_up_at_owners(const UnitCut& cut, const float* gradients, SumInto into);
   void gather_into_flat_buffer(size_t unit);
 
   Communicator& ranks_;
