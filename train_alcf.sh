@@ -9,6 +9,11 @@ cd "${PBS_O_WORKDIR:-${SLURM_SUBMIT_DIR:-$PWD}}"
 export BOREALIS_HOME=$home
 
 bash "$home/scripts/install_packages.sh" run
+# Several ranks need an MPI library: the site's, and where there is none Debian's.
+if [ "${NGPU_PER_HOST:-1}" != 1 ] || [ "${WORLD_SIZE:-1}" != 1 ] || [ -n "${HOSTFILE:-}" ]; then
+  command -v mpicc mpicc.openmpi mpicc.mpich >/dev/null ||
+    bash "$home/scripts/install_packages.sh" mpi
+fi
 bash "$home/scripts/build.sh" release
 export BOREALIS=$home/build/release/borealis
 
@@ -21,13 +26,5 @@ if [ -z "${DATA_PATH:-}" ] && [ "$(basename "$list")" = books.txt ] && { [ ! -e 
   bash "$home/scripts/prepare_default_corpus.sh"
 fi
 
-# Hosts and ranks: PBS leaves a host file, which the program reads; Slurm leaves a list to expand.
-if [ -n "${SLURM_JOB_NODELIST:-}" ] && [ -z "${HOSTFILE:-}" ] && command -v scontrol >/dev/null; then
-  mkdir -p .cache
-  HOSTFILE=$PWD/.cache/hosts.${SLURM_JOB_ID:-slurm}
-  scontrol show hostnames "$SLURM_JOB_NODELIST" >"$HOSTFILE"
-  export HOSTFILE
-fi
-if [ "${SLURM_NTASKS:-1}" -gt 1 ]; then export WORLD_SIZE=${WORLD_SIZE:-$SLURM_NTASKS}; fi
-
-exec "$BOREALIS" train "$@"
+# It knows PBS, Slurm and host files; a single rank it becomes itself.
+exec "$BOREALIS" launch train "$@"

@@ -18,7 +18,7 @@ LAYERS = [
     ["kernels", "comm", "tokenizer"],
     ["parallel", "data", "telemetry"],
     ["model", "optim", "checkpoint"],
-    ["train", "planner"],
+    ["train", "planner", "launch", "doctor"],
     ["report", "sweep"],
     ["publish", "watch"],
     ["cli"],

@@ -32,6 +32,8 @@ int run_group(const CommandGroup& group, const std::vector<std::string>& argumen
 void tell(const std::string& message);
 
 int run_train_command(const std::vector<std::string>& arguments);
+int run_launch_command(const std::vector<std::string>& arguments);
+int run_doctor_command(const std::vector<std::string>& arguments);
 int run_plan_command(const std::vector<std::string>& arguments);
 int run_sweep_command(const std::vector<std::string>& arguments);
 int run_report_command(const std::vector<std::string>& arguments);

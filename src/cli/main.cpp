@@ -28,6 +28,10 @@ namespace {
 constexpr std::array kCommands = {
     Command{"train", "train a model; settings come from the environment and from flags",
             run_train_command},
+    Command{"launch", "start the ranks of a run, on the hosts of a job or of a file",
+            run_launch_command},
+    Command{"doctor", "look at the ranks of a run before it is begun: cores, memory, rates, sums",
+            run_doctor_command},
     Command{"plan", "parameters, FLOPs per token and memory of a configuration, without running it",
             run_plan_command},
     Command{"sweep", "measure a family of models, one after the other, until memory ends",

@@ -7,13 +7,15 @@
 #include "cli/plan_machine.h"
 #include "cli/run_setup.h"
 #include "config/run_config_loader.h"
+#include "launch/launch_layout.h"
 #include "planner/planner.h"
 
 namespace borealis {
 
 int run_plan_command(const std::vector<std::string>& arguments) {
   if (is_machine_plan(arguments)) return run_machine_plan(arguments);
-  LoadOptions options;
+  const RankLayout ranks = plan_launch(process_environment()).layout;
+  LoadOptions options = options_of_ranks(ranks);
   options.command = "plan";
   options.needs_data = false;
   RunConfig config;
@@ -24,6 +26,7 @@ int run_plan_command(const std::vector<std::string>& arguments) {
     return 0;
   }
   log_open(LogStream::kStderr, config.log_level);
+  share_host(ranks.ranks_per_host, config.machine);
   const int threads = prepare_machine(config.machine);
   const PlannedData data = planned_data(config);
   const Prediction prediction =
@@ -40,6 +43,9 @@ int run_plan_command(const std::vector<std::string>& arguments) {
              static_cast<double>(prediction.parameters) * 1e-9);
   fmt::print("FLOPs per token    {}  ({})\n",
              format_count(static_cast<int64_t>(prediction.flops_per_token)), kFlopsFormulaName);
+  if (ranks.ranks() > 1) {
+    fmt::print("ranks              {}; what follows is of one\n", layout_text(ranks));
+  }
   fmt::print("\nmemory\n{}\n", memory_table(prediction, config.dtype));
   if (prediction.fits) {
     const std::string saving = saving_line(config, prediction);

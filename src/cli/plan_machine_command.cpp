@@ -142,6 +142,8 @@ PlannedPoints plan_points(const MachineArguments& arguments, const MachineModel&
       options.command = "plan";
       options.needs_data = false;
       options.world_size = on_hosts * ranks_per_host;
+      options.hosts = on_hosts;
+      options.ranks_per_host = ranks_per_host;
       const RunConfig config =
           load_run_config(with_changes(environment, point_environment(point, environment, "")),
                           arguments.flags, options);

@@ -5,12 +5,15 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "base/error.h"
 #include "base/process.h"
+#include "cli/command.h"
 #include "cli/run_setup.h"
 #include "comm/collectives.h"
 #include "config/launched_job.h"
@@ -20,6 +23,8 @@ namespace borealis {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::chrono::milliseconds kTellingTime(300);  // for a launcher to pass a line on
 
 // Beside the program.
 fs::path module_of(const LaunchedJob& job) {
@@ -68,17 +73,34 @@ RunRanks::RunRanks(const Environment& environment) {
     all_ = alone_.get();
   }
   host_ = all_->split_by_host();
+  const std::vector<int64_t> leads =
+      all_values<int64_t>(*all_, host_->rank() == 0 ? 1 : 0, "counting hosts");
+  hosts_ = std::ranges::count(leads, 1);
 }
 
 std::string RunRanks::description() const {
-  return fmt::format("{} ranks, {} on this host, {}", all_->size(), on_this_host(),
+  return fmt::format("{} ranks on {} host{}, {}", all_->size(), hosts_, hosts_ == 1 ? "" : "s",
                      world_ ? world_->library_version() : "without MPI");
+}
+
+std::string RunRanks::library_version() const { return world_ ? world_->library_version() : ""; }
+
+LoadOptions RunRanks::load_options() const {
+  LoadOptions options;
+  options.world_size = all_->size();
+  options.hosts = hosts_;
+  options.ranks_per_host = on_this_host();
+  return options;
+}
+
+int64_t RunRanks::core_sharers() {
+  const std::vector<CoreMask> masks = all_values(*host_, core_mask(), "looking at cores");
+  return std::ranges::count(masks, core_mask());
 }
 
 void RunRanks::share_machine(MachineConfig& machine) {
   machine.ranks_on_host = on_this_host();
-  const std::vector<CoreMask> masks = all_values(*host_, core_mask(), "looking at cores");
-  const int64_t sharers = std::ranges::count(masks, core_mask());
+  const int64_t sharers = core_sharers();
   if (machine.threads == 0 && sharers > 1) {
     machine.threads = std::max<int64_t>(1, usable_cores() / sharers);
   }
@@ -123,6 +145,27 @@ void RunRanks::require_same(const RunConfig& config) {
   for (const char* own : {"machine", "notes", "warnings", "log_level"}) facts.erase(own);
   facts["version"] = program_version();
   require_same(facts);
+}
+
+int on_all_ranks(const std::function<int(RunRanks&)>& work) {
+  RunRanks ranks(process_environment());
+  try {
+    return work(ranks);
+  } catch (const AgreedError& error) {
+    // Told before any rank ends: once one has ended with a code, the launcher ends the others.
+    if (ranks.is_first()) tell(error.what());
+    return error_exit_code(error.kind());
+  } catch (const Error& error) {
+    if (ranks.all().size() == 1) throw;
+    // The others do not know of it, and the job's code is to be this one's.
+    const Error named(error.kind(), fmt::format("rank {}: {}", ranks.all().rank(), error.text()));
+    tell(named.what());
+    // Once it knows of the end MPICH's launcher drops what it has not read yet: this line.
+    std::this_thread::sleep_for(kTellingTime);
+    const int exit_code = error_exit_code(error.kind());
+    ranks.all().abort(exit_code);
+    return exit_code;  // not reached, which GCC does not see
+  }
 }
 
 }  // namespace borealis

@@ -1,6 +1,7 @@
 // The ranks of this run.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -22,8 +23,13 @@ class RunRanks {
   Communicator& all() { return *all_; }
   bool is_first() const { return all_->rank() == 0; }
   int64_t on_this_host() const { return host_->size(); }
-  std::string description() const;  // "2 ranks, 2 on this host, Open MPI v4.1.4"
+  Communicator& of_host() { return *host_; }
+  LoadOptions load_options() const;     // of a run that these ranks make
+  std::string library_version() const;  // "Open MPI v4.1.4"; "": without MPI
+  std::string description() const;      // "2 ranks on 1 host, Open MPI v4.1.4"
 
+  // Ranks of this host that may use the same cores as this one, itself included. Collective.
+  int64_t core_sharers();
   // What the ranks of a host share is divided among them: its memory, and its cores, unless the
   // launcher gave each rank its own.
   void share_machine(MachineConfig& machine);
@@ -36,6 +42,11 @@ class RunRanks {
   std::unique_ptr<Communicator> alone_;
   Communicator* all_;
   std::unique_ptr<Communicator> host_;
+  int64_t hosts_ = 1;
 };
+
+// The body of a command that all ranks of a job run together: `work` returns the exit code. What
+// they agree is wrong is told once; where one rank alone fails, it is named and ends the job.
+int on_all_ranks(const std::function<int(RunRanks&)>& work);
 
 }  // namespace borealis

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <omp.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/fault_text.h"
 #include "base/process.h"
@@ -22,6 +24,21 @@ int prepare_machine(const MachineConfig& machine) {
   omp_set_num_threads(threads);
   omp_set_dynamic(0);
   return threads;
+}
+
+LoadOptions options_of_ranks(const RankLayout& layout) {
+  LoadOptions options;
+  options.world_size = layout.ranks();
+  options.hosts = layout.host_count();
+  options.ranks_per_host = layout.ranks_per_host;
+  return options;
+}
+
+void share_host(int64_t ranks, MachineConfig& machine) {
+  machine.ranks_on_host = ranks;
+  if (machine.threads == 0 && ranks > 1) {
+    machine.threads = std::max<int64_t>(1, usable_cores() / ranks);
+  }
 }
 
 Environment without_launch(Environment environment) {

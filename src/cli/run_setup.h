@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "config/rank_layout.h"
 #include "config/run_config.h"
 #include "config/run_config_loader.h"
 
@@ -14,6 +15,11 @@ std::string program_version();  // with its commit, "0.1.0 (abcdef0)"
 
 // Limits the instruction set if asked to and sets the number of OpenMP threads, which it returns.
 int prepare_machine(const MachineConfig& machine);
+
+// What a run is loaded and planned with that `borealis launch` would start with these ranks.
+LoadOptions options_of_ranks(const RankLayout& layout);
+// The ranks of a host share its memory and, unless --threads says how many each has, its cores.
+void share_host(int64_t ranks, MachineConfig& machine);
 
 // Without the variables that a launcher sets: of a run that is described, its ranks are the
 // command's.

@@ -10,6 +10,7 @@
 #include "cli/run_setup.h"
 #include "config/run_config_loader.h"
 #include "config/settings.h"
+#include "launch/launch_layout.h"
 #include "planner/planner.h"
 #include "sweep/families.h"
 #include "sweep/point_command.h"
@@ -98,12 +99,15 @@ PointPlan PointPlanner::plan(const SweepPoint& point) {
 }
 
 RunConfig PointPlanner::load(const PointSettings& settings) const {
-  LoadOptions options;
+  const Environment process = process_environment();
+  const Environment environment =
+      with_changes(process, point_environment(settings, process, basis_.cache_path));
+  const RankLayout ranks = plan_launch(environment).layout;
+  LoadOptions options = options_of_ranks(ranks);
   options.needs_data = basis_.needs_data;
-  const Environment environment = process_environment();
-  return load_run_config(
-      with_changes(environment, point_environment(settings, environment, basis_.cache_path)),
-      point_flags(basis_.flags, basis_.steps), options);
+  RunConfig config = load_run_config(environment, point_flags(basis_.flags, basis_.steps), options);
+  share_host(ranks.ranks_per_host, config.machine);
+  return config;
 }
 
 // What a process plans for depends on its instructions, which are chosen once.

@@ -1,14 +1,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "base/fault_text.h"
 #include "base/log.h"
@@ -29,11 +27,13 @@
 #include "config/run_command.h"
 #include "config/run_config_loader.h"
 #include "data/brief_check.h"
+#include "data/data_fingerprint.h"
 #include "data/data_record_check.h"
 #include "data/document_ends.h"
 #include "kernels/cpu_isa.h"
 #include "kernels/gemm_rate.h"
 #include "kernels/triad.h"
+#include "model/product_rate.h"
 #include "model/step_kernels.h"
 #include "report/run_report.h"
 #include "telemetry/metrics_file.h"
@@ -47,28 +47,12 @@
 namespace borealis {
 namespace {
 
-constexpr double kGemmMeasurementSeconds = 0.3;
-constexpr std::chrono::milliseconds kTellingTime(300);  // for a launcher to pass a line on
-
 // Of a run that goes on, a part of its records would be missing.
 void warn_of_gap(const RunObserver& observer, const RunStart& start) {
   if (!start.resumes || observer.steps_of_history() == start.state.iteration) return;
   log_warning(
       fmt::format("{} has {} of the {} steps before this run: metrics and report have a gap there",
                   start.state.run_dir, observer.steps_of_history(), start.state.iteration));
-}
-
-GemmRate measure_model_products(const DecoderShape& shape, std::span<std::byte> memory) {
-  const std::vector<LinearShape> products = {
-      shape.qkv(),
-      shape.attention_output(),
-      shape.gate_up(),
-      shape.down(),
-      {shape.rows(), shape.model.vocab_size, shape.model.hidden_size}};
-  const GemmRate gemm = measure_gemm_rate(shape.mode, products, kGemmMeasurementSeconds, memory);
-  log_info(
-      fmt::format("GEMM rate: {:.3f} TFLOP/s ({})", gemm.flops_per_s * 1e-12, gemm.description));
-  return gemm;
 }
 
 struct TrainedModel {
@@ -134,6 +118,8 @@ std::unique_ptr<Trainer> make_trainer(const PlannedRun& run, Communicator& ranks
                                       Profiler* profiler, GemmRate& gemm) {
   const auto measure_gemm = [&run, &gemm](std::span<std::byte> idle_memory) {
     gemm = measure_model_products(run.layout.decoder, idle_memory);
+    log_info(
+        fmt::format("GEMM rate: {:.3f} TFLOP/s ({})", gemm.flops_per_s * 1e-12, gemm.description));
     return gemm.flops_per_s;
   };
   return std::make_unique<Trainer>(run.config, run.layout, run.start,
@@ -333,9 +319,14 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command) {
   RunRecords records;
   for (;;) {
     PlannedRun run;
-    together(ranks.all(), "planning the run", [&] { run = plan_run(config, threads, starts); });
+    std::string fingerprint;
+    together(ranks.all(), "planning the run", [&] {
+      run = plan_run(config, threads, starts);
+      if (ranks.all().size() > 1) fingerprint = data_fingerprint(config);
+    });
     ranks.require_same(
         {{"data", data_description_text(run.data)},
+         {"data's content", fingerprint},
          {"checkpoint", run.start.checkpoint ? run.start.checkpoint->folder.string() : "none"}});
     together(ranks.all(), "opening the run's folder", [&] {
       if (ranks.is_first()) begin_records(run, config, data_tokenizers, command, records);
@@ -365,8 +356,7 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command) {
 int train_on(RunRanks& ranks, const std::vector<std::string>& arguments) {
   RunConfig config;
   LogStyle style = LogStyle::kReference;
-  LoadOptions options;
-  if (ranks.all().size() > 1) options.world_size = ranks.all().size();
+  const LoadOptions options = ranks.load_options();
   try {
     together(ranks.all(), "reading the configuration",
              [&] { config = load_run_config(process_environment(), arguments, options); });
@@ -396,24 +386,7 @@ int train_on(RunRanks& ranks, const std::vector<std::string>& arguments) {
 }  // namespace
 
 int run_train_command(const std::vector<std::string>& arguments) {
-  RunRanks ranks(process_environment());
-  try {
-    return train_on(ranks, arguments);
-  } catch (const AgreedError& error) {
-    // Told before any rank ends: once one has ended with a code, the launcher ends the others.
-    if (ranks.is_first()) tell(error.what());
-    return error_exit_code(error.kind());
-  } catch (const Error& error) {
-    if (ranks.all().size() == 1) throw;
-    // The others do not know of it, and the job's code is to be this one's.
-    const Error named(error.kind(), fmt::format("rank {}: {}", ranks.all().rank(), error.text()));
-    tell(named.what());
-    // Once it knows of the end MPICH's launcher drops what it has not read yet: this line.
-    std::this_thread::sleep_for(kTellingTime);
-    const int exit_code = error_exit_code(error.kind());
-    ranks.all().abort(exit_code);
-    return exit_code;  // not reached, which GCC does not see
-  }
+  return on_all_ranks([&](RunRanks& ranks) { return train_on(ranks, arguments); });
 }
 
 }  // namespace borealis

@@ -42,7 +42,9 @@ void derive_folders(const Settings& settings, const LoadOptions& options, RunCon
 
 // Rules over several settings, and one line each where "as run" and "meant" part.
 void validate(const Settings& settings, const RunConfig& run, Problems& problems);
-void validate_hosts(const Settings& settings, Problems& problems);
+// What the user says of ranks and hosts against those that the run has.
+void validate_ranks(const Settings& settings, const LoadOptions& options, RunConfig& run,
+                    Problems& problems);
 void note_differences(const Settings& settings, RunConfig& run);
 void warn_of_look_alikes(const Environment& environment, RunConfig& run);
 

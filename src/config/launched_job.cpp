@@ -55,6 +55,15 @@ std::optional<LaunchedJob> launched_job(const Environment& environment) {
     }
     return LaunchedJob{launcher.name, launcher.library, *rank, ranks};
   }
+  // Each of these tasks would take itself for the only one.
+  const char* tasks = "SLURM_STEP_NUM_TASKS";
+  if (const auto count = number_of(environment, tasks); count.value_or(1) > 1) {
+    throw Error(
+        ErrorKind::kConfig,
+        fmt::format("srun started {} tasks, but gave them no PMI to find each other by", *count),
+        "set SLURM_MPI_TYPE to what the MPI library speaks: pmix for Open MPI, pmi2 for "
+        "MPICH");
+  }
   return std::nullopt;
 }
 

@@ -158,6 +158,7 @@ struct ScheduleLimits {
 // validation says so.
 struct ParallelConfig {
   int64_t world_size = 1;
+  int64_t hosts = 1;  // that the ranks are on
   int64_t tensor_parallel_size = 1;
   int64_t pipeline_parallel_size = 1;
   int64_t sequence_parallel_size = 1;  // Ulysses

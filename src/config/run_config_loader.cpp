@@ -25,7 +25,8 @@ RunConfig load_run_config(const Environment& environment, const std::vector<std:
   const std::optional<ModelPreset> chosen = choose_preset(settings, problems);
   const ModelPreset& preset = chosen ? *chosen : default_preset();
   derive_shape(settings, preset, run, problems);
-  if (options.world_size) run.parallel.world_size = *options.world_size;
+  run.parallel.world_size = options.world_size;
+  run.parallel.hosts = options.hosts;
   // The rest is worth checking only on the shape that was meant, on one rank.
   if (chosen) {
     derive_model_details(settings, preset, run, problems);
@@ -37,7 +38,7 @@ RunConfig load_run_config(const Environment& environment, const std::vector<std:
   resolve_data_list(settings, options.needs_data, run, problems);
   derive_tracking(settings, run, problems);
   validate(settings, run, problems);
-  validate_hosts(settings, problems);
+  validate_ranks(settings, options, run, problems);
   if (problems.any()) problems.raise();
   note_differences(settings, run);
   warn_of_look_alikes(environment, run);

@@ -16,9 +16,11 @@ Environment process_environment();
 
 // What the caller, and not the user, decides.
 struct LoadOptions {
-  std::string command = "train";         // for the usage line of --help
-  std::optional<int64_t> world_size;     // of a run that is described, not run
-  bool needs_data = true;                // false: a missing data list is no problem (`plan`)
+  std::string command = "train";              // for the usage line of --help
+  int64_t world_size = 1;                     // that MPI started, or of a run that is described
+  int64_t hosts = 1;                          // that these ranks are on
+  std::optional<int64_t> ranks_per_host = 1;  // none: whatever NGPU_PER_HOST says
+  bool needs_data = true;                     // false: a missing data list is no problem (`plan`)
   std::optional<std::string> stamp;      // YYYYmmdd-HHMMSS in the log folder's name; default: now
   std::optional<std::string> host_name;  // default: this machine's
 };

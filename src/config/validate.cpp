@@ -1,12 +1,12 @@
 #include <fmt/format.h>
 
+#include <optional>
 #include <set>
-#include <sstream>
 
 #include "base/error.h"
 #include "base/fault_text.h"
-#include "base/file.h"
 #include "config/derive.h"
+#include "config/host_list.h"
 #include "config/tokenizer_types.h"
 
 namespace borealis {
@@ -196,20 +196,36 @@ void validate(const Settings& settings, const RunConfig& run, Problems& problems
   validate_profile(settings, run, problems);
 }
 
-void validate_hosts(const Settings& settings, Problems& problems) {
-  const std::string_view key = settings.given("HOSTFILE") ? "HOSTFILE" : "PBS_NODEFILE";
+void validate_ranks(const Settings& settings, const LoadOptions& options, RunConfig& run,
+                    Problems& problems) {
+  const auto require = [&](std::string_view key, int64_t asked, int64_t has,
+                           std::string_view what) {
+    if (asked == has) return;
+    problems.settings.push_back(
+        fmt::format("{}: this run has {} {}; `borealis launch train` and train_alcf.sh start as "
+                    "many as are asked for",
+                    settings.spelled(key), has, what));
+  };
+  const ParallelConfig& parallel = run.parallel;
+  const auto asked = [&](std::string_view key) {
+    return settings.given(key) ? settings.integer(key) : std::nullopt;
+  };
+  if (const auto ranks = asked("WORLD_SIZE")) {
+    require("WORLD_SIZE", *ranks, parallel.world_size, "in all");
+  }
+  if (const auto ranks = asked("NGPU_PER_HOST"); ranks && options.ranks_per_host) {
+    require("NGPU_PER_HOST", *ranks, *options.ranks_per_host, "on a host");
+  }
+  const bool is_chosen = settings.given("HOSTFILE");
+  const std::string_view key = is_chosen ? "HOSTFILE" : "PBS_NODEFILE";
   if (!settings.given(key)) return;
   try {
-    std::istringstream lines(read_text_file(settings.text(key)));
-    std::set<std::string> hosts;  // a scheduler may list a host once a slot
-    for (std::string host; lines >> host; lines.ignore(1 << 20, '\n')) {
-      if (host.starts_with('#')) continue;
-      hosts.insert(host);
-    }
-    if (hosts.size() > 1) {
-      problems.settings.push_back(
-          fmt::format("{} lists {} hosts; runs over several hosts are not available yet, use one",
-                      settings.spelled(key), hosts.size()));
+    const auto listed = std::ssize(read_host_file(settings.text(key)));
+    if (is_chosen) {
+      require(key, listed, parallel.hosts, "of them");
+    } else if (listed > parallel.hosts) {
+      run.warnings.push_back(fmt::format("{} lists {} hosts; this run uses {}",
+                                         settings.spelled(key), listed, parallel.hosts));
     }
   } catch (const Error& error) {
     problems.settings.push_back(fmt::format("{}: {}", settings.spelled(key), fault_text(error)));

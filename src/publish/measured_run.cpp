@@ -36,6 +36,7 @@ void take_configuration(const Json& json, MeasuredRun& run) {
   run.grad_accum_steps = batch.at("grad_accum_steps");
   run.global_batch_size = batch.at("global_batch_size");
   run.world_size = parallel.at("world_size");
+  run.hosts = parallel.value("hosts", int64_t{1});
   run.zero_stage = parallel.at("zero_stage");
   run.recompute = json.at("recompute").at("enabled");
 }

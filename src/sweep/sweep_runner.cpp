@@ -131,6 +131,8 @@ SweepRunner::Outcome SweepRunner::run_repeat(size_t index, int64_t repeat,
   command.launcher = options_.launcher;
   command.arguments = point_flags(options_.flags, state_.steps);
   command.arguments.insert(command.arguments.begin(), "train");
+  // The user's launcher starts the ranks itself.
+  if (options_.launcher.empty()) command.arguments.insert(command.arguments.begin(), "launch");
   command.arguments.insert(command.arguments.end(), {"--run-dir", run_dir.string()});
   command.environment =
       point_environment(point.settings, process_environment(), shared_cache_path(options_.folder));
@@ -156,8 +158,7 @@ void SweepRunner::take_end(SweepPoint& point, const std::string& run, int exit_c
   const fs::path run_dir = options_.folder / run;
   const std::string line = failure_line(read_text_file(stderr_path(run)));
   // A launcher ends as a shell does after what it started.
-  const bool is_killed =
-      signal == SIGKILL || (!options_.launcher.empty() && exit_code == 128 + SIGKILL);
+  const bool is_killed = signal == SIGKILL || exit_code == 128 + SIGKILL;
   if (is_killed) {
     point.state = PointState::kKilled;
     point.reason = fmt::format(

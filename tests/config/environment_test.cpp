@@ -177,6 +177,10 @@ TEST(ContractTable, NothingIsAcceptedAndIgnored) {
                                                   "DATA_FILE_LIST",
                                                   "HOSTFILE",
                                                   "PBS_NODEFILE",
+                                                  "WORLD_SIZE",
+                                                  "NGPU_PER_HOST",
+                                                  "MPIEXEC",  // by `borealis launch`
+                                                  "CPU_BIND",
                                                   "WB_PROJECT",
                                                   "WANDB_PROJECT",
                                                   "NO_FLASH_ATTN",

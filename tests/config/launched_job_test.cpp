@@ -48,6 +48,12 @@ TEST(LaunchedJob, AloneThereIsNone) {
   EXPECT_FALSE(job_of({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "8"}}));  // the script of a job
 }
 
+TEST(LaunchedJob, TasksOfSrunThatCannotFindEachOther) {
+  EXPECT_ERROR(job_of({{"SLURM_PROCID", "1"}, {"SLURM_STEP_NUM_TASKS", "4"}}), ErrorKind::kConfig,
+               "srun started 4 tasks", "SLURM_MPI_TYPE");
+  EXPECT_FALSE(job_of({{"SLURM_PROCID", "0"}, {"SLURM_STEP_NUM_TASKS", "1"}}));
+}
+
 TEST(LaunchedJob, WhatIsNoRankIsRefused) {
   EXPECT_ERROR(job_of({{"PMI_RANK", "x"}, {"PMI_SIZE", "2"}}), ErrorKind::kConfig, "PMI_RANK=x");
   EXPECT_ERROR(job_of({{"PMI_RANK", "-1"}, {"PMI_SIZE", "2"}}), ErrorKind::kConfig, "PMI_RANK=-1");

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "config/support.h"
+#include "support/expect_error.h"
 
 namespace borealis::testing {
 namespace {
@@ -21,8 +22,8 @@ TEST(NotAvailable, IsRefusedByName) {
       {{{"PP", "2"}}, {}, "PP=2: pipeline parallelism is not available yet; use PP=1"},
       {{{"SP", "4"}}, {}, "SP=4: sequence parallelism is not available yet; use SP=1"},
       {{{"ZERO_STAGE", "4"}}, {}, "ZERO_STAGE=4"},
-      {{{"WORLD_SIZE", "24"}}, {}, "WORLD_SIZE=24: the MPI launcher says how many ranks"},
-      {{{"NGPU_PER_HOST", "12"}}, {}, "NGPU_PER_HOST=12: the MPI launcher says how many ranks"},
+      {{{"WORLD_SIZE", "24"}}, {}, "WORLD_SIZE=24: this run has 1 in all; `borealis launch"},
+      {{{"NGPU_PER_HOST", "12"}}, {}, "NGPU_PER_HOST=12: this run has 1 on a host; `borealis"},
       {{{"OPT", "muon"}}, {}, "OPT=muon: this optimizer is not available yet; use OPT=adamw"},
       {{{"OPTIMIZER", "sophiag"}}, {}, "OPTIMIZER=sophiag: this optimizer is not available yet"},
       {{{"OPT", "adamww"}}, {}, "OPT=adamww is not one of adamw, adam, "},
@@ -154,16 +155,31 @@ TEST(Validation, CooldownSaysWhichPartItsFractionIs) {
   EXPECT_TRUE(holds(run.notes, "the cooldown fraction 0.2 is the falling part"));
 }
 
-TEST(Hosts, OneIsEnoughMoreAreRefused) {
+TEST(Ranks, AreThoseThatTheUserAskedFor) {
   const WorkingFolder folder;
   folder.write("one", "node1\nnode1 slots=2\n\n");
   folder.write("two", "node1\nnode2");
-  EXPECT_EQ(refusal({{"HOSTFILE", "one"}}).text, "");
+  EXPECT_EQ(refusal({{"HOSTFILE", "one"}, {"WORLD_SIZE", "1"}, {"NGPU_PER_HOST", "1"}}).text, "");
   EXPECT_THAT(refusal({{"HOSTFILE", "two"}}).text,
-              HasSubstr("HOSTFILE=two lists 2 hosts; runs over several hosts are not available"));
-  EXPECT_THAT(refusal({{"PBS_NODEFILE", "two"}}).text, HasSubstr("PBS_NODEFILE=two lists 2 hosts"));
+              HasSubstr("HOSTFILE=two: this run has 1 of them; `borealis launch train`"));
   EXPECT_EQ(refusal({{"HOSTFILE", "one"}, {"PBS_NODEFILE", "two"}}).text, "")
       << "HOSTFILE comes first";
+  const RunConfig here = load({{"PBS_NODEFILE", "two"}});
+  EXPECT_TRUE(holds(here.warnings, "PBS_NODEFILE=two lists 2 hosts; this run uses 1"));
+
+  LoadOptions launched;
+  launched.world_size = 24;
+  launched.hosts = 2;
+  launched.ranks_per_host = 12;
+  const Variables asked = {
+      {"HOSTFILE", "two"}, {"NGPU_PER_HOST", "12"}, {"WORLD_SIZE", "24"}, {"GRAD_ACC_STEPS", "2"}};
+  const RunConfig run = load_run_config(environment_of(asked), without_files({}), launched);
+  EXPECT_EQ(run.parallel.world_size, 24);
+  EXPECT_EQ(run.parallel.hosts, 2);
+  EXPECT_EQ(run.batch.global_batch_size, 48);
+  launched.ranks_per_host = 6;
+  EXPECT_ERROR(load_run_config(environment_of(asked), without_files({}), launched),
+               ErrorKind::kConfig, "NGPU_PER_HOST=12: this run has 6 on a host");
 }
 
 TEST(LookAlikes, DrawAWarning) {

@@ -20,9 +20,9 @@ COMPUTED = ["iteration", "consumed_samples", "consumed_tokens", "learning_rate",
             "skipped_iterations"]
 
 
-def write_dataset(prefix, count=160):
+def write_dataset(prefix, count=160, salt=0):
     """A Megatron data set of u16 tokens in documents of different lengths."""
-    documents = [[(7 * i + j * j) % 256 for j in range(11 + 17 * i % 60)] for i in range(count)]
+    documents = [[(7 * i + j * j + salt) % 256 for j in range(11 + 17 * i % 60)] for i in range(count)]
     lengths = [len(document) for document in documents]
     offsets = [2 * sum(lengths[:i]) for i in range(len(lengths))]
     n = len(lengths)

@@ -1,0 +1,65 @@
+#include "base/cores.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+
+namespace borealis {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<int> usable_processors() {
+  std::vector<int> processors;
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return {0};
+  for (int i = 0; i < CPU_SETSIZE; ++i) {
+    if (CPU_ISSET(i, &set)) processors.push_back(i);
+  }
+  return processors;
+}
+
+std::string line_or_empty(const fs::path& path) {
+  try {
+    return std::string(trimmed(read_text_file(path)));
+  } catch (const Error&) {
+    return "";  // a container without /sys
+  }
+}
+
+}  // namespace
+
+int usable_physical_cores() {
+  std::set<std::string> cores;  // by the list of their threads
+  for (const int processor : usable_processors()) {
+    const std::string threads = line_or_empty(
+        fmt::format("/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list", processor));
+    cores.insert(threads.empty() ? std::to_string(processor) : threads);
+  }
+  return static_cast<int>(cores.size());
+}
+
+int usable_numa_domains() {
+  std::set<std::string> domains;
+  for (const int processor : usable_processors()) {
+    // Among what a processor's folder has is a link named after its domain, "node0".
+    std::error_code unreadable;
+    const fs::path folder = fmt::format("/sys/devices/system/cpu/cpu{}", processor);
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder, unreadable)) {
+      const std::string name = entry.path().filename();
+      if (name.starts_with("node")) domains.insert(name);
+    }
+  }
+  return std::max(1, static_cast<int>(domains.size()));
+}
+
+}  // namespace borealis

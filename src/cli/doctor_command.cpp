@@ -1,0 +1,100 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "base/median.h"
+#include "base/memory.h"
+#include "base/process.h"
+#include "base/stopwatch.h"
+#include "cli/command.h"
+#include "cli/run_ranks.h"
+#include "cli/run_setup.h"
+#include "comm/collectives.h"
+#include "doctor/doctor_report.h"
+
+namespace borealis {
+namespace {
+
+constexpr int64_t kMostSummedBytes = int64_t{256} << 20;
+constexpr int kBarriers = 50;
+
+constexpr const char* kHelp =
+    "Look at the ranks of a run before it is begun: versions, cores, memory, rates, the speed of "
+    "sums,\n"
+    "and what differs between ranks or is slow. Alone it looks at this process.\n\n"
+    "usage: borealis launch doctor [options of train]\n"
+    "       mpirun -n N borealis doctor [options of train]\n\n"
+    "The exit code is that of lost ranks (7) where ranks differ in what they must have alike.\n"
+    "  --json                print one JSON document\n"
+    "  --help                this text\n";
+
+double barrier_seconds(Communicator& ranks) {
+  std::vector<double> times;
+  for (int i = 0; i < kBarriers; ++i) {
+    const Stopwatch watch;
+    ranks.barrier("measuring barriers");
+    times.push_back(watch.elapsed_s());
+  }
+  return median(times);
+}
+
+// The largest sum that every host has room for, of twice its size on each of its ranks.
+int64_t affordable_bytes(const std::vector<RankProbe>& probes, int64_t ranks_of_host) {
+  int64_t bytes = kMostSummedBytes;
+  for (const RankProbe& probe : probes) {
+    bytes = std::min(bytes, probe.available_bytes / ranks_of_host / 4);
+  }
+  return bytes;
+}
+
+int examine(RunRanks& ranks, const std::vector<std::string>& arguments) {
+  Communicator& all = ranks.all();
+  if (std::ranges::find(arguments, "--help") != arguments.end() ||
+      std::ranges::find(arguments, "-h") != arguments.end()) {
+    if (ranks.is_first()) fmt::print("{}", kHelp);
+    return 0;
+  }
+  DoctorReport report;
+  const std::vector<double> starts = all_values(all, process_age_s(), "starting");
+  report.start_s = *std::ranges::max_element(starts);
+  LoadOptions options = ranks.load_options();
+  options.command = "doctor";
+  options.needs_data = false;
+  RunConfig config;
+  together(all, "reading the configuration",
+           [&] { config = load_run_config(process_environment(), arguments, options); });
+  log_open(LogStream::kStderr, ranks.is_first() ? config.log_level : "ERROR");
+  ranks.share_machine(config.machine);
+  const int threads = prepare_machine(config.machine);
+  report.ranks = probe_ranks(all, ranks.of_host(), config,
+                             {.program = program_version(),
+                              .library = ranks.library_version(),
+                              .threads = threads,
+                              .core_sharers = ranks.core_sharers()});
+  report.diagnosis = diagnose(report.ranks);
+  try {
+    ranks.require_same(config);
+  } catch (const AgreedError& error) {
+    report.diagnosis.faults.emplace_back(error.text());
+  }
+  if (all.size() > 1) {
+    report.barrier_s = barrier_seconds(all);
+    const std::vector<int64_t> on_hosts = all_values(all, ranks.on_this_host(), "counting ranks");
+    report.sums = measure_all_reduce(
+        all, affordable_bytes(report.ranks, *std::ranges::max_element(on_hosts)));
+  }
+  if (ranks.is_first()) {
+    fmt::print("{}", config.output.json ? doctor_json(report) : doctor_text(report));
+  }
+  return report.diagnosis.faults.empty() ? 0 : error_exit_code(ErrorKind::kRanks);
+}
+
+}  // namespace
+
+int run_doctor_command(const std::vector<std::string>& arguments) {
+  return on_all_ranks([&](RunRanks& ranks) { return examine(ranks, arguments); });
+}
+
+}  // namespace borealis

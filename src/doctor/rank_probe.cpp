@@ -1,0 +1,138 @@
+#include "doctor/rank_probe.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/fault_text.h"
+#include "base/memory.h"
+#include "comm/collectives.h"
+#include "data/batch_loader.h"
+#include "data/data_fingerprint.h"
+#include "kernels/cpu_isa.h"
+#include "kernels/triad.h"
+#include "model/product_rate.h"
+#include "model/run_layout.h"
+#include "telemetry/machine.h"
+
+namespace borealis {
+namespace {
+
+// Enough for products that take some milliseconds; less where many ranks share little memory.
+constexpr int64_t kMostProductBytes = int64_t{256} << 20;
+constexpr int64_t kLeastProductBytes = int64_t{16} << 20;
+
+void look_at_data(const RunConfig& config, RankProbe& probe) {
+  if (config.data.mock_data || config.data.source().empty()) return;
+  try {
+    probe.data = fmt::format("{}, fingerprint {}", data_description_text(describe_data(config)),
+                             data_fingerprint(config));
+  } catch (const Error& error) {
+    probe.data_fault = fault_text(error);
+  }
+}
+
+void measure(Communicator& all, int64_t ranks_of_host, const RunConfig& config, RankProbe& probe) {
+  const int64_t share = probe.available_bytes / ranks_of_host / 4;
+  PageBuffer memory(static_cast<size_t>(std::clamp(share, kLeastProductBytes, kMostProductBytes)),
+                    "products to measure");
+  const DecoderShape shape = decoder_shape(config, static_cast<int>(probe.threads));
+  all.barrier("measuring products");
+  probe.gemm_flops_per_s =
+      measure_model_products(shape, {memory.data(), memory.size_bytes()}).flops_per_s;
+  all.barrier("measuring memory");
+  if (triad_bytes() < share) probe.memory_bytes_per_s = measure_triad_bytes_per_s();
+}
+
+nlohmann::json to_json(const RankProbe& probe) {
+  return {{"rank", probe.rank},
+          {"host", probe.host},
+          {"program", probe.program},
+          {"library", probe.library},
+          {"isa", probe.isa},
+          {"cpu_model", probe.cpu_model},
+          {"data", probe.data},
+          {"data_fault", probe.data_fault},
+          {"threads", probe.threads},
+          {"cores", probe.cores},
+          {"core_sharers", probe.core_sharers},
+          {"available_bytes", probe.available_bytes},
+          {"gemm_flops_per_s", probe.gemm_flops_per_s},
+          {"memory_bytes_per_s", probe.memory_bytes_per_s}};
+}
+
+RankProbe from_json(const nlohmann::json& json) {
+  return {.rank = json.at("rank"),
+          .host = json.at("host"),
+          .program = json.at("program"),
+          .library = json.at("library"),
+          .isa = json.at("isa"),
+          .cpu_model = json.at("cpu_model"),
+          .data = json.at("data"),
+          .data_fault = json.at("data_fault"),
+          .threads = json.at("threads"),
+          .cores = json.at("cores"),
+          .core_sharers = json.at("core_sharers"),
+          .available_bytes = json.at("available_bytes"),
+          .gemm_flops_per_s = json.at("gemm_flops_per_s"),
+          .memory_bytes_per_s = json.at("memory_bytes_per_s")};
+}
+
+// A text of every rank, on all.
+std::vector<std::string> all_texts(Communicator& ranks, const std::string& text,
+                                   std::string_view what) {
+  const std::vector<int64_t> lengths = all_values<int64_t>(ranks, std::ssize(text), what);
+  const auto longest = static_cast<size_t>(*std::ranges::max_element(lengths));
+  std::string mine = text;
+  mine.resize(longest);
+  std::vector<char> all(longest * lengths.size());
+  ranks.all_gather(std::span<const char>(mine), std::span<char>(all), what);
+  std::vector<std::string> texts;
+  for (size_t r = 0; r < lengths.size(); ++r) {
+    texts.emplace_back(all.data() + r * longest, static_cast<size_t>(lengths[r]));
+  }
+  return texts;
+}
+
+}  // namespace
+
+std::vector<RankProbe> probe_ranks(Communicator& all, Communicator& host, const RunConfig& config,
+                                   const ProbeBasis& basis) {
+  const MachineInfo machine = describe_machine();
+  RankProbe mine{.rank = all.rank(),
+                 .host = machine.hostname,
+                 .program = basis.program,
+                 .library = basis.library,
+                 .isa = cpu_isa_description(),
+                 .cpu_model = machine.cpu_model,
+                 .threads = basis.threads,
+                 .cores = machine.cores,
+                 .core_sharers = basis.core_sharers};
+  look_at_data(config, mine);
+  host.barrier("looking at memory");
+  mine.available_bytes = available_bytes();
+  host.barrier("looking at memory");
+  measure(all, host.size(), config, mine);
+  std::vector<RankProbe> probes;
+  for (const std::string& text : all_texts(all, to_json(mine).dump(), "comparing ranks")) {
+    probes.push_back(from_json(nlohmann::json::parse(text)));
+  }
+  return probes;
+}
+
+std::string rank_ranges(const std::vector<int64_t>& ranks) {
+  std::vector<std::string> ranges;
+  for (size_t first = 0; first < ranks.size();) {
+    size_t last = first;
+    while (last + 1 < ranks.size() && ranks[last + 1] == ranks[last] + 1) ++last;
+    ranges.push_back(first == last ? std::to_string(ranks[first])
+                                   : fmt::format("{}-{}", ranks[first], ranks[last]));
+    first = last + 1;
+  }
+  return fmt::format("{}", fmt::join(ranges, ", "));
+}
+
+}  // namespace borealis
