@@ -14,6 +14,7 @@
 #include "base/process.h"
 #include "cli/command.h"
 #include "config/launched_job.h"
+#include "config/run_command.h"
 #include "launch/launch_layout.h"
 #include "sweep/grid.h"
 
@@ -57,18 +58,9 @@ std::vector<std::string> variables_of_run() {
   return names;
 }
 
-// As one would type it.
 std::string shell_text(const std::vector<std::string>& words) {
   std::vector<std::string> quoted;
-  for (const std::string& word : words) {
-    const bool is_plain =
-        !word.empty() && word.find_first_of(" \t\n'\"\\$`!*?[](){}<>|&;#~") == std::string::npos;
-    std::string text = word;
-    for (size_t at = 0; (at = text.find('\'', at)) != std::string::npos; at += 4) {
-      text.replace(at, 1, "'\\''");
-    }
-    quoted.push_back(is_plain ? word : "'" + text + "'");
-  }
+  for (const std::string& word : words) quoted.push_back(shell_quoted(word));
   return fmt::format("{}", fmt::join(quoted, " "));
 }
 

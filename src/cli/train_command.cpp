@@ -21,6 +21,7 @@
 #include "cli/run_ranks.h"
 #include "cli/run_setup.h"
 #include "cli/sample_text.h"
+#include "cli/start_phases.h"
 #include "cli/summary_writer.h"
 #include "comm/collectives.h"
 #include "config/log_format.h"
@@ -305,7 +306,7 @@ void begin_records(PlannedRun& run, RunConfig& config, const DataTokenizers& dat
   records.writer->begin(records.summary);
 }
 
-int train(RunRanks& ranks, RunConfig config, const std::string& command) {
+int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPhases phases) {
   // Whoever read the log may go away; the run has a file of it and goes on.
   std::signal(SIGPIPE, SIG_IGN);
   ranks.share_machine(config.machine);
@@ -317,6 +318,7 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command) {
   });
   StartChooser starts(config);
   RunRecords records;
+  phases.end("looking at data");
   for (;;) {
     PlannedRun run;
     std::string fingerprint;
@@ -328,9 +330,11 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command) {
         {{"data", data_description_text(run.data)},
          {"data's content", fingerprint},
          {"checkpoint", run.start.checkpoint ? run.start.checkpoint->folder.string() : "none"}});
+    phases.end("planning");
     together(ranks.all(), "opening the run's folder", [&] {
       if (ranks.is_first()) begin_records(run, config, data_tokenizers, command, records);
     });
+    phases.end("run's folder");
     const std::unique_ptr<Profiler> profiler = make_profiler(run.config, run.layout);
     GemmRate gemm;
     std::unique_ptr<Trainer> trainer;
@@ -346,7 +350,10 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command) {
       }
       throw;
     }
+    phases.end("weights and data");
+    records.summary.start_phases = phases.longest(ranks.all());
     if (!ranks.is_first()) return signal_exit_code(trainer->run({}).stopped_by);
+    log_info(start_line(records.summary.start_phases, ranks.all().size()));
     return finish_run(run, std::move(trainer), profiler.get(), gemm, *records.tracker,
                       std::move(records.summary), *records.writer);
   }
@@ -354,6 +361,8 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command) {
 
 // Reads the configuration, which all ranks must agree on, and trains.
 int train_on(RunRanks& ranks, const std::vector<std::string>& arguments) {
+  StartPhases phases;
+  phases.end(ranks.all().size() > 1 ? "MPI" : "program");
   RunConfig config;
   LogStyle style = LogStyle::kReference;
   const LoadOptions options = ranks.load_options();
@@ -376,11 +385,10 @@ int train_on(RunRanks& ranks, const std::vector<std::string>& arguments) {
   if (const auto ends = document_ends(config.data)) config.data.eod_token = ends->token;
   std::error_code unknown;
   const std::filesystem::path folder = std::filesystem::current_path(unknown);
-  std::string command = run_command(process_environment(), arguments, folder);
-  if (ranks.all().size() > 1) {
-    command = fmt::format("mpirun -n {} {}", ranks.all().size(), command);
-  }
-  return train(ranks, config, command);
+  const std::string command =
+      run_command(process_environment(), arguments, folder, ranks.all().size());
+  phases.end("configuration");
+  return train(ranks, config, command, phases);
 }
 
 }  // namespace

@@ -65,14 +65,18 @@ std::string shell_quoted(std::string_view text) {
 }
 
 std::string run_command(const Environment& environment, const std::vector<std::string>& arguments,
-                        const std::filesystem::path& folder) {
+                        const std::filesystem::path& folder, int64_t ranks) {
   std::string command = "cd " + shell_quoted(folder.string()) + " &&\n";
   for (const std::string_view name : variables_of_runs()) {
     if (const auto value = set_value(environment, name)) {
       command += fmt::format("{}={} \\\n", name, shell_quoted(*value));
     }
   }
-  command += "borealis train";
+  if (ranks > 1 && !set_value(environment, "NGPU_PER_HOST") &&
+      !set_value(environment, "WORLD_SIZE")) {
+    command += fmt::format("WORLD_SIZE={} \\\n", ranks);
+  }
+  command += ranks > 1 ? "borealis launch train" : "borealis train";
   for (const std::string& argument : arguments) {
     command += begins_line(argument) ? " \\\n  " : " ";
     command += shell_quoted(argument);

@@ -1,6 +1,7 @@
 #include "report/report_content.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -120,7 +121,13 @@ ReportTable facts_table(const RunResults& results) {
     fact("tokens trained on", format_count(results.steps.back().consumed_tokens));
   }
   if (run.time_to_first_step_s > 0) {
-    fact("start of the process to the first step", format_duration(run.time_to_first_step_s));
+    std::vector<std::string> phases;
+    for (const NamedSeconds& phase : run.start_phases) {
+      phases.push_back(fmt::format("{} {:.2f} s", phase.name, phase.seconds));
+    }
+    fact("start of the process to the first step",
+         fmt::format("{}{}{}", format_duration(run.time_to_first_step_s),
+                     phases.empty() ? "" : ": ", fmt::join(phases, ", ")));
   }
   if (run.wall_time_s > 0) fact("whole run", format_duration(run.wall_time_s));
   if (!run.stopped_by.empty()) {

@@ -65,6 +65,7 @@ void visit_fields(Summary& summary, Visitor&& visit) {
   visit("started_at", summary.started_at);
   visit("version", summary.version);
   visit("process", summary.process);
+  visit("start_phases_s", summary.start_phases);
   visit("sample_prompt", summary.sample_prompt);
   visit("sample_text", summary.sample_text);
 }
@@ -85,6 +86,11 @@ Json to_json(const ProcessMark& process) {
 Json to_json(const std::vector<MemoryClass>& classes) {
   Json json = Json::array();
   for (const MemoryClass& one : classes) json.push_back({{"name", one.name}, {"bytes", one.bytes}});
+  return json;
+}
+Json to_json(const std::vector<NamedSeconds>& phases) {
+  Json json = Json::object();
+  for (const NamedSeconds& one : phases) json[one.name] = one.seconds;
   return json;
 }
 Json to_json(const std::vector<NamedValue>& values) {
@@ -112,6 +118,9 @@ void from_json(const Json& json, ProcessMark& process) {
 }
 void from_json(const Json& json, std::vector<MemoryClass>& classes) {
   for (const Json& one : json) classes.push_back({one.at("name"), one.at("bytes")});
+}
+void from_json(const Json& json, std::vector<NamedSeconds>& phases) {
+  for (const auto& [name, seconds] : json.items()) phases.push_back({name, seconds});
 }
 void from_json(const Json& json, std::vector<NamedValue>& values) {
   for (const auto& [name, value] : json.items()) values.push_back({name, value});
@@ -230,7 +239,7 @@ RunSummary read_run_summary(const std::filesystem::path& run_dir) {
       // Than the first version.
       const std::string_view field = name;
       const bool later = field.starts_with("resumed_") || field == "failure" ||
-                         field == "command" || field == "process";
+                         field == "command" || field == "process" || field == "start_phases_s";
       if (!later || json.contains(name)) from_json(json.at(name), value);
     });
   } catch (const Json::exception& fault) {

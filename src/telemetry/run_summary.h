@@ -29,6 +29,11 @@ struct MemoryClass {
   int64_t bytes = 0;
 };
 
+struct NamedSeconds {
+  std::string name;
+  double seconds = 0;
+};
+
 struct RunSummary {
   int64_t parameters = 0;
   int64_t world_size = 1;
@@ -41,8 +46,10 @@ struct RunSummary {
   int64_t planned_memory_bytes = 0;
   int64_t peak_memory_bytes = 0;
   double time_to_first_step_s = 0;  // start of the process to the start of the first step
-  double final_loss = 0;            // of the last step that was not skipped
-  std::string checkpoint;           // folder; empty if none was saved
+  // What went on until then, each of the rank that took the longest for it.
+  std::vector<NamedSeconds> start_phases;
+  double final_loss = 0;   // of the last step that was not skipped
+  std::string checkpoint;  // folder; empty if none was saved
 
   double first_loss = 0;
   double step_ms = 0;  // median

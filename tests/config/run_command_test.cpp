@@ -64,6 +64,10 @@ TEST(RunCommand, HoldsWhatTheUserSet) {
             "  --data-path x 'it'\\''s' \\\n"
             "  --json\n");
   EXPECT_EQ(run_command(environment_of({}), {}, "/"), "cd / &&\nborealis train\n");
+  EXPECT_EQ(run_command(environment_of({}), {}, "/", 3),
+            "cd / &&\nWORLD_SIZE=3 \\\nborealis launch train\n");
+  EXPECT_EQ(run_command(environment_of({{"NGPU_PER_HOST", "3"}}), {}, "/", 3),
+            "cd / &&\nNGPU_PER_HOST=3 \\\nborealis launch train\n");
 }
 
 }  // namespace

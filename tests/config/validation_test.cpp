@@ -171,8 +171,11 @@ TEST(Ranks, AreThoseThatTheUserAskedFor) {
   launched.world_size = 24;
   launched.hosts = 2;
   launched.ranks_per_host = 12;
-  const Variables asked = {
-      {"HOSTFILE", "two"}, {"NGPU_PER_HOST", "12"}, {"WORLD_SIZE", "24"}, {"GRAD_ACC_STEPS", "2"}};
+  const Variables asked = {{"HOSTFILE", "two"},
+                           {"NGPU_PER_HOST", "12"},
+                           {"WORLD_SIZE", "24"},
+                           {"GRAD_ACC_STEPS", "2"},
+                           {"MICRO_BATCH", "1"}};
   const RunConfig run = load_run_config(environment_of(asked), without_files({}), launched);
   EXPECT_EQ(run.parallel.world_size, 24);
   EXPECT_EQ(run.parallel.hosts, 2);

@@ -51,6 +51,14 @@ def starts_ranks(folder, library):
     summary, config = (json.loads((folder / "two" / name).read_text()) for name in ("summary.json", "config.json"))
     check(summary["world_size"] == 2 and config["parallel"]["hosts"] == 1, f"{library}: they are one run", summary)
     check("2 ranks on 1 host" in result.stdout, f"{library}: the log says so", result.stdout)
+    phases = summary["start_phases_s"]
+    check(list(phases) == ["MPI", "configuration", "looking at data", "planning", "run's folder", "weights and data"] and
+          abs(sum(phases.values()) - summary["time_to_first_step_s"]) < 0.5 and "start: " in result.stdout, f"{library}: where the time before the first step went", summary)
+    (folder / "two").rename(folder / "before")
+    again = subprocess.run(["bash", "-c", summary["command"]], env={"PATH": f"{BOREALIS.parent}:{os.environ['PATH']}", "HOME": str(folder), "OMP_WAIT_POLICY": "passive", **AS_ROOT},
+                           capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL)
+    losses = [[json.loads(line)["lm_loss"] for line in (folder / name / "metrics.jsonl").read_text().splitlines()] for name in ("before", "two")]
+    check(again.returncode == 0 and losses[0] == losses[1], f"{library}: the command that is kept repeats the run", (summary["command"], again.stderr))
     result = run(folder, "launch", "--dry-run", "train", "--lr", "1e-3", WORLD_SIZE=2, MPIEXEC=f"{launcher} -v")
     check(result.returncode == 0 and result.stdout.startswith(f"{launcher} -v ") and result.stdout.endswith(f"{BOREALIS} train --lr 1e-3\n"), f"{library}: dry run", result)
     # Ranks that are launched already launch no others.
