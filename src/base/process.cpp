@@ -121,4 +121,11 @@ std::optional<bool> is_alive(const ProcessMark& process) {
   return !ended && state->start_ticks == process.start_ticks;
 }
 
+bool is_stopped(const ProcessMark& process) {
+  if (process.table.empty() || process.table != process_table()) return false;
+  const auto state = process_state(process.id);
+  return state && state->start_ticks == process.start_ticks &&
+         (state->state == 'T' || state->state == 't');
+}
+
 }  // namespace borealis

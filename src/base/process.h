@@ -26,5 +26,9 @@ ProcessMark this_process();
 // Whether it is still there, asked without disturbing it. None: it is of another machine, boot or
 // container, or the system does not tell.
 std::optional<bool> is_alive(const ProcessMark& process);
+// By SIGSTOP or a debugger, for certain.
+bool is_stopped(const ProcessMark& process);
+// By SIGSTOP or a debugger, for certain.
+bool is_stopped(const ProcessMark& process);
 
 }  // namespace borealis

@@ -1,6 +1,7 @@
 // The subcommands of `borealis`. One file each; main.cpp holds the table.
 #pragma once
 
+#include <chrono>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@ struct Command {
   const char* name;
   const char* summary;
   CommandFunction run;
+  bool of_ranks = false;  // the ranks of a job run it together
 };
 
 // A command that is a group of others, and the program itself.
@@ -26,6 +28,9 @@ struct CommandGroup {
 // Runs the command that the first argument names, or prints what there is. Throws Error(kUsage) for
 // a name that is none.
 int run_group(const CommandGroup& group, const std::vector<std::string>& arguments);
+
+// For a launcher to pass a line on, before it hears that a rank has ended.
+inline constexpr std::chrono::milliseconds kTellingTime(300);
 
 // One line on the standard error, behind the program's name. Whatever becomes of it: where that
 // stream is closed, too, there is the exit code.

@@ -65,6 +65,7 @@ int examine(RunRanks& ranks, const std::vector<std::string>& arguments) {
   RunConfig config;
   together(all, "reading the configuration",
            [&] { config = load_run_config(process_environment(), arguments, options); });
+  ranks.set_time_limit(60 * config.parallel.timeout_minutes);
   log_open(LogStream::kStderr, ranks.is_first() ? config.log_level : "ERROR");
   ranks.share_machine(config.machine);
   const int threads = prepare_machine(config.machine);

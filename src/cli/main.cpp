@@ -3,19 +3,25 @@
 #include <omp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <optional>
 #include <string_view>
 #include <system_error>
+#include <thread>
 
 #include "base/error.h"
 #include "base/printable.h"
 #include "base/process.h"
 #include "cli/command.h"
+#include "cli/run_ranks.h"
 #include "cli/run_setup.h"
+#include "config/launched_job.h"
 
 namespace borealis {
 
@@ -27,11 +33,11 @@ namespace {
 
 constexpr std::array kCommands = {
     Command{"train", "train a model; settings come from the environment and from flags",
-            run_train_command},
+            run_train_command, true},
     Command{"launch", "start the ranks of a run, on the hosts of a job or of a file",
-            run_launch_command},
+            run_launch_command, true},
     Command{"doctor", "look at the ranks of a run before it is begun: cores, memory, rates, sums",
-            run_doctor_command},
+            run_doctor_command, true},
     Command{"plan", "parameters, FLOPs per token and memory of a configuration, without running it",
             run_plan_command},
     Command{"sweep", "measure a family of models, one after the other, until memory ends",
@@ -62,11 +68,27 @@ std::string_view memory_remedy(std::string_view command) {
   return "free some memory, or use a machine with more";
 }
 
+// Of a job of several ranks each would do the whole of it. Rank 0 tells.
+void require_one_process(const std::string& name) {
+  const auto command =
+      std::ranges::find_if(kCommands, [&](const Command& c) { return name == c.name; });
+  if (command == kCommands.end() || command->of_ranks) return;
+  const std::optional<LaunchedJob> job = launched_job(process_environment());
+  if (!job || (!job->ranks && job->rank == 0)) return;  // PALS does not say how many there are
+  const Error error(
+      ErrorKind::kUsage,
+      fmt::format("'{}' runs in one process, and {} started several", name, job->launcher),
+      "start it without a launcher");
+  if (job->rank == 0 || !job->ranks) throw error;
+  throw ToldByOthers(error.kind(), std::string(error.text()));
+}
+
 int run(const std::vector<std::string>& arguments) {
   if (!arguments.empty() && arguments.front() == "--version") {
     fmt::print("borealis {}\n", program_version());
     return 0;
   }
+  if (!arguments.empty()) require_one_process(arguments.front());
   return run_group({"borealis", "", kCommands}, arguments);
 }
 
@@ -115,6 +137,9 @@ int main(int argc, char** argv) {
     require_stack();
     require_threads(omp_get_max_threads());
     return checked_output(run({argv + 1, argv + argc}));
+  } catch (const ToldByOthers& error) {
+    std::this_thread::sleep_for(kTellingTime);
+    return error_exit_code(error.kind());
   } catch (const Error& error) {
     tell(error.what());
     return error_exit_code(error.kind());

@@ -18,13 +18,14 @@
 #include "comm/collectives.h"
 #include "config/launched_job.h"
 #include "config/run_config_json.h"
+#include "data/file_checksum.h"
 
 namespace borealis {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::chrono::milliseconds kTellingTime(300);  // for a launcher to pass a line on
+constexpr std::chrono::seconds kOthersTime(10);  // for a rank that ends the job to do so
 
 // Beside the program.
 fs::path module_of(const LaunchedJob& job) {
@@ -60,7 +61,13 @@ std::string text_of_first(Communicator& ranks, std::string text, std::string_vie
 RunRanks::RunRanks(const Environment& environment) {
   const std::optional<LaunchedJob> job = launched_job(environment);
   if (job) {
-    world_.emplace(module_of(*job), RankTimeLimit{});
+    try {
+      world_.emplace(module_of(*job), RankTimeLimit{});
+    } catch (const Error& error) {
+      // What is missing on a host its first rank tells.
+      if (job->rank_on_host.value_or(0) == 0) throw;
+      throw ToldByOthers(error.kind(), std::string(error.text()));
+    }
     all_ = &world_->ranks();
     if (job->ranks && all_->size() != *job->ranks) {
       throw Error(
@@ -91,6 +98,10 @@ LoadOptions RunRanks::load_options() const {
   options.hosts = hosts_;
   options.ranks_per_host = on_this_host();
   return options;
+}
+
+void RunRanks::set_time_limit(double seconds) {
+  if (world_) world_->set_time_limit({seconds});
 }
 
 int64_t RunRanks::core_sharers() {
@@ -140,10 +151,12 @@ void RunRanks::require_same(const nlohmann::json& facts) {
 }
 
 void RunRanks::require_same(const RunConfig& config) {
+  if (all_->size() == 1) return;
   nlohmann::json facts = to_json(config);
   facts["output"].erase("run_dir");  // its name has the time
   for (const char* own : {"machine", "notes", "warnings", "log_level"}) facts.erase(own);
   facts["version"] = program_version();
+  facts["program's content"] = file_checksum("/proc/self/exe");
   require_same(facts);
 }
 
@@ -155,8 +168,14 @@ int on_all_ranks(const std::function<int(RunRanks&)>& work) {
     // Told before any rank ends: once one has ended with a code, the launcher ends the others.
     if (ranks.is_first()) tell(error.what());
     return error_exit_code(error.kind());
+  } catch (const ToldByOthers& error) {
+    std::this_thread::sleep_for(kOthersTime);  // that one has the job's exit code
+    const int exit_code = error_exit_code(error.kind());
+    ranks.all().abort(exit_code);
+    return exit_code;  // not reached, which GCC does not see
   } catch (const Error& error) {
     if (ranks.all().size() == 1) throw;
+    ranks.all().announce_end();
     // The others do not know of it, and the job's code is to be this one's.
     const Error named(error.kind(), fmt::format("rank {}: {}", ranks.all().rank(), error.text()));
     tell(named.what());

@@ -26,7 +26,9 @@ class RunRanks {
   Communicator& of_host() { return *host_; }
   LoadOptions load_options() const;     // of a run that these ranks make
   std::string library_version() const;  // "Open MPI v4.1.4"; "": without MPI
-  std::string description() const;      // "2 ranks on 1 host, Open MPI v4.1.4"
+  // Of waiting for other ranks, from now on.
+  void set_time_limit(double seconds);
+  std::string description() const;  // "2 ranks on 1 host, Open MPI v4.1.4"
 
   // Ranks of this host that may use the same cores as this one, itself included. Collective.
   int64_t core_sharers();

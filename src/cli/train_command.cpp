@@ -329,6 +329,7 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPh
     ranks.require_same(
         {{"data", data_description_text(run.data)},
          {"data's content", fingerprint},
+         {"instructions", cpu_isa_description()},
          {"checkpoint", run.start.checkpoint ? run.start.checkpoint->folder.string() : "none"}});
     phases.end("planning");
     together(ranks.all(), "opening the run's folder", [&] {
@@ -379,6 +380,7 @@ int train_on(RunRanks& ranks, const std::vector<std::string>& arguments) {
   if (wants_short_log(process_environment(), arguments, on_terminal)) style = LogStyle::kShort;
   log_open(config.output.json ? LogStream::kStderr : LogStream::kStdout,
            ranks.is_first() ? config.log_level : "ERROR", style);
+  ranks.set_time_limit(60 * config.parallel.timeout_minutes);
   ranks.require_same(config);
   if (ranks.all().size() > 1) config.notes.push_back(ranks.description());
   // Asked of the tokenizer once: it may be large.

@@ -14,6 +14,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "base/error.h"
+
 namespace borealis {
 
 // What is under way between the ranks. Nobody may touch its memory until wait() has returned.
@@ -92,6 +94,10 @@ class Communicator {
   // The ranks that can see each other's memory.
   virtual std::unique_ptr<Communicator> split_by_host() = 0;
 
+  // What this rank is at, for messages: "step 12". Not collective, nor is the next.
+  virtual void set_phase(std::string_view) {}
+  // Before this rank tells what is wrong and ends: the others then do not tell that it is lost.
+  virtual void announce_end() {}
   // Ends the job on all ranks, whatever they do: for a rank that cannot go on and cannot agree with
   // the others on it. `code` is the job's exit code where the launcher passes it on.
   [[noreturn]] virtual void abort(int code) = 0;
@@ -102,6 +108,12 @@ class Communicator {
  private:
   int64_t rank_;
   int64_t size_;
+};
+
+// Of a rank that waited for others when one of them announced its end, and tells it.
+class ToldByOthers : public Error {
+ public:
+  using Error::Error;
 };
 
 // How long a rank waits for the others in one call before it says that they are lost.

@@ -15,14 +15,16 @@ struct Launcher {
   const char* library;
   const char* rank;  // variables
   const char* ranks;
+  const char* rank_on_host;
 };
 
 // In the order in which they are asked: Slurm's are inherited by what another launcher starts.
 constexpr std::array kLaunchers = {
-    Launcher{"Open MPI's mpirun", "openmpi", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
-    Launcher{"MPICH's mpiexec", "mpich", "PMI_RANK", "PMI_SIZE"},
-    Launcher{"PALS", "mpich", "PALS_RANKID", nullptr},
-    Launcher{"a PMIx launcher", "openmpi", "PMIX_RANK", "SLURM_STEP_NUM_TASKS"},
+    Launcher{"Open MPI's mpirun", "openmpi", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE",
+             "OMPI_COMM_WORLD_LOCAL_RANK"},
+    Launcher{"MPICH's mpiexec", "mpich", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"},
+    Launcher{"PALS", "mpich", "PALS_RANKID", nullptr, "PALS_LOCAL_RANKID"},
+    Launcher{"a PMIx launcher", "openmpi", "PMIX_RANK", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"},
 };
 
 std::optional<int64_t> number_of(const Environment& environment, const char* variable) {
@@ -53,7 +55,8 @@ std::optional<LaunchedJob> launched_job(const Environment& environment) {
           fmt::format("{}={} is no rank of {}={}", launcher.rank, *rank, launcher.ranks, *ranks),
           "an MPI launcher sets them: start the ranks with it, or unset them");
     }
-    return LaunchedJob{launcher.name, launcher.library, *rank, ranks};
+    return LaunchedJob{launcher.name, launcher.library, *rank,
+                       number_of(environment, launcher.rank_on_host), ranks};
   }
   // Each of these tasks would take itself for the only one.
   const char* tasks = "SLURM_STEP_NUM_TASKS";

@@ -13,6 +13,7 @@ struct LaunchedJob {
   std::string launcher;  // "Open MPI's mpirun", for messages
   std::string library;   // that its ranks speak through: "openmpi", "mpich"
   int64_t rank = 0;
+  std::optional<int64_t> rank_on_host;
   std::optional<int64_t> ranks;  // where the launcher says it
 };
 

@@ -162,6 +162,7 @@ struct ParallelConfig {
   int64_t tensor_parallel_size = 1;
   int64_t pipeline_parallel_size = 1;
   int64_t sequence_parallel_size = 1;  // Ulysses
+  double timeout_minutes = 10;         // of waiting for other ranks in one call
   int64_t zero_stage = 0;  // sharding of one rank is no sharding: 0 and 1 are equal there
   int64_t data_parallel_size() const {
     return world_size / tensor_parallel_size / pipeline_parallel_size / sequence_parallel_size;

@@ -129,6 +129,7 @@ json checkpoint_json(const CheckpointConfig& checkpoint) {
 json parallel_json(const ParallelConfig& parallel) {
   return {{"world_size", parallel.world_size},
           {"hosts", parallel.hosts},
+          {"timeout_minutes", parallel.timeout_minutes},
           {"tensor_parallel_size", parallel.tensor_parallel_size},
           {"pipeline_parallel_size", parallel.pipeline_parallel_size},
           {"sequence_parallel_size", parallel.sequence_parallel_size},

@@ -122,6 +122,7 @@ RunState Trainer::state() const {
 }
 
 void Trainer::save(const TrainerEvents& events, TrainingOutcome& outcome, bool wait) {
+  ranks_.set_phase("saving a checkpoint");
   if (!saver_) return;
   saver_->wait();  // for the one before, which is told first
   report_saved(events, outcome);
@@ -204,6 +205,7 @@ void Trainer::require_finite_steps(int64_t iteration) const {
 }
 
 StepRecord Trainer::train_step(int64_t iteration) {
+  ranks_.set_phase(fmt::format("step {}", iteration));
   const ScheduleLimits& limits = config_.limits;
   StepRecord record;
   record.iteration = iteration;
@@ -382,6 +384,7 @@ bool Trainer::evaluation_is_due(int64_t iteration) const {
 // Over eval_iters rounds of the micro-batches of a step (contract section 10.1).
 ValidationRecord Trainer::validate(Split split, int64_t iteration,
                                    const std::function<void(int64_t, int64_t)>& after_round) {
+  ranks_.set_phase(fmt::format("evaluation after step {}", iteration));
   std::unique_ptr<BatchSource> own;
   BatchSource* source = valid_data_.get();
   if (split == Split::kTest) {

@@ -38,6 +38,9 @@ class MpiCalls {
   virtual int start_send(Group group, const void* data, size_t bytes, int to, Request& request) = 0;
   virtual int start_receive(Group group, void* data, size_t bytes, int from, Request& request) = 0;
   virtual int test(Request request, bool& done) = 0;
+  // A note to all other ranks that this one tells what is wrong, and whether such a note is here.
+  virtual int send_note() = 0;
+  virtual int has_note(bool& has) = 0;
 
   // Into [capacity] characters, ended by 0.
   virtual void describe(int code, char* text, size_t capacity) = 0;

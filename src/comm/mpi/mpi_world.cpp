@@ -1,101 +1,153 @@
 #include "comm/mpi/mpi_world.h"
 
 #include <dlfcn.h>
+#include <elf.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <condition_variable>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <mutex>
+#include <numeric>
+#include <optional>
 #include <thread>
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/file.h"
+#include "comm/mpi/launcher_end.h"
 #include "comm/mpi/mpi_calls.h"
+#include "comm/mpi/mpi_job.h"
 
 namespace borealis {
 namespace {
 
 constexpr size_t kTextBytes = 1024;
+constexpr std::chrono::seconds kMostAbortTime(5);
 
-// The library, called by one thread at a time, and what it is called for.
-class Library {
+// Ends the process if MPI has not started within the limit: its start knows none.
+class StartWatch {
  public:
-  Library(MpiCalls& calls, RankTimeLimit limit) : calls_(calls), limit_(limit) {}
-
-  RankTimeLimit limit() const { return limit_; }
-  // call(MpiCalls&) returns the library's code. Throws Error(kRanks) where that is not 0.
-  template <typename Call>
-  void ask(std::string_view what, const Call& call) {
-    const std::lock_guard lock(mutex_);
-    const int code = call(calls_);
-    if (code == 0) return;
-    std::array<char, kTextBytes> text{};
-    calls_.describe(code, text.data(), text.size());
-    throw Error(ErrorKind::kRanks, fmt::format("{}: MPI says: {}", what, text.data()));
+  explicit StartWatch(RankTimeLimit limit)
+      : thread_([this, limit] {
+          std::unique_lock lock(mutex_);
+          if (end_.wait_for(lock, std::chrono::duration<double>(limit.seconds),
+                            [this] { return started_; })) {
+            return;
+          }
+          std::fputs(fmt::format("borealis: ranks: MPI has not started within {} s; are all hosts "
+                                 "reachable from this one?\n",
+                                 limit.seconds)
+                         .c_str(),
+                     stderr);
+          std::_Exit(error_exit_code(ErrorKind::kRanks));
+        }) {}
+  ~StartWatch() {
+    {
+      const std::lock_guard lock(mutex_);
+      started_ = true;
+    }
+    end_.notify_one();
   }
+  StartWatch(const StartWatch&) = delete;
+  StartWatch& operator=(const StartWatch&) = delete;
 
  private:
-  MpiCalls& calls_;
-  RankTimeLimit limit_;
   std::mutex mutex_;
+  std::condition_variable end_;
+  bool started_ = false;
+  std::jthread thread_;  // last: it uses the others
 };
 
 class MpiTransfer : public Transfer {
  public:
-  MpiTransfer(std::shared_ptr<Library> library, std::string what, int64_t rank)
-      : library_(std::move(library)), what_(std::move(what)), rank_(rank) {}
+  // group: the communicator's ranks, as ranks of the job.
+  MpiTransfer(std::shared_ptr<MpiJob> job, std::shared_ptr<const std::vector<int64_t>> group,
+              std::string what)
+      : job_(std::move(job)), group_(std::move(group)), what_(std::move(what)) {}
 
-  // start(MpiCalls&, request) begins one of the transfer's parts.
+  // start(MpiCalls&, request) begins one of the transfer's parts. from: the rank of the
+  // communicator that it waits for; none: all of them.
   template <typename Start>
-  void add(const Start& start) {
-    MpiCalls::Request request = 0;
-    library_->ask(what_, [&](MpiCalls& calls) { return start(calls, request); });
-    waiting_.push_back(request);
+  void add(const Start& start, std::optional<size_t> from = std::nullopt) {
+    Part part{.from = from ? std::optional((*group_)[*from]) : std::nullopt};
+    job_->ask(what_, [&](MpiCalls& calls) { return start(calls, part.request); });
+    waiting_.push_back(part);
   }
   bool is_done() override {
-    library_->ask(what_, [&](MpiCalls& calls) {
+    job_->ask(what_, [&](MpiCalls& calls) {
       int code = 0;
-      std::erase_if(waiting_, [&](MpiCalls::Request request) {
+      std::erase_if(waiting_, [&](const Part& part) {
         bool done = false;
-        if (code == 0) code = calls.test(request, done);
+        if (code == 0) code = calls.test(part.request, done);
         return done;
       });
       return code;
     });
     return waiting_.empty();
   }
-  // Asks often at first, since most transfers are short, and then leaves the core to others.
+  // Asks often at first, since most transfers are short, and then leaves the core to others. From
+  // then on it sees to it now and then that they are still there.
   void wait() override {
     using Clock = std::chrono::steady_clock;
     constexpr std::chrono::microseconds kShort(200), kPause(50);
+    constexpr std::chrono::milliseconds kLook(100);
     const Clock::time_point begun = Clock::now();
+    Clock::time_point look = begun + kLook;
     while (!is_done()) {
-      const auto waited = Clock::now() - begun;
-      if (waited > kShort) std::this_thread::sleep_for(kPause);
-      if (waited < std::chrono::duration<double>(library_->limit().seconds)) continue;
-      throw Error(ErrorKind::kRanks, fmt::format("rank {} has waited {} s for other ranks: {}",
-                                                 rank_, library_->limit().seconds, what_));
+      const Clock::time_point now = Clock::now();
+      if (now - begun > kShort) std::this_thread::sleep_for(kPause);
+      if (now < look) continue;
+      const std::vector<int64_t> missing = missing_ranks();
+      job_->look_after(missing.empty() ? *group_ : missing, what_);
+      if (now - begun > std::chrono::duration<double>(job_->limit_s())) {
+        job_->give_up(*group_, missing, what_);
+      }
+      look = now + kLook;
     }
   }
 
  private:
-  std::shared_ptr<Library> library_;
+  struct Part {
+    MpiCalls::Request request = 0;
+    std::optional<int64_t> from;
+  };
+
+  // None where a part waits for all.
+  std::vector<int64_t> missing_ranks() const {
+    std::vector<int64_t> missing;
+    for (const Part& part : waiting_) {
+      if (!part.from) return {};
+      if (std::ranges::find(missing, *part.from) == missing.end()) missing.push_back(*part.from);
+    }
+    std::ranges::sort(missing);
+    return missing;
+  }
+
+  std::shared_ptr<MpiJob> job_;
+  std::shared_ptr<const std::vector<int64_t>> group_;
   std::string what_;
-  int64_t rank_;
-  std::vector<MpiCalls::Request> waiting_;
+  std::vector<Part> waiting_;
 };
 
 class MpiCommunicator : public Communicator {
  public:
-  MpiCommunicator(std::shared_ptr<Library> library, MpiCalls::Group group, int rank, int size)
-      : Communicator(rank, size), library_(std::move(library)), group_(group) {}
+  // members: its ranks, as ranks of the job.
+  MpiCommunicator(std::shared_ptr<MpiJob> job, MpiCalls::Group group, int rank,
+                  std::vector<int64_t> members)
+      : Communicator(rank, std::ssize(members)),
+        job_(std::move(job)),
+        group_(group),
+        members_(std::make_shared<const std::vector<int64_t>>(std::move(members))) {}
   ~MpiCommunicator() override {
     if (group_ == MpiCalls::kWorld || std::uncaught_exceptions() > 0) return;
     try {
-      library_->ask("ending", [&](MpiCalls& calls) { return calls.free(group_); });
+      job_->ask("ending", [&](MpiCalls& calls) { return calls.free(group_); });
     } catch (const Error&) {  // the job ends without it
     }
   }
@@ -141,8 +193,16 @@ class MpiCommunicator : public Communicator {
       return calls.split_by_host(group_, group);
     });
   }
+  void set_phase(std::string_view phase) override { job_->set_phase(phase); }
+  void announce_end() override { job_->announce_end(); }
+  // Without a network the library may not come to its end.
   [[noreturn]] void abort(int code) override {
-    library_->ask("aborting", [&](MpiCalls& calls) {
+    end_hanging_launcher();
+    std::thread([code] {
+      std::this_thread::sleep_for(kMostAbortTime);
+      std::_Exit(code);
+    }).detach();
+    job_->ask("aborting", [&](MpiCalls& calls) {
       calls.abort(code);
       return 0;
     });
@@ -151,7 +211,7 @@ class MpiCommunicator : public Communicator {
 
  private:
   std::unique_ptr<MpiTransfer> begin(std::string_view what) const {
-    return std::make_unique<MpiTransfer>(library_, std::string(what), rank());
+    return std::make_unique<MpiTransfer>(job_, members_, std::string(what));
   }
   template <typename Bytes, typename Take>
   static void for_pieces(Bytes bytes, const Take& take) {
@@ -172,15 +232,23 @@ class MpiCommunicator : public Communicator {
   std::unique_ptr<Communicator> part(const Split& split) {
     MpiCalls::Group group = 0;
     int rank = 0, size = 0;
-    library_->ask("splitting", [&](MpiCalls& calls) {
+    job_->ask("splitting", [&](MpiCalls& calls) {
       const int code = split(calls, group);
       return code != 0 ? code : calls.place_in(group, rank, size);
     });
-    return std::make_unique<MpiCommunicator>(library_, group, rank, size);
+    std::vector<int64_t> members(static_cast<size_t>(size));
+    const int64_t own = (*members_)[static_cast<size_t>(this->rank())];
+    MpiTransfer naming(job_, members_, "splitting");
+    naming.add([&](MpiCalls& calls, int& request) {
+      return calls.start_all_gather(group, &own, sizeof own, members.data(), request);
+    });
+    naming.wait();
+    return std::make_unique<MpiCommunicator>(job_, group, rank, std::move(members));
   }
 
-  std::shared_ptr<Library> library_;
+  std::shared_ptr<MpiJob> job_;
   MpiCalls::Group group_;
+  std::shared_ptr<const std::vector<int64_t>> members_;
 };
 
 Request MpiCommunicator::start_exchange_bytes(std::span<const std::span<const std::byte>> to,
@@ -193,19 +261,23 @@ Request MpiCommunicator::start_exchange_bytes(std::span<const std::span<const st
   for (size_t step = 1; step < to.size(); ++step) {
     const size_t before = (own + to.size() - step) % to.size();
     for_pieces(from[before], [&](std::span<std::byte> piece) {
-      transfer->add([&](MpiCalls& calls, int& request) {
-        return calls.start_receive(group_, piece.data(), piece.size(), static_cast<int>(before),
-                                   request);
-      });
+      transfer->add(
+          [&](MpiCalls& calls, int& request) {
+            return calls.start_receive(group_, piece.data(), piece.size(), static_cast<int>(before),
+                                       request);
+          },
+          before);
     });
   }
   for (size_t step = 1; step < to.size(); ++step) {
     const size_t behind = (own + step) % to.size();
     for_pieces(to[behind], [&](std::span<const std::byte> piece) {
-      transfer->add([&](MpiCalls& calls, int& request) {
-        return calls.start_send(group_, piece.data(), piece.size(), static_cast<int>(behind),
-                                request);
-      });
+      transfer->add(
+          [&](MpiCalls& calls, int& request) {
+            return calls.start_send(group_, piece.data(), piece.size(), static_cast<int>(behind),
+                                    request);
+          },
+          behind);
     });
   }
   CHECK(to[own].size() == from[own].size());
@@ -213,7 +285,25 @@ Request MpiCommunicator::start_exchange_bytes(std::span<const std::span<const st
   return Request(std::move(transfer));
 }
 
+// A library that was cut off when it was copied is loaded all the same, and its missing pages end
+// the process without a word. Its table of sections is its end.
+void require_whole(const std::filesystem::path& module) {
+  const MappedFile file(module);
+  Elf64_Ehdr header{};
+  if (file.bytes().size() >= sizeof header) {
+    std::memcpy(&header, file.bytes().data(), sizeof header);
+    const bool is_elf = std::memcmp(header.e_ident, ELFMAG, SELFMAG) == 0;
+    const uint64_t end = header.e_shoff + uint64_t{header.e_shnum} * header.e_shentsize;
+    if (!is_elf || end <= file.bytes().size()) return;  // loading it tells what it is
+  }
+  throw Error(ErrorKind::kRanks, fmt::format("{} is cut off", module.string()), "build again");
+}
+
 MpiCalls& load(const std::filesystem::path& module) {
+  require_whole(module);
+  // UCX, which MPICH may speak through, prints a stack trace where a peer has died; ours is the
+  // line.
+  ::setenv("UCX_HANDLE_ERRORS", "none", /*overwrite=*/0);
   void* handle = ::dlopen(module.c_str(), RTLD_NOW | RTLD_LOCAL);
   const char* reason = handle == nullptr ? ::dlerror() : nullptr;
   if (handle == nullptr) {
@@ -228,20 +318,32 @@ MpiCalls& load(const std::filesystem::path& module) {
 }  // namespace
 
 MpiWorld::MpiWorld(const std::filesystem::path& module, RankTimeLimit limit)
-    : calls_(&load(module)), exceptions_(std::uncaught_exceptions()) {
-  const auto library = std::make_shared<Library>(*calls_, limit);
+    : calls_(&load(module)),
+      exceptions_(std::uncaught_exceptions()),
+      job_(std::make_shared<MpiJob>(*calls_, limit)) {
   bool serialized = false;
   int rank = 0, size = 0;
-  library->ask("starting", [&](MpiCalls& calls) {
+  const StartWatch watch(limit);
+  job_->ask("starting", [&](MpiCalls& calls) {
     const int code = calls.initialize(serialized);
     return code != 0 ? code : calls.place_in(MpiCalls::kWorld, rank, size);
   });
-  ranks_ = std::make_unique<MpiCommunicator>(library, MpiCalls::kWorld, rank, size);
   if (!serialized) {
     throw Error(ErrorKind::kRanks, "this MPI library cannot be called from more than one thread",
                 "build it with MPI_THREAD_SERIALIZED");
   }
+  std::vector<int64_t> all(static_cast<size_t>(size));
+  std::iota(all.begin(), all.end(), 0);
+  ranks_ = std::make_unique<MpiCommunicator>(job_, MpiCalls::kWorld, rank, std::move(all));
+  std::vector<RankPlace> places(static_cast<size_t>(size));
+  const RankPlace own = this_place();
+  job_->set_places(RankPlaces(places), rank);  // of nobody is known where it is
+  ranks_->all_gather(std::span<const RankPlace>(&own, 1), std::span<RankPlace>(places),
+                     "telling where the ranks are");
+  job_->set_places(RankPlaces(places), rank);
 }
+
+void MpiWorld::set_time_limit(RankTimeLimit limit) { job_->set_limit(limit); }
 
 MpiWorld::~MpiWorld() {
   if (std::uncaught_exceptions() > exceptions_) return;

@@ -10,6 +10,7 @@
 namespace borealis {
 
 class MpiCalls;
+class MpiJob;
 
 // MPI from its start to its end, of which a process has one.
 class MpiWorld {
@@ -24,11 +25,14 @@ class MpiWorld {
   MpiWorld& operator=(const MpiWorld&) = delete;
 
   Communicator& ranks() { return *ranks_; }
+  // From now on. Starting MPI has the limit of the constructor.
+  void set_time_limit(RankTimeLimit limit);
   std::string library_version() const;  // its first line
 
  private:
   MpiCalls* calls_ = nullptr;  // of the module, which stays loaded
   int exceptions_;             // that are passing when it is made
+  std::shared_ptr<MpiJob> job_;
   std::unique_ptr<Communicator> ranks_;
 };
 

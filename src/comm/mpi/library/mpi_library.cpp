@@ -12,6 +12,7 @@
 namespace borealis {
 namespace {
 
+constexpr int kNoteTag = 1;
 constexpr int kTag = 0;  // messages between two ranks arrive in the order in which they were sent
 
 class Library : public MpiCalls {
@@ -66,6 +67,24 @@ class Library : public MpiCalls {
     const int code = MPI_Test(&waiting, &flag, MPI_STATUS_IGNORE);
     done = flag != 0;
     if (done) free_requests_.push_back(request);
+    return code;
+  }
+
+  int send_note() override {
+    static const char note = 0;
+    int rank = 0, size = 0;
+    int code = place_in(kWorld, rank, size);
+    for (int to = 0; to < size && code == MPI_SUCCESS; ++to) {
+      MPI_Request forgotten = MPI_REQUEST_NULL;
+      if (to == rank) continue;
+      code = MPI_Isend(&note, 1, MPI_CHAR, to, kNoteTag, MPI_COMM_WORLD, &forgotten);
+    }
+    return code;
+  }
+  int has_note(bool& has) override {
+    int flag = 0;
+    const int code = MPI_Iprobe(MPI_ANY_SOURCE, kNoteTag, MPI_COMM_WORLD, &flag, MPI_STATUS_IGNORE);
+    has = flag != 0;
     return code;
   }
 

@@ -1,0 +1,90 @@
+#include "comm/mpi/mpi_job.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <thread>
+
+namespace borealis {
+namespace {
+
+constexpr size_t kTextBytes = 1024;
+constexpr size_t kMostNames = 4;
+
+}  // namespace
+
+void MpiJob::set_places(RankPlaces places, int64_t own_rank) {
+  places_ = std::move(places);
+  own_rank_ = own_rank;
+}
+
+void MpiJob::set_phase(std::string_view phase) {
+  const std::lock_guard lock(mutex_);
+  phase_ = phase;
+}
+
+void MpiJob::refuse(std::string_view what, int code) {
+  std::array<char, kTextBytes> text{};
+  calls_.describe(code, text.data(), text.size());
+  throw Error(ErrorKind::kRanks, fmt::format("{}: MPI says: {}", what, text.data()));
+}
+
+void MpiJob::announce_end() {
+  ask("announcing the end", [](MpiCalls& calls) { return calls.send_note(); });
+}
+
+std::string MpiJob::moment(std::string_view what) {
+  const std::lock_guard lock(mutex_);
+  return fmt::format("in {}: {}", phase_, what);
+}
+
+void MpiJob::let_others_tell() {
+  using std::chrono::milliseconds;
+  constexpr milliseconds kTurn(20);
+  constexpr int64_t kMostTurns = 10;
+  for (int64_t turn = 0; turn <= std::min(own_rank_, kMostTurns); ++turn) {
+    if (turn > 0) std::this_thread::sleep_for(kTurn);
+    bool has_note = false;
+    ask("looking for notes", [&](MpiCalls& calls) { return calls.has_note(has_note); });
+    if (has_note) throw ToldByOthers(ErrorKind::kRanks, "another rank tells what is wrong");
+  }
+  announce_end();
+}
+
+void MpiJob::look_after(std::span<const int64_t> others, std::string_view what) {
+  bool has_note = false;
+  ask("looking for notes", [&](MpiCalls& calls) { return calls.has_note(has_note); });
+  if (has_note) throw ToldByOthers(ErrorKind::kRanks, "another rank tells what is wrong");
+  const auto ended = places_.ended(others);
+  if (!ended) return;
+  let_others_tell();
+  throw Error(ErrorKind::kRanks, fmt::format("{}, {}", *ended, moment(what)),
+              "the same command goes on from the last checkpoint");
+}
+
+void MpiJob::give_up(std::span<const int64_t> others, std::span<const int64_t> missing,
+                     std::string_view what) {
+  let_others_tell();
+  std::string whom = "other ranks";
+  if (const auto stopped = places_.stopped(missing.empty() ? others : missing)) {
+    whom = *stopped;
+  } else if (!missing.empty()) {
+    std::vector<std::string> names;
+    for (const int64_t rank : missing.first(std::min(missing.size(), kMostNames))) {
+      names.push_back(places_.name(rank));
+    }
+    if (missing.size() > kMostNames) {
+      names.push_back(fmt::format("{} more", missing.size() - kMostNames));
+    }
+    whom = fmt::format("{}", fmt::join(names, ", "));
+  }
+  throw Error(ErrorKind::kRanks,
+              fmt::format("no answer for {} s {}; waited for: {}", limit_s(), moment(what), whom),
+              "the same command goes on from the last checkpoint; --distributed-timeout-minutes "
+              "has the limit");
+}
+
+}  // namespace borealis
