@@ -164,6 +164,8 @@ struct ParallelConfig {
   int64_t sequence_parallel_size = 1;  // Ulysses
   double timeout_minutes = 10;         // of waiting for other ranks in one call
   int64_t zero_stage = 0;  // sharding of one rank is no sharding: 0 and 1 are equal there
+  // At stage 3: ranks of a host over which each keeps a second shard of the weights; 1: none.
+  int64_t zero_hpz_partition_size = 1;
   int64_t data_parallel_size() const {
     return world_size / tensor_parallel_size / pipeline_parallel_size / sequence_parallel_size;
   }

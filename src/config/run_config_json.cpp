@@ -133,7 +133,8 @@ json parallel_json(const ParallelConfig& parallel) {
           {"tensor_parallel_size", parallel.tensor_parallel_size},
           {"pipeline_parallel_size", parallel.pipeline_parallel_size},
           {"sequence_parallel_size", parallel.sequence_parallel_size},
-          {"zero_stage", parallel.zero_stage}};
+          {"zero_stage", parallel.zero_stage},
+          {"zero_hpz_partition_size", parallel.zero_hpz_partition_size}};
 }
 
 json output_json(const OutputConfig& output) {

@@ -185,6 +185,23 @@ void note_model(const Settings& settings, RunConfig& run) {
   }
 }
 
+// How many ranks a host has is known once they have met (parallel/gathered_weights.h).
+void validate_sharding(const Settings& settings, const ParallelConfig& parallel,
+                       Problems& problems) {
+  const int64_t secondary = parallel.zero_hpz_partition_size;
+  if (secondary == 1) return;
+  const std::string spelled = settings.spelled("ZERO_HPZ_PARTITION_SIZE");
+  if (parallel.zero_stage != 3) {
+    problems.settings.push_back(
+        fmt::format("{} needs ZERO_STAGE=3, which alone shards the weights, not {}; unset it",
+                    spelled, parallel.zero_stage));
+  } else if (parallel.world_size > 1 && parallel.world_size % secondary != 0) {
+    problems.settings.push_back(
+        fmt::format("{} does not divide the run's {} ranks; use a divisor of the ranks of a host",
+                    spelled, parallel.world_size));
+  }
+}
+
 }  // namespace
 
 void validate(const Settings& settings, const RunConfig& run, Problems& problems) {
@@ -194,6 +211,7 @@ void validate(const Settings& settings, const RunConfig& run, Problems& problems
   validate_optimizer(settings, run.optimizer, problems);
   validate_documents(settings, run, problems);
   validate_profile(settings, run, problems);
+  validate_sharding(settings, run.parallel, problems);
 }
 
 void validate_ranks(const Settings& settings, const LoadOptions& options, RunConfig& run,

@@ -91,8 +91,8 @@ double flops_per_token(const ModelConfig& model, int64_t seq_length) {
 }
 
 int64_t MemoryPlan::total_bytes() const {
-  return weights_bytes + gradients_bytes + optimizer_bytes + activations_bytes + cache_bytes +
-         working_bytes + scratch_bytes + tables_bytes + data_bytes + profile_bytes +
+  return weights_bytes + gradients_bytes + optimizer_bytes + sums_bytes + activations_bytes +
+         cache_bytes + working_bytes + scratch_bytes + tables_bytes + data_bytes + profile_bytes +
          transfer_bytes + snapshot_bytes + libraries_bytes + program_bytes;
 }
 
@@ -118,6 +118,7 @@ std::vector<MemoryClass> MemoryPlan::classes(DType dtype) const {
       {"buffers inside libraries", libraries_bytes},
       {"program and shared libraries", program_bytes},
   };
+  classes.push_back({"pieces of gradients between ranks", sums_bytes});
   classes.push_back({"events of the profile", profile_bytes});
   classes.push_back({"buffers for saving and loading", transfer_bytes});
   classes.push_back({"copy of the state, to save it in the background", snapshot_bytes});
@@ -133,6 +134,7 @@ MemoryPlan plan_memory(const RunLayout& layout, ProfiledSteps profiled, int64_t 
   plan.weights_bytes = arenas.weights.used_bytes();
   plan.gradients_bytes = arenas.gradients.used_bytes();
   plan.optimizer_bytes = arenas.optimizer.used_bytes();
+  plan.sums_bytes = arenas.sums.used_bytes();
   plan.data_bytes = data_bytes;
   plan.profile_bytes = Profiler::event_bytes(profiled, most_kernel_calls(layout));
   plan.program_bytes = program_bytes;

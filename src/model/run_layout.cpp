@@ -41,12 +41,17 @@ RunLayout make_run_layout(const RunConfig& config, int threads) {
                    .decoder = decoder_shape(config, threads),
                    .grad_accum_steps = config.batch.grad_accum_steps,
                    .table = make_parameter_table(config.model),
+                   .ranks = config.parallel.data_parallel_size(),
                    .zero_stage = 0,
                    .partition = {},
+                   .secondary = {},
                    .embedding_rows = embedding_rows_of(config)};
-  const int64_t ranks = config.parallel.data_parallel_size();
-  if (ranks > 1) layout.zero_stage = config.parallel.zero_stage;
-  layout.partition = Partition(layout.table, layout.zero_stage == 0 ? 1 : ranks);
+  if (layout.ranks > 1) layout.zero_stage = config.parallel.zero_stage;
+  layout.partition = Partition(layout.table, layout.zero_stage == 0 ? 1 : layout.ranks);
+  const int64_t secondary = config.parallel.zero_hpz_partition_size;
+  if (layout.shards_weights() && secondary > 1) {
+    layout.secondary = Partition(layout.table, secondary);
+  }
   return layout;
 }
 
@@ -76,8 +81,12 @@ TrainingBuffers::TrainingBuffers(const RunLayout& layout, TrainingArenas& arenas
   if (layout.shards_gradients()) parameters.places = &places;
   if (layout.shards_weights()) {
     parameters.weights = arenas.weights.take<std::byte>(partition.shard_elements() * width);
-    places.weights =
-        take_slots<std::byte>(weight_slots(layout.table, partition), width, arenas.weights);
+    places.weights = take_slots<std::byte>(weight_slots(layout.table, partition, layout.secondary),
+                                           width, arenas.weights);
+    if (layout.secondary.shards() > 0) {
+      places.secondary_weights =
+          arenas.weights.take<std::byte>(layout.secondary.shard_elements() * width);
+    }
   } else {
     parameters.weights = arenas.weights.take<std::byte>(layout.table.buffer_elements() * width);
   }
@@ -99,6 +108,7 @@ TrainingBuffers::TrainingBuffers(const RunLayout& layout, TrainingArenas& arenas
   }
   optimizer =
       OptimizerState(partition.shard_elements(), layout.dtype, embedding_rows, arenas.optimizer);
+  sums = SumBuffers(layout.ranks, layout.embedding_rows, arenas.sums);
 }
 
 TrainingArenas allocate_training_arenas(const RunLayout& layout) {
@@ -106,7 +116,8 @@ TrainingArenas allocate_training_arenas(const RunLayout& layout) {
   const TrainingBuffers buffers(layout, measured);
   return {Arena(measured.weights.used_bytes(), "weights"),
           Arena(measured.gradients.used_bytes(), "gradients"),
-          Arena(measured.optimizer.used_bytes(), "optimizer state")};
+          Arena(measured.optimizer.used_bytes(), "optimizer state"),
+          Arena(measured.sums.used_bytes(), "sums over ranks")};
 }
 
 }  // namespace borealis

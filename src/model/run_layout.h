@@ -8,6 +8,7 @@
 #include "config/run_config.h"
 #include "model/decoder_buffers.h"
 #include "parallel/partition.h"
+#include "parallel/sum_buffers.h"
 #include "tensor/arena.h"
 #include "tensor/optimizer_state.h"
 #include "tensor/parameter_buffers.h"
@@ -20,8 +21,11 @@ struct RunLayout {
   DecoderShape decoder;
   int64_t grad_accum_steps = 1;
   ParameterTable table;
+  int64_t ranks = 1;       // data-parallel
   int64_t zero_stage = 0;  // 0 where there is one data-parallel rank
   Partition partition;     // into as many shards as data-parallel ranks; one at ZeRO stage 0
+  // Of the weights over ranks of a host, at ZeRO stage 3; of no shards: there is none.
+  Partition secondary;
   // The rows of the embedding that a step of this rank can touch, where keeping their gradients
   // alone takes less memory than the dense gradient; none where it does not, or the head is the
   // same matrix.
@@ -41,9 +45,10 @@ struct TrainingArenas {
   Arena weights;
   Arena gradients;
   Arena optimizer;
+  Arena sums;  // pieces of gradients on their way between ranks
 
   static TrainingArenas measuring() {
-    return {Arena::measuring(), Arena::measuring(), Arena::measuring()};
+    return {Arena::measuring(), Arena::measuring(), Arena::measuring(), Arena::measuring()};
   }
 };
 
@@ -54,6 +59,7 @@ struct TrainingBuffers {
   std::optional<RowGradients> embedding_gradient;
   UnitPlaces places;         // in the slots of units, where something is sharded
   OptimizerState optimizer;  // of the shard that this rank owns
+  SumBuffers sums;
 
   // `layout` must outlive this.
   TrainingBuffers(const RunLayout& layout, TrainingArenas& arenas);

@@ -43,6 +43,7 @@ class Costs {
     add_layer();
     add_ends();
     add_optimizer();
+    add_exchanges();
     for (const KernelInfo& kernel : kernels_) CHECK(!kernel.name.empty());
   }
   std::vector<KernelInfo> take() { return std::move(kernels_); }
@@ -147,6 +148,14 @@ class Costs {
     const double decayed = has_row_gradients() ? embedding() - rows_with_gradient : 0;
     set(StepKernel::kAdamW, "AdamW", kOptimizer, owned_ * (14 * (elements_ - decayed) + decayed),
         owned_ * (24 * elements_ - 16 * decayed + 4 * gradient_elements_));
+  }
+
+  // Units differ in size: each call says what it received.
+  void add_exchanges() {
+    using enum StepKernel;
+    set(kSumGradients, "gradients of a unit, added up over the ranks", kBesideKernels, 0, 0);
+    set(kSumEmbeddingRows, "embedding's gradient, added up over the ranks", kBesideKernels, 0, 0);
+    set(kGatherWeights, "weights of a unit, gathered from the ranks", kBesideKernels, 0, 0);
   }
 
   const DecoderShape& shape_;

@@ -43,6 +43,9 @@ enum class StepKernel : int {
   kEmbeddingBackward,
   kGradNorm,
   kAdamW,
+  kSumGradients,  // these three are exchanges with other ranks
+  kSumEmbeddingRows,
+  kGatherWeights,
   kCount,
 };
 

@@ -1,16 +1,25 @@
-// Data parallelism: what the ranks found out about their own samples becomes the gradient of all.
+// Sums of gradients over the ranks of a job, in f32 and in the order of the ranks, through planned
+// memory. Every call is collective, blocks, and returns the bytes that this rank received of
+// others; with one rank it does nothing.
 #pragma once
 
+#include <cstdint>
+#include <span>
+
+#include "comm/collectives.h"
 #include "comm/communicator.h"
-#include "tensor/parameter_buffers.h"
+#include "parallel/sum_buffers.h"
+#include "tensor/row_gradients.h"
 
 namespace borealis {
 
-// Every dense gradient becomes its sum over the ranks, in f32 and in their order: the same bits on
-// all. Collective, and with one rank it does nothing; so does the next.
-void sum_dense_gradients(Communicator& ranks, const ParameterBuffers& parameters);
+// As reduce_scatter_sum (comm/collectives.h), with the same bits.
+int64_t sum_at_owners(Communicator& ranks, std::span<const std::span<const float>> parts,
+                      std::span<float> mine, SumInto into, const SumBuffers& buffers);
+// In place, on every rank.
+int64_t sum_on_all(Communicator& ranks, std::span<float> values, const SumBuffers& buffers);
 // A rank's rows become those that any rank has; their places in its memory differ from rank to
-// rank.
-void sum_row_gradients(Communicator& ranks, RowGradients& rows);
+// rank. Only rows that a rank has travel to where they are added up.
+int64_t sum_row_gradients(Communicator& ranks, RowGradients& rows, const SumBuffers& buffers);
 
 }  // namespace borealis

@@ -21,9 +21,13 @@ struct UnitSlots {
 
 // Of gathered weights: a layer's and the next one's, which is gathered meanwhile, and one for the
 // embedding and the head, which are never needed at the same time, unless they share a matrix.
-UnitSlots weight_slots(const ParameterTable& table, const Partition& partition);
-// Of gradients before they are handed on: one for all units, and one for a tied embedding, whose
-// gradient has parts from both ends of the backward pass. embedding_by_rows: it needs none.
+// secondary: another partition that they are gathered from; of no shards: there is none.
+UnitSlots weight_slots(const ParameterTable& table, const Partition& partition,
+                       const Partition& secondary);
+// Of gradients before they are added up: a layer's and, while they are, those of the one before it;
+// the head and the embedding share the slot that the last layer does not have. One more for a tied
+// embedding, whose gradient has parts from both ends of the backward pass. embedding_by_rows: it
+// needs none.
 UnitSlots gradient_slots(const ParameterTable& table, const Partition& partition,
                          bool embedding_by_rows);
 

@@ -137,6 +137,10 @@ struct Change {
 // model.
 std::vector<Change> changes_of(const RunConfig& config) {
   std::vector<Change> changes;
+  if (config.parallel.zero_hpz_partition_size > 1) {
+    changes.push_back({"ZERO_HPZ_PARTITION_SIZE=1",
+                       [](RunConfig& run) { run.parallel.zero_hpz_partition_size = 1; }});
+  }
   if (!config.recompute.enabled) {
     changes.push_back({"USE_ACTIVATION_CHECKPOINTING=1", [](RunConfig& run) {
                          run.recompute = {true, 1};

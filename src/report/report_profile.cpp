@@ -74,8 +74,11 @@ std::string profile_sentence(const StepProfile& profile) {
 
 std::vector<BarPart> profile_parts(const StepProfile& profile) {
   std::vector<BarPart> parts;
-  for (const std::string& group : groups_of(profile)) {
-    parts.push_back({group, 0, color_of(parts.size())});
+  const std::vector<std::string> groups = groups_of(profile);
+  for (size_t i = 0; i < groups.size(); ++i) {
+    if (groups[i] == kBesideKernels) continue;
+    const std::string& group = groups[i];
+    parts.push_back({group, 0, color_of(i)});
     for (const KernelTime& kernel : profile.kernels) {
       if (kernel.group == group) parts.back().value += kernel.time_ms;
     }

@@ -32,14 +32,14 @@ void Profiler::end_step() {
   recording_ = false;
 }
 
-int64_t Profiler::now_ns() const {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - epoch_).count();
+int64_t Profiler::ns_at(Clock::time_point time) const {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(time - epoch_).count();
 }
 
-void Profiler::record(int kernel, int64_t start_ns, int64_t end_ns) {
+void Profiler::record(int kernel, int64_t start_ns, int64_t end_ns, int64_t bytes) {
   CHECK(recording_ && events_.size() < events_.capacity());
   CHECK(kernel >= 0 && kernel < static_cast<int>(kernels_.size()));
-  events_.push_back({start_ns, end_ns - start_ns, kernel});
+  events_.push_back({start_ns, end_ns - start_ns, kernel, bytes});
 }
 
 }  // namespace borealis

@@ -10,17 +10,22 @@
 
 namespace borealis {
 
+// The group of what goes on on other threads while kernels run: its time is no part of a step's.
+inline constexpr const char* kBesideKernels = "between ranks, beside the kernels";
+
 struct KernelInfo {
   std::string name;   // "attention, backward"; a row of the profile
   std::string group;  // "products", "attention": one colour of its plot
   double flops = 0;   // of one call
-  double bytes = 0;   // of one call: each operand read or written once, caches aside
+  // Of one call: each operand read or written once, caches aside. 0: each call says its own.
+  double bytes = 0;
 };
 
 struct KernelEvent {
   int64_t start_ns = 0;  // since the profile's first step began
   int64_t duration_ns = 0;
   int32_t kernel = 0;  // index into the kernels
+  int64_t bytes = 0;   // where calls differ
 };
 
 struct StepSpan {
@@ -38,6 +43,8 @@ struct ProfiledSteps {
 
 class Profiler {
  public:
+  using Clock = std::chrono::steady_clock;
+
   Profiler(std::vector<KernelInfo> kernels, const ProfiledSteps& steps,
            int64_t most_calls_per_step);
   // What the constructor allocates; the memory plan's number.
@@ -47,16 +54,16 @@ class Profiler {
   void begin_step(int64_t iteration);
   void end_step();
   bool recording() const { return recording_; }
-  int64_t now_ns() const;
+  int64_t now_ns() const { return ns_at(Clock::now()); }
+  int64_t ns_at(Clock::time_point time) const;  // since the profile's first step began
   // Requires recording() and room for the event (CHECK).
-  void record(int kernel, int64_t start_ns, int64_t end_ns);
+  void record(int kernel, int64_t start_ns, int64_t end_ns, int64_t bytes = 0);
 
   const std::vector<KernelInfo>& kernels() const { return kernels_; }
   const std::vector<KernelEvent>& events() const { return events_; }
   const std::vector<StepSpan>& steps() const { return spans_; }
 
  private:
-  using Clock = std::chrono::steady_clock;
   std::vector<KernelInfo> kernels_;
   ProfiledSteps range_;
   std::vector<KernelEvent> events_;

@@ -43,6 +43,9 @@ void add_shape_and_batch(const RunConfig& config, Values& values) {
   values.add("PP", config.parallel.pipeline_parallel_size);
   values.add("SP", config.parallel.sequence_parallel_size);
   values.add("ZERO_STAGE", config.parallel.zero_stage);
+  if (config.parallel.zero_hpz_partition_size > 1) {
+    values.add("ZERO_HPZ_PARTITION_SIZE", config.parallel.zero_hpz_partition_size);
+  }
   values.add("USE_ACTIVATION_CHECKPOINTING", config.recompute.enabled ? 1 : 0);
   if (config.recompute.enabled) {
     values.add("ACT_CKPT_NUM_LAYERS", config.recompute.layers_per_segment);

@@ -36,6 +36,10 @@ Json complete_event(const std::string& name, const std::string& category, int64_
           {"tid", thread}, {"args", Json::object()}};
 }
 
+double bytes_of(const KernelEvent& event, const KernelInfo& info) {
+  return event.bytes > 0 ? static_cast<double>(event.bytes) : info.bytes;
+}
+
 Json name_of(const char* what, const std::string& name, int64_t rank, int thread) {
   return {{"name", what}, {"ph", "M"}, {"pid", rank}, {"tid", thread}, {"args", {{"name", name}}}};
 }
@@ -44,7 +48,9 @@ Json name_of(const char* what, const std::string& name, int64_t rank, int thread
 
 double StepProfile::kernels_ms() const {
   double sum = 0;
-  for (const KernelTime& kernel : kernels) sum += kernel.time_ms;
+  for (const KernelTime& kernel : kernels) {
+    if (kernel.group != kBesideKernels) sum += kernel.time_ms;
+  }
   return sum;
 }
 
@@ -70,7 +76,7 @@ StepProfile summarize_profile(const Profiler& profiler, double gemm_flops_per_s,
     sum.calls += 1 / steps;
     sum.time_ms += static_cast<double>(event.duration_ns) * 1e-6 / steps;
     sum.flops += info.flops / steps;
-    sum.bytes += info.bytes / steps;
+    sum.bytes += bytes_of(event, info) / steps;
   }
   std::erase_if(profile.kernels, [](const KernelTime& kernel) { return kernel.calls == 0; });
   std::ranges::stable_sort(profile.kernels, std::ranges::greater(), &KernelTime::time_ms);
@@ -114,24 +120,28 @@ std::optional<StepProfile> read_step_profile(const std::filesystem::path& run_di
 
 void write_chrome_trace(const std::filesystem::path& run_dir, const Profiler& profiler,
                         int64_t rank) {
-  constexpr int kSteps = 0, kKernels = 1;
+  constexpr int kSteps = 0, kKernels = 1, kBeside = 2;
   Json events = Json::array();
   events.push_back(name_of("process_name", fmt::format("rank {}", rank), rank, kSteps));
   events.push_back(name_of("thread_name", "steps", rank, kSteps));
   events.push_back(name_of("thread_name", "kernels", rank, kKernels));
+  if (std::ranges::count(profiler.kernels(), kBesideKernels, &KernelInfo::group) > 0) {
+    events.push_back(name_of("thread_name", kBesideKernels, rank, kBeside));
+  }
   for (const StepSpan& step : profiler.steps()) {
     events.push_back(complete_event(fmt::format("step {}", step.iteration), "step", step.start_ns,
                                     step.duration_ns, rank, kSteps));
   }
   for (const KernelEvent& event : profiler.events()) {
     const KernelInfo& info = profiler.kernels()[static_cast<size_t>(event.kernel)];
-    Json json =
-        complete_event(info.name, info.group, event.start_ns, event.duration_ns, rank, kKernels);
-    json["args"] = {{"GFLOP", info.flops * 1e-9}, {"MB", info.bytes * 1e-6}};
+    Json json = complete_event(info.name, info.group, event.start_ns, event.duration_ns, rank,
+                               info.group == kBesideKernels ? kBeside : kKernels);
+    const double bytes = bytes_of(event, info);
+    json["args"] = {{"GFLOP", info.flops * 1e-9}, {"MB", bytes * 1e-6}};
     if (event.duration_ns > 0) {
       const auto time_ns = static_cast<double>(event.duration_ns);
       json["args"]["GFLOP/s"] = info.flops / time_ns;
-      json["args"]["GB/s"] = info.bytes / time_ns;
+      json["args"]["GB/s"] = bytes / time_ns;
     }
     events.push_back(std::move(json));
   }

@@ -36,7 +36,7 @@ struct StepProfile {
   double triad_bytes_per_s = 0;     // a[i] = b[i] + s c[i] far beyond the caches
   std::vector<KernelTime> kernels;  // those that were called, the dearest first
 
-  double kernels_ms() const;
+  double kernels_ms() const;  // without what goes on beside them
 };
 
 // Kernels that were never called are left out. Requires at least one finished step (CHECK).

@@ -17,7 +17,9 @@ namespace borealis {
 struct UnitPlaces {
   std::vector<std::byte*> weights;  // empty: they lie in the flat buffer
   std::vector<float*> gradients;    // likewise
-  int64_t shard_first_dense = 0;    // elements of the shard's layout without a place in `gradients`
+  // A shard of the weights in a partition over ranks of the host, which its ranks gather from.
+  std::byte* secondary_weights = nullptr;
+  int64_t shard_first_dense = 0;  // elements of the shard's layout without a place in `gradients`
 };
 
 struct ParameterBuffers {

@@ -54,7 +54,13 @@ Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart star
     spikes_->restore(state_.recent_grad_norms);
   }
   open_data();
-  if (ranks_.size() > 1) sharded_.emplace(ranks_, buffers_.parameters, layout.partition);
+  if (ranks_.size() > 1) {
+    sharded_.emplace(ranks_, buffers_.parameters, layout.partition, layout.secondary,
+                     buffers_.sums);
+    if (options_.profiler != nullptr) {
+      sharded_->observe([this](const ExchangeSpan& span) { profile(span); });
+    }
+  }
   if (sharded_) sharded_->share_weights();
   make_saver();
   model_ = make_language_model(layout.decoder, buffers_.parameters, options_.profiler,
@@ -274,7 +280,8 @@ StepLoss Trainer::accumulate_gradients(StepRecord& record) {
       const KernelScope scope = kernel_scope(options_.profiler, StepKernel::kNextBatch);
       train_data_->next(batch_);
     }
-    if (sharded_) sharded_->begin_micro_batch(/*first=*/micro == 0);
+    const bool last = micro + 1 == config_.batch.grad_accum_steps;
+    if (sharded_) sharded_->begin_micro_batch(/*first=*/micro == 0, last);
     loss.add(batch_, model_->forward_backward(batch_, loss.gradient_scale(batch_),
                                               /*accumulate=*/micro > 0, times));
   }
@@ -285,6 +292,17 @@ StepLoss Trainer::accumulate_gradients(StepRecord& record) {
   if (sharded_) sharded_->finish_gradients();
   loss.add_up(ranks_);
   return loss;
+}
+
+// Beside the kernels, on a row of its own.
+void Trainer::profile(const ExchangeSpan& span) {
+  Profiler& profiler = *options_.profiler;
+  if (!profiler.recording()) return;
+  const StepKernel kernel = span.what == Exchange::kGradients       ? StepKernel::kSumGradients
+                            : span.what == Exchange::kEmbeddingRows ? StepKernel::kSumEmbeddingRows
+                                                                    : StepKernel::kGatherWeights;
+  profiler.record(static_cast<int>(kernel), profiler.ns_at(span.begin), profiler.ns_at(span.end),
+                  span.received_bytes);
 }
 
 double Trainer::gradient_norm() const {

@@ -94,6 +94,7 @@ class Trainer {
   double forward_only(StepRecord& record);
   StepLoss loss_of(int64_t micro_batches) const;
   StepLoss accumulate_gradients(StepRecord& record);
+  void profile(const ExchangeSpan& span);
   double gradient_norm() const;
   std::optional<std::string> agreed(const std::optional<std::string>& reason) const;
   bool update(StepRecord& record, const StepLoss& loss);

@@ -137,6 +137,24 @@ def sharded(lab):
           f"{lab.library}: a rank's damaged shard is named, and the checkpoint before it used", result.stdout + result.stderr)
 
 
+def secondary_shards(lab):
+    """Weights that are gathered within a host are the same weights."""
+    run = ["--train-iters", "12", "--eval-interval", "6", "--eval-iters", "1", "--no-save", "--zero-stage", "3"]
+    for size in (1, 2, 4):
+        result = lab.run(4, *run, "--run-dir", f"hpz{size}", prefix=["env", f"ZERO_HPZ_PARTITION_SIZE={size}"])
+        check(result.returncode == 0, f"{lab.library}: ZERO_HPZ_PARTITION_SIZE={size}", result.stdout + result.stderr)
+        with_it, without = lab.metrics(f"hpz{size}"), lab.metrics("hpz1")
+        check([(s["lm_loss"], s["grad_norm"]) for s in with_it] == [(s["lm_loss"], s["grad_norm"]) for s in without],
+              f"{lab.library}: ZERO_HPZ_PARTITION_SIZE={size} has the bits of 1", (losses(with_it), losses(without)))
+    weights = [next(c["bytes"] for c in json.loads((lab.folder / f"hpz{size}" / "summary.json").read_text())["memory_classes"] if c["name"].startswith("weights")) for size in (1, 2, 4)]
+    # A half and a quarter of the weights more.
+    check(1.8 < (weights[1] - weights[0]) / (weights[2] - weights[0]) < 2.2, f"{lab.library}: the plan has the second shard", weights)
+    for stage, size, said in (("2", 2, "needs ZERO_STAGE=3"), ("3", 3, "does not divide the run's 4 ranks")):
+        result = lab.run(4, *run[:-1], stage, prefix=["env", f"ZERO_HPZ_PARTITION_SIZE={size}"])
+        check(result.returncode == 2 and len(told_by(result)) == 1 and said in result.stderr, f"{lab.library}: ZERO_HPZ_PARTITION_SIZE={size} at stage {stage} is refused",
+              (result.returncode, result.stderr))
+
+
 def bad_input(lab):
     result = lab.run(3, "--train-iters", "x")
     check(result.returncode == 2 and len(told_by(result)) == 1, f"{lab.library}: a bad option is told once", (result.returncode, result.stderr))
@@ -222,7 +240,7 @@ def lost_ranks(lab):
 
 def main():
     for library in found_libraries():
-        for part in (same_training, resumes, sharded, bad_input, lost_ranks):
+        for part in (same_training, resumes, sharded, secondary_shards, bad_input, lost_ranks):
             with tempfile.TemporaryDirectory(prefix="borealis-ranks-") as folder:
                 part(Lab(library, folder))
     sys.exit(1 if failures else 0)

@@ -107,11 +107,33 @@ TEST(MemoryPlan, ZeroShardsTheState) {
     config.parallel.zero_stage = stage;
     const MemoryPlan plan = plan_of(config);
     near(plan.optimizer_bytes, 10 * elements / (stage >= 1 ? 4 : 1), 10);
-    // One slot for the largest unit, the head or the embedding.
-    near(plan.gradients_bytes, stage >= 2 ? 4 * (elements / 4 + ends) : 4 * elements, 4, 4);
+    // One slot for the largest unit, the head or the embedding, and one for a layer beside it.
+    near(plan.gradients_bytes, stage >= 2 ? 4 * (elements / 4 + ends + layer) : 4 * elements, 4, 5);
     near(plan.weights_bytes, stage >= 3 ? 2 * (elements / 4 + 2 * layer + ends) : 2 * elements, 2,
          6);
   }
+}
+
+// A second shard of the weights alone, and pieces of gradients of each rank.
+TEST(MemoryPlan, RanksHaveSecondaryShardsAndPiecesOfSums) {
+  RunConfig config = run_config(report_llama3(2));
+  config.dtype = DType::kBF16;
+  EXPECT_EQ(plan_of(config).sums_bytes, 0);
+  config.parallel.world_size = 4;
+  config.parallel.zero_stage = 3;
+  const MemoryPlan without = plan_of(config);
+  config.parallel.zero_hpz_partition_size = 2;
+  const MemoryPlan with = plan_of(config);
+  const ParameterTable table = make_parameter_table(config.model);
+  const int64_t padding = std::ssize(table.units()) * Partition::kBlockElements;
+  EXPECT_GE(with.weights_bytes - without.weights_bytes, table.buffer_elements());  // 2 bytes / 2
+  EXPECT_LE(with.weights_bytes - without.weights_bytes, table.buffer_elements() + 2 * padding);
+  EXPECT_EQ(with.total_bytes() - without.total_bytes(), with.weights_bytes - without.weights_bytes);
+  const int64_t bits = 4 * 256000 / 8;  // which rows of the embedding a rank has
+  EXPECT_EQ(with.sums_bytes, 9 * (256 << 10) + bits);
+  int64_t sum = 0;
+  for (const MemoryClass& entry : with.classes(DType::kBF16)) sum += entry.bytes;
+  EXPECT_EQ(sum, with.total_bytes());
 }
 
 TEST(MemoryPlan, RecomputeKeepsOneInputAStretchAndOneStretchOfActivations) {

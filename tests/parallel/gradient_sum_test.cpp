@@ -2,11 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "comm/in_process.h"
-#include "model/parameter_layout.h"
-#include "support/small_models.h"
 
 namespace borealis {
 namespace {
@@ -16,25 +16,74 @@ float value_of(int64_t rank, int32_t id, int64_t j) {
   return static_cast<float>(rank + 1) * 1000 + static_cast<float>(id * 10 + j);
 }
 
-TEST(GradientSum, DenseGradientsAreThoseOfAllRanks) {
-  run_in_process(3, [](Communicator& ranks) {
-    const ParameterTable table = make_parameter_table(testing::small_llama(1));
-    std::vector<float> gradients(static_cast<size_t>(table.buffer_elements()));
-    for (size_t i = 0; i < gradients.size(); ++i) {
-      gradients[i] = static_cast<float>(ranks.rank() * 100) + static_cast<float>(i % 64);
-    }
-    sum_dense_gradients(ranks, {.table = &table, .gradients = gradients.data()});
-    for (size_t i = 0; i < gradients.size(); ++i) {
-      ASSERT_EQ(gradients[i], 300 + 3 * static_cast<float>(i % 64));
-    }
-  });
+struct Buffers {
+  explicit Buffers(int64_t ranks, const std::optional<RowGradientsShape>& rows = {})
+      : memory(measured(ranks, rows), "sums"), buffers(ranks, rows, memory) {}
+  static int64_t measured(int64_t ranks, const std::optional<RowGradientsShape>& rows) {
+    Arena arena = Arena::measuring();
+    const SumBuffers layout(ranks, rows, arena);
+    return arena.used_bytes();
+  }
+  Arena memory;
+  SumBuffers buffers;
+};
+
+// Numbers whose sums depend on their order, and as many as take several pieces, the last of them
+// shorter.
+std::vector<float> rounded_values(int64_t rank, size_t size) {
+  std::vector<float> values(size);
+  for (size_t i = 0; i < size; ++i) {
+    values[i] = (rank % 2 == 0 ? 1.0f : -1.0f) /
+                static_cast<float>(1 + (i * 31 + static_cast<size_t>(rank) * 7) % 1013);
+  }
+  return values;
+}
+
+// The bits of the plain sums of comm/.
+TEST(GradientSum, HasTheBitsOfThePlainSumsInPieces) {
+  for (const int64_t ranks_in_all : {2, 3, 5}) {
+    run_in_process(ranks_in_all, [&](Communicator& ranks) {
+      const Buffers own(ranks.size());
+      for (const size_t size : {size_t{0}, size_t{1}, size_t{40}, size_t{700001}}) {
+        std::vector<float> plain = rounded_values(ranks.rank(), size), pieces = plain;
+        all_reduce_sum(ranks, std::span<float>(plain), "adding");
+        sum_on_all(ranks, pieces, own.buffers);
+        EXPECT_TRUE(std::ranges::equal(plain, pieces)) << size;
+
+        const std::vector<float> values = rounded_values(ranks.rank(), size);
+        const size_t part = size / static_cast<size_t>(ranks.size()) + 3;  // the last is shorter
+        std::vector<std::span<const float>> parts;
+        for (size_t r = 0; r < static_cast<size_t>(ranks.size()); ++r) {
+          const size_t begin = std::min(size, r * part);
+          parts.push_back(std::span(values).subspan(begin, std::min(part, size - begin)));
+        }
+        const size_t mine = parts[static_cast<size_t>(ranks.rank())].size();
+        std::vector<float> at_once(mine, 0.1f), by_piece(mine, 0.1f);
+        for (const SumInto into : {SumInto::kAdd, SumInto::kReplace, SumInto::kAdd}) {
+          reduce_scatter_sum(ranks, std::span<const std::span<const float>>(parts),
+                             std::span<float>(at_once), into, "adding");
+          sum_at_owners(ranks, parts, by_piece, into, own.buffers);
+          EXPECT_TRUE(std::ranges::equal(at_once, by_piece)) << size;
+        }
+      }
+    });
+  }
+}
+
+// However many ranks there are, their pieces do not fill the memory.
+TEST(GradientSum, PiecesOfManyRanksAreSmall) {
+  const auto bytes = [](int64_t ranks) { return Buffers::measured(ranks, {}); };
+  EXPECT_EQ(bytes(1), 0);
+  EXPECT_EQ(bytes(2), 5 * (256 << 10));
+  EXPECT_LE(bytes(768), 16 << 20);
+  EXPECT_GT(bytes(768), 15 << 20);
 }
 
 // Ranks share some rows, have others alone, and one has none; there are more than are summed at
 // once.
 TEST(GradientSum, RowsAreThoseThatAnyRankHas) {
   run_in_process(4, [](Communicator& ranks) {
-    constexpr int64_t kColumns = 48;
+    constexpr int64_t kColumns = 900;
     const RowGradientsShape shape{1000, kColumns, 900, 300};
     Arena memory(shape.bytes(), "rows");
     RowGradients rows(shape, memory);
@@ -51,7 +100,8 @@ TEST(GradientSum, RowsAreThoseThatAnyRankHas) {
         rows.values()[places[i] * kColumns + j] = value_of(ranks.rank(), ids[i], j);
       }
     }
-    sum_row_gradients(ranks, rows);
+    const Buffers own(ranks.size(), shape);
+    sum_row_gradients(ranks, rows, own.buffers);
     EXPECT_EQ(rows.used_rows(), 700);
     for (int32_t id = 0; id < 1000; ++id) {
       EXPECT_EQ(rows.has_row(id), id < 700) << id;
@@ -60,6 +110,29 @@ TEST(GradientSum, RowsAreThoseThatAnyRankHas) {
         for (int64_t rank = 0; rank < 3; ++rank) sum += has(rank, id) ? value_of(rank, id, j) : 0;
         ASSERT_EQ(rows.row(id)[j], sum) << id;
       }
+    }
+  });
+}
+
+// Rows that are longer than a piece would be travel one by one.
+TEST(GradientSum, RowsMayBeLongerThanAPiece) {
+  run_in_process(3, [](Communicator& ranks) {
+    constexpr int64_t kColumns = 100000;
+    const RowGradientsShape shape{8, kColumns, 8, 8};
+    Arena memory(shape.bytes(), "rows");
+    RowGradients rows(shape, memory);
+    const std::vector<int32_t> ids = {static_cast<int32_t>(ranks.rank()), 7};
+    const auto places = rows.slots(ids);
+    for (size_t i = 0; i < ids.size(); ++i) {
+      std::fill_n(rows.values() + places[i] * kColumns, kColumns,
+                  static_cast<float>(ranks.rank() + 1));
+    }
+    const Buffers own(ranks.size(), shape);
+    sum_row_gradients(ranks, rows, own.buffers);
+    EXPECT_EQ(rows.used_rows(), 4);
+    for (const int64_t j : {int64_t{0}, kColumns - 1}) {
+      for (int32_t id = 0; id < 3; ++id) EXPECT_EQ(rows.row(id)[j], static_cast<float>(id + 1));
+      EXPECT_EQ(rows.row(7)[j], 6);
     }
   });
 }

@@ -81,6 +81,31 @@ TEST(StepProfile, SumsAreMeansOverTheSteps) {
   EXPECT_LE(profile.kernels_ms(), profile.step_ms);
 }
 
+// Of an exchange with other ranks each call has its own bytes, and its time is no part of a step's.
+TEST(StepProfile, WhatGoesOnBesideKernelsIsNoneOfThem) {
+  Profiler profiler({{"product", "products", 1000, 100}, {"sum", kBesideKernels}}, {1, 2}, 3);
+  profiler.begin_step(1);
+  const int64_t start = profiler.ns_at(Profiler::Clock::now());
+  profiler.record(0, start, start + 2'000'000);
+  profiler.record(1, start, start + 4'000'000, 3000);
+  profiler.record(1, start, start + 4'000'000, 5000);
+  profiler.end_step();
+  const StepProfile profile = summarize_profile(profiler, 1e9, 1e8);
+  EXPECT_NEAR(profile.kernels_ms(), 2, 1e-9);
+  ASSERT_EQ(profile.kernels.size(), 2U);
+  EXPECT_EQ(profile.kernels[0].name, "sum");
+  EXPECT_EQ(profile.kernels[0].bytes, 8000);
+  EXPECT_NEAR(profile.kernels[0].bytes_per_s(), 1e6, 1e-3);
+  const TemporaryFolder folder;
+  write_chrome_trace(folder.path(), profiler, 0);
+  const auto trace = nlohmann::json::parse(read_text_file(folder.path() / kTraceFileName));
+  int beside = 0;
+  for (const auto& event : trace.at("traceEvents")) {
+    if (event.at("ph") == "X" && event.at("tid") == 2) ++beside;
+  }
+  EXPECT_EQ(beside, 2);
+}
+
 TEST(StepProfile, IsReadAsItWasWritten) {
   const TemporaryFolder folder;
   const StepProfile written = summarize_profile(profiler_of_steps({1, 3}), 1e9, 1e8);

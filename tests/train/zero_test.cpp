@@ -110,6 +110,21 @@ TEST_F(ZeroTest, OverMicroBatchesLossesAreThoseOfOneRank) {
   }
 }
 
+// Where weights are gathered from is no question of bits.
+TEST_F(ZeroTest, SecondaryShardsOfAHostHaveTheSameBits) {
+  config_.dtype = DType::kBF16;
+  for (const bool recompute : {false, true}) {
+    config_.recompute = {.enabled = recompute, .layers_per_segment = 1};
+    config_.parallel.zero_hpz_partition_size = 1;
+    const Result without = run_at(3, 4);
+    for (const int64_t size : {2, 4}) {
+      SCOPED_TRACE(size);
+      config_.parallel.zero_hpz_partition_size = size;
+      expect_same_bits(without, run_at(3, 4));
+    }
+  }
+}
+
 TEST_F(ZeroTest, TwoRunsGiveTheSameBits) {
   config_.dtype = DType::kBF16;
   config_.limits.train_iters = 10;

@@ -1,0 +1,83 @@
+#include "parallel/gradient_reducer.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "parallel/gradient_sum.h"
+#include "parallel/owned_parameters.h"
+
+namespace borealis {
+
+GradientReducer::GradientReducer(Communicator& ranks, const ParameterBuffers& parameters,
+                                 const Partition& partition, const SumBuffers& buffers)
+    : ranks_(ranks.split(0)), parameters_(parameters), partition_(partition), buffers_(buffers) {
+  CHECK(partition.shards() == 1 || partition.shards() == ranks.size());
+  if (!parameters.gradients_are_sharded()) return;
+  const UnitSlots slots =
+      gradient_slots(*parameters.table, partition, parameters.embedding_gradient != nullptr);
+  slot_of_unit_ = slots.slot_of_unit;
+  in_slot_.resize(slots.elements.size());
+}
+
+void GradientReducer::begin_micro_batch(bool first, bool last) {
+  first_ = first;
+  last_micro_batch_ = last;
+}
+
+// What lies between parameters is part of a shard's sums: a unit that was in the slot before may
+// have left something there.
+void GradientReducer::clear_gaps(size_t unit) {
+  const ParameterUnit& place = parameters_.table->units()[unit];
+  float* gradients = parameters_.places->gradients[unit];
+  int64_t end = 0;
+  const auto clear_until = [&](int64_t begin) {
+    std::fill(gradients + end, gradients + begin, 0.0f);
+  };
+  for (const Parameter& parameter : parameters_.table->entries_of(place)) {
+    clear_until(parameter.offset - place.offset);
+    end = parameter.offset - place.offset + parameter.size();
+  }
+  clear_until(place.elements);
+}
+
+void GradientReducer::hold(size_t unit) {
+  if (!parameters_.gradients_are_sharded() || is_by_rows(unit)) return;
+  adding_.wait(in_slot_[slot_of_unit_[unit]]);
+  clear_gaps(unit);
+}
+
+void GradientReducer::hand_on(size_t unit) {
+  const bool in_each = parameters_.gradients_are_sharded() && !is_by_rows(unit);
+  if (!in_each && !last_micro_batch_) return;
+  const SumInto into = in_each && !first_ ? SumInto::kAdd : SumInto::kReplace;
+  last_ = adding_.add([this, unit, into] {
+    ExchangeSpan span{.what = is_by_rows(unit) ? Exchange::kEmbeddingRows : Exchange::kGradients,
+                      .begin = ExchangeSpan::Clock::now(),
+                      .end = {},
+                      .received_bytes = add_up(unit, into)};
+    span.end = ExchangeSpan::Clock::now();
+    spans_.push_back(span);
+  });
+  if (in_each) in_slot_[slot_of_unit_[unit]] = last_;
+}
+
+int64_t GradientReducer::add_up(size_t unit, SumInto into) {
+  if (is_by_rows(unit)) {
+    return sum_row_gradients(*ranks_, *parameters_.embedding_gradient, buffers_);
+  }
+  const UnitCut& cut = partition_.cuts()[unit];
+  float* gradients = parameters_.gradient_at(cut.offset);
+  if (partition_.shards() == 1) {
+    return sum_on_all(*ranks_, {gradients, static_cast<size_t>(cut.elements)}, buffers_);
+  }
+  std::vector<std::span<const float>> parts;
+  for (int64_t r = 0; r < ranks_->size(); ++r) {
+    parts.emplace_back(gradients + cut.begin(r), static_cast<size_t>(cut.size(r)));
+  }
+  const int64_t own = ranks_->rank();
+  const std::span<float> mine(owned_gradients(parameters_, cut, own),
+                              static_cast<size_t>(cut.size(own)));
+  return sum_at_owners(*ranks_, parts, mine, into, buffers_);
+}
+
+}  // namespace borealis

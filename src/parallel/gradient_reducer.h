@@ -1,0 +1,62 @@
+// Adds gradients up over the ranks, unit by unit, beside the backward pass: as soon as a unit's are
+// complete a thread of its own sends and adds them, in the order of the ranks, while the units
+// before it compute.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "base/side_queue.h"
+#include "comm/collectives.h"
+#include "comm/communicator.h"
+#include "parallel/exchange_span.h"
+#include "parallel/partition.h"
+#include "parallel/sum_buffers.h"
+#include "parallel/unit_slots.h"
+#include "tensor/parameter_buffers.h"
+
+namespace borealis {
+
+class GradientReducer {
+ public:
+  // Collective; all must outlive this. buffers: for these ranks.
+  GradientReducer(Communicator& ranks, const ParameterBuffers& parameters,
+                  const Partition& partition, const SumBuffers& buffers);
+
+  // Where a rank keeps all gradients (ZeRO 0 and 1) they are added up in the last micro-batch of a
+  // step, else in each, and the first replaces what the owners have.
+  void begin_micro_batch(bool first, bool last);
+  // The unit's gradients may be written, until they are handed on. Waits for those that were in
+  // their place.
+  void hold(size_t unit);
+  // All ranks hand the same units on in the same order.
+  void hand_on(size_t unit);
+  // After the last micro-batch: every gradient that this rank owns is the sum over the ranks.
+  void finish() { adding_.wait(last_); }
+  // What was added up since the last call, in its order. After finish().
+  std::vector<ExchangeSpan> take_spans() { return std::exchange(spans_, {}); }
+
+ private:
+  void clear_gaps(size_t unit);
+  int64_t add_up(size_t unit, SumInto into);
+  bool is_by_rows(size_t unit) const {
+    return unit == 0 && parameters_.embedding_gradient != nullptr;
+  }
+
+  std::unique_ptr<Communicator> ranks_;  // of its own: its calls come in no order with others'
+  const ParameterBuffers& parameters_;
+  const Partition& partition_;
+  const SumBuffers& buffers_;
+  std::vector<size_t> slot_of_unit_;  // of sharded gradients
+  std::vector<int64_t> in_slot_;      // numbers in the queue: what is added up from there
+  bool first_ = true, last_micro_batch_ = true;
+  int64_t last_ = 0;                 // number in the queue
+  std::vector<ExchangeSpan> spans_;  // the queue's, until all is done
+  SideQueue adding_;                 // last, so that it ends first
+};
+
+}  // namespace borealis

@@ -1,0 +1,31 @@
+#include "parallel/sum_buffers.h"
+
+#include <algorithm>
+
+namespace borealis {
+namespace {
+
+constexpr int64_t kPieceElements = (int64_t{256} << 10) / sizeof(float);
+constexpr int64_t kMostElements = (int64_t{16} << 20) / sizeof(float);  // of all ranks' pieces
+constexpr int64_t kRowsOfAWord = 64;
+
+int64_t piece_for(int64_t ranks, const std::optional<RowGradientsShape>& rows) {
+  constexpr int64_t kLine = 16;
+  const int64_t share = kMostElements / (2 * ranks + 1) / kLine * kLine;
+  const int64_t piece = std::clamp(share, kLine, kPieceElements);
+  return rows ? std::max(piece, rows->row_size) : piece;  // a row travels as a whole
+}
+
+}  // namespace
+
+SumBuffers::SumBuffers(int64_t ranks, const std::optional<RowGradientsShape>& rows, Arena& arena) {
+  if (ranks == 1) return;
+  ranks_ = ranks;
+  piece_ = piece_for(ranks, rows);
+  pieces_ = arena.take<float>((2 * ranks + 1) * piece_);
+  if (!rows) return;
+  row_words_ = (rows->table_rows + kRowsOfAWord - 1) / kRowsOfAWord;
+  rows_ = arena.take<uint64_t>(ranks * row_words_);
+}
+
+}  // namespace borealis
