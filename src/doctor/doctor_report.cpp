@@ -99,26 +99,10 @@ std::string doctor_text(const DoctorReport& report) {
 std::string doctor_json(const DoctorReport& report) {
   using Json = nlohmann::ordered_json;
   Json ranks = Json::array(), sums = Json::array();
-  for (const RankProbe& probe : report.ranks) {
-    ranks.push_back({{"rank", probe.rank},
-                     {"host", probe.host},
-                     {"program", probe.program},
-                     {"mpi_library", probe.library},
-                     {"isa", probe.isa},
-                     {"cpu_model", probe.cpu_model},
-                     {"data", probe.data},
-                     {"data_fault", probe.data_fault},
-                     {"threads", probe.threads},
-                     {"cores", probe.cores},
-                     {"core_sharers", probe.core_sharers},
-                     {"available_bytes", probe.available_bytes},
-                     {"gemm_tflops", probe.gemm_flops_per_s * 1e-12},
-                     {"memory_gb_per_s", probe.memory_bytes_per_s * 1e-9}});
-  }
+  for (const RankProbe& probe : report.ranks) ranks.push_back(rank_probe_json(probe));
   for (const AllReduceRate& sum : report.sums) {
-    sums.push_back({{"bytes", sum.bytes},
-                    {"seconds", sum.seconds},
-                    {"bus_gb_per_s", sum.bus_bytes_per_s * 1e-9}});
+    sums.push_back(
+        {{"bytes", sum.bytes}, {"seconds", sum.seconds}, {"bus_bytes_per_s", sum.bus_bytes_per_s}});
   }
   const Json document = {{"ranks", ranks},
                          {"start_s", report.start_s},

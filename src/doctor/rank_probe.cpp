@@ -47,23 +47,6 @@ void measure(Communicator& all, int64_t ranks_of_host, const RunConfig& config, 
   if (triad_bytes() < share) probe.memory_bytes_per_s = measure_triad_bytes_per_s();
 }
 
-nlohmann::json to_json(const RankProbe& probe) {
-  return {{"rank", probe.rank},
-          {"host", probe.host},
-          {"program", probe.program},
-          {"library", probe.library},
-          {"isa", probe.isa},
-          {"cpu_model", probe.cpu_model},
-          {"data", probe.data},
-          {"data_fault", probe.data_fault},
-          {"threads", probe.threads},
-          {"cores", probe.cores},
-          {"core_sharers", probe.core_sharers},
-          {"available_bytes", probe.available_bytes},
-          {"gemm_flops_per_s", probe.gemm_flops_per_s},
-          {"memory_bytes_per_s", probe.memory_bytes_per_s}};
-}
-
 RankProbe from_json(const nlohmann::json& json) {
   return {.rank = json.at("rank"),
           .host = json.at("host"),
@@ -99,6 +82,23 @@ std::vector<std::string> all_texts(Communicator& ranks, const std::string& text,
 
 }  // namespace
 
+nlohmann::ordered_json rank_probe_json(const RankProbe& probe) {
+  return {{"rank", probe.rank},
+          {"host", probe.host},
+          {"program", probe.program},
+          {"library", probe.library},
+          {"isa", probe.isa},
+          {"cpu_model", probe.cpu_model},
+          {"data", probe.data},
+          {"data_fault", probe.data_fault},
+          {"threads", probe.threads},
+          {"cores", probe.cores},
+          {"core_sharers", probe.core_sharers},
+          {"available_bytes", probe.available_bytes},
+          {"gemm_flops_per_s", probe.gemm_flops_per_s},
+          {"memory_bytes_per_s", probe.memory_bytes_per_s}};
+}
+
 std::vector<RankProbe> probe_ranks(Communicator& all, Communicator& host, const RunConfig& config,
                                    const ProbeBasis& basis) {
   const MachineInfo machine = describe_machine();
@@ -117,7 +117,7 @@ std::vector<RankProbe> probe_ranks(Communicator& all, Communicator& host, const 
   host.barrier("looking at memory");
   measure(all, host.size(), config, mine);
   std::vector<RankProbe> probes;
-  for (const std::string& text : all_texts(all, to_json(mine).dump(), "comparing ranks")) {
+  for (const std::string& text : all_texts(all, rank_probe_json(mine).dump(), "comparing ranks")) {
     probes.push_back(from_json(nlohmann::json::parse(text)));
   }
   return probes;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,9 @@ struct RankProbe {
   double gemm_flops_per_s = 0;
   double memory_bytes_per_s = 0;  // triad; 0: there was no room for it
 };
+
+// Its fields by their names.
+nlohmann::ordered_json rank_probe_json(const RankProbe& probe);
 
 // What the caller knows of this rank.
 struct ProbeBasis {

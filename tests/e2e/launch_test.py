@@ -76,10 +76,10 @@ def doctor(folder, library):
     result = run(folder, "launch", "doctor", *SHAPE, "--json", NGPU_PER_HOST=3, MPIEXEC=launcher)
     check(result.returncode == 0, f"{library}: doctor", result.stderr)
     report = json.loads(result.stdout)
-    check([rank["rank"] for rank in report["ranks"]] == [0, 1, 2] and all(rank["gemm_tflops"] > 0 and rank["available_bytes"] > 0 for rank in report["ranks"]),
+    check([rank["rank"] for rank in report["ranks"]] == [0, 1, 2] and all(rank["gemm_flops_per_s"] > 0 and rank["available_bytes"] > 0 for rank in report["ranks"]),
           f"{library}: doctor has all ranks", report)
     sizes = [sum["bytes"] for sum in report["all_reduce_f32"]]
-    check(sizes == [4096 << 2 * i for i in range(len(sizes))] and len(sizes) >= 5 and all(s["bus_gb_per_s"] > 0 for s in report["all_reduce_f32"]) and report["barrier_s"] > 0,
+    check(sizes == [4096 << 2 * i for i in range(len(sizes))] and len(sizes) >= 5 and all(s["bus_bytes_per_s"] > 0 for s in report["all_reduce_f32"]) and report["barrier_s"] > 0,
           f"{library}: doctor measures sums", report)
     check(report["faults"] == [], f"{library}: nothing is wrong", report)
     text = run(folder, "launch", "doctor", *SHAPE, NGPU_PER_HOST=2, MPIEXEC=launcher)

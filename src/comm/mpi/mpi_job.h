@@ -50,7 +50,7 @@ class MpiJob {
   std::atomic<double> limit_s_;
   RankPlaces places_;
   int64_t own_rank_ = 0;
-  std::string phase_ = "starting";
+  std::string phase_ = "the start";
   std::mutex mutex_;
 };
 
