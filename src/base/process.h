@@ -28,7 +28,5 @@ ProcessMark this_process();
 std::optional<bool> is_alive(const ProcessMark& process);
 // By SIGSTOP or a debugger, for certain.
 bool is_stopped(const ProcessMark& process);
-// By SIGSTOP or a debugger, for certain.
-bool is_stopped(const ProcessMark& process);
 
 }  // namespace borealis

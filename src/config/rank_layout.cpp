@@ -131,14 +131,6 @@ RankLayout find_rank_layout(const Environment& environment, int64_t default_rank
   return layout;
 }
 
-RankLayout asked_rank_layout(const Environment& environment) {
-  const Environment asked = [&](const std::string& name) -> std::optional<std::string> {
-    const bool is_asked = name == kHostFile || name == kRanksPerHost || name == kRanks;
-    return is_asked ? environment(name) : std::nullopt;
-  };
-  return find_rank_layout(asked, 1);
-}
-
 bool is_local(const RankLayout& layout) {
   return layout.hosts.empty() || (layout.hosts.size() == 1 && is_this_host(layout.hosts.front()));
 }

@@ -30,8 +30,6 @@ struct RankLayout {
 // `default_ranks_per_host`. Throws Error(kConfig), Error(kFile) where they contradict each other or
 // cannot be read.
 RankLayout find_rank_layout(const Environment& environment, int64_t default_ranks_per_host);
-// What the user alone asks for, whatever job this is part of.
-RankLayout asked_rank_layout(const Environment& environment);
 
 // On this machine alone, by whatever name: no launcher has to be told of it.
 bool is_local(const RankLayout& layout);
