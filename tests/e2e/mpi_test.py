@@ -34,7 +34,8 @@ def main():
             check(result.returncode == 0 and line in result.stdout and "PROBLEM" not in result.stdout,
                   f"{library}, {ranks} ranks" + ("" if result.returncode == 0 else f": {result.stdout}{result.stderr}"))
         result = launch(library, 3, "lost")
-        check(result.returncode == 7, f"{library}: a lost rank ends the job with code {result.returncode}")
+        # MPICH's launcher kills the others when the first rank ends, and then gives the code of one or of the other.
+        check(result.returncode in ((7,) if library == "openmpi" else (7, 9)), f"{library}: a lost rank ends the job with code {result.returncode}")
         check("no answer for 1 s in the start: meeting; waited for: other ranks" in result.stderr, f"{library}: it is told: {result.stderr.splitlines()[:1]}")
         if os.environ.get("MPI_LARGE"):
             result = launch(library, 2, "large")
