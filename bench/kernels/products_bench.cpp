@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <new>
 #include <vector>
 
 #include "base/dtype.h"
@@ -19,9 +20,24 @@
 namespace borealis {
 namespace {
 
-std::vector<bf16> values(int64_t size, uint64_t stream) {
+// Operands lie on cache lines, as a run's do.
+template <typename T>
+struct OnCacheLines {
+  using value_type = T;
+  static constexpr std::align_val_t kLine{64};
+  OnCacheLines() = default;
+  template <typename U>
+  OnCacheLines(const OnCacheLines<U>&) {}
+  T* allocate(size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), kLine)); }
+  void deallocate(T* p, size_t) { ::operator delete(p, kLine); }
+  bool operator==(const OnCacheLines&) const = default;
+};
+template <typename T>
+using Values = std::vector<T, OnCacheLines<T>>;
+
+Values<bf16> values(int64_t size, uint64_t stream) {
   const RandomStream random(1, stream);
-  std::vector<bf16> result(static_cast<size_t>(size));
+  Values<bf16> result(static_cast<size_t>(size));
   for (size_t i = 0; i < result.size(); ++i) {
     result[i] = bf16(static_cast<float>(random.uniform(i % 4096) - 0.5));
   }
@@ -54,9 +70,9 @@ void attention(benchmark::State& state, const Workload& w, bool backward) {
   const AttentionShape s = w.attention();
   const int threads = omp_get_max_threads();
   const auto qkv = values(w.rows() * s.row_stride(), 1), dout = values(w.rows() * w.hidden, 2);
-  std::vector<bf16> out(dout.size()), dqkv(qkv.size());
-  std::vector<float> lse(static_cast<size_t>(w.rows() * w.heads));
-  std::vector<float> scratch(
+  Values<bf16> out(dout.size()), dqkv(qkv.size());
+  Values<float> lse(static_cast<size_t>(w.rows() * w.heads));
+  Values<float> scratch(
       static_cast<size_t>(std::max(attention_forward_scratch_floats<bf16>(s, threads),
                                    attention_backward_scratch_floats<bf16>(s, threads))));
   const double rate = gemm_rate(w);
@@ -80,9 +96,9 @@ void linear(benchmark::State& state, const Workload& w, Product product) {
   const auto x = values(s.rows * s.in_features, 1),
              weight = values(s.out_features * s.in_features, 2);
   auto y = values(s.rows * s.out_features, 3);
-  std::vector<bf16> dx(x.size());
-  std::vector<float> dweight(weight.size());
-  std::vector<float> scratch(static_cast<size_t>(linear_scratch_floats(mode, s)));
+  Values<bf16> dx(x.size());
+  Values<float> dweight(weight.size());
+  Values<float> scratch(static_cast<size_t>(linear_scratch_floats(mode, s)));
   LinearEngine engine(mode, scratch.data(), omp_get_max_threads());
   const double rate = gemm_rate(w);
   for ([[maybe_unused]] auto _ : state) {
@@ -99,10 +115,9 @@ void linear(benchmark::State& state, const Workload& w, Product product) {
 }
 
 // Seconds of the head's three products alone, whole and without a loss: the best of three.
-double head_products_s(LinearEngine& engine, const LinearShape& s, const std::vector<bf16>& x,
-                       const std::vector<bf16>& weight, std::vector<bf16>& dx,
-                       std::vector<float>& dweight) {
-  std::vector<bf16> logits(static_cast<size_t>(s.rows * s.out_features));
+double head_products_s(LinearEngine& engine, const LinearShape& s, const Values<bf16>& x,
+                       const Values<bf16>& weight, Values<bf16>& dx, Values<float>& dweight) {
+  Values<bf16> logits(static_cast<size_t>(s.rows * s.out_features));
   double best = std::numeric_limits<double>::infinity();
   for (int round = 0; round < 3; ++round) {
     const auto start = std::chrono::steady_clock::now();
@@ -121,11 +136,10 @@ void head_loss(benchmark::State& state, const Workload& w) {
   const auto x = values(s.rows * s.hidden_size, 1),
              weight = values(s.vocab_size * s.hidden_size, 2);
   std::vector<int32_t> targets(static_cast<size_t>(s.rows), 7);
-  std::vector<bf16> dx(x.size());
-  std::vector<float> dweight(weight.size()),
-      scratch(static_cast<size_t>(head_scratch_floats(mode, s)));
+  Values<bf16> dx(x.size());
+  Values<float> dweight(weight.size()), scratch(static_cast<size_t>(head_scratch_floats(mode, s)));
   const LinearShape products{s.rows, s.vocab_size, s.hidden_size};
-  std::vector<float> product_scratch(static_cast<size_t>(linear_scratch_floats(mode, products)));
+  Values<float> product_scratch(static_cast<size_t>(linear_scratch_floats(mode, products)));
   LinearEngine engine(mode, product_scratch.data(), omp_get_max_threads());
   const double rate = gemm_rate(w);
   const double alone_s = head_products_s(engine, products, x, weight, dx, dweight);

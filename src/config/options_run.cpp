@@ -433,7 +433,7 @@ OptionGroup machine_options() {
                .default_text = "native",
                .help = "highest instruction set that kernels may use",
                .store = store<&RunConfig::machine, &MachineConfig::cpu_isa>,
-               .choices = {"native", "avx2", "avx512"},
+               .choices = {"native", "avx2", "avx512", "avx512_bf16"},
                .ours = true},
               {.variable = "BOREALIS_HOME",
                .help = "the program's repository: relative paths are looked up there, too "

@@ -7,8 +7,8 @@
 // position, never descending along a sequence). nullptr: a sequence is one document. Work is in
 // proportion to the scores within documents, rounded up to tiles.
 // T_ in {float, bf16} is how tensors are stored. Arithmetic is f32; with bf16 tensors on a CPU with
-// AVX512-BF16, products are of bf16 operands (probabilities and score gradients are rounded) with
-// f32 sums. Results do not depend on the number of threads.
+// AVX512-BF16 or AMX, products are of bf16 operands (probabilities and score gradients are rounded)
+// with f32 sums. Results do not depend on the number of threads.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,8 @@ struct AttentionShape {
   int64_t row_stride() const { return (num_heads + 2 * num_key_value_heads) * head_dim; }
 };
 
-// Floats of scratch for forward and for backward with that many OpenMP threads.
+// Floats of scratch for forward and for backward with that many OpenMP threads. It should begin on
+// a cache line: AMX loads tiles from elsewhere at a sixth of the rate.
 template <typename T_>
 int64_t attention_forward_scratch_floats(const AttentionShape& shape, int threads);
 template <typename T_>

@@ -2,10 +2,10 @@
 //   M rows (tokens), N outputs, K inputs; all matrices row-major and dense unless a leading
 //   dimension is given. T is float or bf16; accumulation is always f32.
 //
-// How bf16 is multiplied depends on the CPU (product_mode): with AVX512-BF16 or AMX, oneDNN
-// multiplies bf16 as it is; elsewhere oneDNN has no bf16 products (or slow ones), so blocks are
-// widened to f32 in a scratch that stays in cache, and results are rounded once. Both are the same
-// mathematics.
+// How bf16 is multiplied depends on the CPU (product_mode): with AVX512-BF16 or AMX, as it is, by
+// our own products (cpu/product_bf16.h) or oneDNN's; elsewhere oneDNN has no bf16 products (or slow
+// ones), so blocks are widened to f32 in a scratch that stays in cache, and results are rounded
+// once. All are the same mathematics.
 #pragma once
 
 #include <cstdint>

@@ -27,8 +27,8 @@ constexpr int kBackgroundNiceness = 14;
 
 // And they rest, so that what they cost is spread over more steps: without rests 1.9 GB took two
 // steps of 2 s, 7 to 9 % longer by the median and 12 at most; with five seconds of rest for one of
-// work it took five, 2 to 5 % longer, which the noise of a machine now and then made more than 10. A
-// writer that waits for a slow disk rests while the disk is busy and is hardly later for it. They
+// work it took five, 2 to 5 % longer, which the noise of a machine now and then made more than 10.
+// A writer that waits for a slow disk rests while the disk is busy and is hardly later for it. They
 // rest for two thirds of the time that the save before had until this one, so that the next, which
 // will probably come as late, need not wait for what rests have put off.
 constexpr double kRestPerWork = 10;

@@ -51,6 +51,15 @@ TEST_F(CpuIsa, Avx512CapLeavesOutBf16Products) {
               "bf16 stored and f32 multiplied emulated");
 }
 
+TEST_F(CpuIsa, Avx512Bf16CapLeavesOutAmx) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512bf16") == 0) GTEST_SKIP() << "this CPU has no bf16 products";
+#endif
+  if ((hwy::SupportedTargets() & HWY_SSE4) == 0) GTEST_SKIP() << "not an x86 machine";
+  EXPECT_EXIT(print_description_and_exit("avx512_bf16"), ::testing::ExitedWithCode(0),
+              "oneDNN avx512_core_bf16, bf16 multiplied in hardware native");
+}
+
 TEST_F(CpuIsa, NativeCapsNothing) {
   const int64_t before = hwy::SupportedTargets();
   limit_cpu_isa("native");
@@ -63,7 +72,8 @@ TEST_F(CpuIsa, UnknownCapIsAConfigError) {
     FAIL() << "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kConfig);
-    EXPECT_THAT(error.what(), AllOf(HasSubstr("'avx3'"), HasSubstr("avx512, avx2 or sse4")));
+    EXPECT_THAT(error.what(),
+                AllOf(HasSubstr("'avx3'"), HasSubstr("avx512_bf16, avx512, avx2 or sse4")));
   }
 }
 

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/check.h"
+#include "kernels/cpu/amx.h"
 #include "kernels/cpu/attention_tasks.h"
 
 namespace borealis {
@@ -14,7 +15,8 @@ namespace {
 template <typename T>
 const AttentionTasks<T>& tasks_of_this_cpu() {
   if constexpr (std::is_same_v<T, bf16>) {
-    if (bf16_attention_supported()) return bf16_attention_tasks();
+    if (amx_products_supported()) return amx_attention_tasks();
+    if (avx512_attention_supported()) return avx512_attention_tasks();
   }
   return f32_attention_tasks<T>();
 }

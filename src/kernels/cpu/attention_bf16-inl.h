@@ -1,14 +1,31 @@
-// The vocabulary of attention with AVX512-BF16's dot products (attention_bf16_forward.cpp,
-// attention_bf16_backward.cpp). Scores are held transposed, [keys][64 queries]: queries lie in
+// The vocabulary of attention whose products are of bf16 operands (attention_bf16_forward-inl.h,
+// attention_bf16_backward-inl.h). Scores are held transposed, [keys][64 queries]: queries lie in
 // lanes, so the softmax needs no sums across lanes, and two rows of probabilities interleaved are
 // the words that the next product reads. Probabilities and score gradients are rounded to bf16
 // before they are multiplied, as in any bf16 flash attention; sums are f32.
+//
+// Tasks are templates on Products, which are AVX512-BF16's (attention_avx512.cpp) or AMX's
+// (attention_amx.cpp):
+//   kKeys                what numbers of keys in a product are multiples of
+//   kScoreBlocks         1: scores are read as soon as they are made; 2: after the next ones are
+//   kBackwardKeys        keys whose dK and dV are in the cache
+//   kBackwardQueries     queries of a product that sums over them, a multiple of 64
+//   Session              what a task holds while it multiplies
+//   multiply(...)        c [rows][cols] (+)= a b: a of rows of words, b and the rest as
+//                        bf16_tile::tile_product
+// and, as each has another layout for the rows that are summed over keys (V, and K in backward) and
+// for the sums [64 queries] x [C]:
+//   key_rows_words(s, keys), pack_key_rows(s, rows, first, count, keys, words): rows [first, first
+//   +
+//                        count) of all `keys`, zero behind the rows there are
+//   add_key_rows(s, weights [count / 2][64], words, keys, first, count, sums, accumulate)
+//   rescale(s, sums, factors [64]), store_queries(s, sums, rows, factors [64], dst, ld)
 #pragma once
 
 #include <cmath>
 #include <limits>
 
-#include "kernels/cpu/attention_bf16_tasks.h"
+#include "kernels/cpu/attention_tasks.h"
 #include "kernels/cpu/bf16_tile-inl.h"
 
 BOREALIS_BEGIN_AVX512_BF16
@@ -17,7 +34,9 @@ namespace {
 
 using namespace bf16_tile;  // NOLINT: the vocabulary of these files
 
-static_assert(kQueryBlock == kPanel);
+using ForwardJob = AttentionForwardJob<bf16>;
+using BackwardJob = AttentionBackwardJob<bf16>;
+
 constexpr int64_t kScoreKeys = 64;  // keys whose scores are made at a time: they stay in L1
 constexpr double kLog2E = 1.4426950408889634;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -33,7 +52,7 @@ struct Sizes {
   int64_t queries;  // T in whole panels
   float scale;      // of scores, to exponents of 2
 
-  explicit Sizes(const AttentionShape& s)
+  Sizes(const AttentionShape& s, int64_t key_multiple)
       : C(s.head_dim),
         T(s.seq_length),
         H(s.num_heads),
@@ -42,9 +61,22 @@ struct Sizes {
         width(round_up(C, 32)),
         columns(round_up(C, kLanes)),
         panels(round_up(C, kPanel)),
-        keys(round_up(T, kLanes)),
+        keys(round_up(T, key_multiple)),
         queries(round_up(T, kPanel)),
         scale(static_cast<float>(kLog2E / std::sqrt(static_cast<double>(C)))) {}
+};
+
+// An operand that is read along its rows.
+struct RowsOfWords {
+  const uint32_t* words;
+  int64_t row_words;
+};
+
+// Rows of keys or values as the model has them.
+struct SourceRows {
+  const bf16* data;
+  int64_t ld;
+  int64_t count;
 };
 
 // The lanes of queries q .. q + 15 that see the key.

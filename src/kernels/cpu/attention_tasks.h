@@ -1,6 +1,7 @@
 // What the attention driver (attention.cpp) runs on its threads: one block of queries of one head
-// forward, one whole head backward. Two implementations: f32 arithmetic on any CPU
-// (attention_f32.cpp, Highway) and bf16 dot products (attention_bf16_tasks.h, AVX512-BF16).
+// forward, one whole head backward. Three implementations: f32 arithmetic on any CPU
+// (attention_f32.cpp, Highway), and products of bf16 (attention_bf16-inl.h) by AVX512-BF16
+// (attention_avx512.cpp) or AMX (attention_amx.cpp).
 //   B, T, H, K, C, G = H/K as in kernels/attention.h; group = one key/value head of one sequence.
 #pragma once
 
@@ -121,8 +122,10 @@ inline int64_t key_gradient_width(int64_t head_dim) { return (head_dim + 31) / 3
 
 template <typename T>
 const AttentionTasks<T>& f32_attention_tasks();
-// Only where bf16_attention_supported().
-const AttentionTasks<bf16>& bf16_attention_tasks();
-bool bf16_attention_supported();
+// Only where avx512_attention_supported().
+const AttentionTasks<bf16>& avx512_attention_tasks();
+bool avx512_attention_supported();
+// Only where amx_products_supported().
+const AttentionTasks<bf16>& amx_attention_tasks();
 
 }  // namespace borealis

@@ -179,10 +179,15 @@ inline void transpose_words(__m512i (&r)[16]) {
   }
 }
 
-// B for sums over columns: dst [width / 2][64] words, one panel of 64 rows of src as its columns.
-inline void pack_transposed(const bf16* src, int64_t src_ld, int64_t rows, int64_t cols,
-                            int64_t width, uint32_t* dst) {
-  for (int64_t r0 = 0; r0 < kPanel; r0 += kLanes) {
+// B for sums over columns: `rows` rows of src, at most all_rows, become columns, and their pairs of
+// columns, width / 2, pairs; zero beyond. place(pair, column): where sixteen words go from there
+// on.
+template <typename Place>
+inline __attribute__((always_inline)) void place_transposed(const bf16* src, int64_t src_ld,
+                                                            int64_t rows, int64_t cols,
+                                                            int64_t all_rows, int64_t width,
+                                                            const Place& place) {
+  for (int64_t r0 = 0; r0 < all_rows; r0 += kLanes) {
     for (int64_t c = 0; c < width; c += 32) {
       __m512i words[16];
       for (int64_t r = 0; r < kLanes; ++r) {
@@ -190,31 +195,69 @@ inline void pack_transposed(const bf16* src, int64_t src_ld, int64_t rows, int64
             r0 + r < rows ? load_row(src + (r0 + r) * src_ld, c, cols) : _mm512_setzero_si512();
       }
       transpose_words(words);
-      for (int64_t j = 0; j < kLanes; ++j) {
-        _mm512_storeu_si512(dst + (c / 2 + j) * kPanel + r0, words[j]);
-      }
+      for (int64_t j = 0; j < kLanes; ++j) _mm512_storeu_si512(place(c / 2 + j, r0), words[j]);
     }
   }
 }
 
-// B for sums over rows: row pairs [pair, pair + all_rows / 2) of the panels at dst, each of
-// panel_pairs pairs.
-inline void pack_interleaved(const bf16* src, int64_t src_ld, int64_t rows, int64_t cols,
-                             int64_t all_rows, int64_t width, int64_t panel_pairs, uint32_t* dst) {
+// dst [width / 2][64] words, one panel of 64 rows of src as its columns.
+inline void pack_transposed(const bf16* src, int64_t src_ld, int64_t rows, int64_t cols,
+                            int64_t width, uint32_t* dst) {
+  place_transposed(src, src_ld, rows, cols, kPanel, width,
+                   [dst](int64_t pair, int64_t column) { return dst + pair * kPanel + column; });
+}
+
+// Words of two rows: `low` first.
+inline __m512i interleave(__m256i low, __m256i high) {
+  return _mm512_or_si512(_mm512_cvtepu16_epi32(low),
+                         _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
+}
+
+// B for sums over rows: pairs of rows; zero beyond rows and cols, up to all_rows and width.
+template <typename Place>
+inline __attribute__((always_inline)) void place_interleaved(const bf16* src, int64_t src_ld,
+                                                             int64_t rows, int64_t cols,
+                                                             int64_t all_rows, int64_t width,
+                                                             const Place& place) {
   const __m512i zero = _mm512_setzero_si512();
   for (int64_t r = 0; r < all_rows; r += 2) {
     for (int64_t c = 0; c < width; c += 32) {
       const __m512i even = r < rows ? load_row(src + r * src_ld, c, cols) : zero;
       const __m512i odd = r + 1 < rows ? load_row(src + (r + 1) * src_ld, c, cols) : zero;
-      uint32_t* word = dst + panel_pairs * (c / kPanel * kPanel) + r / 2 * kPanel + c % kPanel;
-      const auto interleave = [&](__m256i low, __m256i high) {
-        return _mm512_or_si512(_mm512_cvtepu16_epi32(low),
-                               _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
-      };
-      _mm512_storeu_si512(word,
+      _mm512_storeu_si512(place(r / 2, c),
                           interleave(_mm512_castsi512_si256(even), _mm512_castsi512_si256(odd)));
-      _mm512_storeu_si512(word + kLanes, interleave(_mm512_extracti64x4_epi64(even, 1),
-                                                    _mm512_extracti64x4_epi64(odd, 1)));
+      _mm512_storeu_si512(place(r / 2, c + kLanes), interleave(_mm512_extracti64x4_epi64(even, 1),
+                                                               _mm512_extracti64x4_epi64(odd, 1)));
+    }
+  }
+}
+
+// Row pairs [pair, pair + all_rows / 2) of the panels at dst, each of panel_pairs pairs.
+inline void pack_interleaved(const bf16* src, int64_t src_ld, int64_t rows, int64_t cols,
+                             int64_t all_rows, int64_t width, int64_t panel_pairs, uint32_t* dst) {
+  place_interleaved(
+      src, src_ld, rows, cols, all_rows, width, [dst, panel_pairs](int64_t pair, int64_t column) {
+        return dst + panel_pairs * (column / kPanel * kPanel) + pair * kPanel + column % kPanel;
+      });
+}
+
+// Two tiles of A for AMX from sixteen pairs of rows that lie along the sum: the first sixteen
+// columns of each row to `low`, the others to `high`, which may be null. row(r): 32 bf16 of row r.
+template <typename Row>
+inline __attribute__((always_inline)) void transpose_into_tiles(const Row& row, uint32_t* low,
+                                                                uint32_t* high) {
+  __m512i words[2][kLanes];
+  for (int64_t pair = 0; pair < kLanes; ++pair) {
+    const __m512i even = row(2 * pair), odd = row(2 * pair + 1);
+    words[0][pair] = interleave(_mm512_castsi512_si256(even), _mm512_castsi512_si256(odd));
+    words[1][pair] =
+        interleave(_mm512_extracti64x4_epi64(even, 1), _mm512_extracti64x4_epi64(odd, 1));
+  }
+  uint32_t* tiles[] = {low, high};
+  for (int64_t half = 0; half < 2 && tiles[half] != nullptr; ++half) {
+    transpose_words(words[half]);
+    for (int64_t i = 0; i < kLanes; ++i) {
+      _mm512_storeu_si512(tiles[half] + i * kLanes, words[half][i]);
     }
   }
 }

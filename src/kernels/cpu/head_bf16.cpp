@@ -12,6 +12,8 @@
 #include "kernels/elementwise.h"
 
 #if defined(__x86_64__)
+#include "kernels/cpu/amx.h"
+#include "kernels/cpu/product_amx_tile-inl.h"
 #include "kernels/cpu/product_bf16_tile-inl.h"
 
 namespace borealis {
@@ -154,36 +156,64 @@ void take_targets(const Block& block, const float* logits, int64_t first, int64_
   }
 }
 
-// One thread's part of a block. logits: room for [96][64].
-void make_part(const Block& block, const Part& part, float* logits) {
-  const int64_t D = block.hidden_size, ld = block.part_ld();
-  for (int64_t r = part.first_row; r < part.first_row + part.rows; r += kRows) {
-    const int64_t rows = std::min(kRows, block.entries - r);
+// What is made of logits [rows <= 96][64 tokens], of the block's entries from `first` on.
+void take_logits(const Block& block, const float* logits, int64_t first, int64_t rows,
+                 int64_t token) {
+  const int64_t ld = block.part_ld();
+  float* part_sum = block.part_sum + first / kRows * ld + token;
+  float* part_max = block.part_max + first / kRows * ld + token;
+  if (block.kept != nullptr) {
+    exponentiate<true>(logits, rows, block.shift + token, part_sum, part_max,
+                       block.kept + first * ld + token, ld, block.p + token * kStrideOfP + first);
+  } else {
+    exponentiate<false>(logits, rows, block.shift + token, part_sum, part_max, nullptr, 0, nullptr);
+  }
+  take_targets(block, logits, block.first + first, rows, token);
+}
+
+// One thread's part of a block. workspace: room for the logits [kPanelsAtOnce][kBlockRows][64] and
+// for a row block.
+template <typename TRows>
+void make_part(const Block& block, const Part& part, float* workspace) {
+  [[maybe_unused]] const typename TRows::Session session;
+  const int64_t D = block.hidden_size, end = part.first_column + part.columns;
+  constexpr int64_t kLogits = TRows::kBlockRows * kPanel;
+  TRows row_block(workspace + TRows::kPanelsAtOnce * kLogits);
+  // A row block of one depth serves all panels.
+  const bool is_shallow = D <= kDepth;
+  const int64_t tokens_at_once = (is_shallow ? 1 : TRows::kPanelsAtOnce) * kPanel;
+  const int64_t last_row = std::min(part.first_row + part.rows, block.entries);
+  for (int64_t r = part.first_row; r < last_row; r += TRows::kBlockRows) {
+    const int64_t rows = std::min(TRows::kBlockRows, last_row - r);
     const bf16* a = block.weight + r * D;
-    for (int64_t token = part.first_column; token < part.first_column + part.columns;
-         token += kPanel) {
+    for (int64_t begin = part.first_column; begin < end; begin += tokens_at_once) {
+      const int64_t tokens_end = std::min(begin + tokens_at_once, end);
+      const auto logits_of = [&](int64_t token) {
+        return workspace + (token - begin) / kPanel * kLogits;
+      };
       for (int64_t depth = 0; depth < D; depth += kDepth) {
         const int64_t pairs = depth_pairs(D, depth);
-        const uint32_t* panel = packed_panel(block.x, depth, token);
-        const int64_t line = (token - part.first_column) / kPanel * kLinesOfA * 32;
-        const Prefetch next{reinterpret_cast<const char*>(panel + pairs * kPanel),
-                            a + depth + (line < 2 * pairs ? kRows * D + line : 0)};
-        TileOutput out{};
-        out.c = logits;
-        out.ldc = kPanel;
-        out.accumulate = depth > 0;
-        multiply_panel<false>(kPanel / kLanes, a + depth, D, rows, panel, pairs, next, out);
+        if (!is_shallow || begin == part.first_column) {
+          row_block.load(a + depth, D, rows, depth_of(D, depth));
+        }
+        for (int64_t token = begin; token < tokens_end; token += kPanel) {
+          const uint32_t* panel = packed_panel(block.x, depth, token);
+          const int64_t line = (token - part.first_column) / kPanel * kLinesOfA * 32;
+          const Prefetch next{reinterpret_cast<const char*>(panel + pairs * kPanel),
+                              a + depth + (line < 2 * pairs ? kRows * D + line : 0)};
+          TileOutput out{};
+          out.c = logits_of(token);
+          out.ldc = kPanel;
+          out.accumulate = depth > 0;
+          row_block.template multiply<false>(kPanel, panel, next, out);
+        }
       }
-      float* part_sum = block.part_sum + r / kRows * ld + token;
-      float* part_max = block.part_max + r / kRows * ld + token;
-      if (block.kept != nullptr) {
-        exponentiate<true>(logits, rows, block.shift + token, part_sum, part_max,
-                           block.kept + r * ld + token, ld, block.p + token * kStrideOfP + r);
-      } else {
-        exponentiate<false>(logits, rows, block.shift + token, part_sum, part_max, nullptr, 0,
-                            nullptr);
+      for (int64_t token = begin; token < tokens_end; token += kPanel) {
+        for (int64_t row = 0; row < rows; row += kRows) {
+          take_logits(block, logits_of(token) + row * kPanel, r + row, std::min(kRows, rows - row),
+                      token);
+        }
       }
-      take_targets(block, logits, block.first + r, rows, token);
     }
   }
 }
@@ -306,9 +336,11 @@ void Bf16Head::make_block(int64_t first, int64_t entries, bool keeps) {
   const int team = std::min(threads_, omp_get_max_threads());
   const bf16_product::Grid grid({entries, kRows}, {padded_, kPanel}, team, 0);
   const int64_t each = bf16_product_workspace_floats(1);
+  const auto make_one = amx_products_supported() ? make_part<bf16_product::TileRows>
+                                                 : make_part<bf16_product::DotRows>;
 #pragma omp parallel for schedule(static) num_threads(team)
   for (int thread = 0; thread < team; ++thread) {
-    make_part(block, grid.part(thread), workspace_ + thread * each);
+    make_one(block, grid.part(thread), workspace_ + thread * each);
   }
 }
 
@@ -372,7 +404,7 @@ void Bf16Head::backward(int64_t row, int64_t rows, float scale, bf16* dx, float*
   product.c = dweight;
   product.ldc = D;
   product.accumulate = accumulate;
-  multiply_bf16(product, threads_);
+  multiply_bf16(product, threads_, workspace_);
 #pragma omp parallel for schedule(static)
   for (int64_t t = 0; t < rows; ++t) finish_dx(t, factor[t], dx + (row + t) * D);
 }

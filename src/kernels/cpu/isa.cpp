@@ -8,6 +8,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "kernels/cpu/amx.h"
 #include "kernels/onednn/isa.h"
 
 namespace borealis {
@@ -19,10 +20,12 @@ struct Cap {
   OneDnnCap onednn;
 };
 
+constexpr int64_t kNone = 0;
 constexpr int64_t kBeyondAvx512 = HWY_AVX3_DL;
 constexpr int64_t kBeyondAvx2 = kBeyondAvx512 | HWY_AVX3;
 constexpr int64_t kBeyondSse4 = kBeyondAvx2 | HWY_AVX2;
-constexpr std::array<Cap, 3> kCaps = {Cap{"avx512", kBeyondAvx512, OneDnnCap::kAvx512},
+constexpr std::array<Cap, 4> kCaps = {Cap{"avx512_bf16", kNone, OneDnnCap::kAvx512Bf16},
+                                      Cap{"avx512", kBeyondAvx512, OneDnnCap::kAvx512},
                                       Cap{"avx2", kBeyondAvx2, OneDnnCap::kAvx2},
                                       Cap{"sse4", kBeyondSse4, OneDnnCap::kSse4}};
 
@@ -32,6 +35,11 @@ std::string highway_target_name() {
   if (target == HWY_AVX3 || target == HWY_AVX3_DL) return "AVX-512";
   if (target == HWY_SCALAR) return "scalar";
   return hwy::TargetName(target);
+}
+
+std::string bf16_products_description() {
+  if (amx_products_supported()) return "bf16 multiplied by AMX";
+  return native_bf16_products() ? "bf16 multiplied in hardware" : "bf16 stored and f32 multiplied";
 }
 
 }  // namespace
@@ -45,19 +53,18 @@ void limit_cpu_isa(std::string_view cap) {
                   "the CPU instruction cap '" + std::string(cap) + "' is for x86 processors",
                   "use native");
     }
+    allow_amx(false);
     hwy::DisableTargets(known.disabled_targets);
     limit_onednn_isa(known.onednn);
     return;
   }
   throw Error(ErrorKind::kConfig, "unknown CPU instruction cap '" + std::string(cap) + "'",
-              "use native, avx512, avx2 or sse4");
+              "use native, avx512_bf16, avx512, avx2 or sse4");
 }
 
 std::string cpu_isa_description() {
-  const char* products =
-      native_bf16_products() ? "bf16 multiplied in hardware" : "bf16 stored and f32 multiplied";
   return highway_target_name() + " kernels (Highway), oneDNN " + onednn_isa_name() + ", " +
-         products;
+         bf16_products_description();
 }
 
 bool native_bf16_products() { return onednn_multiplies_bf16(); }

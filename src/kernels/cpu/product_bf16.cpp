@@ -8,19 +8,20 @@
 
 #include "base/check.h"
 #include "kernels/cpu_isa.h"
-#include "kernels/onednn/isa.h"
 
 #if defined(__x86_64__)
+#include "kernels/cpu/amx.h"
+#include "kernels/cpu/product_amx_tile-inl.h"
 #include "kernels/cpu/product_bf16_tile-inl.h"
 
 namespace borealis {
 namespace {
 
+using bf16_product::depth_of;
 using bf16_product::depth_pairs;
 using bf16_product::Grid;
 using bf16_product::kDepth;
 using bf16_product::kRows;
-using bf16_product::kTileRows;
 using bf16_product::Part;
 using bf16_tile::kLanes;
 using bf16_tile::kPanel;
@@ -51,8 +52,8 @@ namespace {
 using namespace bf16_product;
 using namespace bf16_tile;
 
-// One thread's part of a product: the loops around the tiles.
-template <typename TOut>
+// One thread's part of a product: the loops around the tiles of TRows, DotRows or TileRows.
+template <typename TRows, typename TOut>
 class ThreadProduct {
  public:
   ThreadProduct(const Bf16Product& product, const Part& part, TOut* c, float* workspace)
@@ -61,22 +62,24 @@ class ThreadProduct {
         c_(c),
         packed_(reinterpret_cast<uint32_t*>(workspace)),
         staged_(workspace + kPackedFloats),
-        block_columns_(kColumns - kColumns % column_unit(product.epilogue)) {}
+        row_block_(staged_ + kStagedFloats),
+        waits_(kRounds && product.k > kDepth),
+        block_columns_(most_columns() - most_columns() % column_unit(product.epilogue)) {}
 
-  void run() const {
+  void run() {
+    [[maybe_unused]] const typename TRows::Session session;
     const int64_t end_column = part_.first_column + part_.columns;
     const int64_t end_row = part_.first_row + part_.rows;
     // Only sums that wait bound the rows of a block.
-    const bool waits = kRounds && product_.k > kDepth;
-    const int64_t most_rows = waits ? kStagedRows : std::max<int64_t>(part_.rows, 1);
+    const int64_t most_rows = waits_ ? kStagedRows : std::max<int64_t>(part_.rows, 1);
     for (int64_t column = part_.first_column; column < end_column; column += block_columns_) {
       const int64_t columns = std::min(block_columns_, end_column - column);
       for (int64_t row = part_.first_row; row < end_row; row += most_rows) {
         const int64_t rows = std::min(most_rows, end_row - row);
         for (int64_t depth = 0; depth < product_.k; depth += kDepth) {
           pack(depth, column, columns);
-          for (int64_t r = 0; r < rows; r += kRows) {
-            const int64_t count = std::min(kRows, rows - r);
+          for (int64_t r = 0; r < rows; r += block_rows()) {
+            const int64_t count = std::min(block_rows(), rows - r);
             multiply_rows(row + r, count, r, column, columns, depth);
             if (product_.epilogue != nullptr && depth + kDepth >= product_.k) {
               product_.epilogue->apply({row + r, count, column, columns});
@@ -90,33 +93,52 @@ class ThreadProduct {
  private:
   static constexpr bool kRounds = std::is_same_v<TOut, bf16>;
 
+  // Where no sums wait, their memory holds more of b, if that shall be packed ahead.
+  int64_t most_columns() const {
+    if (!TRows::kPacksAhead || waits_) return kColumns;
+    return (kPackedFloats + kStagedFloats) / panel_pairs(pairs(0)) / kPanel * kPanel;
+  }
+  int64_t block_rows() const { return waits_ ? kRows : TRows::kBlockRows; }
   int64_t pairs(int64_t depth) const { return depth_pairs(product_.k, depth); }
 
   void pack(int64_t depth, int64_t column, int64_t columns) const {
-    const int64_t ld = product_.ldb, deep = 2 * pairs(depth), stride = panel_pairs(pairs(depth));
+    const int64_t ld = product_.ldb, deep = depth_of(product_.k, depth);
+    const int64_t stride = panel_pairs(pairs(depth));
+    const auto place = [&](int64_t pair, int64_t at) {
+      return TRows::place(packed_, stride, pair, at);
+    };
     if (!product_.b_transposed) {
-      pack_interleaved(product_.b + depth * ld + column, ld, deep, columns, 2 * stride,
-                       round_up(columns, 32), stride, packed_);
+      place_interleaved(product_.b + depth * ld + column, ld, deep, columns, 2 * stride,
+                        round_up(columns, 32), place);
       return;
     }
     for (int64_t at = 0; at < columns; at += kPanel) {
-      pack_transposed(product_.b + (column + at) * ld + depth, ld, std::min(kPanel, columns - at),
-                      deep, 2 * stride, packed_ + at * stride);
+      place_transposed(product_.b + (column + at) * ld + depth, ld, std::min(kPanel, columns - at),
+                       deep, kPanel, 2 * stride,
+                       [&](int64_t pair, int64_t i) { return place(pair, at + i); });
     }
   }
 
   // Rows [row, row + rows), of which row - staged_row is the first of the block that waits.
   void multiply_rows(int64_t row, int64_t rows, int64_t staged_row, int64_t column, int64_t columns,
-                     int64_t depth) const {
+                     int64_t depth) {
     const bool is_last = depth + kDepth >= product_.k;
-    const int64_t deep = pairs(depth), stride = panel_pairs(deep), lda = product_.lda;
+    const int64_t deep = depth_of(product_.k, depth), lda = product_.lda;
+    const int64_t stride = panel_pairs(pairs(depth));
     const bf16* a = product_.a + row * lda + depth;
     const bf16* next_a = a + kRows * lda;
+    if (product_.a_transposed) {
+      if constexpr (TRows::kTransposes) {
+        row_block_.load_transposed(product_.a + depth * lda + row, lda, rows, deep);
+      }
+    } else {
+      row_block_.load(a, lda, rows, deep);
+    }
     for (int64_t at = 0; at < columns; at += kPanel) {
       const uint32_t* panel = packed_ + at * stride;
       const Prefetch next{reinterpret_cast<const char*>(panel + stride * kPanel),
                           next_a + at / kPanel * kLinesOfA * (kLine / 2)};
-      const int64_t vectors = std::min(kPanel, columns - at) / kLanes;
+      const int64_t width = std::min(kPanel, columns - at);
       TileOutput out{};
       out.accumulate = product_.accumulate || depth > 0;
       if constexpr (kRounds) {
@@ -125,47 +147,56 @@ class ThreadProduct {
         out.rounded = c_ + row * product_.ldc + column + at;
         out.ld_rounded = product_.ldc;
         if (is_last) {
-          multiply_panel<true>(vectors, a, lda, rows, panel, deep, next, out);
+          row_block_.template multiply<true>(width, panel, next, out);
           continue;
         }
       } else {
         out.c = c_ + row * product_.ldc + column + at;
         out.ldc = product_.ldc;
       }
-      multiply_panel<false>(vectors, a, lda, rows, panel, deep, next, out);
+      row_block_.template multiply<false>(width, panel, next, out);
     }
   }
 
   const Bf16Product& product_;
   Part part_;
   TOut* c_;
-  uint32_t* packed_;  // [panels of kColumns][kDepth / 2][64]
+  uint32_t* packed_;  // [panels of block_columns_][kDepth / 2][64]
   float* staged_;     // [kStagedRows][kColumns]
+  TRows row_block_;
+  bool waits_;  // sums of a bf16 result for the next block of the depth
   int64_t block_columns_;
 };
 
+template <typename TRows>
 void pack_panel(const Bf16Unpacked& b, int64_t k, int64_t depth, int64_t column, uint32_t* dst) {
   const int64_t stride = panel_pairs(depth_pairs(k, depth));
+  const auto place = [&](int64_t pair, int64_t at) { return TRows::place(dst, stride, pair, at); };
   const int64_t rows = std::clamp<int64_t>(b.rows - depth, 0, 2 * stride);
   const int64_t columns = std::clamp<int64_t>(b.columns - column, 0, kPanel);
   if (b.transposed) {
-    pack_transposed(b.data + column * b.ld + depth, b.ld, columns, rows, 2 * stride, dst);
+    place_transposed(b.data + column * b.ld + depth, b.ld, columns, rows, kPanel, 2 * stride,
+                     place);
   } else {
-    pack_interleaved(b.data + depth * b.ld + column, b.ld, rows, columns, 2 * stride, kPanel,
-                     stride, dst);
+    place_interleaved(b.data + depth * b.ld + column, b.ld, rows, columns, 2 * stride, kPanel,
+                      place);
   }
 }
 
 // Rows of c [m, n] = a b for a packed b.
-void multiply_packed_part(const Bf16PackedProduct& product, const Part& part) {
-  const auto [k, n, words] = product.b;
+template <typename TRows>
+void multiply_packed_part(const Bf16PackedProduct& product, const Part& part, float* workspace) {
+  [[maybe_unused]] const typename TRows::Session session;
+  TRows row_block(workspace);
+  const int64_t k = product.b.k;
   const int64_t lda = product.lda;
-  for (int64_t r = 0; r < part.rows; r += kRows) {
-    const int64_t rows = std::min(kRows, part.rows - r);
+  for (int64_t r = 0; r < part.rows; r += TRows::kBlockRows) {
+    const int64_t rows = std::min(TRows::kBlockRows, part.rows - r);
     const bf16* a = product.a + (part.first_row + r) * lda;
     float* c = product.c + (part.first_row + r) * product.ldc;
     for (int64_t depth = 0; depth < k; depth += kDepth) {
       const int64_t pairs = depth_pairs(k, depth);
+      row_block.load(a + depth, lda, rows, depth_of(k, depth));
       for (int64_t at = part.first_column; at < part.first_column + part.columns; at += kPanel) {
         const uint32_t* panel = packed_panel(product.b, depth, at);
         const int64_t line = (at - part.first_column) / kPanel * kLinesOfA * 32;
@@ -175,8 +206,8 @@ void multiply_packed_part(const Bf16PackedProduct& product, const Part& part) {
         out.c = c + at;
         out.ldc = product.ldc;
         out.accumulate = product.accumulate || depth > 0;
-        const int64_t vectors = std::min(kPanel, part.first_column + part.columns - at) / kLanes;
-        multiply_panel<false>(vectors, a + depth, lda, rows, panel, pairs, next, out);
+        const int64_t width = std::min(kPanel, part.first_column + part.columns - at);
+        row_block.template multiply<false>(width, panel, next, out);
       }
     }
   }
@@ -184,7 +215,11 @@ void multiply_packed_part(const Bf16PackedProduct& product, const Part& part) {
 
 template <typename TOut>
 void multiply_part(const Bf16Product& product, const Part& part, TOut* c, float* workspace) {
-  ThreadProduct<TOut>(product, part, c, workspace).run();
+  if (amx_products_supported()) {
+    ThreadProduct<TileRows, TOut>(product, part, c, workspace).run();
+  } else {
+    ThreadProduct<DotRows, TOut>(product, part, c, workspace).run();
+  }
 }
 
 }  // namespace
@@ -194,11 +229,17 @@ BOREALIS_END_AVX512_BF16
 namespace borealis {
 namespace {
 
+int64_t row_unit() {
+  return amx_products_supported() ? bf16_product::TileRows::kRowUnit
+                                  : bf16_product::DotRows::kRowUnit;
+}
+
 template <typename TOut>
 void multiply(const Bf16Product& product, TOut* c, int threads, float* workspace) {
-  CHECK(product.n % kLanes == 0 && product.k % 2 == 0);
+  CHECK(amx_products_supported() || (product.n % kLanes == 0 && product.k % 2 == 0));
+  CHECK(!product.a_transposed || bf16_product_transposes());
   const int team = std::min(threads, omp_get_max_threads());
-  const Grid grid({product.m, kTileRows}, {product.n, column_unit(product.epilogue)}, team,
+  const Grid grid({product.m, row_unit()}, {product.n, column_unit(product.epilogue)}, team,
                   kPackingRows);
   const int64_t each = bf16_product_workspace_floats(1);
 #pragma omp parallel for schedule(static) num_threads(team)
@@ -210,12 +251,13 @@ void multiply(const Bf16Product& product, TOut* c, int threads, float* workspace
 }  // namespace
 
 bool bf16_products_supported() {
-  return native_bf16_products() && !onednn_multiplies_by_amx() &&
-         __builtin_cpu_supports("avx512bf16") != 0;
+  return native_bf16_products() && __builtin_cpu_supports("avx512bf16") != 0;
 }
 
+bool bf16_product_transposes() { return amx_products_supported(); }
+
 bool bf16_product_fits(int64_t m, int64_t n, int64_t k) {
-  return m >= kFewestRows && n % kLanes == 0 && k % 2 == 0;
+  return m >= kFewestRows && (amx_products_supported() || (n % kLanes == 0 && k % 2 == 0));
 }
 
 bool bf16_product_takes(const ResultEpilogue& epilogue) {
@@ -223,7 +265,8 @@ bool bf16_product_takes(const ResultEpilogue& epilogue) {
 }
 
 int64_t bf16_product_workspace_floats(int threads) {
-  return threads * (kPackedFloats + kStagedFloats);
+  const int64_t row_block = amx_products_supported() ? bf16_product::TileRows::kFloats : 0;
+  return threads * (kPackedFloats + kStagedFloats + row_block);
 }
 
 void multiply_bf16(const Bf16Product& product, float* c, int threads, float* workspace) {
@@ -245,21 +288,26 @@ const uint32_t* packed_panel(const Bf16Packed& b, int64_t depth, int64_t column)
 Bf16Packed pack_bf16(const Bf16Unpacked& b, int64_t k, int64_t n, uint32_t* words) {
   CHECK(k % 2 == 0 && k >= b.rows && n % kLanes == 0 && n >= b.columns);
   const Bf16Packed packed{k, n, words};
+  const auto pack_one = amx_products_supported() ? pack_panel<bf16_product::TileRows>
+                                                 : pack_panel<bf16_product::DotRows>;
 #pragma omp parallel for schedule(static)
   for (int64_t column = 0; column < n; column += kPanel) {
     for (int64_t depth = 0; depth < k; depth += kDepth) {
-      pack_panel(b, k, depth, column, const_cast<uint32_t*>(packed_panel(packed, depth, column)));
+      pack_one(b, k, depth, column, const_cast<uint32_t*>(packed_panel(packed, depth, column)));
     }
   }
   return packed;
 }
 
-void multiply_bf16(const Bf16PackedProduct& product, int threads) {
+void multiply_bf16(const Bf16PackedProduct& product, int threads, float* workspace) {
   const int team = std::min(threads, omp_get_max_threads());
-  const Grid grid({product.m, kTileRows}, {product.b.n, kPanel}, team, 0);
+  const Grid grid({product.m, row_unit()}, {product.b.n, kPanel}, team, 0);
+  const int64_t each = bf16_product_workspace_floats(1);
+  const auto multiply_one = amx_products_supported() ? multiply_packed_part<bf16_product::TileRows>
+                                                     : multiply_packed_part<bf16_product::DotRows>;
 #pragma omp parallel for schedule(static) num_threads(team)
   for (int thread = 0; thread < team; ++thread) {
-    multiply_packed_part(product, grid.part(thread));
+    multiply_one(product, grid.part(thread), workspace + thread * each);
   }
 }
 
@@ -275,6 +323,7 @@ void multiply_bf16(const Bf16Product& product, bf16* c, int threads, float* work
 namespace borealis {
 
 bool bf16_products_supported() { return false; }
+bool bf16_product_transposes() { return false; }
 bool bf16_product_fits(int64_t, int64_t, int64_t) { return false; }
 bool bf16_product_takes(const ResultEpilogue&) { return false; }
 int64_t bf16_product_workspace_floats(int) { return 0; }
@@ -282,7 +331,7 @@ int64_t bf16_packed_words(int64_t, int64_t) { return 0; }
 Bf16Packed pack_bf16(const Bf16Unpacked&, int64_t, int64_t, uint32_t*) {
   check_failed("bf16_products_supported()", __FILE__, __LINE__);
 }
-void multiply_bf16(const Bf16PackedProduct&, int) {
+void multiply_bf16(const Bf16PackedProduct&, int, float*) {
   check_failed("bf16_products_supported()", __FILE__, __LINE__);
 }
 void multiply_bf16(const Bf16Product&, float*, int, float*) {

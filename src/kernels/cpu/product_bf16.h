@@ -1,8 +1,8 @@
-// Matrix products of bf16 by AVX512-BF16's dot products of pairs, for the shapes of a decoder's
-// forward pass and input gradients. On Zen 5, at the head's shapes, they run at 2 to 6 % above
-// oneDNN's "gemm:jit" where they pack b themselves, 3 to 7 % where it was packed before.
-//   c [m, n] (+)= a [m, k] op(b), all row-major with leading dimensions; sums are f32 in an order
-//   that does not depend on the number of threads.
+// Matrix products of bf16 by AMX or by AVX512-BF16's dot products of pairs, for the shapes of a
+// decoder's passes. On Zen 5, at the head's shapes, the latter run at 2 to 6 % above oneDNN's
+// "gemm:jit" where they pack b themselves, 3 to 7 % where it was packed before.
+//   c [m, n] (+)= op(a) op(b), op(a) [m, k], op(b) [k, n], all row-major with leading dimensions;
+//   sums are f32 in an order that does not depend on the number of threads.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,10 @@
 
 namespace borealis {
 
-// Whether this CPU, under the present cap, has AVX512-BF16 but not AMX, which oneDNN uses better.
+// Whether this CPU, under the present cap, has AVX512-BF16; AMX is used where it has that, too.
 bool bf16_products_supported();
+// Whether op(a) may be a transpose: with AMX.
+bool bf16_product_transposes();
 
 struct Bf16Product {
   int64_t m = 0, n = 0, k = 0;
@@ -24,11 +26,12 @@ struct Bf16Product {
   bool b_transposed = false;
   int64_t ldc = 0;
   bool accumulate = false;
+  bool a_transposed = false;                 // a is [k, m]
   const ResultEpilogue* epilogue = nullptr;  // of one that bf16_product_takes
 };
 
-// Sizes that multiply_bf16 takes: pairs along k, whole vectors along n, and enough rows to make up
-// for packing b.
+// Sizes that multiply_bf16 takes: enough rows to make up for packing b and, without AMX, pairs
+// along k and whole vectors along n.
 bool bf16_product_fits(int64_t m, int64_t n, int64_t k);
 
 // Whether blocks of whole units fit into those that are packed at a time: heads of up to 512 do.
@@ -71,6 +74,6 @@ struct Bf16PackedProduct {
   int64_t ldc = 0;
   bool accumulate = false;
 };
-void multiply_bf16(const Bf16PackedProduct& product, int threads);
+void multiply_bf16(const Bf16PackedProduct& product, int threads, float* workspace);
 
 }  // namespace borealis

@@ -1,5 +1,5 @@
-// The loops of products of bf16 around one row block of a and one panel of packed b. Only for files
-// compiled for AVX512-BF16, as bf16_tile-inl.h is.
+// Products of bf16 around one row block of a and one panel of packed b, by AVX512-BF16. Only for
+// files compiled for that, as bf16_tile-inl.h is.
 //
 // Blocks: a panel of b, [kDepth, 64] (144 KiB), lies in the second level of the cache and serves
 // all tiles of kRows rows of a (216 KiB, read where it is).
@@ -13,8 +13,9 @@ namespace borealis::bf16_product {
 
 inline constexpr int64_t kDepth = 1152, kRows = 96, kTileRows = 6;
 
-// Words along k of the block of the depth that starts here.
-inline int64_t depth_pairs(int64_t k, int64_t depth) { return std::min(kDepth, k - depth) / 2; }
+// The block of the depth that starts here, and the words along it.
+inline int64_t depth_of(int64_t k, int64_t depth) { return std::min(kDepth, k - depth); }
+inline int64_t depth_pairs(int64_t k, int64_t depth) { return (depth_of(k, depth) + 1) / 2; }
 
 // What one thread computes of m x n.
 struct Part {
@@ -192,6 +193,39 @@ void multiply_panel(int64_t vectors, const bf16* a, int64_t lda, int64_t rows,
       return multiply_panel<1, kRound>(a, lda, rows, panel, pairs, next, out);
   }
 }
+
+// A row block of a for the products with several panels of b, read where it is.
+class DotRows {
+ public:
+  struct Session {};
+  static constexpr int64_t kRowUnit = kTileRows;  // what rows are shared out by
+  static constexpr int64_t kFloats = 0;           // of memory that it needs
+  static constexpr int64_t kBlockRows = kRows;    // of a block
+  static constexpr bool kPacksAhead = false;      // b for many blocks, as the next level holds it
+  static constexpr int64_t kPanelsAtOnce = 1;     // that are multiplied with a block of the depth
+  static constexpr bool kTransposes = false;      // has load_transposed
+
+  explicit DotRows(float*) {}
+  void load(const bf16* a, int64_t lda, int64_t rows, int64_t deep) {
+    a_ = a;
+    lda_ = lda;
+    rows_ = rows;
+    pairs_ = deep / 2;
+  }
+  template <bool kRound>
+  void multiply(int64_t columns, const uint32_t* panel, const Prefetch& next,
+                const TileOutput& out) const {
+    multiply_panel<kRound>(columns / kLanes, a_, lda_, rows_, panel, pairs_, next, out);
+  }
+  // Where sixteen words of panels with so many pairs lie.
+  static uint32_t* place(uint32_t* panels, int64_t panel_pairs, int64_t pair, int64_t column) {
+    return panels + panel_pairs * (column / kPanel * kPanel) + pair * kPanel + column % kPanel;
+  }
+
+ private:
+  const bf16* a_ = nullptr;
+  int64_t lda_ = 0, rows_ = 0, pairs_ = 0;
+};
 
 }  // namespace
 }  // namespace borealis::bf16_product

@@ -30,6 +30,8 @@ bool includes(unsigned isa, unsigned part) { return (isa & part) == part; }
 
 dnnl_cpu_isa_t isa_of(OneDnnCap cap) {
   switch (cap) {
+    case OneDnnCap::kAvx512Bf16:
+      return dnnl_cpu_isa_avx512_core_bf16;
     case OneDnnCap::kAvx512:
       return dnnl_cpu_isa_avx512_core;
     case OneDnnCap::kAvx2:

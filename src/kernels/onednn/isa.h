@@ -5,7 +5,7 @@
 
 namespace borealis {
 
-enum class OneDnnCap { kAvx512, kAvx2, kSse4 };
+enum class OneDnnCap { kAvx512Bf16, kAvx512, kAvx2, kSse4 };
 
 void limit_onednn_isa(OneDnnCap cap);  // before any other use of oneDNN (CHECK)
 std::string onednn_isa_name();         // what it uses: "avx2", "avx512_core_bf16", ...

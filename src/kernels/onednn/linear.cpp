@@ -211,9 +211,11 @@ void LinearEngine::product(int64_t m, int64_t n, int64_t k, const TIn* a, int64_
                            bool accumulate) {
   if constexpr (std::is_same_v<TIn, bf16>) {
     const bool rounds_sum = std::is_same_v<TOut, bf16> && accumulate;
-    if (ta == Transpose::kNo && !rounds_sum && is_our_own(m, n, k)) {
-      multiply_bf16({m, n, k, a, lda, b, ldb, tb == Transpose::kYes, ldc, accumulate}, c, threads_,
-                    own_workspace());
+    const bool takes_a = ta == Transpose::kNo || bf16_product_transposes();
+    if (takes_a && !rounds_sum && is_our_own(m, n, k)) {
+      Bf16Product own{m, n, k, a, lda, b, ldb, tb == Transpose::kYes, ldc, accumulate};
+      own.a_transposed = ta == Transpose::kYes;
+      multiply_bf16(own, c, threads_, own_workspace());
       return;
     }
   }

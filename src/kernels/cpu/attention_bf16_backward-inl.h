@@ -1,23 +1,28 @@
-#if defined(__x86_64__)
+// The backward tasks of attention_bf16-inl.h.
+#pragma once
+
 #include "kernels/cpu/attention_bf16-inl.h"
 
 BOREALIS_BEGIN_AVX512_BF16
 namespace borealis::attention_bf16 {
 namespace {
 
-constexpr int64_t kBackwardQueries = 256;  // queries per product that sums over queries
-
 // What one backward task keeps in its scratch.
+template <typename Products>
 struct BackwardScratch {
+  static constexpr int64_t kKeys = Products::kBackwardKeys;        // of a block
+  static constexpr int64_t kQueries = Products::kBackwardQueries;  // of a product that sums them
+
   uint32_t *query_t, *dout_t;             // transposed panels [queries / 64][width / 2][64]
   uint32_t *query_words, *dout_words;     // interleaved panels [panels / 64][queries / 2][64]
-  bf16 *key, *value;                      // [keys of a block][width]
-  uint32_t* key_words;                    // [panels / 64][keys / 2][64]
-  float *dkey, *dvalue;                   // [keys][columns]
+  bf16 *key, *value;                      // [kKeys][width]
+  uint32_t* key_words;                    // K's rows as Products has them
+  float *dkey, *dvalue;                   // [kKeys][columns]
   float *scores, *dscores;                // [kScoreKeys][64]
-  bf16 *probabilities, *score_gradients;  // [keys][kBackwardQueries]
-  uint32_t* score_gradient_words;         // [query panels][keys / 2][64]
-  float *dquery, *lse, *delta;            // [queries][columns], [queries], [queries]
+  bf16 *probabilities, *score_gradients;  // [kKeys][kQueries]
+  uint32_t* score_gradient_words;         // [query panels][kKeys / 2][64]
+  float* dquery;                          // by panels of queries, as Products has them
+  float *lse, *delta;                     // [queries]
 
   BackwardScratch(const Sizes& s, float* next) {
     const auto take = [&next](int64_t floats) {
@@ -31,16 +36,16 @@ struct BackwardScratch {
     dout_t = take_words(s.queries * s.width / 2);
     query_words = take_words(s.queries / 2 * s.panels);
     dout_words = take_words(s.queries / 2 * s.panels);
-    key = take_bf16(kBackwardKeys * s.width);
-    value = take_bf16(kBackwardKeys * s.width);
-    key_words = take_words(kBackwardKeys / 2 * s.panels);
-    dkey = take(kBackwardKeys * s.columns);
-    dvalue = take(kBackwardKeys * s.columns);
+    key = take_bf16(kKeys * s.width);
+    value = take_bf16(kKeys * s.width);
+    key_words = take_words(Products::key_rows_words(s, kKeys));
+    dkey = take(kKeys * s.columns);
+    dvalue = take(kKeys * s.columns);
     scores = take(kScoreKeys * kPanel);
     dscores = take(kScoreKeys * kPanel);
-    probabilities = take_bf16(kBackwardKeys * kBackwardQueries);
-    score_gradients = take_bf16(kBackwardKeys * kBackwardQueries);
-    score_gradient_words = take_words(kBackwardKeys / 2 * kBackwardQueries);
+    probabilities = take_bf16(kKeys * kQueries);
+    score_gradients = take_bf16(kKeys * kQueries);
+    score_gradient_words = take_words(kKeys / 2 * kQueries);
     dquery = take(s.queries * s.columns);
     lse = take(s.queries);
     delta = take(s.queries);
@@ -57,8 +62,9 @@ inline float dot(const bf16* a, const bf16* b, int64_t C) {
 }
 
 // Everything of the queries that all key blocks read.
+template <typename Products>
 void pack_queries(const BackwardJob& job, const Sizes& s, int64_t b, int64_t head,
-                  const BackwardScratch& w) {
+                  const BackwardScratch<Products>& w) {
   const bf16* query = job.qkv + b * s.T * s.stride + head * s.C;
   const int64_t out_stride = s.H * s.C, at = b * s.T * out_stride + head * s.C;
   for (int64_t q = 0; q < s.queries; q += kPanel) {
@@ -83,12 +89,12 @@ void pack_queries(const BackwardJob& job, const Sizes& s, int64_t b, int64_t hea
 // Probabilities p = 2^(score - lse) and score gradients p (dp - delta) of `rows` keys from the
 // block's key `first` on and one panel of queries, as rows of bf16 and (gradients) as words of two
 // keys.
-template <bool kDocuments>
+template <typename Products, bool kDocuments>
 inline void softmax_backward(const Sizes& s, const SequenceDocuments& documents,
-                             const BackwardScratch& w, int64_t query, int64_t k0, int64_t first,
-                             int64_t rows, int64_t panel) {
+                             const BackwardScratch<Products>& w, int64_t query, int64_t k0,
+                             int64_t first, int64_t rows, int64_t panel) {
   const __m512 scale = _mm512_set1_ps(s.scale);
-  uint32_t* words = w.score_gradient_words + panel * (kBackwardKeys / 2) * kPanel;
+  uint32_t* words = w.score_gradient_words + panel * (w.kKeys / 2) * kPanel;
   for (int64_t v = 0; v < kPanel; v += 2 * kLanes) {
     const __m512 lse[2] = {_mm512_loadu_ps(w.lse + query + v),
                            _mm512_loadu_ps(w.lse + query + v + kLanes)};
@@ -108,7 +114,7 @@ inline void softmax_backward(const Sizes& s, const SequenceDocuments& documents,
           ds[r][half] = _mm512_mul_ps(p[r][half],
                                       _mm512_sub_ps(_mm512_loadu_ps(w.dscores + at), delta[half]));
         }
-        const int64_t row = (k + r) * kBackwardQueries + panel * kPanel + v;
+        const int64_t row = (k + r) * w.kQueries + panel * kPanel + v;
         _mm512_storeu_si512(w.probabilities + row, round_side_by_side(p[r][0], p[r][1]));
         _mm512_storeu_si512(w.score_gradients + row, round_side_by_side(ds[r][0], ds[r][1]));
       }
@@ -119,25 +125,26 @@ inline void softmax_backward(const Sizes& s, const SequenceDocuments& documents,
 }
 
 // One block of keys against up to kBackwardQueries queries of [q0, queries_end).
-template <bool kDocuments>
-void backward_block(const Sizes& s, const SequenceDocuments& documents, const BackwardScratch& w,
-                    int64_t k0, int64_t keys, int64_t q0, int64_t queries_end) {
-  const int64_t panels = (std::min(kBackwardQueries, queries_end - q0) + kPanel - 1) / kPanel;
+template <typename Products, bool kDocuments>
+void backward_block(const Sizes& s, const SequenceDocuments& documents,
+                    const BackwardScratch<Products>& w, int64_t k0, int64_t keys, int64_t q0,
+                    int64_t queries_end) {
+  const int64_t panels = (std::min(w.kQueries, queries_end - q0) + kPanel - 1) / kPanel;
   const auto words_of = [](const bf16* p) { return reinterpret_cast<const uint32_t*>(p); };
   for (int64_t panel = 0; panel < panels; ++panel) {
     const int64_t query = q0 + panel * kPanel;
     const int64_t rows = std::min(keys, query + kPanel - k0);  // those that any of its queries sees
     for (int64_t first = 0; first < rows; first += kScoreKeys) {
       const int64_t count = std::min(kScoreKeys, rows - first), at = first * s.width / 2;
-      tile_product(count, kPanel, s.words, {words_of(w.key) + at, s.width / 2, 1},
-                   w.query_t + query * s.width / 2, 0, w.scores, kPanel, false);
-      tile_product(count, kPanel, s.words, {words_of(w.value) + at, s.width / 2, 1},
-                   w.dout_t + query * s.width / 2, 0, w.dscores, kPanel, false);
-      softmax_backward<kDocuments>(s, documents, w, query, k0, first, count, panel);
+      Products::multiply(count, kPanel, s.words, {words_of(w.key) + at, s.width / 2},
+                         w.query_t + query * s.width / 2, 0, w.scores, kPanel, false);
+      Products::multiply(count, kPanel, s.words, {words_of(w.value) + at, s.width / 2},
+                         w.dout_t + query * s.width / 2, 0, w.dscores, kPanel, false);
+      softmax_backward<Products, kDocuments>(s, documents, w, query, k0, first, count, panel);
     }
-    const uint32_t* words = w.score_gradient_words + panel * (kBackwardKeys / 2) * kPanel;
-    tile_product(kPanel, s.columns, rows / 2, {words, 1, kPanel}, w.key_words, kBackwardKeys / 2,
-                 w.dquery + query * s.columns, s.columns, documents.first_key(query) < k0);
+    const uint32_t* words = w.score_gradient_words + panel * (w.kKeys / 2) * kPanel;
+    Products::add_key_rows(s, words, w.key_words, w.kKeys, 0, rows, w.dquery + query * s.columns,
+                           documents.first_key(query) < k0);
   }
   // Sums over queries; near the diagonal, rows of 64 keys begin at the first panel that sees them.
   const bool diagonal = q0 < k0 + keys;
@@ -147,24 +154,25 @@ void backward_block(const Sizes& s, const SequenceDocuments& documents, const Ba
     const int64_t skipped = std::max<int64_t>(k0 + key - q0, 0) / kPanel * kPanel;
     const int64_t count = panels * kPanel - skipped;
     if (count <= 0) continue;
-    const int64_t a = (key * kBackwardQueries + skipped) / 2, pair = (q0 + skipped) / 2;
-    tile_product(
-        rows, s.columns, count / 2, {words_of(w.probabilities) + a, kBackwardQueries / 2, 1},
-        w.dout_words + pair * kPanel, s.queries / 2, w.dvalue + key * s.columns, s.columns, true);
-    tile_product(
-        rows, s.columns, count / 2, {words_of(w.score_gradients) + a, kBackwardQueries / 2, 1},
+    const int64_t a = (key * w.kQueries + skipped) / 2, pair = (q0 + skipped) / 2;
+    Products::multiply(rows, s.columns, count / 2, {words_of(w.probabilities) + a, w.kQueries / 2},
+                       w.dout_words + pair * kPanel, s.queries / 2, w.dvalue + key * s.columns,
+                       s.columns, true);
+    Products::multiply(
+        rows, s.columns, count / 2, {words_of(w.score_gradients) + a, w.kQueries / 2},
         w.query_words + pair * kPanel, s.queries / 2, w.dkey + key * s.columns, s.columns, true);
   }
 }
 
 // Adds this head's dK and dV of one key block to those of the heads before it in the group; the
 // last head stores them.
+template <typename Products>
 void hand_over(const BackwardJob& job, const Sizes& s, int64_t b, int64_t kv_head, int64_t k0,
-               const KeyGradientTurns& turns, const BackwardScratch& w) {
-  const int64_t keys = std::min(kBackwardKeys, s.T - k0), ld = key_gradient_width(s.C);
+               const KeyGradientTurns& turns, const BackwardScratch<Products>& w) {
+  const int64_t keys = std::min(w.kKeys, s.T - k0), ld = key_gradient_width(s.C);
   const float factors[] = {static_cast<float>(s.scale / kLog2E), 1.0f};
   float* tiles[] = {w.dkey, w.dvalue};
-  turns.begin(k0 / kBackwardKeys);
+  turns.begin(k0 / w.kKeys);
   for (int64_t which = 0; which < 2; ++which) {
     bf16* dst = job.dqkv + (b * s.T + k0) * s.stride +
                 (s.H + which * job.shape.num_key_value_heads + kv_head) * s.C;
@@ -181,56 +189,61 @@ void hand_over(const BackwardJob& job, const Sizes& s, int64_t b, int64_t kv_hea
       if (turns.last()) store_row(row, s.C, factors[which], dst + r * s.stride);
     }
   }
-  turns.end(k0 / kBackwardKeys);
+  turns.end(k0 / w.kKeys);
 }
 
-template <bool kDocuments>
+template <typename Products, bool kDocuments>
 void backward_head(const BackwardJob& job, int64_t b, int64_t head, const KeyGradientTurns& turns,
                    float* scratch) {
-  const Sizes s(job.shape);
-  const BackwardScratch w(s, scratch);
+  const Sizes s(job.shape, Products::kKeys);
+  const BackwardScratch<Products> w(s, scratch);
   const SequenceDocuments documents(job.document_starts, job.shape, b);
+  [[maybe_unused]] const typename Products::Session session;
   const int64_t kv_head = head / job.shape.group_size();
   pack_queries(job, s, b, head, w);
-  for (int64_t k0 = 0; k0 < s.T; k0 += kBackwardKeys) {
-    const int64_t keys = std::min(kBackwardKeys, s.keys - k0), rows = std::min(keys, s.T - k0);
+  for (int64_t k0 = 0; k0 < s.T; k0 += w.kKeys) {
+    const int64_t keys = std::min(w.kKeys, s.keys - k0), rows = std::min(keys, s.T - k0);
     const bf16* key = job.qkv + (b * s.T + k0) * s.stride + (s.H + kv_head) * s.C;
     const bf16* value = key + job.shape.num_key_value_heads * s.C;
     pack_rows(key, s.stride, rows, s.C, keys, s.width, w.key);
     pack_rows(value, s.stride, rows, s.C, keys, s.width, w.value);
-    pack_interleaved(key, s.stride, rows, s.C, keys, s.width, kBackwardKeys / 2, w.key_words);
+    Products::pack_key_rows(s, {key, s.stride, rows}, 0, keys, w.kKeys, w.key_words);
     std::fill_n(w.dkey, keys * s.columns, 0.0f);
     std::fill_n(w.dvalue, keys * s.columns, 0.0f);
     const int64_t queries_end = documents.queries_end(k0 + keys);
-    for (int64_t q0 = k0; q0 < queries_end; q0 += kBackwardQueries) {
-      backward_block<kDocuments>(s, documents, w, k0, keys, q0, queries_end);
+    for (int64_t q0 = k0; q0 < queries_end; q0 += w.kQueries) {
+      backward_block<Products, kDocuments>(s, documents, w, k0, keys, q0, queries_end);
     }
     hand_over(job, s, b, kv_head, k0, turns, w);
   }
+  float factors[kPanel];
+  std::fill_n(factors, kPanel, static_cast<float>(s.scale / kLog2E));
   bf16* dquery = job.dqkv + b * s.T * s.stride + head * s.C;
-  for (int64_t q = 0; q < s.T; ++q) {
-    store_row(w.dquery + q * s.columns, s.C, static_cast<float>(s.scale / kLog2E),
-              dquery + q * s.stride);
+  for (int64_t q = 0; q < s.T; q += kPanel) {
+    Products::store_queries(s, w.dquery + q * s.columns, std::min(kPanel, s.T - q), factors,
+                            dquery + q * s.stride, s.stride);
   }
 }
 
-}  // namespace
-
+template <typename Products>
 int64_t backward_floats(const AttentionShape& shape) {
-  const Sizes s(shape);
+  const Sizes s(shape, Products::kKeys);
+  constexpr int64_t kKeys = Products::kBackwardKeys, kQueries = Products::kBackwardQueries;
   const int64_t packed_queries = 2 * (s.width / 2 + s.panels / 2) * s.queries;
-  const int64_t packed_keys = kBackwardKeys * (s.width + s.panels / 2);
-  const int64_t tiles = kBackwardKeys * 2 * s.columns + kScoreKeys * 2 * kPanel;
-  const int64_t words = 3 * kBackwardKeys * kBackwardQueries / 2;
+  const int64_t packed_keys = kKeys * s.width + Products::key_rows_words(s, kKeys);
+  const int64_t tiles = kKeys * 2 * s.columns + kScoreKeys * 2 * kPanel;
+  const int64_t words = 3 * kKeys * kQueries / 2;
   return packed_queries + packed_keys + tiles + words + s.queries * (s.columns + 2);
 }
 
+template <typename Products>
 void backward_task(const BackwardJob& job, int64_t b, int64_t head, const KeyGradientTurns& turns,
                    float* scratch) {
-  const auto backward = job.document_starts == nullptr ? backward_head<false> : backward_head<true>;
+  const auto backward = job.document_starts == nullptr ? backward_head<Products, false>
+                                                       : backward_head<Products, true>;
   backward(job, b, head, turns, scratch);
 }
 
+}  // namespace
 }  // namespace borealis::attention_bf16
 BOREALIS_END_AVX512_BF16
-#endif

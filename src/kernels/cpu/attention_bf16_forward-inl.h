@@ -1,4 +1,6 @@
-#if defined(__x86_64__)
+// The forward tasks of attention_bf16-inl.h.
+#pragma once
+
 #include "kernels/cpu/attention_bf16-inl.h"
 
 BOREALIS_BEGIN_AVX512_BF16
@@ -111,10 +113,11 @@ inline void exponentiate(const Sizes& s, const SequenceDocuments& documents, int
 }
 
 // The output of one panel of queries, of which some products may still be to do.
+template <typename Products>
 struct PanelOutput {
-  float* rows;  // [64][columns]
+  float* sums;  // as Products has them
   const Sizes& s;
-  const uint32_t* values;  // words of V from key 0 on
+  const uint32_t* values;  // packed, from key 0 on
   uint32_t* words;         // probabilities not yet multiplied, from key `pending_from` on
   int64_t pending_from = 0, pending_to = 0;
   bool empty = true;
@@ -122,34 +125,29 @@ struct PanelOutput {
   uint32_t* words_at(int64_t key) { return words + (key - pending_from) / 2 * kPanel; }
   void multiply() {
     if (pending_from == pending_to) return;
-    tile_product(kPanel, s.columns, (pending_to - pending_from) / 2, {words, 1, kPanel},
-                 values + pending_from / 2 * kPanel, s.queries / 2, rows, s.columns, !empty);
+    Products::add_key_rows(s, words, values, s.queries, pending_from, pending_to - pending_from,
+                           sums, !empty);
     pending_from = pending_to;
     empty = false;
   }
   void rescale(const float* factors) {
-    if (empty) return;
-    for (int64_t q = 0; q < kPanel; ++q) {
-      const __m512 factor = _mm512_set1_ps(factors[q]);
-      float* row = rows + q * s.columns;
-      for (int64_t c = 0; c < s.columns; c += kLanes) {
-        _mm512_storeu_ps(row + c, _mm512_mul_ps(_mm512_loadu_ps(row + c), factor));
-      }
-    }
+    if (!empty) Products::rescale(s, sums, factors);
   }
 };
 
-template <bool kDocuments>
+template <typename Products, bool kDocuments>
 void forward_block(const ForwardJob& job, int64_t b, int64_t head, int64_t block,
                    const float* packed, float* scratch) {
-  const Sizes s(job.shape);
+  const Sizes s(job.shape, Products::kKeys);
   const SequenceDocuments documents(job.document_starts, job.shape, b);
+  [[maybe_unused]] const typename Products::Session session;
   const int64_t q0 = block * kPanel, rows = std::min(kPanel, s.T - q0);
   auto* query = reinterpret_cast<uint32_t*>(scratch);  // [width / 2][64]
-  float* output_rows = scratch + kPanel * s.width / 2;
-  float* scores = output_rows + kPanel * s.columns;  // [kScoreKeys][64]
-  auto* words = reinterpret_cast<uint32_t*>(scores + kScoreKeys * kPanel);
-  float* states = scores + (kScoreKeys + kForwardKeys / 2) * kPanel;
+  float* output_sums = scratch + kPanel * s.width / 2;
+  float* scores = output_sums + kPanel * s.columns;  // [kScoreBlocks][kScoreKeys][64]
+  float* next = scores + Products::kScoreBlocks * kScoreKeys * kPanel;
+  auto* words = reinterpret_cast<uint32_t*>(next);
+  float* states = next + kForwardKeys / 2 * kPanel;
   const SoftmaxState state{states, states + kPanel, states + 2 * kPanel, states + 3 * kPanel};
   const auto* keys = reinterpret_cast<const uint32_t*>(packed);
 
@@ -157,59 +155,74 @@ void forward_block(const ForwardJob& job, int64_t b, int64_t head, int64_t block
   std::fill_n(state.reference, kPanel, -kInfinity);
   std::fill_n(state.sum, kPanel, 0.0f);
   const int64_t end = std::min(q0 + kPanel, s.keys);
-  const int64_t begin = documents.first_key(q0) / kLanes * kLanes;
-  PanelOutput output{output_rows, s, keys + s.queries * s.width / 2, words, begin, begin};
+  const int64_t begin = documents.first_key(q0) / Products::kKeys * Products::kKeys;
+  PanelOutput<Products> output{output_sums, s, keys + s.queries * s.width / 2, words, begin, begin};
+  const auto scores_of = [&](int64_t k0) {
+    return scores + (k0 - begin) / kScoreKeys % Products::kScoreBlocks * kScoreKeys * kPanel;
+  };
+  const auto multiply_keys = [&](int64_t k0) {
+    Products::multiply(std::min(kScoreKeys, end - k0), kPanel, s.words,
+                       {keys + k0 * s.width / 2, s.width / 2}, query, 0, scores_of(k0), kPanel,
+                       false);
+  };
+  // Scores are made that many keys before they are read.
+  constexpr int64_t kAhead = (Products::kScoreBlocks - 1) * kScoreKeys;
+  if (kAhead > 0) multiply_keys(begin);
   for (int64_t k0 = begin; k0 < end; k0 += kScoreKeys) {
     const int64_t count = std::min(kScoreKeys, end - k0);
-    tile_product(count, kPanel, s.words, {keys + k0 * s.width / 2, s.width / 2, 1}, query, 0,
-                 scores, kPanel, false);
-    if (find_largest<kDocuments>(s, documents, q0, k0, count, scores, state)) {
+    if (k0 + kAhead < end) multiply_keys(k0 + kAhead);
+    const float* scores_here = scores_of(k0);
+    if (find_largest<kDocuments>(s, documents, q0, k0, count, scores_here, state)) {
       output.multiply();
       grow_references(state);
       output.rescale(state.rescale);
     }
-    exponentiate<kDocuments>(s, documents, q0, k0, count, scores, state, output.words_at(k0));
+    exponentiate<kDocuments>(s, documents, q0, k0, count, scores_here, state, output.words_at(k0));
     output.pending_to = k0 + count;
     if (output.pending_to - output.pending_from == kForwardKeys) output.multiply();
   }
   output.multiply();
-  bf16* out = job.output(b, q0, head);
   float* lse = job.query_lse(b, head, q0);
   for (int64_t q = 0; q < rows; ++q) {
-    store_row(output_rows + q * s.columns, s.C, 1.0f / state.sum[q], out + q * s.H * s.C);
     lse[q] = state.reference[q] + std::log2(state.sum[q]);
+    state.sum[q] = 1.0f / state.sum[q];
   }
+  Products::store_queries(s, output_sums, rows, state.sum, job.output(b, q0, head), s.H * s.C);
 }
 
-}  // namespace
-
-// Packed group: K [queries][width] bf16, then V's panels, [queries / 2][64] words each.
+// Packed group: K [queries][width] bf16, then V's rows as Products has them.
+template <typename Products>
 int64_t packed_floats(const AttentionShape& shape) {
-  const Sizes s(shape);
-  return s.queries * s.width / 2 + s.queries / 2 * s.panels;
+  const Sizes s(shape, Products::kKeys);
+  return s.queries * s.width / 2 + Products::key_rows_words(s, s.queries);
 }
 
+template <typename Products>
 int64_t forward_floats(const AttentionShape& shape) {
-  const Sizes s(shape);
-  return kPanel * (s.width / 2 + s.columns + kScoreKeys + kForwardKeys / 2) + 4 * kPanel;
+  const Sizes s(shape, Products::kKeys);
+  return kPanel *
+         (s.width / 2 + s.columns + Products::kScoreBlocks * kScoreKeys + kForwardKeys / 2 + 4);
 }
 
+template <typename Products>
 void pack(const ForwardJob& job, int64_t b, int64_t kv_head, int64_t block, float* packed) {
-  const Sizes s(job.shape);
+  const Sizes s(job.shape, Products::kKeys);
   const int64_t first = block * kPanel, rows = std::min(kPanel, s.T - first);
   pack_rows(job.key(b, first, kv_head), job.position_stride, rows, s.C, kPanel, s.width,
             reinterpret_cast<bf16*>(packed) + first * s.width);
   auto* values = reinterpret_cast<uint32_t*>(packed + s.queries * s.width / 2);
-  pack_interleaved(job.value(b, first, kv_head), job.position_stride, rows, s.C, kPanel, s.width,
-                   s.queries / 2, values + first / 2 * kPanel);
+  Products::pack_key_rows(s, {job.value(b, first, kv_head), job.position_stride, rows}, first,
+                          kPanel, s.queries, values);
 }
 
+template <typename Products>
 void forward_task(const ForwardJob& job, int64_t b, int64_t head, int64_t block,
                   const float* packed, float* scratch) {
-  const auto forward = job.document_starts == nullptr ? forward_block<false> : forward_block<true>;
+  const auto forward = job.document_starts == nullptr ? forward_block<Products, false>
+                                                      : forward_block<Products, true>;
   forward(job, b, head, block, packed, scratch);
 }
 
+}  // namespace
 }  // namespace borealis::attention_bf16
 BOREALIS_END_AVX512_BF16
-#endif

@@ -1,0 +1,199 @@
+// Products of bf16 around one row block of a and one panel of packed b, by AMX. Both are packed in
+// tiles of 1 KiB: a tile load that crosses cache lines takes six times as long. Only for files that
+// run where amx_products_supported().
+//   a  [rows / 16][steps of 32][16 rows][16 words]
+//   b  a panel of 64 columns: [2 halves][steps][2 tiles][16 pairs][16 words]
+#pragma once
+
+#include "kernels/cpu/amx_tile-inl.h"
+#include "kernels/cpu/product_bf16_tile-inl.h"
+
+BOREALIS_BEGIN_AMX
+namespace borealis::bf16_product {
+namespace {
+
+constexpr int64_t kTileWords = amx_tile::kTile * amx_tile::kTile;
+constexpr int64_t kTileBlock = 2 * amx_tile::kTile;  // rows and columns of 2 x 2 tiles
+
+// to [kTall * 16][kWide * 16] = from (0 where null) + a b. a's second row of tiles is a_tall words
+// further on. `beside` runs before the sums are stored.
+template <int kTall, int kWide, typename Beside>
+inline __attribute__((always_inline)) void multiply_tiles(const uint32_t* a, int64_t a_tall,
+                                                          const uint32_t* b, int64_t steps,
+                                                          const float* from, float* to, int64_t ld,
+                                                          const Beside& beside) {
+  constexpr int64_t kTile = amx_tile::kTile;
+  constexpr bool kBoth = kTall > 1 && kWide > 1;
+  const int64_t bytes = ld * 4;
+  amx_tile::memory_is_read();
+  if (from != nullptr) {
+    _tile_loadd(0, from, bytes);
+    if constexpr (kWide > 1) _tile_loadd(1, from + kTile, bytes);
+    if constexpr (kTall > 1) _tile_loadd(2, from + kTile * ld, bytes);
+    if constexpr (kBoth) _tile_loadd(3, from + kTile * ld + kTile, bytes);
+  } else {
+    _tile_zero(0);
+    if constexpr (kWide > 1) _tile_zero(1);
+    if constexpr (kTall > 1) _tile_zero(2);
+    if constexpr (kBoth) _tile_zero(3);
+  }
+  for (int64_t step = 0; step < steps; ++step) {
+    _tile_loadd(6, b, kTile * 4);
+    _tile_loadd(4, a, kTile * 4);
+    _tile_dpbf16ps(0, 4, 6);
+    if constexpr (kWide > 1) {
+      _tile_loadd(7, b + kTileWords, kTile * 4);
+      _tile_dpbf16ps(1, 4, 7);
+    }
+    if constexpr (kTall > 1) {
+      _tile_loadd(5, a + a_tall, kTile * 4);
+      _tile_dpbf16ps(2, 5, 6);
+      if constexpr (kBoth) _tile_dpbf16ps(3, 5, 7);
+    }
+    a += kTileWords;
+    b += 2 * kTileWords;
+  }
+  beside();
+  _tile_stored(0, to, bytes);
+  if constexpr (kWide > 1) _tile_stored(1, to + kTile, bytes);
+  if constexpr (kTall > 1) _tile_stored(2, to + kTile * ld, bytes);
+  if constexpr (kBoth) _tile_stored(3, to + kTile * ld + kTile, bytes);
+}
+
+// A row block of a, packed, for the products with several panels of b.
+class TileRows {
+ public:
+  using Session = amx_tile::TileSession;
+  static constexpr int64_t kRowUnit = kTileBlock;  // what rows are shared out by
+  // A block (864 KiB) fills most of the second level; panels of b pass through it from the third.
+  static constexpr int64_t kBlockRows = 384;
+  static constexpr bool kPacksAhead = true;
+  static constexpr int64_t kPanelsAtOnce = 4;
+  static constexpr int64_t kFloats = kBlockRows * kDepth / 2 + 2 * kTileBlock * kTileBlock;
+  static constexpr bool kTransposes = true;
+
+  explicit TileRows(float* memory)
+      : tiles_(reinterpret_cast<uint32_t*>(memory)),
+        sums_{memory + kBlockRows * kDepth / 2,
+              memory + kBlockRows * kDepth / 2 + kTileBlock * kTileBlock} {}
+
+  // a [rows, deep]
+  __attribute__((noinline)) void load(const bf16* a, int64_t lda, int64_t rows, int64_t deep) {
+    begin(rows, deep);
+    for (int64_t r = 0; r < padded_rows(); ++r) {
+      uint32_t* row = tiles_ + r / 16 * steps_ * kTileWords + r % 16 * 16;
+      for (int64_t step = 0; step < steps_; ++step) {
+        const __m512i words =
+            r < rows ? bf16_tile::load_row(a + r * lda, 32 * step, deep) : _mm512_setzero_si512();
+        _mm512_storeu_si512(row + step * kTileWords, words);
+      }
+    }
+  }
+  // a [deep, rows]
+  __attribute__((noinline)) void load_transposed(const bf16* a, int64_t lda, int64_t rows,
+                                                 int64_t deep) {
+    begin(rows, deep);
+    for (int64_t step = 0; step < steps_; ++step) {
+      for (int64_t r = 0; r < padded_rows(); r += kTileBlock) {
+        const auto row = [&](int64_t pair_row) {
+          const int64_t at = 32 * step + pair_row;
+          return at < deep ? bf16_tile::load_row(a + at * lda, r, rows) : _mm512_setzero_si512();
+        };
+        uint32_t* low = tiles_ + (r / 16 * steps_ + step) * kTileWords;
+        bf16_tile::transpose_into_tiles(row, low, low + steps_ * kTileWords);
+      }
+    }
+  }
+
+  template <bool kRound>
+  __attribute__((noinline)) void multiply(int64_t columns, const uint32_t* panel, const Prefetch&,
+                                          const TileOutput& out) {
+    for (int64_t r = 0; r < rows_; r += kTileBlock) {
+      const int64_t rows = std::min(kTileBlock, rows_ - r);
+      const uint32_t* a = tiles_ + r / 16 * steps_ * kTileWords;
+      for (int64_t col = 0; col < columns; col += kTileBlock) {
+        const int64_t width = std::min(kTileBlock, columns - col);
+        const uint32_t* b = panel + col / kTileBlock * steps_ * 2 * kTileWords;
+        float* c = out.c + r * out.ldc + col;
+        if (!kRound && rows % 16 == 0 && width % 16 == 0) {
+          multiply_block(rows, width, a, b, out.accumulate ? c : nullptr, c, out.ldc, [] {});
+          continue;
+        }
+        // The sums before these are rounded while these are made: those just stored would be late.
+        float* sums = sums_[blocks_++ % 2];
+        multiply_block(rows, width, a, b, nullptr, sums, kTileBlock, [this] { finish<kRound>(); });
+        bf16* rounded = kRound ? out.rounded + r * out.ld_rounded + col : nullptr;
+        unfinished_ = {sums, rows, width, c, out.ldc, out.accumulate, rounded, out.ld_rounded};
+      }
+    }
+    finish<kRound>();
+  }
+  static uint32_t* place(uint32_t* panels, int64_t panel_pairs, int64_t pair, int64_t column) {
+    return panels + panel_pairs * (column / kTileBlock * kTileBlock) + pair / 16 * 2 * kTileWords +
+           column % kTileBlock / 16 * kTileWords + pair % 16 * 16;
+  }
+
+ private:
+  void begin(int64_t rows, int64_t deep) {
+    rows_ = rows;
+    steps_ = (deep + 31) / 32;
+  }
+  int64_t padded_rows() const { return bf16_tile::round_up(rows_, kTileBlock); }
+
+  template <typename Beside>
+  void multiply_block(int64_t rows, int64_t columns, const uint32_t* a, const uint32_t* b,
+                      const float* from, float* to, int64_t ld, const Beside& beside) const {
+    const int64_t a_tall = steps_ * kTileWords;
+    if (rows > 16 && columns > 16) {
+      multiply_tiles<2, 2>(a, a_tall, b, steps_, from, to, ld, beside);
+    } else if (rows > 16) {
+      multiply_tiles<2, 1>(a, a_tall, b, steps_, from, to, ld, beside);
+    } else if (columns > 16) {
+      multiply_tiles<1, 2>(a, a_tall, b, steps_, from, to, ld, beside);
+    } else {
+      multiply_tiles<1, 1>(a, a_tall, b, steps_, from, to, ld, beside);
+    }
+  }
+
+  // c (+)= sums, or rounded = c + sums, of the block before.
+  template <bool kRound>
+  void finish() {
+    const auto [sums, rows, columns, c, ldc, accumulate, rounded, ld_rounded] = unfinished_;
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t v = 0; v < columns; v += kLanes) {
+        const auto mask =
+            static_cast<__mmask16>((1u << std::min<int64_t>(kLanes, columns - v)) - 1);
+        __m512 all = _mm512_loadu_ps(sums + r * kTileBlock + v);
+        float* at = c + r * ldc + v;
+        if (accumulate) all = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, at), all);
+        if constexpr (kRound) {
+          _mm256_mask_storeu_epi16(rounded + r * ld_rounded + v, mask,
+                                   (__m256i)_mm512_cvtneps_pbh(all));
+        } else {
+          _mm512_mask_storeu_ps(at, mask, all);
+        }
+      }
+    }
+    unfinished_.rows = 0;
+  }
+
+  struct Unfinished {
+    const float* sums = nullptr;  // [32][32]
+    int64_t rows = 0, columns = 0;
+    float* c = nullptr;
+    int64_t ldc = 0;
+    bool accumulate = false;
+    bf16* rounded = nullptr;
+    int64_t ld_rounded = 0;
+  };
+
+  uint32_t* tiles_;
+  float* sums_[2];  // [32][32]
+  int64_t rows_ = 0, steps_ = 0;
+  int64_t blocks_ = 0;
+  Unfinished unfinished_;
+};
+
+}  // namespace
+}  // namespace borealis::bf16_product
+BOREALIS_END_AMX
