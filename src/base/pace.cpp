@@ -4,20 +4,27 @@
 
 namespace borealis {
 
-void Pace::begin(Clock::duration time) {
+void Pace::begin(Clock::duration time, int64_t parts) {
   const std::lock_guard lock(mutex_);
   hurry_ = false;
-  part_began_ = Clock::now();
-  last_rest_ends_ = part_began_ + time;
+  parts_ = std::max<int64_t>(done_ > 0 ? done_ : parts, 1);
+  done_ = 0;
+  time_ = time;
+  began_ = part_began_ = Clock::now();
 }
 
 void Pace::rest() {
   std::unique_lock lock(mutex_);
+  ++done_;
   const Clock::time_point now = Clock::now();
-  const auto rest =
-      std::chrono::duration_cast<Clock::duration>((now - part_began_) * rest_per_work_);
-  // Negative where the time is over: no rest.
-  hurried_.wait_for(lock, std::min(rest, last_rest_ends_ - now), [this] { return hurry_; });
+  const auto in_ticks = [](auto duration) {
+    return std::chrono::duration_cast<Clock::duration>(duration);
+  };
+  const double share = std::min(1.0, static_cast<double>(done_) / static_cast<double>(parts_));
+  const auto most = in_ticks((now - part_began_) * most_rest_per_work_);
+  // Negative where the work is late: no rest.
+  const auto rest = std::min(most, began_ + in_ticks(time_ * share) - now);
+  hurried_.wait_for(lock, rest, [this] { return hurry_; });
   part_began_ = Clock::now();
 }
 

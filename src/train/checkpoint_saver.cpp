@@ -25,14 +25,15 @@ namespace {
 // its core with a saving thread would keep all others waiting.
 constexpr int kBackgroundNiceness = 14;
 
-// And they rest, so that what they cost is spread over more steps: without rests 1.9 GB took two
-// steps of 2 s, 7 to 9 % longer by the median and 12 at most; with five seconds of rest for one of
-// work it took five, 2 to 5 % longer, which the noise of a machine now and then made more than 10.
-// A writer that waits for a slow disk rests while the disk is busy and is hardly later for it. They
-// rest for two thirds of the time that the save before had until this one, so that the next, which
-// will probably come as late, need not wait for what rests have put off.
-constexpr double kRestPerWork = 10;
+// And they rest, so that what they cost is spread evenly: without rests 1.9 GB took two steps of
+// 2 s, 7 to 9 % longer by the median and 12 at most; with five seconds of rest for one of work it
+// took five, 2 to 5 % longer. It is spread over two thirds of the time that the save before had
+// until this one, so that the next, which will probably come as late, need not wait for what rests
+// have put off; but where saves are rare it is done sooner.
+constexpr double kMostRestPerWork = 20;
 Pace::Clock::duration resting_time(Pace::Clock::duration interval) { return interval * 2 / 3; }
+// About as many blocks as a save will have.
+int64_t blocks_of(int64_t bytes) { return bytes / static_cast<int64_t>(DirectBlocks::kBlockBytes); }
 
 constexpr const char* kSaving = "saving a checkpoint";
 
@@ -70,7 +71,7 @@ CheckpointSaver::CheckpointSaver(const RunConfig& config, const RunLayout& layou
       parameters_(buffers.parameters),
       writers_(writers),
       live_{buffers.parameters.weights, buffers.optimizer},
-      pace_(kRestPerWork) {
+      pace_(kMostRestPerWork) {
   CHECK(writers.ranks.size() == layout.partition.shards());
   CHECK(!in_background || !layout.shards_weights());
   // What cannot be written shall be known before hours of training, not after.
@@ -129,7 +130,7 @@ void CheckpointSaver::save(RunState state) {
   }
   const StateBuffers buffers = copy_buffers();
   const Pace::Clock::time_point now = Pace::Clock::now();
-  pace_.begin(resting_time(now - last_save_));
+  pace_.begin(resting_time(now - last_save_), blocks_of(snapshot_bytes(arenas_)));
   last_save_ = now;
   writing_.start([this, part = Part{buffers, std::move(state)}] {
     give_way_to_others();
