@@ -63,18 +63,23 @@ TEST(SwiGluBackward, AgreesWithFiniteDifferences) {
   });
 }
 
-TEST(SwiGluForward, SaturatesQuietly) {
+TYPED_TEST(SwiGlu, SaturatesQuietly) {
+  using T = TypeParam;
   for_each_target([] {
-    const std::vector<float> gate_up = {-1e30f, -200.0f, -80.0f, 0.0f, 200.0f, NAN,
-                                        1.0f,   1.0f,    1.0f,   1.0f, 1.0f,   1.0f};
-    std::vector<float> out(6);
+    std::vector<T> gate_up;
+    for (const float gate : {-1e30f, -200.0f, -80.0f, 0.0f, 200.0f, NAN}) {
+      gate_up.push_back(T(gate));
+    }
+    gate_up.resize(12, T(1.0f));
+    std::vector<T> out(6);
     swiglu_forward(gate_up.data(), 1, 6, out.data());
-    EXPECT_EQ(out[0], 0.0f);
-    EXPECT_EQ(out[1], 0.0f);
-    EXPECT_NEAR(out[2] / (-80 * std::exp(-80.0)), 1.0, 1e-6);
-    EXPECT_EQ(out[3], 0.0f);
-    EXPECT_EQ(out[4], 200.0f);
-    EXPECT_TRUE(std::isnan(out[5]));
+    const auto result = [&](size_t i) { return static_cast<float>(out[i]); };
+    EXPECT_EQ(result(0), 0.0f);
+    EXPECT_EQ(result(1), 0.0f);
+    EXPECT_NEAR(result(2) / (-80 * std::exp(-80.0)), 1.0, half_ulp<T>() + 1e-6);
+    EXPECT_EQ(result(3), 0.0f);
+    EXPECT_EQ(result(4), 200.0f);
+    EXPECT_TRUE(std::isnan(result(5)));
   });
 }
 

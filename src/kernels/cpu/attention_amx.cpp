@@ -16,7 +16,7 @@ namespace {
 // pairs of keys, [keys / 32][columns][16]. Sums are [columns][64 queries].
 struct TileProducts {
   // Rows that tiles have just been stored to are read at half the rate: hence two blocks of scores.
-  static constexpr int64_t kKeys = kPanel, kScoreBlocks = 2;
+  static constexpr int64_t kKeys = kPanel, kQueryPanels = 3, kScoreBlocks = 2;
   static constexpr int64_t kBackwardKeys = 256, kBackwardQueries = 256;
   static constexpr int64_t kTileKeys = 32;
   using Session = amx_tile::TileSession;
@@ -90,7 +90,7 @@ namespace borealis {
 
 const AttentionTasks<bf16>& amx_attention_tasks() {
   using namespace attention_bf16;
-  static const AttentionTasks<bf16> tasks{bf16_tile::kPanel,
+  static const AttentionTasks<bf16> tasks{TileProducts::kQueryPanels * bf16_tile::kPanel,
                                           TileProducts::kBackwardKeys,
                                           packed_floats<TileProducts>,
                                           forward_floats<TileProducts>,

@@ -13,7 +13,7 @@ namespace {
 // Rows that are summed over keys are interleaved panels [panels / 64][keys / 2][64], sums are
 // [64 queries][columns].
 struct DotProducts {
-  static constexpr int64_t kKeys = kLanes, kScoreBlocks = 1;
+  static constexpr int64_t kKeys = kLanes, kQueryPanels = 1, kScoreBlocks = 1;
   static constexpr int64_t kBackwardKeys = 128, kBackwardQueries = 256;
   struct Session {};
 

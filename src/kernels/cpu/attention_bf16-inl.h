@@ -7,6 +7,7 @@
 // Tasks are templates on Products, which are AVX512-BF16's (attention_avx512.cpp) or AMX's
 // (attention_amx.cpp):
 //   kKeys                what numbers of keys in a product are multiples of
+//   kQueryPanels         panels of a forward task
 //   kScoreBlocks         1: scores are read as soon as they are made; 2: after the next ones are
 //   kBackwardKeys        keys whose dK and dV are in the cache
 //   kBackwardQueries     queries of a product that sums over them, a multiple of 64

@@ -102,7 +102,9 @@ inline void softmax_backward(const Sizes& s, const SequenceDocuments& documents,
                              _mm512_loadu_ps(w.delta + query + v + kLanes)};
     const QueryLanes<kDocuments> lanes[2] = {{documents, query + v},
                                              {documents, query + v + kLanes}};
-    for (int64_t k = first; k < first + rows; k += 2) {
+    // No lane sees the keys from here on.
+    const int64_t hidden = std::clamp<int64_t>(query + v + 2 * kLanes - k0, first, first + rows);
+    for (int64_t k = first; k < hidden; k += 2) {
       __m512 p[2][2], ds[2][2];
 #pragma GCC unroll 2
       for (int64_t r = 0; r < 2; ++r) {
@@ -120,6 +122,16 @@ inline void softmax_backward(const Sizes& s, const SequenceDocuments& documents,
       }
       _mm512_storeu_si512(words + k / 2 * kPanel + v, round_to_words(ds[0][0], ds[1][0]));
       _mm512_storeu_si512(words + k / 2 * kPanel + v + kLanes, round_to_words(ds[0][1], ds[1][1]));
+    }
+    for (int64_t k = hidden; k < first + rows; k += 2) {
+      const __m512i zero = _mm512_setzero_si512();
+      for (int64_t r = 0; r < 2; ++r) {
+        const int64_t row = (k + r) * w.kQueries + panel * kPanel + v;
+        _mm512_storeu_si512(w.probabilities + row, zero);
+        _mm512_storeu_si512(w.score_gradients + row, zero);
+      }
+      _mm512_storeu_si512(words + k / 2 * kPanel + v, zero);
+      _mm512_storeu_si512(words + k / 2 * kPanel + v + kLanes, zero);
     }
   }
 }

@@ -1,6 +1,9 @@
 // The forward tasks of attention_bf16-inl.h.
 #pragma once
 
+#include <array>
+#include <optional>
+
 #include "kernels/cpu/attention_bf16-inl.h"
 
 BOREALIS_BEGIN_AVX512_BF16
@@ -20,13 +23,16 @@ struct SoftmaxState {
   float* rescale;    // [64] what earlier sums must be times when the reference grows
 };
 
-// Keys [begin, end) of a score tile that all lanes see; those before and behind need masks.
+// Keys [begin, end) of a score tile that all lanes see; those before and behind, up to `hidden`,
+// need masks. No lane sees those from `hidden` on.
 struct SeenByAll {
-  int64_t begin, end;
+  int64_t begin, end, hidden;
 
   template <bool kDocuments>
   SeenByAll(const QueryLanes<kDocuments>& lanes, int64_t k0, int64_t keys)
-      : begin(0), end(std::clamp<int64_t>(lanes.query + 1 - k0, 0, keys) / 2 * 2) {
+      : begin(0),
+        end(std::clamp<int64_t>(lanes.query + 1 - k0, 0, keys) / 2 * 2),
+        hidden(std::clamp<int64_t>(lanes.query + kLanes - k0, 0, keys)) {
     if constexpr (kDocuments) {
       begin = std::clamp<int64_t>((lanes.first_key_of_last - k0 + 1) / 2 * 2, 0, end);
     }
@@ -54,7 +60,7 @@ inline bool find_largest(const Sizes& s, const SequenceDocuments& documents, int
       top[0] = _mm512_max_ps(top[0], _mm512_loadu_ps(row));
       top[1] = _mm512_max_ps(top[1], _mm512_loadu_ps(row + kPanel));
     }
-    masked(all.end, keys);
+    masked(all.end, all.hidden);
     const __m512 largest = _mm512_mul_ps(_mm512_max_ps(top[0], top[1]), _mm512_set1_ps(s.scale));
     _mm512_storeu_ps(state.largest + v, largest);
     const __m512 limit =
@@ -106,7 +112,10 @@ inline void exponentiate(const Sizes& s, const SequenceDocuments& documents, int
     };
     masked(0, all.begin);
     for (int64_t k = all.begin; k < all.end; k += 2) put(k, probability(k), probability(k + 1));
-    masked(all.end, keys);
+    masked(all.end, all.hidden);
+    for (int64_t k = all.hidden; k < keys; k += 2) {
+      _mm512_storeu_si512(words + k / 2 * kPanel + v, _mm512_setzero_si512());
+    }
     const __m512 before = _mm512_loadu_ps(state.sum + v);
     _mm512_storeu_ps(state.sum + v, _mm512_add_ps(before, _mm512_add_ps(even, odd)));
   }
@@ -135,59 +144,124 @@ struct PanelOutput {
   }
 };
 
+// One panel of queries on its way through the keys. Scores are made Products::kScoreBlocks - 1
+// blocks of keys before they are read.
+template <typename Products, bool kDocuments>
+class PanelForward {
+ public:
+  // Scratch of a panel, and what panels share that take turns.
+  static int64_t own_floats(const Sizes& s) { return kPanel * (s.width / 2 + s.columns + 4); }
+  static constexpr int64_t kSharedFloats =
+      kPanel * (Products::kScoreBlocks * kScoreKeys + kForwardKeys / 2);
+
+  PanelForward(const ForwardJob& job, const Sizes& s, const SequenceDocuments& documents, int64_t b,
+               int64_t head, int64_t q0, const float* packed, float* own, float* shared)
+      : s_(s),
+        documents_(documents),
+        q0_(q0),
+        begin_(documents.first_key(q0) / Products::kKeys * Products::kKeys),
+        end_(std::min(q0 + kPanel, s.keys)),
+        keys_(reinterpret_cast<const uint32_t*>(packed)),
+        query_(reinterpret_cast<uint32_t*>(own)),
+        scores_(shared),
+        output_{own + kPanel * s.width / 2, s, keys_ + s.queries * s.width / 2,
+                reinterpret_cast<uint32_t*>(shared + Products::kScoreBlocks * kScoreBlock)} {
+    float* states = output_.sums + kPanel * s.columns;
+    state_ = {states, states + kPanel, states + 2 * kPanel, states + 3 * kPanel};
+    pack_transposed(job.query(b, q0, head), s.stride, std::min(kPanel, s.T - q0), s.C, s.width,
+                    query_);
+    std::fill_n(state_.reference, kPanel, -kInfinity);
+    std::fill_n(state_.sum, kPanel, 0.0f);
+  }
+
+  int64_t begin() const { return begin_; }
+  int64_t end() const { return end_; }
+
+  // Those of kForwardKeys keys, from `first` on, that any of its queries sees.
+  void advance(int64_t first) {
+    const int64_t from = std::max(first, begin_), to = std::min(first + kForwardKeys, end_);
+    if (from >= to) return;
+    output_.pending_from = output_.pending_to = from;
+    constexpr int64_t kAhead = (Products::kScoreBlocks - 1) * kScoreKeys;
+    if (kAhead > 0) make_scores(from, to);
+    for (int64_t k0 = from; k0 < to; k0 += kScoreKeys) {
+      const int64_t count = std::min(kScoreKeys, to - k0);
+      if (k0 + kAhead < to) make_scores(k0 + kAhead, to);
+      const float* scores = scores_of(k0);
+      if (find_largest<kDocuments>(s_, documents_, q0_, k0, count, scores, state_)) {
+        output_.multiply();
+        grow_references(state_);
+        output_.rescale(state_.rescale);
+      }
+      exponentiate<kDocuments>(s_, documents_, q0_, k0, count, scores, state_,
+                               output_.words_at(k0));
+      output_.pending_to = k0 + count;
+    }
+    output_.multiply();
+  }
+
+  void store(const ForwardJob& job, int64_t b, int64_t head) const {
+    const int64_t rows = std::min(kPanel, s_.T - q0_);
+    float* lse = job.query_lse(b, head, q0_);
+    for (int64_t q = 0; q < rows; ++q) {
+      lse[q] = state_.reference[q] + std::log2(state_.sum[q]);
+      state_.sum[q] = 1.0f / state_.sum[q];
+    }
+    Products::store_queries(s_, output_.sums, rows, state_.sum, job.output(b, q0_, head),
+                            s_.H * s_.C);
+  }
+
+ private:
+  static constexpr int64_t kScoreBlock = kScoreKeys * kPanel;
+
+  float* scores_of(int64_t k0) const {
+    return scores_ + k0 / kScoreKeys % Products::kScoreBlocks * kScoreBlock;
+  }
+  void make_scores(int64_t k0, int64_t to) const {
+    Products::multiply(std::min(kScoreKeys, to - k0), kPanel, s_.words,
+                       {keys_ + k0 * s_.width / 2, s_.width / 2}, query_, 0, scores_of(k0), kPanel,
+                       false);
+  }
+
+  const Sizes& s_;
+  const SequenceDocuments& documents_;
+  int64_t q0_, begin_, end_;
+  const uint32_t* keys_;
+  uint32_t* query_;  // [width / 2][64]
+  float* scores_;    // [kScoreBlocks][kScoreKeys][64]
+  PanelOutput<Products> output_;
+  SoftmaxState state_{};
+};
+
+// Panels of queries go through the keys together, kForwardKeys at a time: keys and values that have
+// come from the third level of the cache serve them all.
 template <typename Products, bool kDocuments>
 void forward_block(const ForwardJob& job, int64_t b, int64_t head, int64_t block,
                    const float* packed, float* scratch) {
+  using Panel = PanelForward<Products, kDocuments>;
   const Sizes s(job.shape, Products::kKeys);
   const SequenceDocuments documents(job.document_starts, job.shape, b);
   [[maybe_unused]] const typename Products::Session session;
-  const int64_t q0 = block * kPanel, rows = std::min(kPanel, s.T - q0);
-  auto* query = reinterpret_cast<uint32_t*>(scratch);  // [width / 2][64]
-  float* output_sums = scratch + kPanel * s.width / 2;
-  float* scores = output_sums + kPanel * s.columns;  // [kScoreBlocks][kScoreKeys][64]
-  float* next = scores + Products::kScoreBlocks * kScoreKeys * kPanel;
-  auto* words = reinterpret_cast<uint32_t*>(next);
-  float* states = next + kForwardKeys / 2 * kPanel;
-  const SoftmaxState state{states, states + kPanel, states + 2 * kPanel, states + 3 * kPanel};
-  const auto* keys = reinterpret_cast<const uint32_t*>(packed);
-
-  pack_transposed(job.query(b, q0, head), s.stride, rows, s.C, s.width, query);
-  std::fill_n(state.reference, kPanel, -kInfinity);
-  std::fill_n(state.sum, kPanel, 0.0f);
-  const int64_t end = std::min(q0 + kPanel, s.keys);
-  const int64_t begin = documents.first_key(q0) / Products::kKeys * Products::kKeys;
-  PanelOutput<Products> output{output_sums, s, keys + s.queries * s.width / 2, words, begin, begin};
-  const auto scores_of = [&](int64_t k0) {
-    return scores + (k0 - begin) / kScoreKeys % Products::kScoreBlocks * kScoreKeys * kPanel;
-  };
-  const auto multiply_keys = [&](int64_t k0) {
-    Products::multiply(std::min(kScoreKeys, end - k0), kPanel, s.words,
-                       {keys + k0 * s.width / 2, s.width / 2}, query, 0, scores_of(k0), kPanel,
-                       false);
-  };
-  // Scores are made that many keys before they are read.
-  constexpr int64_t kAhead = (Products::kScoreBlocks - 1) * kScoreKeys;
-  if (kAhead > 0) multiply_keys(begin);
-  for (int64_t k0 = begin; k0 < end; k0 += kScoreKeys) {
-    const int64_t count = std::min(kScoreKeys, end - k0);
-    if (k0 + kAhead < end) multiply_keys(k0 + kAhead);
-    const float* scores_here = scores_of(k0);
-    if (find_largest<kDocuments>(s, documents, q0, k0, count, scores_here, state)) {
-      output.multiply();
-      grow_references(state);
-      output.rescale(state.rescale);
+  std::array<std::optional<Panel>, Products::kQueryPanels> panels;
+  const int64_t first = block * Products::kQueryPanels * kPanel;
+  for (int64_t i = 0; i < Products::kQueryPanels && first + i * kPanel < s.T; ++i) {
+    panels[static_cast<size_t>(i)].emplace(
+        job, s, documents, b, head, first + i * kPanel, packed,
+        scratch + Panel::kSharedFloats + i * Panel::own_floats(s), scratch);
+  }
+  int64_t end = 0;
+  for (const auto& panel : panels) {
+    if (panel) end = panel->end();
+  }
+  for (int64_t key = panels[0]->begin() / kForwardKeys * kForwardKeys; key < end;
+       key += kForwardKeys) {
+    for (auto& panel : panels) {
+      if (panel) panel->advance(key);
     }
-    exponentiate<kDocuments>(s, documents, q0, k0, count, scores_here, state, output.words_at(k0));
-    output.pending_to = k0 + count;
-    if (output.pending_to - output.pending_from == kForwardKeys) output.multiply();
   }
-  output.multiply();
-  float* lse = job.query_lse(b, head, q0);
-  for (int64_t q = 0; q < rows; ++q) {
-    lse[q] = state.reference[q] + std::log2(state.sum[q]);
-    state.sum[q] = 1.0f / state.sum[q];
+  for (const auto& panel : panels) {
+    if (panel) panel->store(job, b, head);
   }
-  Products::store_queries(s, output_sums, rows, state.sum, job.output(b, q0, head), s.H * s.C);
 }
 
 // Packed group: K [queries][width] bf16, then V's rows as Products has them.
@@ -200,19 +274,23 @@ int64_t packed_floats(const AttentionShape& shape) {
 template <typename Products>
 int64_t forward_floats(const AttentionShape& shape) {
   const Sizes s(shape, Products::kKeys);
-  return kPanel *
-         (s.width / 2 + s.columns + Products::kScoreBlocks * kScoreKeys + kForwardKeys / 2 + 4);
+  using Panel = PanelForward<Products, false>;
+  return Panel::kSharedFloats + Products::kQueryPanels * Panel::own_floats(s);
 }
 
 template <typename Products>
 void pack(const ForwardJob& job, int64_t b, int64_t kv_head, int64_t block, float* packed) {
   const Sizes s(job.shape, Products::kKeys);
-  const int64_t first = block * kPanel, rows = std::min(kPanel, s.T - first);
-  pack_rows(job.key(b, first, kv_head), job.position_stride, rows, s.C, kPanel, s.width,
-            reinterpret_cast<bf16*>(packed) + first * s.width);
   auto* values = reinterpret_cast<uint32_t*>(packed + s.queries * s.width / 2);
-  Products::pack_key_rows(s, {job.value(b, first, kv_head), job.position_stride, rows}, first,
-                          kPanel, s.queries, values);
+  const int64_t begin = block * Products::kQueryPanels * kPanel;
+  const int64_t end = std::min(begin + Products::kQueryPanels * kPanel, s.T);
+  for (int64_t first = begin; first < end; first += kPanel) {
+    const int64_t rows = std::min(kPanel, s.T - first);
+    pack_rows(job.key(b, first, kv_head), job.position_stride, rows, s.C, kPanel, s.width,
+              reinterpret_cast<bf16*>(packed) + first * s.width);
+    Products::pack_key_rows(s, {job.value(b, first, kv_head), job.position_stride, rows}, first,
+                            kPanel, s.queries, values);
+  }
 }
 
 template <typename Products>
