@@ -8,8 +8,8 @@ namespace borealis {
 // (limit_cpu_isa) allows it.
 bool amx_products_supported();
 
-// Whether our own kernels may use it, where there is any: for the cap, and for tests that compare.
-// Scratch that was sized before a change is not for use after it.
+// Whether our own kernels may use it, where there is any: for limit_cpu_isa, before scratch is
+// sized.
 void allow_amx(bool allowed);
 
 }  // namespace borealis

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "kernels/cpu/amx.h"
 #include "kernels/cpu/attention_tasks.h"
+#include "kernels/cpu/product_bf16.h"
 
 namespace borealis {
 namespace {
@@ -16,7 +17,7 @@ template <typename T>
 const AttentionTasks<T>& tasks_of_this_cpu() {
   if constexpr (std::is_same_v<T, bf16>) {
     if (amx_products_supported()) return amx_attention_tasks();
-    if (avx512_attention_supported()) return avx512_attention_tasks();
+    if (bf16_products_supported()) return avx512_attention_tasks();
   }
   return f32_attention_tasks<T>();
 }

@@ -29,8 +29,7 @@ struct TileProducts {
   }
   static int64_t key_rows_words(const Sizes& s, int64_t keys) { return keys / 2 * s.columns; }
   static void pack_key_rows(const Sizes& s, const SourceRows& rows, int64_t first, int64_t count,
-                            int64_t keys, uint32_t* words) {
-    (void)keys;
+                            int64_t /*keys*/, uint32_t* words) {
     for (int64_t key = 0; key < count; key += kTileKeys) {
       uint32_t* tile = words + (first + key) / 2 * s.columns;
       for (int64_t c = 0; c < s.columns; c += 2 * kLanes) {
@@ -45,9 +44,8 @@ struct TileProducts {
     }
   }
   static void add_key_rows(const Sizes& s, const uint32_t* weights, const uint32_t* words,
-                           int64_t keys, int64_t first, int64_t count, float* sums,
+                           int64_t /*keys*/, int64_t first, int64_t count, float* sums,
                            bool accumulate) {
-    (void)keys;
     amx_tile::tile_product(s.columns, kPanel, count / 2,
                            {words + first / 2 * s.columns, kLanes, s.columns * kLanes}, weights, 0,
                            sums, kPanel, accumulate);

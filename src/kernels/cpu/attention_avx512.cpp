@@ -1,6 +1,5 @@
 #include "base/check.h"
 #include "kernels/cpu/attention_tasks.h"
-#include "kernels/cpu_isa.h"
 
 #if defined(__x86_64__)
 #include "kernels/cpu/attention_bf16_backward-inl.h"
@@ -59,15 +58,15 @@ namespace borealis {
 
 const AttentionTasks<bf16>& avx512_attention_tasks() {
   using namespace attention_bf16;
-  static const AttentionTasks<bf16> tasks{
-      bf16_tile::kPanel,           DotProducts::kBackwardKeys,   packed_floats<DotProducts>,
-      forward_floats<DotProducts>, backward_floats<DotProducts>, pack<DotProducts>,
-      forward_task<DotProducts>,   backward_task<DotProducts>};
+  static const AttentionTasks<bf16> tasks{DotProducts::kQueryPanels * bf16_tile::kPanel,
+                                          DotProducts::kBackwardKeys,
+                                          packed_floats<DotProducts>,
+                                          forward_floats<DotProducts>,
+                                          backward_floats<DotProducts>,
+                                          pack<DotProducts>,
+                                          forward_task<DotProducts>,
+                                          backward_task<DotProducts>};
   return tasks;
-}
-
-bool avx512_attention_supported() {
-  return native_bf16_products() && __builtin_cpu_supports("avx512bf16") != 0;
 }
 
 }  // namespace borealis
@@ -75,9 +74,8 @@ bool avx512_attention_supported() {
 namespace borealis {
 
 const AttentionTasks<bf16>& avx512_attention_tasks() {
-  check_failed("avx512_attention_supported()", __FILE__, __LINE__);
+  check_failed("bf16_products_supported()", __FILE__, __LINE__);
 }
-bool avx512_attention_supported() { return false; }
 
 }  // namespace borealis
 #endif

@@ -122,9 +122,8 @@ inline int64_t key_gradient_width(int64_t head_dim) { return (head_dim + 31) / 3
 
 template <typename T>
 const AttentionTasks<T>& f32_attention_tasks();
-// Only where avx512_attention_supported().
+// Only where bf16_products_supported() (product_bf16.h).
 const AttentionTasks<bf16>& avx512_attention_tasks();
-bool avx512_attention_supported();
 // Only where amx_products_supported().
 const AttentionTasks<bf16>& amx_attention_tasks();
 
