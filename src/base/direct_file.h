@@ -1,8 +1,7 @@
 // Large files written and read once from front to back, past the page cache where the file system
 // allows it (O_DIRECT): a checkpoint of many GiB neither pushes out what others have cached nor
-// waits for the kernel's copy. A thread moves one block between memory and disk, and another one
-// checks it, while the caller works on the next. Every failure is an Error(kFile) that names the
-// path.
+// waits for the kernel's copy. A thread moves one block between memory and disk while the caller
+// works on the next. Every failure is an Error(kFile) that names the path.
 #pragma once
 
 #include <cstddef>
@@ -69,10 +68,9 @@ class DirectWriter {
   uint64_t written_ = 0;   // handed in
   Checksum checksum_;
   SideTask writing_;
-  SideTask checking_;  // adds up the checksum of the block that is being written
 };
 
-// Reads a whole file: calls take(bytes) with its parts in order, each of at most kBlockBytes, and
+// Reads a whole file: calls take(bytes) with its parts in order, each of some KiB in whole f32, and
 // returns the checksum of all. A file that grows or shrinks meanwhile is an Error(kFile).
 std::string read_direct(const std::filesystem::path& path, DirectBlocks& blocks,
                         const std::function<void(std::span<const std::byte>)>& take);

@@ -28,5 +28,8 @@ void scale_rows(const bf16* src, const float* factor, bf16* dst, int64_t rows, i
 
 void fill_zero(void* data, size_t bytes);
 void copy_bytes(const void* from, void* to, size_t bytes);  // not overlapping
+// The same for what nobody reads soon: its stores pass the caches by, so that memory is not read
+// before it is written.
+void copy_uncached(const void* from, void* to, size_t bytes);
 
 }  // namespace borealis

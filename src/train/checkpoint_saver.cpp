@@ -32,6 +32,8 @@ constexpr int kBackgroundNiceness = 14;
 // have put off; but where saves are rare it is done sooner.
 constexpr double kMostRestPerWork = 20;
 Pace::Clock::duration resting_time(Pace::Clock::duration interval) { return interval * 2 / 3; }
+// So many steps apart, one of them can pass before the writing begins.
+constexpr int64_t kStepsToSpare = 4;
 // About as many blocks as a save will have.
 int64_t blocks_of(int64_t bytes) { return bytes / static_cast<int64_t>(DirectBlocks::kBlockBytes); }
 
@@ -95,8 +97,9 @@ CheckpointSaver::CheckpointSaver(const RunConfig& config, const RunLayout& layou
 }
 
 CheckpointSaver::~CheckpointSaver() {
-  pace_.hurry();
   try {
+    begin_writing();
+    pace_.hurry();
     writing_.settle();  // of several writers nobody completes it: the others may be gone
   } catch (...) {       // whoever wants to know has called wait()
   }
@@ -105,9 +108,9 @@ CheckpointSaver::~CheckpointSaver() {
 StateBuffers CheckpointSaver::copy_buffers() {
   std::byte* to = snapshot_->memory().data();
   const auto weights_bytes = static_cast<size_t>(arenas_.weights.used_bytes());
-  copy_bytes(arenas_.weights.memory().data(), to, weights_bytes);
-  copy_bytes(arenas_.optimizer.memory().data(), to + weights_bytes,
-             static_cast<size_t>(arenas_.optimizer.used_bytes()));
+  copy_uncached(arenas_.weights.memory().data(), to, weights_bytes);
+  copy_uncached(arenas_.optimizer.memory().data(), to + weights_bytes,
+                static_cast<size_t>(arenas_.optimizer.used_bytes()));
   return copy_;
 }
 
@@ -128,11 +131,22 @@ void CheckpointSaver::save(RunState state) {
     if (!is_alone()) complete_together();
     return;
   }
-  const StateBuffers buffers = copy_buffers();
+  unwritten_ = Part{copy_buffers(), std::move(state)};
   const Pace::Clock::time_point now = Pace::Clock::now();
-  pace_.begin(resting_time(now - last_save_), blocks_of(snapshot_bytes(arenas_)));
-  last_save_ = now;
-  writing_.start([this, part = Part{buffers, std::move(state)}] {
+  interval_ = now - std::exchange(last_save_, now);
+  if (std::exchange(steps_since_save_, 0) < kStepsToSpare) begin_writing();
+}
+
+void CheckpointSaver::step_done() {
+  ++steps_since_save_;
+  begin_writing();
+}
+
+void CheckpointSaver::begin_writing() {
+  if (!unwritten_) return;
+  const Pace::Clock::duration passed = Pace::Clock::now() - last_save_;
+  pace_.begin(resting_time(interval_) - passed, blocks_of(snapshot_bytes(arenas_)));
+  writing_.start([this, part = *std::exchange(unwritten_, std::nullopt)] {
     give_way_to_others();
     write(part);
   });
@@ -251,9 +265,9 @@ void CheckpointSaver::complete_together() {
 
 std::optional<std::filesystem::path> CheckpointSaver::take_completed() {
   if (unfinished_) {
-    const auto busy = all_values(writers_.ranks, int32_t{writing_.is_busy()}, kSaving);
+    const auto busy = all_values(writers_.ranks, int32_t{is_busy()}, kSaving);
     if (std::ranges::count(busy, 1) == 0) complete_together();
-  } else if (is_alone() && !writing_.is_busy()) {
+  } else if (is_alone() && !is_busy()) {
     writing_.settle();  // throws what it ended with
   }
   const std::lock_guard lock(mutex_);
@@ -261,6 +275,7 @@ std::optional<std::filesystem::path> CheckpointSaver::take_completed() {
 }
 
 void CheckpointSaver::wait() {
+  begin_writing();
   pace_.hurry();
   if (unfinished_) {
     complete_together();

@@ -45,6 +45,9 @@ class CheckpointSaver {
   // a save before it that is still being written is waited for. Throws Error(kFile), also what a
   // save before it ended with.
   void save(RunState state);
+  // After every step. The one that waited for the copy is not made longer still by the writing,
+  // which begins behind it, unless saves are but a few steps apart.
+  void step_done();
   // For a run that finds its last checkpoint written, but perhaps not what follows: `latest`, and
   // the removal of older ones.
   void complete(int64_t iteration);
@@ -68,6 +71,8 @@ class CheckpointSaver {
   bool is_alone() const { return writers_.ranks.size() == 1; }
   void agree(const std::function<void()>& work);
   void begin_folder(int64_t iteration);
+  void begin_writing();
+  bool is_busy() const { return unwritten_.has_value() || writing_.is_busy(); }
   void write(const Part& part);
   void write_first(const Part& part);
   void write_gathered_model(CheckpointContent& content);
@@ -87,6 +92,9 @@ class CheckpointSaver {
   StateBuffers copy_;  // in the snapshot
   Pace pace_;          // of a save in the background that nobody waits for
   Pace::Clock::time_point last_save_ = Pace::Clock::now();  // or the beginning, before the first
+  Pace::Clock::duration interval_{};                        // between the last two
+  int64_t steps_since_save_ = 0;
+  std::optional<Part> unwritten_;  // copied, and not yet begun to be written
   DirectBlocks blocks_;
   std::filesystem::path partial_path_;      // of the save under way, on every writer
   std::optional<CheckpointFolder> folder_;  // of the save under way, on the first

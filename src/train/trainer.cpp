@@ -160,6 +160,7 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
     const int64_t iteration = state_.iteration + 1;
     saved = false;
     const StepRecord record = train_step(iteration);
+    if (saver_) saver_->step_done();
     if (events.on_step) events.on_step(record);
     report_saved(events, outcome);
     require_finite_steps(iteration);

@@ -124,13 +124,18 @@ TEST(FillZero, ClearsExactlyTheBytes) {
 }
 
 TEST(CopyBytes, CopiesExactlyTheBytes) {
-  for (const size_t bytes : {size_t{0}, size_t{1}, size_t{1000}, size_t{3} << 20}) {
-    std::vector<unsigned char> from(bytes), to(bytes + 2, 0xab);
-    for (size_t i = 0; i < bytes; ++i) from[i] = static_cast<unsigned char>(i * 7 % 251);
-    copy_bytes(from.data(), to.data() + 1, bytes);
-    EXPECT_EQ(to.front(), 0xab);
-    EXPECT_EQ(to.back(), 0xab);
-    EXPECT_TRUE(std::equal(from.begin(), from.end(), to.begin() + 1));
+  for (const auto copy : {&copy_bytes, &copy_uncached}) {
+    for (const size_t bytes : {size_t{0}, size_t{1}, size_t{1000}, size_t{20000}, size_t{3} << 20,
+                               (size_t{3} << 20) + 77}) {
+      for (const size_t begin : {size_t{1}, size_t{64}}) {
+        std::vector<unsigned char> from(bytes), to(begin + bytes + 1, 0xab);
+        for (size_t i = 0; i < bytes; ++i) from[i] = static_cast<unsigned char>(i * 7 % 251);
+        copy(from.data(), to.data() + begin, bytes);
+        EXPECT_EQ(to[begin - 1], 0xab);
+        EXPECT_EQ(to.back(), 0xab);
+        EXPECT_TRUE(std::equal(from.begin(), from.end(), to.begin() + static_cast<long>(begin)));
+      }
+    }
   }
 }
 

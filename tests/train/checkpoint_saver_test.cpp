@@ -1,0 +1,93 @@
+// When a copy of a run's buffers is written, as the saver's caller sees it.
+#include "train/checkpoint_saver.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <thread>
+
+#include "model/parameter_layout.h"
+#include "support/small_models.h"
+#include "support/temporary_folder.h"
+
+namespace borealis {
+namespace {
+
+namespace fs = std::filesystem;
+
+class SavesInTheBackground : public ::testing::Test {
+ protected:
+  SavesInTheBackground() { initialize_parameters(buffers_.parameters, 1); }
+
+  static RunConfig config_of(const fs::path& folder) {
+    RunConfig config;
+    config.model = testing::small_llama(2);
+    config.batch.seq_length = 16;
+    config.output.checkpoint_dir = (folder / "checkpoints").string();
+    config.output.run_dir = folder.string();
+    return config;
+  }
+  // A save of the run `steps` steps after what came before.
+  void save_after(int steps) {
+    for (int step = 0; step < steps; ++step) saver_->step_done();
+    state_.iteration += steps;
+    state_.configuration = nlohmann::json::object();
+    saver_->save(state_);
+  }
+  fs::path folder_of_this_save() const {
+    return fs::path(config_.output.checkpoint_dir) / fmt::format("global_step{}", state_.iteration);
+  }
+  // What becomes complete by itself.
+  fs::path completed() {
+    for (;;) {
+      if (const auto folder = saver_->take_completed()) return *folder;
+      std::this_thread::yield();
+    }
+  }
+
+  const TemporaryFolder folder_;
+  const RunConfig config_ = config_of(folder_.path());
+  const RunLayout layout_ = make_run_layout(config_, 2);
+  TrainingArenas arenas_ = allocate_training_arenas(layout_);
+  const TrainingBuffers buffers_{layout_, arenas_};
+  const std::unique_ptr<Communicator> alone_ = make_lone_communicator();
+  std::optional<CheckpointSaver> saver_{
+      std::in_place, config_, layout_, arenas_, buffers_, true, CheckpointWriters{*alone_}};
+  RunState state_;
+};
+
+TEST_F(SavesInTheBackground, WriteBehindTheStepThatWaitedForTheCopy) {
+  save_after(10);
+  EXPECT_FALSE(saver_->take_completed()) << "no step was done since";
+  saver_->step_done();
+  EXPECT_EQ(completed(), folder_of_this_save());
+}
+
+TEST_F(SavesInTheBackground, WriteAtOnceWhereTheNextIsAFewStepsAway) {
+  for (int save = 0; save < 2; ++save) {
+    save_after(1);
+    EXPECT_EQ(completed(), folder_of_this_save());
+  }
+}
+
+TEST_F(SavesInTheBackground, AreWrittenForWhoeverWaits) {
+  save_after(10);
+  saver_->wait();
+  EXPECT_EQ(saver_->take_completed(), folder_of_this_save());
+}
+
+TEST_F(SavesInTheBackground, AreWrittenBeforeTheNext) {
+  save_after(10);
+  saver_->save(state_);
+  EXPECT_EQ(saver_->take_completed(), folder_of_this_save());
+}
+
+TEST_F(SavesInTheBackground, AreWrittenWhereTheRunEndsInThatStep) {
+  save_after(10);
+  saver_.reset();
+  EXPECT_TRUE(fs::exists(folder_of_this_save() / "state"));
+}
+
+}  // namespace
+}  // namespace borealis
