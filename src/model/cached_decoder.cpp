@@ -5,8 +5,8 @@
 
 #include "base/check.h"
 #include "model/decoder.h"
-#include "model/decoder_kernels.h"
 #include "model/decoder_layer.h"
+#include "model/layer_ops.h"
 
 namespace borealis {
 namespace {
@@ -19,9 +19,9 @@ class CachedDecoderOf : public CachedDecoder {
       : shape_(shape),
         offsets_(decoder_offsets(shape.model, *parameters.table)),
         buffers_(shape, arenas),
-        kernels_(shape.largest_pass(), parameters,
-                 make_rope_table(shape.model, shape.capacity, parameters.dtype), buffers_.decoder,
-                 /*profiler=*/nullptr),
+        ops_(shape.largest_pass(), parameters,
+             make_rope_table(shape.model, shape.capacity, parameters.dtype), buffers_.decoder,
+             /*profiler=*/nullptr),
         prompt_rows_(shape.prompt_pass_rows()),
         decode_rows_(shape.decode_pass_rows()),
         lengths_(static_cast<size_t>(shape.sequences)) {
@@ -53,8 +53,8 @@ class CachedDecoderOf : public CachedDecoder {
     batch_.batch_size = rows();
     batch_.seq_length = 1;
     forward_layers([this](const LayerActivations<T>& a, const KeyValueCache<T>& cache) {
-      kernels_.cache(a.qkv, cache_rows(), cache);
-      kernels_.attend_cached(a.qkv, cache_rows(), cache, a.attention);
+      ops_.cache(a.qkv, cache_rows(), cache);
+      ops_.attend_cached(a.qkv, cache_rows(), cache, a.attention);
     });
     last_logits(logits);
   }
@@ -72,8 +72,8 @@ class CachedDecoderOf : public CachedDecoder {
     batch_.batch_size = 1;
     batch_.seq_length = rows();
     forward_layers([this](const LayerActivations<T>& a, const KeyValueCache<T>& cache) {
-      kernels_.attend(a.qkv, a.attention, a.lse);
-      kernels_.cache(a.qkv, cache_rows(), cache);
+      ops_.attend(a.qkv, a.attention, a.lse);
+      ops_.cache(a.qkv, cache_rows(), cache);
     });
   }
 
@@ -90,9 +90,8 @@ class CachedDecoderOf : public CachedDecoder {
       batch_.batch_size = 1;
       batch_.seq_length = rows();
       forward_layers([&](const LayerActivations<T>& a, const KeyValueCache<T>& cache) {
-        kernels_.cache(a.qkv, cache_rows(), cache);
-        kernels_.attend_prefix(a.qkv, first, first + count, prompt.sequence, cache, a.attention,
-                               a.lse);
+        ops_.cache(a.qkv, cache_rows(), cache);
+        ops_.attend_prefix(a.qkv, first, first + count, prompt.sequence, cache, a.attention, a.lse);
       });
     }
   }
@@ -132,13 +131,13 @@ class CachedDecoderOf : public CachedDecoder {
   void forward_layers(const Attend& attend) {
     DecoderBuffers<T>& b = buffers_.decoder;
     const LayerActivations<T>& a = b.slots[0];
-    kernels_.begin(batch_);
-    kernels_.embed(batch_.tokens.data(), offsets_.embedding, a.x);
+    ops_.begin(batch_);
+    ops_.embed(batch_.tokens.data(), offsets_.embedding, a.x);
     for (size_t layer = 0; layer < offsets_.layers.size(); ++layer) {
       forward_layer(
-          kernels_, offsets_.layers[layer], a, b, [&] { attend(a, buffers_.cache[layer]); }, a.x);
+          ops_, offsets_.layers[layer], a, b, [&] { attend(a, buffers_.cache[layer]); }, a.x);
     }
-    kernels_.norm(a.x, offsets_.final_norm, b.normed, b.inv_rms_final);
+    ops_.norm(a.x, offsets_.final_norm, b.normed, b.inv_rms_final);
   }
 
   void last_logits(float* logits) {
@@ -147,13 +146,13 @@ class CachedDecoderOf : public CachedDecoder {
     for (const int64_t row : last_rows_) {
       to = std::copy_n(buffers_.decoder.normed + row * D, D, to);
     }
-    kernels_.logits(buffers_.last, offsets_.head, static_cast<int64_t>(last_rows_.size()), logits);
+    ops_.logits(buffers_.last, offsets_.head, static_cast<int64_t>(last_rows_.size()), logits);
   }
 
   GenerationShape shape_;
   DecoderOffsets offsets_;
   CachedDecoderBuffers<T> buffers_;
-  DecoderKernels<T> kernels_;
+  LayerOps<T> ops_;
   std::vector<int64_t> prompt_rows_, decode_rows_;
   std::vector<int32_t> lengths_;  // [S] tokens in the cache
   // Of the pass under way:

@@ -6,8 +6,8 @@
 
 #include "base/check.h"
 #include "base/stopwatch.h"
-#include "model/decoder_kernels.h"
 #include "model/decoder_layer.h"
+#include "model/layer_ops.h"
 
 namespace borealis {
 namespace {
@@ -46,9 +46,8 @@ class Decoder : public LanguageModel {
         offsets_(decoder_offsets(shape.model, *parameters.table)),
         arenas_(allocate(shape)),
         buffers_(shape, arenas_),
-        kernels_(shape, parameters,
-                 make_rope_table(shape.model, shape.seq_length, parameters.dtype), buffers_,
-                 profiler) {}
+        ops_(shape, parameters, make_rope_table(shape.model, shape.seq_length, parameters.dtype),
+             buffers_, profiler) {}
 
   double forward_backward(const Batch& batch, float loss_scale, bool accumulate,
                           PassTimes& times) override {
@@ -59,18 +58,18 @@ class Decoder : public LanguageModel {
       forward_layers(batch);
     }
     const ComputeTime timed(flow_, times.backward_ms, times.communication_ms);
-    kernels_.begin_gradients(accumulate);
+    ops_.begin_gradients(accumulate);
     HeldUnit tied_head = hold_for_backward(kEmbeddingUnit, is_tied() ? flow_ : nullptr);
     HeldUnit head = hold_for_backward(head_unit(), flow_);
-    const double loss = kernels_.head_loss_backward(b.normed, offsets_.head, batch.targets.data(),
-                                                    loss_scale, b.branch);
-    kernels_.clear(b.dx);
-    kernels_.norm_backward(b.branch, b.x_final, offsets_.final_norm, b.inv_rms_final, b.dx);
+    const double loss = ops_.head_loss_backward(b.normed, offsets_.head, batch.targets.data(),
+                                                loss_scale, b.branch);
+    ops_.clear(b.dx);
+    ops_.norm_backward(b.branch, b.x_final, offsets_.final_norm, b.inv_rms_final, b.dx);
     head.release();
     backward_layers();
     HeldUnit embedding =
         hold_for_backward(kEmbeddingUnit, is_tied() ? nullptr : flow_, Hold::kGradients);
-    kernels_.embed_backward(batch.tokens.data(), b.dx, offsets_.embedding);
+    ops_.embed_backward(batch.tokens.data(), b.dx, offsets_.embedding);
     embedding.release();
     tied_head.release();
     return loss;
@@ -79,7 +78,7 @@ class Decoder : public LanguageModel {
   double forward(const Batch& batch) override {
     forward_layers(batch);
     HeldUnit head(flow_, is_tied() ? kEmbeddingUnit : head_unit(), Hold::kWeights);
-    const double loss = kernels_.head_loss(buffers_.normed, offsets_.head, batch.targets.data());
+    const double loss = ops_.head_loss(buffers_.normed, offsets_.head, batch.targets.data());
     head.release();
     return loss;
   }
@@ -87,7 +86,7 @@ class Decoder : public LanguageModel {
   void logits(const Batch& batch, float* logits) override {
     forward_layers(batch);
     HeldUnit head(flow_, is_tied() ? kEmbeddingUnit : head_unit(), Hold::kWeights);
-    kernels_.logits(buffers_.normed, offsets_.head, shape_.rows(), logits);
+    ops_.logits(buffers_.normed, offsets_.head, shape_.rows(), logits);
     head.release();
   }
 
@@ -114,7 +113,7 @@ class Decoder : public LanguageModel {
   size_t head_unit() const { return unit_of(layers()); }
   HeldUnit hold_for_backward(size_t unit, UnitFlow* flow, Hold what = Hold::kBoth) {
     HeldUnit held(flow, unit, what);
-    if (flow != nullptr) kernels_.begin_gradients_of(unit);
+    if (flow != nullptr) ops_.begin_gradients_of(unit);
     return held;
   }
 
@@ -129,18 +128,18 @@ class Decoder : public LanguageModel {
   void forward_layers(const Batch& batch) {
     CHECK(batch.batch_size == shape_.micro_batch_size && batch.seq_length == shape_.seq_length);
     if (flow_ != nullptr) flow_->begin();
-    kernels_.begin(batch);
+    ops_.begin(batch);
     HeldUnit embedding(flow_, kEmbeddingUnit, Hold::kWeights);
-    kernels_.embed(batch.tokens.data(), offsets_.embedding, slot(0).x);
+    ops_.embed(batch.tokens.data(), offsets_.embedding, slot(0).x);
     embedding.release();
     for (int64_t layer = 0; layer < layers(); ++layer) {
       if (shape_.segments() > 0 && layer % shape_.slots() == 0) {
-        kernels_.copy(slot(layer).x, segment_input(layer));
+        ops_.copy(slot(layer).x, segment_input(layer));
       }
       forward_layer(layer, layer + 1 < layers() ? slot(layer + 1).x : buffers_.x_final);
     }
     HeldUnit head(flow_, head_unit(), Hold::kWeights);
-    kernels_.norm(buffers_.x_final, offsets_.final_norm, buffers_.normed, buffers_.inv_rms_final);
+    ops_.norm(buffers_.x_final, offsets_.final_norm, buffers_.normed, buffers_.inv_rms_final);
     head.release();
   }
 
@@ -148,8 +147,8 @@ class Decoder : public LanguageModel {
     LayerActivations<T>& a = slot(layer);
     HeldUnit held(flow_, unit_of(layer), Hold::kWeights);
     borealis::forward_layer(
-        kernels_, offsets_.layers[static_cast<size_t>(layer)], a, buffers_,
-        [&] { kernels_.attend(a.qkv, a.attention, a.lse); }, x_next);
+        ops_, offsets_.layers[static_cast<size_t>(layer)], a, buffers_,
+        [&] { ops_.attend(a.qkv, a.attention, a.lse); }, x_next);
     held.release();
   }
 
@@ -166,7 +165,7 @@ class Decoder : public LanguageModel {
   // Runs the segment that ends in `last` once more from its kept input.
   void recompute(int64_t last) {
     const int64_t first = last / shape_.slots() * shape_.slots();
-    kernels_.copy(segment_input(first), slot(first).x);
+    ops_.copy(segment_input(first), slot(first).x);
     for (int64_t layer = first; layer <= last; ++layer) {
       // The segment's own output is not needed: `normed` is free to take it.
       forward_layer(layer, layer < last ? slot(layer + 1).x : buffers_.normed);
@@ -180,25 +179,24 @@ class Decoder : public LanguageModel {
     HeldUnit held = hold_for_backward(unit_of(layer), flow_);
 
     // x_next = x_middle + Wdown swiglu(Wgate_up norm(x_middle))
-    kernels_.gate(a.gate_up, b.wide);
-    kernels_.project_backward_weight(kernels_.down, b.dx, b.wide, at.down);
-    kernels_.project_backward_input(kernels_.down, b.dx, at.down, b.wide);
-    kernels_.gate_backward(a.gate_up, b.wide);
-    kernels_.norm(a.x_middle, at.middle_norm, b.normed, nullptr);
-    kernels_.project_backward_weight(kernels_.gate_up, a.gate_up, b.normed, at.gate_up);
-    kernels_.project_backward_input(kernels_.gate_up, a.gate_up, at.gate_up, b.branch);
-    kernels_.norm_backward(b.branch, a.x_middle, at.middle_norm, a.inv_rms_middle, b.dx);
+    ops_.gate(a.gate_up, b.wide);
+    ops_.project_backward_weight(ops_.down, b.dx, b.wide, at.down);
+    ops_.project_backward_input(ops_.down, b.dx, at.down, b.wide);
+    ops_.gate_backward(a.gate_up, b.wide);
+    ops_.norm(a.x_middle, at.middle_norm, b.normed, nullptr);
+    ops_.project_backward_weight(ops_.gate_up, a.gate_up, b.normed, at.gate_up);
+    ops_.project_backward_input(ops_.gate_up, a.gate_up, at.gate_up, b.branch);
+    ops_.norm_backward(b.branch, a.x_middle, at.middle_norm, a.inv_rms_middle, b.dx);
 
     // x_middle = x + Wo attention(rope(Wqkv norm(x)))
-    kernels_.project_backward_weight(kernels_.attention_output, b.dx, a.attention,
-                                     at.attention_output);
-    kernels_.project_backward_input(kernels_.attention_output, b.dx, at.attention_output, b.wide);
-    kernels_.attend_backward(a, b.wide, b.dqkv);
-    if (at.has_rope) kernels_.rotate_backward(b.dqkv);
-    kernels_.norm(a.x, at.input_norm, b.normed, nullptr);
-    kernels_.project_backward_weight(kernels_.qkv, b.dqkv, b.normed, at.qkv);
-    kernels_.project_backward_input(kernels_.qkv, b.dqkv, at.qkv, b.branch);
-    kernels_.norm_backward(b.branch, a.x, at.input_norm, a.inv_rms_input, b.dx);
+    ops_.project_backward_weight(ops_.attention_output, b.dx, a.attention, at.attention_output);
+    ops_.project_backward_input(ops_.attention_output, b.dx, at.attention_output, b.wide);
+    ops_.attend_backward(a, b.wide, b.dqkv);
+    if (at.has_rope) ops_.rotate_backward(b.dqkv);
+    ops_.norm(a.x, at.input_norm, b.normed, nullptr);
+    ops_.project_backward_weight(ops_.qkv, b.dqkv, b.normed, at.qkv);
+    ops_.project_backward_input(ops_.qkv, b.dqkv, at.qkv, b.branch);
+    ops_.norm_backward(b.branch, a.x, at.input_norm, a.inv_rms_input, b.dx);
     held.release();
   }
 
@@ -207,7 +205,7 @@ class Decoder : public LanguageModel {
   DecoderOffsets offsets_;
   DecoderArenas arenas_;
   DecoderBuffers<T> buffers_;
-  DecoderKernels<T> kernels_;
+  LayerOps<T> ops_;
 };
 
 }  // namespace

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "model/decoder.h"
-#include "model/decoder_kernels.h"
+#include "model/layer_ops.h"
 
 namespace borealis {
 
@@ -11,22 +11,22 @@ namespace borealis {
 // x is a.x; x_next may be a.x. attend() makes a.attention of a.qkv, whose queries and keys are
 // turned to their positions by then.
 template <typename T, class Attend>
-void forward_layer(DecoderKernels<T>& kernels, const LayerOffsets& at, const LayerActivations<T>& a,
+void forward_layer(LayerOps<T>& ops, const LayerOffsets& at, const LayerActivations<T>& a,
                    DecoderBuffers<T>& b, const Attend& attend, T* x_next) {
-  kernels.norm(a.x, at.input_norm, b.normed, a.inv_rms_input);
+  ops.norm(a.x, at.input_norm, b.normed, a.inv_rms_input);
   if (at.has_rope) {
-    kernels.project_and_rotate(b.normed, at.qkv, a.qkv);
+    ops.project_and_rotate(b.normed, at.qkv, a.qkv);
   } else {
-    kernels.project(kernels.qkv, b.normed, at.qkv, a.qkv);
+    ops.project(ops.qkv, b.normed, at.qkv, a.qkv);
   }
   attend();
-  kernels.project(kernels.attention_output, a.attention, at.attention_output, b.branch);
+  ops.project(ops.attention_output, a.attention, at.attention_output, b.branch);
 
-  kernels.add_norm(a.x, b.branch, at.middle_norm, a.x_middle, b.normed, a.inv_rms_middle);
-  kernels.project(kernels.gate_up, b.normed, at.gate_up, a.gate_up);
-  kernels.gate(a.gate_up, b.wide);
-  kernels.project(kernels.down, b.wide, at.down, b.branch);
-  kernels.add(a.x_middle, b.branch, x_next);
+  ops.add_norm(a.x, b.branch, at.middle_norm, a.x_middle, b.normed, a.inv_rms_middle);
+  ops.project(ops.gate_up, b.normed, at.gate_up, a.gate_up);
+  ops.gate(a.gate_up, b.wide);
+  ops.project(ops.down, b.wide, at.down, b.branch);
+  ops.add(a.x_middle, b.branch, x_next);
 }
 
 }  // namespace borealis

@@ -6,25 +6,9 @@
 #include "parallel/owned_parameters.h"
 
 namespace borealis {
-namespace {
-
-template <typename T>
-void update_span(T* weight, const OptimizerState& state, int64_t at, const float* gradient,
-                 int64_t size, const AdamWStep& step) {
-  float* m = state.first_moment + at;
-  float* v = state.second_moment + at;
-  if constexpr (std::is_same_v<T, bf16>) {
-    adamw_update(weight, state.master_remainder + at, m, v, gradient, size, step);
-  } else {
-    adamw_update(weight, m, v, gradient, size, step);
-  }
-}
-
-}  // namespace
-
-AdamW::AdamW(const OptimizerConfig& config, const ParameterBuffers& parameters,
+AdamW::AdamW(const OptimizerConfig& config, OptimizerOps& ops, const ParameterBuffers& parameters,
              const OptimizerState& state, std::span<const ShardPiece> pieces)
-    : config_(config), parameters_(parameters), state_(state), pieces_(pieces) {}
+    : config_(config), ops_(ops), parameters_(parameters), state_(state), pieces_(pieces) {}
 
 void AdamW::step(double learning_rate, double gradient_scale) {
   ++steps_;
@@ -51,20 +35,23 @@ template <typename T>
 void AdamW::update(const ShardPiece& piece, const AdamWStep& step) {
   const Parameter& parameter = parameters_.table->entries()[piece.parameter];
   T* weight = owned_weights<T>(parameters_, piece);
+  uint16_t* remainder =
+      state_.master_remainder == nullptr ? nullptr : state_.master_remainder + piece.offset;
+  float* m = state_.first_moment + piece.offset;
+  float* v = state_.second_moment + piece.offset;
   if (parameters_.gradient_is_by_rows(parameter)) {
-    uint16_t* remainder =
-        state_.master_remainder == nullptr ? nullptr : state_.master_remainder + piece.offset;
-    adamw_update_rows(AdamWRows<T>{.begin = piece.begin,
-                                   .end = piece.end,
-                                   .weight = weight,
-                                   .remainder = remainder,
-                                   .m = state_.first_moment + piece.offset,
-                                   .v = state_.second_moment + piece.offset,
-                                   .had_gradient = state_.had_gradient},
-                      *parameters_.embedding_gradient, step);
+    ops_.adamw_rows(AdamWRows<T>{.begin = piece.begin,
+                                 .end = piece.end,
+                                 .weight = weight,
+                                 .remainder = remainder,
+                                 .m = m,
+                                 .v = v,
+                                 .had_gradient = state_.had_gradient},
+                    *parameters_.embedding_gradient, step);
   } else {
-    update_span(weight, state_, piece.offset, owned_gradients(parameters_, piece), piece.size(),
-                step);
+    ops_.adamw(
+        AdamWSpan<T>{weight, remainder, m, v, owned_gradients(parameters_, piece), piece.size()},
+        step);
   }
 }
 

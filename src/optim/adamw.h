@@ -8,7 +8,7 @@
 #include <span>
 
 #include "config/run_config.h"
-#include "kernels/adamw.h"
+#include "kernels/optimizer_ops.h"
 #include "parallel/partition.h"
 #include "tensor/optimizer_state.h"
 #include "tensor/parameter_buffers.h"
@@ -17,9 +17,9 @@ namespace borealis {
 
 class AdamW {
  public:
-  // Updates `pieces` of the parameters; `state` has the layout of their shard. Both must outlive
-  // this. Master weights start from the weights as they are at the first step.
-  AdamW(const OptimizerConfig& config, const ParameterBuffers& parameters,
+  // Updates `pieces` of the parameters; `state` has the layout of their shard. They and `ops` must
+  // outlive this. Master weights start from the weights as they are at the first step.
+  AdamW(const OptimizerConfig& config, OptimizerOps& ops, const ParameterBuffers& parameters,
         const OptimizerState& state, std::span<const ShardPiece> pieces);
 
   // One update. gradient_scale multiplies the gradients on the way in (clipping).
@@ -34,6 +34,7 @@ class AdamW {
   void update(const ShardPiece& piece, const AdamWStep& step);
 
   OptimizerConfig config_;
+  OptimizerOps& ops_;
   ParameterBuffers parameters_;
   OptimizerState state_;
   std::span<const ShardPiece> pieces_;

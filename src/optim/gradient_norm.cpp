@@ -48,10 +48,10 @@ class UnitTree {
   int64_t blocks_;
 };
 
-double dense_squares(Communicator* ranks, const ParameterBuffers& parameters,
+double dense_squares(Communicator& ranks, OptimizerOps& ops, const ParameterBuffers& parameters,
                      const Partition& partition) {
   const int64_t shards = partition.shards();
-  const int64_t mine = shards == 1 ? 0 : ranks->rank();
+  const int64_t mine = shards == 1 ? 0 : ranks.rank();
   const auto cuts =
       std::span(partition.cuts()).subspan(parameters.embedding_gradient == nullptr ? 0 : 1);
   std::vector<std::vector<double>> sums(static_cast<size_t>(shards));  // of subtrees, by owner
@@ -59,7 +59,7 @@ double dense_squares(Communicator* ranks, const ParameterBuffers& parameters,
     const float* own = owned_gradients(parameters, cut, mine);
     UnitTree(cut).visit_subtrees(shards, [&](int64_t owner, int64_t begin, int64_t end) {
       const double sum =
-          owner == mine ? sum_of_squares(own + (begin - cut.begin(mine)), end - begin) : 0;
+          owner == mine ? ops.sum_of_squares(own + (begin - cut.begin(mine)), end - begin) : 0;
       sums[static_cast<size_t>(owner)].push_back(sum);
       return sum;
     });
@@ -68,8 +68,8 @@ double dense_squares(Communicator* ranks, const ParameterBuffers& parameters,
     const size_t most = std::ranges::max(sums, {}, &std::vector<double>::size).size();
     std::vector<double> all(most * sums.size());
     sums[static_cast<size_t>(mine)].resize(most);
-    ranks->all_gather(std::span<const double>(sums[static_cast<size_t>(mine)]),
-                      std::span<double>(all), "adding up the norm of the gradients");
+    ranks.all_gather(std::span<const double>(sums[static_cast<size_t>(mine)]),
+                     std::span<double>(all), "adding up the norm of the gradients");
     for (size_t owner = 0; owner < sums.size(); ++owner) {
       const auto first = all.begin() + static_cast<int64_t>(owner * most);
       sums[owner].assign(first, first + static_cast<int64_t>(most));
@@ -87,32 +87,23 @@ double dense_squares(Communicator* ranks, const ParameterBuffers& parameters,
 }
 
 // In the order of their ids: in memory they lie in the order of first use, which differs by rank.
-double row_squares(const RowGradients& rows) {
+double row_squares(OptimizerOps& ops, const RowGradients& rows) {
   std::vector<int32_t> places(rows.ids().size());
   std::iota(places.begin(), places.end(), 0);
   std::ranges::sort(places, {},
                     [ids = rows.ids()](int32_t place) { return ids[static_cast<size_t>(place)]; });
-  return sum_of_squares_of_rows(rows.values(), places, rows.shape().row_size);
-}
-
-double grad_norm(Communicator* ranks, const ParameterBuffers& parameters,
-                 const Partition& partition) {
-  double squares = dense_squares(ranks, parameters, partition);
-  if (parameters.embedding_gradient != nullptr) {
-    squares += row_squares(*parameters.embedding_gradient);
-  }
-  return std::sqrt(squares);
+  return ops.sum_of_squares_of_rows(rows.values(), places, rows.shape().row_size);
 }
 
 }  // namespace
 
-double global_grad_norm(Communicator& ranks, const ParameterBuffers& parameters,
+double global_grad_norm(Communicator& ranks, OptimizerOps& ops, const ParameterBuffers& parameters,
                         const Partition& partition) {
-  return grad_norm(&ranks, parameters, partition);
-}
-
-double global_grad_norm(const ParameterBuffers& parameters) {
-  return grad_norm(nullptr, parameters, Partition(*parameters.table, 1));
+  double squares = dense_squares(ranks, ops, parameters, partition);
+  if (parameters.embedding_gradient != nullptr) {
+    squares += row_squares(ops, *parameters.embedding_gradient);
+  }
+  return std::sqrt(squares);
 }
 
 }  // namespace borealis

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "comm/communicator.h"
+#include "kernels/optimizer_ops.h"
 #include "parallel/partition.h"
 #include "tensor/parameter_buffers.h"
 
@@ -10,9 +11,7 @@ namespace borealis {
 // sqrt(sum g^2) over every parameter (contract section 3.4), of gradients that are summed over the
 // ranks. Not finite if any gradient is not. The same bits on every rank and for every number of
 // shards. Collective where there are shards.
-double global_grad_norm(Communicator& ranks, const ParameterBuffers& parameters,
+double global_grad_norm(Communicator& ranks, OptimizerOps& ops, const ParameterBuffers& parameters,
                         const Partition& partition);
-// Of a rank that has all of them.
-double global_grad_norm(const ParameterBuffers& parameters);
 
 }  // namespace borealis

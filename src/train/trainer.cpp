@@ -43,7 +43,8 @@ Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart star
       arenas_(allocate_training_arenas(layout)),
       buffers_(layout, arenas_),
       shard_(layout.zero_stage == 0 ? 0 : place_.data_parallel_rank),
-      optimizer_(config_.optimizer, buffers_.parameters, buffers_.optimizer,
+      optimizer_ops_(make_cpu_optimizer_ops()),
+      optimizer_(config_.optimizer, *optimizer_ops_, buffers_.parameters, buffers_.optimizer,
                  layout.partition.pieces(shard_)) {
   CHECK(ranks_.size() == config.parallel.world_size);
   load(start);
@@ -308,7 +309,7 @@ void Trainer::profile(const ExchangeSpan& span) {
 
 double Trainer::gradient_norm() const {
   const KernelScope scope = kernel_scope(options_.profiler, StepKernel::kGradNorm);
-  return global_grad_norm(ranks_, buffers_.parameters, layout_.partition);
+  return global_grad_norm(ranks_, *optimizer_ops_, buffers_.parameters, layout_.partition);
 }
 
 // Clips and steps; a loss or norm that is not finite leaves the weights alone and is counted, and

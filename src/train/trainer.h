@@ -123,6 +123,7 @@ class Trainer {
   int64_t shard_;                             // of the state, that this rank owns
   std::optional<ShardedParameters> sharded_;  // where there are ranks
   std::unique_ptr<LanguageModel> model_;
+  std::unique_ptr<OptimizerOps> optimizer_ops_;
   AdamW optimizer_;
   std::optional<NormSpikes> spikes_;
   std::unique_ptr<BatchSource> train_data_;

@@ -6,12 +6,12 @@
 #include <limits>
 #include <vector>
 
-#include "optim/gradient_norm.h"
 #include "support/whole_optimizer.h"
 
 namespace borealis {
 namespace {
 
+using testing::whole_grad_norm;
 using testing::WholeOptimizer;
 
 Parameter matrix(const char* name, int64_t rows, int64_t cols) {
@@ -110,8 +110,8 @@ TEST(AdamW, UpdatesAnEmbeddingByRowsAsIfItsGradientWereDense) {
         by_rows.values()[i] = g;
         dense[static_cast<size_t>(ids[static_cast<size_t>(i / kSize)] * kSize + i % kSize)] = g;
       }
-      EXPECT_DOUBLE_EQ(global_grad_norm(parameters),
-                       global_grad_norm({&table, dtype, dense_weights.data(), dense.data()}));
+      EXPECT_DOUBLE_EQ(whole_grad_norm(parameters),
+                       whole_grad_norm({&table, dtype, dense_weights.data(), dense.data()}));
       expected.step(0.1, 0.5);
       optimizer.step(0.1, 0.5);
       EXPECT_EQ(weights, dense_weights);
@@ -128,11 +128,11 @@ TEST(GradNorm, CountsEveryParameterOnce) {
   Fixture f;
   f.gradients[3] = 3.0f;
   f.gradients[static_cast<size_t>(f.table.at("norm").offset) + 4] = 4.0f;
-  EXPECT_DOUBLE_EQ(global_grad_norm(f.parameters), 5.0);
+  EXPECT_DOUBLE_EQ(whole_grad_norm(f.parameters), 5.0);
   f.gradients[0] = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_TRUE(std::isnan(global_grad_norm(f.parameters)));
+  EXPECT_TRUE(std::isnan(whole_grad_norm(f.parameters)));
   f.gradients[0] = std::numeric_limits<float>::infinity();
-  EXPECT_TRUE(std::isinf(global_grad_norm(f.parameters)));
+  EXPECT_TRUE(std::isinf(whole_grad_norm(f.parameters)));
 }
 
 TEST(ClipFactor, ActsOnlyAboveTheLimit) {

@@ -12,7 +12,6 @@
 #include "checkpoint/safetensors_file.h"
 #include "data/document_ends.h"
 #include "optim/adamw.h"
-#include "optim/gradient_norm.h"
 #include "support/trainable_model.h"
 #include "support/whole_optimizer.h"
 
@@ -158,7 +157,7 @@ void train(const Golden& golden, DType dtype, std::vector<double>& losses,
       loss += mean_loss(model, golden, step * kMicroBatches + micro, micro, kMicroBatches) /
               kMicroBatches;
     }
-    const double norm = global_grad_norm(model.parameters);
+    const double norm = testing::whole_grad_norm(model.parameters);
     optimizer.step(kLearningRate, clip_factor(norm, kOptimizer.max_grad_norm));
     losses.push_back(loss);
     norms.push_back(norm);

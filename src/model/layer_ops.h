@@ -1,19 +1,15 @@
 // The operations of a decoder layer, each on the model's shapes and weights and each one row of the
 // profile, so that the decoder reads as the equations of a layer. w: where a weight starts in the
-// flat buffers. Shapes and dtypes are those of the kernels' own headers.
+// flat buffers. What computes them is the backend's (kernels/ops.h).
 #pragma once
 
-#include <algorithm>
+#include <memory>
+#include <utility>
 
 #include "data/batch.h"
-#include "kernels/attention.h"
-#include "kernels/elementwise.h"
-#include "kernels/embedding.h"
-#include "kernels/head_loss.h"
-#include "kernels/linear.h"
-#include "kernels/rms_norm.h"
+#include "kernels/cpu/cpu_ops.h"
+#include "kernels/ops.h"
 #include "kernels/rope.h"
-#include "kernels/swiglu.h"
 #include "model/decoder_buffers.h"
 #include "model/step_kernels.h"
 #include "tensor/parameter_buffers.h"
@@ -27,16 +23,19 @@ struct Projection {
 };
 
 template <typename T>
-class DecoderKernels {
+class LayerOps {
  public:
-  // buffers must outlive this; profiler may be null.
-  DecoderKernels(const DecoderShape& shape, const ParameterBuffers& parameters, RopeTable rope,
-                 DecoderBuffers<T>& buffers, Profiler* profiler)
+  // The buffers' memory must outlive this; profiler may be null.
+  LayerOps(const DecoderShape& shape, const ParameterBuffers& parameters, RopeTable rope,
+           const DecoderBuffers<T>& buffers, Profiler* profiler)
       : shape_(shape),
         parameters_(parameters),
-        rope_(std::move(rope)),
-        buffers_(buffers),
-        linear_(shape.mode, buffers.scratch, shape.threads, shape.products),
+        ops_(make_cpu_ops<T>({.mode = shape.mode,
+                              .products = shape.products,
+                              .threads = shape.threads,
+                              .rope = std::move(rope),
+                              .scratch = buffers.scratch,
+                              .norm_scratch = buffers.norm_scratch})),
         profiler_(profiler),
         qkv{shape.qkv(), StepKernel::kQkv, StepKernel::kQkvWeight, StepKernel::kQkvInput},
         attention_output{shape.attention_output(), StepKernel::kAttentionOutput,
@@ -73,66 +72,61 @@ class DecoderKernels {
 
   void embed(const int32_t* tokens, int64_t w, T* x) {
     const auto scope = timed(StepKernel::kEmbedding);
-    embedding_forward(tokens, weight(w), rows(), hidden(), x);
+    ops_->embedding({tokens, weight(w), rows(), hidden(), x});
   }
   void embed_backward(const int32_t* tokens, const T* dx, int64_t w) {
     const auto scope = timed(StepKernel::kEmbeddingBackward);
     RowGradients* by_rows = parameters_.embedding_gradient;
     if (by_rows == nullptr) {
-      embedding_backward(tokens, dx, rows(), hidden(), gradient(w));
+      ops_->embedding_backward({tokens, dx, rows(), hidden(), gradient(w)});
       return;
     }
     const auto slots = by_rows->slots({tokens, static_cast<size_t>(rows())});
-    embedding_backward(slots.data(), dx, rows(), hidden(), by_rows->values());
+    ops_->embedding_backward({slots.data(), dx, rows(), hidden(), by_rows->values()});
   }
 
   // y = norm(x); inv_rms may be null.
   void norm(const T* x, int64_t w, T* y, float* inv_rms) {
     const auto scope = timed(StepKernel::kRmsNorm);
-    rms_norm_forward(x, weight(w), eps(), rows(), hidden(), y, inv_rms);
+    ops_->rms_norm({x, weight(w), eps(), rows(), hidden(), y, inv_rms});
   }
   // sum = x + branch; y = norm(sum)
   void add_norm(const T* x, const T* branch, int64_t w, T* sum, T* y, float* inv_rms) {
     const auto scope = timed(StepKernel::kAddRmsNorm);
-    add_rms_norm_forward(x, branch, weight(w), eps(), rows(), hidden(), sum, y, inv_rms);
+    ops_->add_rms_norm(
+        {.norm = {x, weight(w), eps(), rows(), hidden(), y, inv_rms}, .delta = branch, .sum = sum});
   }
   // Adds to dx.
   void norm_backward(const T* dy, const T* x, int64_t w, const float* inv_rms, T* dx) {
     const auto scope = timed(StepKernel::kRmsNormBackward);
-    rms_norm_backward(dy, x, weight(w), inv_rms, rows(), hidden(), dx, gradient(w),
-                      buffers_.norm_scratch);
+    ops_->rms_norm_backward({dy, x, weight(w), inv_rms, rows(), hidden(), dx, gradient(w)});
   }
 
   void project(const Projection& by, const T* x, int64_t w, T* y) {
     const auto scope = timed(by.forward);
-    linear_.forward(x, weight(w), y, sized(by));
+    ops_->linear({sized(by), x, weight(w), y});
   }
   // qkv = x W^T with its queries and keys turned to their positions, as they leave the product.
   void project_and_rotate(const T* x, int64_t w, T* qkv_rows) {
     const auto scope = timed(qkv.forward);
-    const ResultEpilogue rotate{shape_.model.head_dim, [this, qkv_rows](const ResultBlock& block) {
-                                  rotate_block(block, qkv_rows);
-                                }};
-    linear_.forward(x, weight(w), qkv_rows, sized(qkv), &rotate);
+    ops_->linear_with_rope({sized(qkv), x, weight(w), qkv_rows}, turned_rows());
   }
   void project_backward_weight(const Projection& by, const T* dy, const T* x, int64_t w) {
     const auto scope = timed(by.weight_gradient);
-    linear_.backward_weight(dy, x, gradient(w), accumulate_, sized(by));
+    ops_->linear_backward_weight({sized(by), dy, x, gradient(w), accumulate_});
   }
   void project_backward_input(const Projection& by, const T* dy, int64_t w, T* dx) {
     const auto scope = timed(by.input_gradient);
-    linear_.backward_data(dy, weight(w), dx, sized(by));
+    ops_->linear_backward_input({sized(by), dy, weight(w), dx});
   }
 
   void rotate_backward(T* dqkv) {
     const auto scope = timed(StepKernel::kRopeBackward);
-    rope_backward(dqkv, rows(), shape_.attention().row_stride(), rotated_heads(),
-                  shape_.model.head_dim, rope_, 0, positions_);
+    ops_->rope_backward({turned_rows(), rows(), dqkv});
   }
   void attend(const T* qkv_rows, T* output, float* lse) {
     const auto scope = timed(StepKernel::kAttention);
-    attention_forward(shape_.attention(), qkv_rows, output, lse, buffers_.scratch, shape_.threads,
-                      document_starts_);
+    ops_->attention({shape_.attention(), qkv_rows, document_starts_, output, lse});
   }
   // The rows are tokens first .. end - 1 of a text whose keys and values are in the cache.
   void attend_prefix(const T* qkv_rows, int64_t first, int64_t end, int32_t sequence,
@@ -141,62 +135,58 @@ class DecoderKernels {
     AttentionShape text = shape_.attention();
     text.batch_size = 1;
     text.seq_length = end;
-    attention_forward_prefix(text, first, qkv_rows, sequence, over, output, lse, buffers_.scratch,
-                             shape_.threads);
+    ops_->attention_prefix({text, first, qkv_rows, sequence, over, output, lse});
   }
   // Puts the rows' keys and values into a cache, and attends over it.
   void cache(const T* qkv_rows, const CacheRows& cached, const KeyValueCache<T>& to) {
     const auto scope = timed(StepKernel::kAttention);
-    cache_keys_values(shape_.attention(), qkv_rows, cached, to);
+    ops_->cache_keys_values({shape_.attention(), qkv_rows, cached, to, nullptr});
   }
   void attend_cached(const T* qkv_rows, const CacheRows& cached, const KeyValueCache<T>& over,
                      T* output) {
     const auto scope = timed(StepKernel::kAttention);
-    attention_decode(shape_.attention(), qkv_rows, cached, over, output, buffers_.scratch);
+    ops_->attention_decode({shape_.attention(), qkv_rows, cached, over, output});
   }
   void attend_backward(const LayerActivations<T>& a, const T* doutput, T* dqkv) {
     const auto scope = timed(StepKernel::kAttentionBackward);
-    attention_backward(shape_.attention(), a.qkv, a.attention, doutput, a.lse, dqkv,
-                       buffers_.scratch, shape_.threads, document_starts_);
+    ops_->attention_backward(
+        {shape_.attention(), a.qkv, a.attention, a.lse, document_starts_, doutput, dqkv});
   }
 
   void gate(const T* gate_up_rows, T* y) {
     const auto scope = timed(StepKernel::kSwiglu);
-    swiglu_forward(gate_up_rows, rows(), shape_.model.intermediate_size, y);
+    ops_->swiglu({gate_up_rows, rows(), shape_.model.intermediate_size, y});
   }
   // Overwrites gate_up_rows with their gradient.
   void gate_backward(T* gate_up_rows, const T* dy) {
     const auto scope = timed(StepKernel::kSwigluBackward);
-    swiglu_backward(gate_up_rows, dy, rows(), shape_.model.intermediate_size);
+    ops_->swiglu_backward({gate_up_rows, dy, rows(), shape_.model.intermediate_size});
   }
   void add(const T* x, const T* branch, T* sum) {
     const auto scope = timed(StepKernel::kAdd);
-    borealis::add(x, branch, sum, rows() * hidden());
+    ops_->add(x, branch, sum, rows() * hidden());
   }
   void copy(const T* from, T* to) {
     const auto scope = timed(StepKernel::kKeepInput);
-    copy_bytes(from, to, sizeof(T) * static_cast<size_t>(rows() * hidden()));
+    ops_->copy(from, to, rows() * hidden());
   }
   void clear(T* dx) {
     const auto scope = timed(StepKernel::kClearResidual);
-    fill_zero(dx, sizeof(T) * static_cast<size_t>(rows() * hidden()));
+    ops_->clear(dx, rows() * hidden());
   }
 
   double head_loss(const T* x, int64_t w, const int32_t* targets) {
-    return head_loss_forward(linear_, shape_.head(), HeadOperands<T>{x, weight(w), targets},
-                             buffers_.scratch);
+    return ops_->head_loss({shape_.head(), {x, weight(w), targets}});
   }
   // Overwrites dx.
   double head_loss_backward(const T* x, int64_t w, const int32_t* targets, float scale, T* dx) {
     const auto scope = timed(StepKernel::kHeadLoss);
-    return head_loss_forward_backward(linear_, shape_.head(),
-                                      HeadOperands<T>{x, weight(w), targets}, scale, dx,
-                                      gradient(w), accumulate_, buffers_.scratch);
+    return ops_->head_loss_backward(
+        {shape_.head(), {x, weight(w), targets}, scale, dx, gradient(w), accumulate_});
   }
   // Of the first `count` rows.
   void logits(const T* x, int64_t w, int64_t count, float* logits) {
-    head_logits(linear_, {count, hidden(), shape_.model.vocab_size}, x, weight(w), logits,
-                buffers_.scratch);
+    ops_->head_logits({{count, hidden(), shape_.model.vocab_size}, x, weight(w), logits});
   }
 
  private:
@@ -206,15 +196,10 @@ class DecoderKernels {
     return {rows(), by.shape.out_features, by.shape.in_features};
   }
   float eps() const { return static_cast<float>(shape_.model.rms_norm_eps); }
-  int64_t rotated_heads() const {
-    return shape_.model.num_attention_heads + shape_.model.num_key_value_heads;
-  }
-  void rotate_block(const ResultBlock& block, T* qkv_rows) const {
-    const int64_t C = shape_.model.head_dim, first = block.column / C;
-    const int64_t end = std::min((block.column + block.columns) / C, rotated_heads());
-    if (first >= end) return;  // values
-    rope_forward_block(qkv_rows, shape_.attention().row_stride(),
-                       {block.row, block.rows, first, end - first}, rope_, positions_);
+  RopeRows turned_rows() const {
+    return {shape_.attention().row_stride(),
+            shape_.model.num_attention_heads + shape_.model.num_key_value_heads,
+            shape_.model.head_dim, positions_};
   }
   // Of those that backward calls add to.
   void clear_gradients(std::span<const Parameter> parameters) {
@@ -224,7 +209,7 @@ class DecoderKernels {
           parameter.kind == ParameterKind::kEmbedding && parameters_.embedding_gradient == nullptr;
       // The head's product replaces a matrix that is the embedding's, too.
       if (!is_norm && (!is_dense_embedding || shape_.model.tie_word_embeddings)) continue;
-      fill_zero(gradient(parameter.offset), sizeof(float) * static_cast<size_t>(parameter.size()));
+      ops_->clear_gradient(gradient(parameter.offset), parameter.size());
     }
   }
   const T* weight(int64_t offset) const { return parameters_.weight_at<T>(offset); }
@@ -233,9 +218,7 @@ class DecoderKernels {
 
   DecoderShape shape_;
   ParameterBuffers parameters_;
-  RopeTable rope_;
-  DecoderBuffers<T>& buffers_;
-  LinearEngine linear_;
+  std::unique_ptr<Ops<T>> ops_;
   Profiler* profiler_;
   bool accumulate_ = false;                   // gradients of this pass have a value to be added to
   const int32_t* positions_ = nullptr;        // [B, T], or null: 0 .. T-1
