@@ -1,10 +1,12 @@
 # Flags shared by every target. Contraction is off so that results do not depend on which expressions
 # a compiler happens to fuse (kernels ask for fused multiply-adds by name); fast-math is never used.
 add_library(borealis_flags INTERFACE)
-target_compile_options(borealis_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wno-psabi
-                                                -ffp-contract=off -fno-math-errno)
+# Not for nvcc, which knows other ones (cuda.cmake).
+set(borealis_host_code $<COMPILE_LANGUAGE:C,CXX>)
+target_compile_options(borealis_flags INTERFACE
+  $<${borealis_host_code}:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wno-psabi;-ffp-contract=off;-fno-math-errno>)
 if(BOREALIS_WERROR)
-  target_compile_options(borealis_flags INTERFACE -Werror)
+  target_compile_options(borealis_flags INTERFACE $<${borealis_host_code}:-Werror>)
 endif()
 if(BOREALIS_SANITIZE)
   target_compile_options(borealis_flags INTERFACE -fsanitize=address,undefined

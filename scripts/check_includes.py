@@ -27,6 +27,7 @@ LAYER_OF = {module: depth for depth, layer in enumerate(LAYERS) for module in la
 OWNED = [  # pattern, where alone it may stand
     (re.compile(r'#\s*include\s*[<"]mpi\.h'), "comm/"),
     (re.compile(r'#\s*include\s*[<"](oneapi/dnnl/)?dnnl'), "kernels/onednn/"),
+    (re.compile(r'#\s*include\s*[<"](cuda_|cublas|cub/)'), "kernels/cuda/"),
     (re.compile(r'#\s*include\s*[<"](ncursesw/)?n?curses'), "watch/"),
     (re.compile(r"\b(secure_)?getenv\s*\("), "config/"),
     (re.compile(r"\bstd::[io]?fstream\b|\bfopen\s*\("), "base/"),
@@ -48,7 +49,7 @@ def include_violation(module, header):
 
 def violations(root):
     for path in sorted(root.rglob("*")):
-        if path.suffix not in (".h", ".cpp"):
+        if path.suffix not in (".h", ".cpp", ".cu", ".cuh"):
             continue
         name = path.relative_to(root).as_posix()
         module = name.split("/")[0]
@@ -72,6 +73,8 @@ def self_test():
         "base/a.h": ('#include <vector>\n#include "base/b.h"\nstd::ifstream file;', []),
         "tensor/a.h": ('#include "base/a.h"\n#include "config/a.h"', ["tensor may not include config"]),
         "kernels/a.cpp": ("#include <dnnl.hpp>", ["belongs in kernels/onednn/ only"]),
+        "kernels/cpu/a.cpp": ("#include <cuda_runtime.h>", ["belongs in kernels/cuda/ only"]),
+        "kernels/cuda/a.cu": ("#include <cuda_runtime.h>\n#include <cublasLt.h>", []),
         "kernels/onednn/a.cpp": ('#include <dnnl.hpp>\n#include "kernels/a.h"', []),
         "config/a.cpp": ('std::getenv("HOME");', []),
         "model/a.cpp": ('getenv("HOME");  // no', ["belongs in config/ only"]),

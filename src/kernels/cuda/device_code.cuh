@@ -1,0 +1,89 @@
+// What the CUDA kernels share: conversions, vectors of 16 bytes, sums over a block.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "base/dtype.h"
+
+namespace borealis::cuda {
+
+__device__ inline float widen(float v) { return v; }
+__device__ inline float widen(bf16 v) { return __uint_as_float(uint32_t{v.bits} << 16); }
+
+// Nearest, ties to even; NaN stays NaN, made quiet.
+template <typename T>
+__device__ T narrow(float v);
+template <>
+__device__ inline float narrow<float>(float v) {
+  return v;
+}
+template <>
+__device__ inline bf16 narrow<bf16>(float v) {
+  const uint32_t word = __float_as_uint(v);
+  bf16 out;
+  out.bits = static_cast<uint16_t>((word & 0x7fffffffu) > 0x7f800000u
+                                       ? (word >> 16) | 0x40u
+                                       : (word + 0x7fffu + ((word >> 16) & 1u)) >> 16);
+  return out;
+}
+template <typename T>
+__device__ float rounded(float v) {
+  return widen(narrow<T>(v));
+}
+
+// As exact as what it becomes a part of: the fast one errs by some units of f32's last place more.
+template <typename T>
+__device__ float exponential(float v) {
+  return sizeof(T) == sizeof(float) ? expf(v) : __expf(v);
+}
+
+// kCount elements that one thread moves at a time: 16 bytes, or one element of a row whose size or
+// place allows no more.
+template <typename T, int kCount>
+struct alignas(kCount * sizeof(T)) Vector {
+  static constexpr int count = kCount;
+  T values[kCount];
+
+  __device__ static Vector load(const T* from) { return *reinterpret_cast<const Vector*>(from); }
+  __device__ void store(T* to) const { *reinterpret_cast<Vector*>(to) = *this; }
+  __device__ float operator[](int i) const { return widen(values[i]); }
+  __device__ void set(int i, float v) { values[i] = narrow<T>(v); }
+};
+template <typename T>
+constexpr int kWide = 16 / sizeof(T);
+
+template <typename T>
+bool is_wide(const T* pointer) {
+  return reinterpret_cast<uintptr_t>(pointer) % 16 == 0;
+}
+
+constexpr int kWarp = 32;
+constexpr unsigned kAllLanes = 0xffffffffu;
+
+template <typename T>
+__device__ T warp_sum(T v) {
+  for (int lane = kWarp / 2; lane > 0; lane /= 2) v += __shfl_xor_sync(kAllLanes, v, lane);
+  return v;
+}
+__device__ inline float warp_max(float v) {
+  for (int lane = kWarp / 2; lane > 0; lane /= 2) v = fmaxf(v, __shfl_xor_sync(kAllLanes, v, lane));
+  return v;
+}
+
+// Of the values of all threads of a block of whole warps, on all of them, in an order that depends
+// on nothing but the block's size.
+template <typename T>
+__device__ T block_sum(T v) {
+  __shared__ T of_warps[kWarp];
+  const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
+  v = warp_sum(v);
+  __syncthreads();  // an earlier sum may still be read
+  if (lane == 0) of_warps[warp] = v;
+  __syncthreads();
+  const int warps = blockDim.x / kWarp;
+  return warp_sum(lane < warps ? of_warps[lane] : T(0));
+}
+
+}  // namespace borealis::cuda

@@ -1,0 +1,17 @@
+#include "kernels/cuda/launch.h"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+namespace borealis::cuda {
+
+void check(cudaError_t code, const char* what) {
+  if (code == cudaSuccess) return;
+  throw std::runtime_error(
+      fmt::format("CUDA: {}: {} ({})", what, cudaGetErrorString(code), cudaGetErrorName(code)));
+}
+
+void check_launch(const char* kernel) { check(cudaGetLastError(), kernel); }
+
+}  // namespace borealis::cuda

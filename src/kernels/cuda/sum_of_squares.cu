@@ -1,0 +1,43 @@
+#include "kernels/cuda/cuda_kernels.h"
+#include "kernels/cuda/device_code.cuh"
+#include "kernels/cuda/launch.h"
+
+namespace borealis::cuda {
+namespace {
+
+constexpr int kThreads = 512;
+constexpr int64_t kElements = 65536;  // of a block, which makes one partial sum
+
+// In f64, where the square of an f32 is exact.
+__global__ void partials_kernel(const float* x, int64_t count, double* partials) {
+  const int64_t begin = blockIdx.x * kElements, end = min(count, begin + kElements);
+  double sum = 0;
+  for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
+    sum += double{x[i]} * double{x[i]};
+  }
+  const double all = block_sum(sum);
+  if (threadIdx.x == 0) partials[blockIdx.x] = all;
+}
+
+__global__ void total_kernel(const double* partials, int64_t count, double* sum) {
+  double mine = 0;
+  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) mine += partials[i];
+  const double all = block_sum(mine);
+  if (threadIdx.x == 0) *sum = all;
+}
+
+}  // namespace
+
+int64_t sum_of_squares_partials(int64_t count) { return (count + kElements - 1) / kElements; }
+
+void sum_of_squares(const float* x, int64_t count, double* partials, double* sum,
+                    cudaStream_t stream) {
+  const int64_t blocks = sum_of_squares_partials(count);
+  if (blocks > 0) {
+    partials_kernel<<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(x, count, partials);
+  }
+  total_kernel<<<1, kThreads, 0, stream>>>(partials, blocks, sum);
+  check_launch("sum of squares");
+}
+
+}  // namespace borealis::cuda
