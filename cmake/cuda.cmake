@@ -2,6 +2,7 @@
 # without). No GPU is needed to build them. Of the toolkit: the runtime, linked in, and cuBLASLt.
 set(BOREALIS_CUDA AUTO CACHE STRING "Kernels for CUDA: AUTO, ON or OFF")
 set_property(CACHE BOREALIS_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(BOREALIS_CUDA_ARCHITECTURES "" CACHE STRING "What nvcc compiles for, as CMAKE_CUDA_ARCHITECTURES; empty: A100, H100, B200")
 
 set(cuda_missing "")
 if(BOREALIS_CUDA STREQUAL OFF OR BOREALIS_SANITIZE OR BOREALIS_FUZZ)
@@ -31,9 +32,9 @@ if(cuda_missing)
   return()
 endif()
 
-# A100, H100 and H200, B200 where nvcc knows it; what comes later compiles the last one's PTX.
-set(cuda_architectures ${CMAKE_CUDA_ARCHITECTURES})
 enable_language(CUDA)
+# B200 where nvcc knows it; what comes later compiles the last one's PTX.
+set(cuda_architectures ${BOREALIS_CUDA_ARCHITECTURES})
 if(NOT cuda_architectures)
   set(cuda_architectures 80-real 90)
   if(CMAKE_CUDA_COMPILER_VERSION VERSION_GREATER_EQUAL 12.8)

@@ -2,7 +2,7 @@
 # format.sh [--check]: clang-format over our sources; with --check only says what would change.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-mapfile -t files < <(git ls-files 'src/*.h' 'src/*.cpp' 'src/*.cu' 'src/*.cuh' 'tests/*.h' 'tests/*.cpp' 'tests/*.c' 'bench/*.h' 'bench/*.cpp')
+mapfile -t files < <(git ls-files 'src/*.h' 'src/*.cpp' 'src/*.cu' 'src/*.cuh' 'tests/*.cuh' 'tests/*.h' 'tests/*.cpp' 'tests/*.c' 'bench/*.h' 'bench/*.cpp')
 if [ "${1:-}" = --check ]; then
   clang-format --dry-run --Werror "${files[@]}"
 else

@@ -15,6 +15,7 @@
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/rms_norm.h"
 #include "support/kernel_testing.h"
+#include "tensor/row_gradients.h"
 
 namespace borealis {
 namespace {
@@ -44,7 +45,7 @@ struct Sizes {
   int64_t rows, D, F, H, K, C, V;
 };
 constexpr Sizes kOdd{37, 45, 51, 3, 1, 6, 203};
-constexpr Sizes kEven{192, 256, 512, 4, 2, 64, 1024};
+constexpr Sizes kEven{96, 256, 512, 4, 2, 64, 1024};
 
 template <typename T>
 class CudaOpsTest : public ::testing::Test {
@@ -351,6 +352,31 @@ TYPED_TEST(CudaOpsTest, AttentionOverACache) {
   expect_same(out_.values(), out, this->relative(), this->absolute(1));
 }
 
+TYPED_TEST(CudaOpsTest, AttentionOfALaterPieceOfAText) {
+  using T = TypeParam;
+  const Sizes s = kEven;
+  this->begin(s);
+  constexpr int64_t kCapacity = 256, kFirst = kAttentionPieceRows, kPiece = 37;
+  const AttentionShape shape{1, kFirst + kPiece, s.H, s.K, s.C};
+  const auto qkv = random_values<T>(kPiece * shape.row_stride(), 1);
+  auto keys = random_values<T>(2 * s.K * kCapacity * s.C, 2);
+  auto values = random_values<T>(2 * s.K * kCapacity * s.C, 3);
+  std::vector<T> out(static_cast<size_t>(kPiece * s.H * s.C));
+  std::vector<float> lse(static_cast<size_t>(kPiece * s.H));
+  const DeviceArray<T> qkv_(qkv), keys_(keys), values_(values), out_(out);
+  const DeviceArray<float> lse_(lse);
+  this->cpu_->attention_prefix({shape,
+                                kFirst,
+                                qkv.data(),
+                                1,
+                                {keys.data(), values.data(), kCapacity},
+                                out.data(),
+                                lse.data()});
+  this->gpu_->attention_prefix({shape, kFirst, qkv_, 1, {keys_, values_, kCapacity}, out_, lse_});
+  expect_same(out_.values(), out, this->relative(), this->absolute(1));
+  expect_same(lse_.values(), lse, 1e-3, this->absolute(1));
+}
+
 template <typename T>
 AdamWSpan<T> span_of(T* weight, uint16_t* remainder, float* m, float* v, const float* gradient,
                      size_t count) {
@@ -387,6 +413,66 @@ TYPED_TEST(CudaOpsTest, AdamWHasTheBitsOfTheCpus) {
   EXPECT_TRUE(same_bits(m_.values(), m));
   EXPECT_TRUE(same_bits(v_.values(), v));
   EXPECT_TRUE(same_bits(remainder_.values(), remainder));  // in f32 as it was
+}
+
+// Rows with a gradient, with one in an earlier step, and with none, from the middle of a row on.
+TYPED_TEST(CudaOpsTest, AdamWOfRowsHasTheBitsOfTheCpus) {
+  using T = TypeParam;
+  constexpr int64_t kRows = 70, kSize = 6, kBegin = 9, kEnd = kRows * kSize - 2;
+  const RowGradientsShape shape{kRows, kSize, 8, 4};
+  Arena memory(shape.bytes(), "rows");
+  RowGradients gradient(shape, memory);
+  auto weight = random_values<T>(kEnd - kBegin, 1);
+  std::vector<uint16_t> remainder(weight.size(), 0);
+  std::vector<float> m(weight.size(), 0.0f), v(weight.size(), 0.0f);
+  std::vector<uint64_t> had(2, 0);
+  std::vector<uint8_t> had_bytes(kRows, 0);
+  const DeviceArray<T> weight_(weight);
+  const DeviceArray<uint16_t> remainder_(remainder);
+  const DeviceArray<float> m_(m), v_(v);
+  const DeviceArray<uint8_t> had_(had_bytes);
+  const std::unique_ptr<OptimizerOps> cpu = make_cpu_optimizer_ops();
+  AdamWStep step{.learning_rate = 1e-2, .weight_decay = 0.1, .gradient_scale = 0.5f};
+  for (const auto& ids :
+       {std::vector<int32_t>{1, 40, 69, 66}, std::vector<int32_t>{2, 40, 3, 64}}) {
+    gradient.clear();
+    gradient.slots(ids);
+    const auto values = random_values<float>(gradient.used_rows() * kSize, 7);
+    std::copy(values.begin(), values.end(), gradient.values());
+    std::vector<int32_t> place(kRows, 0);
+    for (int64_t i = 0; i < gradient.used_rows(); ++i) {
+      place[static_cast<size_t>(gradient.ids()[static_cast<size_t>(i)])] =
+          static_cast<int32_t>(i + 1);
+    }
+    const DeviceArray<int32_t> place_(place);
+    const DeviceArray<float> values_(values);
+    cpu->adamw_rows(AdamWRows<T>{.begin = kBegin,
+                                 .end = kEnd,
+                                 .weight = weight.data(),
+                                 .remainder = remainder.data(),
+                                 .m = m.data(),
+                                 .v = v.data(),
+                                 .had_gradient = had.data()},
+                    gradient, step);
+    cuda::adamw_rows(cuda::AdamWRowsOnDevice<T>{.begin = kBegin,
+                                                .end = kEnd,
+                                                .row_size = kSize,
+                                                .weight = weight_,
+                                                .remainder = remainder_,
+                                                .m = m_,
+                                                .v = v_,
+                                                .had_gradient = had_,
+                                                .place = place_,
+                                                .values = values_},
+                     step, nullptr);
+    EXPECT_TRUE(same_bits(weight_.values(), weight));
+    EXPECT_TRUE(same_bits(m_.values(), m));
+    EXPECT_TRUE(same_bits(v_.values(), v));
+    EXPECT_TRUE(same_bits(remainder_.values(), remainder));
+    const std::vector<uint8_t> marked = had_.values();
+    for (size_t row = 0; row < kRows; ++row)
+      EXPECT_EQ(marked[row], had[row / 64] >> (row % 64) & 1);
+  }
 }
 
 TEST(CudaSumOfSquares, IsTheCpus) {

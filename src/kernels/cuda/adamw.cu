@@ -3,7 +3,7 @@
 
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/device_code.cuh"
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/launch.cuh"
 
 namespace borealis::cuda {
 namespace {
@@ -97,18 +97,16 @@ __global__ void rows_kernel(AdamWRowsOnDevice<T> a, int64_t first_row, Constants
 template <typename T>
 void adamw(const AdamWSpan<T>& a, const AdamWStep& step, cudaStream_t stream) {
   if (a.count == 0) return;
-  update_kernel<<<blocks_for(a.count, kElements), kThreads, 0, stream>>>(
-      State<T>{a.weight, a.remainder, a.m, a.v}, a.gradient, a.count, constants_of(step));
-  check_launch("AdamW");
+  launch("AdamW", update_kernel<T>, blocks_for(a.count, kElements), kThreads, stream,
+         State<T>{a.weight, a.remainder, a.m, a.v}, a.gradient, a.count, constants_of(step));
 }
 
 template <typename T>
 void adamw_rows(const AdamWRowsOnDevice<T>& a, const AdamWStep& step, cudaStream_t stream) {
   if (a.begin >= a.end) return;
   const int64_t first = a.begin / a.row_size, last = (a.end + a.row_size - 1) / a.row_size;
-  rows_kernel<<<static_cast<unsigned>(last - first), kThreads, 0, stream>>>(a, first,
-                                                                            constants_of(step));
-  check_launch("AdamW of rows");
+  launch("AdamW of rows", rows_kernel<T>, static_cast<unsigned>(last - first), kThreads, stream, a,
+         first, constants_of(step));
 }
 
 template void adamw(const AdamWSpan<float>&, const AdamWStep&, cudaStream_t);

@@ -2,7 +2,7 @@
 
 #include "kernels/cuda/attention_head.cuh"
 #include "kernels/cuda/cuda_kernels.h"
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/launch.cuh"
 
 namespace borealis::cuda {
 namespace {
@@ -134,9 +134,8 @@ template <typename T>
 void attention(const AttentionForward<T>& a, cudaStream_t stream) {
   const Layout at = layout_of(a.shape);
   if (at.rows == 0) return;
-  forward_kernel<<<blocks_of(at, at.H), kWarps * kWarp, 0, stream>>>(at, a.qkv, a.document_starts,
-                                                                     a.out, a.lse);
-  check_launch("attention");
+  launch("attention", forward_kernel<T>, blocks_of(at, at.H), kWarps * kWarp, stream, at, a.qkv,
+         a.document_starts, a.out, a.lse);
 }
 
 template <typename T>
@@ -145,12 +144,11 @@ void attention_backward(const AttentionBackward<T>& a, float* dots, cudaStream_t
   if (at.rows == 0) return;
   const unsigned queries = blocks_of(at, at.H), keys = blocks_of(at, at.K);
   constexpr int kThreads = kWarps * kWarp;
-  dots_kernel<<<queries, kThreads, 0, stream>>>(at, a.out, a.dout, dots);
-  query_gradient_kernel<<<queries, kThreads, 0, stream>>>(at, a.qkv, a.dout, a.lse, dots,
-                                                          a.document_starts, a.dqkv);
-  key_gradient_kernel<<<keys, kThreads, 0, stream>>>(at, a.qkv, a.dout, a.lse, dots,
-                                                     a.document_starts, a.dqkv);
-  check_launch("attention, backward");
+  launch("attention, dots", dots_kernel<T>, queries, kThreads, stream, at, a.out, a.dout, dots);
+  launch("attention, query gradient", query_gradient_kernel<T>, queries, kThreads, stream, at,
+         a.qkv, a.dout, a.lse, dots, a.document_starts, a.dqkv);
+  launch("attention, key gradient", key_gradient_kernel<T>, keys, kThreads, stream, at, a.qkv,
+         a.dout, a.lse, dots, a.document_starts, a.dqkv);
 }
 
 template void attention(const AttentionForward<float>&, cudaStream_t);

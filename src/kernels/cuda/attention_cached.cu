@@ -2,7 +2,7 @@
 
 #include "kernels/cuda/attention_head.cuh"
 #include "kernels/cuda/cuda_kernels.h"
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/launch.cuh"
 
 namespace borealis::cuda {
 namespace {
@@ -89,11 +89,10 @@ Queries<T> queries_of(const AttentionShape& s, const T* qkv, int64_t count, T* o
 }
 
 template <typename T>
-void launch(const Queries<T>& queries, const KeyValueCache<T>& cache, cudaStream_t stream) {
+void attend(const Queries<T>& queries, const KeyValueCache<T>& cache, cudaStream_t stream) {
   if (queries.count == 0) return;
-  query_kernel<<<blocks_for(queries.count * queries.H, kWarps), kThreads, 0, stream>>>(queries,
-                                                                                       cache);
-  check_launch("attention over the cache");
+  launch("attention over the cache", query_kernel<T>, blocks_for(queries.count * queries.H, kWarps),
+         kThreads, stream, queries, cache);
 }
 
 }  // namespace
@@ -102,9 +101,8 @@ template <typename T>
 void cache_keys_values(const AttentionDecode<T>& a, cudaStream_t stream) {
   if (a.rows.count == 0) return;
   const AttentionShape& s = a.shape;
-  cache_kernel<<<static_cast<unsigned>(a.rows.count), kThreads, 0, stream>>>(
-      a.qkv, a.rows, s.num_heads, s.num_key_value_heads, s.head_dim, a.cache);
-  check_launch("caching keys and values");
+  launch("caching keys and values", cache_kernel<T>, static_cast<unsigned>(a.rows.count), kThreads,
+         stream, a.qkv, a.rows, s.num_heads, s.num_key_value_heads, s.head_dim, a.cache);
 }
 
 template <typename T>
@@ -112,7 +110,7 @@ void attention_decode(const AttentionDecode<T>& a, cudaStream_t stream) {
   Queries<T> queries = queries_of(a.shape, a.qkv, a.rows.count, a.out);
   queries.sequences = a.rows.sequences;
   queries.positions = a.rows.positions;
-  launch(queries, a.cache, stream);
+  attend(queries, a.cache, stream);
 }
 
 template <typename T>
@@ -121,7 +119,7 @@ void attention_prefix(const AttentionPrefix<T>& a, cudaStream_t stream) {
   queries.first = a.first;
   queries.sequence = a.sequence;
   queries.lse = a.lse;
-  launch(queries, a.cache, stream);
+  attend(queries, a.cache, stream);
 }
 
 template void cache_keys_values(const AttentionDecode<float>&, cudaStream_t);

@@ -1,7 +1,7 @@
 #include "kernels/cross_entropy.h"
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/device_code.cuh"
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/launch.cuh"
 
 namespace borealis::cuda {
 namespace {
@@ -85,18 +85,17 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <typename T, bool kGradient>
-void launch(T* logits, const int32_t* targets, int64_t rows, int64_t V, float scale, float* loss,
-            cudaStream_t stream) {
+void visit_rows(T* logits, const int32_t* targets, int64_t rows, int64_t V, float scale,
+                float* loss, cudaStream_t stream) {
   if (rows == 0) return;
   const auto grid = static_cast<unsigned>(rows);
   if (V % kWide<T> == 0 && is_wide(logits)) {
-    cross_entropy_kernel<T, kWide<T>, kGradient>
-        <<<grid, kThreads, 0, stream>>>(logits, targets, V, scale, loss);
+    launch("cross entropy", cross_entropy_kernel<T, kWide<T>, kGradient>, grid, kThreads, stream,
+           logits, targets, V, scale, loss);
   } else {
-    cross_entropy_kernel<T, 1, kGradient>
-        <<<grid, kThreads, 0, stream>>>(logits, targets, V, scale, loss);
+    launch("cross entropy", cross_entropy_kernel<T, 1, kGradient>, grid, kThreads, stream, logits,
+           targets, V, scale, loss);
   }
-  check_launch("cross entropy");
 }
 
 __global__ void add_up_kernel(const float* values, int64_t count, double* sum) {
@@ -111,18 +110,17 @@ __global__ void add_up_kernel(const float* values, int64_t count, double* sum) {
 template <typename T>
 void cross_entropy_gradient(T* logits, const int32_t* targets, int64_t rows, int64_t V, float scale,
                             float* loss, cudaStream_t stream) {
-  launch<T, true>(logits, targets, rows, V, scale, loss, stream);
+  visit_rows<T, true>(logits, targets, rows, V, scale, loss, stream);
 }
 
 template <typename T>
 void cross_entropy(const T* logits, const int32_t* targets, int64_t rows, int64_t V, float* loss,
                    cudaStream_t stream) {
-  launch<T, false>(const_cast<T*>(logits), targets, rows, V, 0, loss, stream);  // only read
+  visit_rows<T, false>(const_cast<T*>(logits), targets, rows, V, 0, loss, stream);  // only read
 }
 
 void add_up(const float* values, int64_t count, double* sum, cudaStream_t stream) {
-  add_up_kernel<<<1, kThreads, 0, stream>>>(values, count, sum);
-  check_launch("adding up losses");
+  launch("adding up losses", add_up_kernel, 1, kThreads, stream, values, count, sum);
 }
 
 template void cross_entropy_gradient(float*, const int32_t*, int64_t, int64_t, float, float*,

@@ -1,6 +1,6 @@
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/device_code.cuh"
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/launch.cuh"
 
 namespace borealis::cuda {
 namespace {
@@ -26,14 +26,13 @@ void add(const T* a, const T* b, T* out, int64_t count, cudaStream_t stream) {
   const bool wide = is_wide(a) && is_wide(b) && is_wide(out);
   const int64_t vectors = wide ? count / kWide<T> : 0, done = vectors * kWide<T>;
   if (vectors > 0) {
-    add_kernel<T, kWide<T>>
-        <<<blocks_for(vectors, kThreads), kThreads, 0, stream>>>(a, b, out, vectors);
+    launch("residual", add_kernel<T, kWide<T>>, blocks_for(vectors, kThreads), kThreads, stream, a,
+           b, out, vectors);
   }
   if (done < count) {
-    add_kernel<T, 1><<<blocks_for(count - done, kThreads), kThreads, 0, stream>>>(
-        a + done, b + done, out + done, count - done);
+    launch("residual", add_kernel<T, 1>, blocks_for(count - done, kThreads), kThreads, stream,
+           a + done, b + done, out + done, count - done);
   }
-  check_launch("residual");
 }
 
 template void add(const float*, const float*, float*, int64_t, cudaStream_t);

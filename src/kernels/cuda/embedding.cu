@@ -2,7 +2,7 @@
 
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/device_code.cuh"
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/launch.cuh"
 
 namespace borealis::cuda {
 namespace {
@@ -59,12 +59,12 @@ void embedding(const EmbeddingForward<T>& a, cudaStream_t stream) {
   if (a.rows == 0) return;
   const auto grid = static_cast<unsigned>(a.rows);
   if (a.columns % kWide<T> == 0 && is_wide(a.weight) && is_wide(a.out)) {
-    forward_kernel<T, kWide<T>>
-        <<<grid, kThreads, 0, stream>>>(a.tokens, a.weight, a.columns, a.out);
+    launch("embedding", forward_kernel<T, kWide<T>>, grid, kThreads, stream, a.tokens, a.weight,
+           a.columns, a.out);
   } else {
-    forward_kernel<T, 1><<<grid, kThreads, 0, stream>>>(a.tokens, a.weight, a.columns, a.out);
+    launch("embedding", forward_kernel<T, 1>, grid, kThreads, stream, a.tokens, a.weight, a.columns,
+           a.out);
   }
-  check_launch("embedding");
 }
 
 size_t embedding_backward_workspace_bytes(int64_t rows) {
@@ -82,14 +82,14 @@ void embedding_backward(const EmbeddingBackward<T>& a, void* workspace, size_t w
   auto* tokens = reinterpret_cast<int32_t*>(at + part);
   auto* rows = reinterpret_cast<int32_t*>(at + 2 * part);
   size_t bytes = workspace_bytes - 3 * part;
-  count_kernel<<<blocks_for(a.rows, kThreads), kThreads, 0, stream>>>(numbers, a.rows);
+  launch("embedding, backward", count_kernel, blocks_for(a.rows, kThreads), kThreads, stream,
+         numbers, a.rows);
   check(cub::DeviceRadixSort::SortPairs(at + 3 * part, bytes, a.tokens, tokens, numbers, rows,
                                         static_cast<int>(a.rows), 0, 32, stream),
         "sorting tokens");
   const dim3 grid(static_cast<unsigned>(a.rows), blocks_for(a.columns, kThreads));
-  backward_kernel<<<grid, kThreads, 0, stream>>>(tokens, rows, a.rows, a.dout, a.columns,
-                                                 a.dweight);
-  check_launch("embedding, backward");
+  launch("embedding, backward", backward_kernel<T>, grid, kThreads, stream, tokens, rows, a.rows,
+         a.dout, a.columns, a.dweight);
 }
 
 template void embedding(const EmbeddingForward<float>&, cudaStream_t);

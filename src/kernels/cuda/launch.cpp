@@ -12,6 +12,4 @@ void check(cudaError_t code, const char* what) {
       fmt::format("CUDA: {}: {} ({})", what, cudaGetErrorString(code), cudaGetErrorName(code)));
 }
 
-void check_launch(const char* kernel) { check(cudaGetLastError(), kernel); }
-
 }  // namespace borealis::cuda

@@ -9,8 +9,6 @@ namespace borealis::cuda {
 
 // Throws Error(kDevice) with CUDA's own words for it.
 void check(cudaError_t code, const char* what);
-// After a launch.
-void check_launch(const char* kernel);
 
 inline unsigned blocks_for(int64_t count, int64_t per_block) {
   return static_cast<unsigned>((count + per_block - 1) / per_block);

@@ -2,7 +2,7 @@
 
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/device_code.cuh"
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/launch.cuh"
 
 namespace borealis::cuda {
 namespace {
@@ -28,7 +28,7 @@ __global__ void forward_kernel(const T* x, const T* delta, const T* weight, floa
   const int64_t row = blockIdx.x, at = row * D, vectors = D / kCount;
   const T* normed = kAdd ? sum : x;
   float squares = 0;
-  V kept;
+  V kept{};
   for (int64_t i = threadIdx.x; i < vectors; i += blockDim.x) {
     V v = V::load(x + at + i * kCount);
     if (kAdd) {
@@ -110,13 +110,12 @@ void forward(const RmsNormForward<T>& a, const T* delta, T* sum, cudaStream_t st
   const bool wide = a.columns % kWide<T> == 0 && is_wide(a.x) && is_wide(a.weight) &&
                     is_wide(a.y) && (!kAdd || (is_wide(delta) && is_wide(sum)));
   if (wide) {
-    forward_kernel<T, kWide<T>, kAdd><<<grid, threads_for(a.columns / kWide<T>), 0, stream>>>(
-        a.x, delta, a.weight, a.eps, a.columns, sum, a.y, a.inv_rms);
+    launch("RMSNorm", forward_kernel<T, kWide<T>, kAdd>, grid, threads_for(a.columns / kWide<T>),
+           stream, a.x, delta, a.weight, a.eps, a.columns, sum, a.y, a.inv_rms);
   } else {
-    forward_kernel<T, 1, kAdd><<<grid, threads_for(a.columns), 0, stream>>>(
-        a.x, delta, a.weight, a.eps, a.columns, sum, a.y, a.inv_rms);
+    launch("RMSNorm", forward_kernel<T, 1, kAdd>, grid, threads_for(a.columns), stream, a.x, delta,
+           a.weight, a.eps, a.columns, sum, a.y, a.inv_rms);
   }
-  check_launch("RMSNorm");
 }
 
 }  // namespace
@@ -142,15 +141,14 @@ void rms_norm_backward(const RmsNormBackward<T>& a, float* partials, int multipr
   const bool wide =
       D % kWide<T> == 0 && is_wide(a.dy) && is_wide(a.x) && is_wide(a.weight) && is_wide(a.dx);
   if (wide) {
-    backward_kernel<T, kWide<T>><<<grid, threads_for(D / kWide<T>), 0, stream>>>(
-        a.dy, a.x, a.weight, a.inv_rms, a.rows, D, a.dx, partials);
+    launch("RMSNorm, backward", backward_kernel<T, kWide<T>>, grid, threads_for(D / kWide<T>),
+           stream, a.dy, a.x, a.weight, a.inv_rms, a.rows, D, a.dx, partials);
   } else {
-    backward_kernel<T, 1><<<grid, threads_for(D), 0, stream>>>(a.dy, a.x, a.weight, a.inv_rms,
-                                                               a.rows, D, a.dx, partials);
+    launch("RMSNorm, backward", backward_kernel<T, 1>, grid, threads_for(D), stream, a.dy, a.x,
+           a.weight, a.inv_rms, a.rows, D, a.dx, partials);
   }
-  check_launch("RMSNorm, backward");
-  add_partials_kernel<<<blocks_for(D, 256), 256, 0, stream>>>(partials, grid, D, a.dweight);
-  check_launch("RMSNorm, weight gradient");
+  launch("RMSNorm, weight gradient", add_partials_kernel, blocks_for(D, 256), 256, stream, partials,
+         grid, D, a.dweight);
 }
 
 template void rms_norm(const RmsNormForward<float>&, cudaStream_t);

@@ -1,6 +1,6 @@
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/device_code.cuh"
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/launch.cuh"
 
 namespace borealis::cuda {
 namespace {
@@ -40,18 +40,17 @@ void rope(T* rows, int64_t count, const RopeRows& turned, const RopeTableOnDevic
           int direction, cudaStream_t stream) {
   const int64_t half = turned.head_dim / 2, pairs = count * turned.heads * half;
   if (pairs == 0) return;
-  const auto launch = [&]<int kCount>() {
+  const auto turn = [&]<int kCount>() {
     const int64_t threads = pairs / kCount;
-    rope_kernel<T, kCount><<<blocks_for(threads, kThreads), kThreads, 0, stream>>>(
-        rows, threads, turned.row_stride, turned.heads, half, turned.positions, table,
-        static_cast<float>(direction));
+    launch("RoPE", rope_kernel<T, kCount>, blocks_for(threads, kThreads), kThreads, stream, rows,
+           threads, turned.row_stride, turned.heads, half, turned.positions, table,
+           static_cast<float>(direction));
   };
   if (half % kWide<T> == 0 && turned.row_stride % kWide<T> == 0 && is_wide(rows)) {
-    launch.template operator()<kWide<T>>();
+    turn.template operator()<kWide<T>>();
   } else {
-    launch.template operator()<1>();
+    turn.template operator()<1>();
   }
-  check_launch("RoPE");
 }
 
 template void rope(float*, int64_t, const RopeRows&, const RopeTableOnDevice&, int, cudaStream_t);

@@ -1,6 +1,6 @@
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/device_code.cuh"
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/launch.cuh"
 
 namespace borealis::cuda {
 namespace {
@@ -34,10 +34,10 @@ void sum_of_squares(const float* x, int64_t count, double* partials, double* sum
                     cudaStream_t stream) {
   const int64_t blocks = sum_of_squares_partials(count);
   if (blocks > 0) {
-    partials_kernel<<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(x, count, partials);
+    launch("sum of squares", partials_kernel, static_cast<unsigned>(blocks), kThreads, stream, x,
+           count, partials);
   }
-  total_kernel<<<1, kThreads, 0, stream>>>(partials, blocks, sum);
-  check_launch("sum of squares");
+  launch("sum of squares", total_kernel, 1, kThreads, stream, partials, blocks, sum);
 }
 
 }  // namespace borealis::cuda

@@ -2,7 +2,7 @@
 
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/device_code.cuh"
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/launch.cuh"
 
 namespace borealis::cuda {
 namespace {
@@ -67,13 +67,12 @@ void swiglu(const SwigluForward<T>& a, cudaStream_t stream) {
     T* out = a.out + first * F;
     if (wide) {
       const dim3 grid(blocks_for(F, kThreads * kWide<T>), rows);
-      forward_kernel<T, kWide<T>><<<grid, kThreads, 0, stream>>>(gate_up, F, out);
+      launch("SwiGLU", forward_kernel<T, kWide<T>>, grid, kThreads, stream, gate_up, F, out);
     } else {
       const dim3 grid(blocks_for(F, kThreads), rows);
-      forward_kernel<T, 1><<<grid, kThreads, 0, stream>>>(gate_up, F, out);
+      launch("SwiGLU", forward_kernel<T, 1>, grid, kThreads, stream, gate_up, F, out);
     }
   });
-  check_launch("SwiGLU");
 }
 
 template <typename T>
@@ -85,13 +84,13 @@ void swiglu_backward(const SwigluBackward<T>& a, cudaStream_t stream) {
     const T* dout = a.dout + first * F;
     if (wide) {
       const dim3 grid(blocks_for(F, kThreads * kWide<T>), rows);
-      backward_kernel<T, kWide<T>><<<grid, kThreads, 0, stream>>>(gate_up, dout, F);
+      launch("SwiGLU, backward", backward_kernel<T, kWide<T>>, grid, kThreads, stream, gate_up,
+             dout, F);
     } else {
       const dim3 grid(blocks_for(F, kThreads), rows);
-      backward_kernel<T, 1><<<grid, kThreads, 0, stream>>>(gate_up, dout, F);
+      launch("SwiGLU, backward", backward_kernel<T, 1>, grid, kThreads, stream, gate_up, dout, F);
     }
   });
-  check_launch("SwiGLU, backward");
 }
 
 template void swiglu(const SwigluForward<float>&, cudaStream_t);

@@ -1,0 +1,77 @@
+// Stands for src/kernels/cuda/products.cpp: three loops.
+#include "kernels/cuda/products.h"
+
+namespace borealis::cuda {
+
+struct Products::Plans {};
+Products::Products(void*, cudaStream_t) {}
+Products::~Products() = default;
+
+namespace {
+
+// c[i, j] = start + sum of a(i, p) b(p, j)
+template <typename A, typename B, typename Out>
+void multiply(int64_t rows, int64_t columns, int64_t depth, const A& a, const B& b,
+              const Out& out) {
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < columns; ++j) {
+      float sum = 0;
+      for (int64_t p = 0; p < depth; ++p) {
+        sum += static_cast<float>(a(i, p)) * static_cast<float>(b(p, j));
+      }
+      out(i, j, sum);
+    }
+  }
+}
+
+template <typename T, typename Y>
+void forward_as(const LinearShape& s, const T* x, const T* weight, Y* y) {
+  multiply(
+      s.rows, s.out_features, s.in_features,
+      [&](int64_t i, int64_t p) { return x[i * s.in_features + p]; },
+      [&](int64_t p, int64_t j) { return weight[j * s.in_features + p]; },
+      [&](int64_t i, int64_t j, float sum) { y[i * s.out_features + j] = Y(sum); });
+}
+
+}  // namespace
+
+template <typename T>
+void Products::forward(const LinearForward<T>& a) {
+  forward_as(a.shape, a.x, a.weight, a.y);
+}
+template <typename T>
+void Products::forward_f32(const LinearShape& shape, const T* x, const T* weight, float* y) {
+  forward_as(shape, x, weight, y);
+}
+template <typename T>
+void Products::backward_input(const LinearBackwardInput<T>& a) {
+  const LinearShape& s = a.shape;
+  multiply(
+      s.rows, s.in_features, s.out_features,
+      [&](int64_t i, int64_t p) { return a.dy[i * s.out_features + p]; },
+      [&](int64_t p, int64_t j) { return a.weight[p * s.in_features + j]; },
+      [&](int64_t i, int64_t j, float sum) { a.dx[i * s.in_features + j] = T(sum); });
+}
+template <typename T>
+void Products::backward_weight(const LinearBackwardWeight<T>& a) {
+  const LinearShape& s = a.shape;
+  multiply(
+      s.out_features, s.in_features, s.rows,
+      [&](int64_t i, int64_t p) { return a.dy[p * s.out_features + i]; },
+      [&](int64_t p, int64_t j) { return a.x[p * s.in_features + j]; },
+      [&](int64_t i, int64_t j, float sum) {
+        float& to = a.dweight[i * s.in_features + j];
+        to = a.accumulate ? to + sum : sum;
+      });
+}
+
+template void Products::forward(const LinearForward<float>&);
+template void Products::forward(const LinearForward<bf16>&);
+template void Products::forward_f32(const LinearShape&, const float*, const float*, float*);
+template void Products::forward_f32(const LinearShape&, const bf16*, const bf16*, float*);
+template void Products::backward_input(const LinearBackwardInput<float>&);
+template void Products::backward_input(const LinearBackwardInput<bf16>&);
+template void Products::backward_weight(const LinearBackwardWeight<float>&);
+template void Products::backward_weight(const LinearBackwardWeight<bf16>&);
+
+}  // namespace borealis::cuda
