@@ -45,6 +45,7 @@ struct Sizes {
   int64_t rows, D, F, H, K, C, V;
 };
 constexpr Sizes kOdd{37, 45, 51, 3, 1, 6, 203};
+constexpr Sizes kLongRows{7, 2051, 8, 1, 1, 2, 11};  // more than a vector a thread
 constexpr Sizes kEven{96, 256, 512, 4, 2, 64, 1024};
 
 template <typename T>
@@ -112,7 +113,7 @@ std::vector<int32_t> random_ids(int64_t count, int64_t below, uint64_t seed) {
 
 TYPED_TEST(CudaOpsTest, Norms) {
   using T = TypeParam;
-  for (const Sizes& s : {kOdd, kEven}) {
+  for (const Sizes& s : {kOdd, kEven, kLongRows}) {
     this->begin(s);
     const auto x = random_values<T>(s.rows * s.D, 1), delta = random_values<T>(s.rows * s.D, 2);
     const auto weight = random_values<T>(s.D, 3), dy = random_values<T>(s.rows * s.D, 4);

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "base/check.h"
 #include "kernels/cuda/attention_head.cuh"
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/launch.cuh"
@@ -12,6 +13,7 @@ struct Layout {
   float scale;
 };
 Layout layout_of(const AttentionShape& s) {
+  CHECK(s.head_dim <= kMostHeadDim, "head size");
   return {s.seq_length,
           s.num_heads,
           s.num_key_value_heads,

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "base/check.h"
 #include "kernels/cuda/attention_head.cuh"
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/launch.cuh"
@@ -73,6 +74,7 @@ __global__ void cache_kernel(const T* qkv, CacheRows rows, int64_t H, int64_t K,
 
 template <typename T>
 Queries<T> queries_of(const AttentionShape& s, const T* qkv, int64_t count, T* out) {
+  CHECK(s.head_dim <= kMostHeadDim, "head size");
   return {.qkv = qkv,
           .sequences = nullptr,
           .positions = nullptr,

@@ -56,15 +56,19 @@ __global__ void forward_kernel(const T* x, const T* delta, const T* weight, floa
 }
 
 // Blocks take rows in turn: block b those from b on, gridDim.x apart. A thread has the same columns
-// in all of them and keeps their weight gradient in `partials`, its own.
-template <typename T, int kCount>
+// in all of them and adds their weight gradient up for its block: where the row is one vector a
+// thread, in registers, else in `partials` [gridDim.x, D].
+template <typename T, int kCount, bool kOneEach>
 __global__ void backward_kernel(const T* dy, const T* x, const T* weight, const float* inv_rms,
                                 int64_t rows, int64_t D, T* dx, float* partials) {
   using V = Vector<T, kCount>;
   const int64_t vectors = D / kCount;
-  float* mine = partials + blockIdx.x * D;
-  for (int64_t i = threadIdx.x; i < D; i += blockDim.x) mine[i] = 0;
-  __syncthreads();
+  float* of_block = partials + blockIdx.x * D;
+  float of_vector[kCount] = {};
+  if (!kOneEach) {
+    for (int64_t i = threadIdx.x; i < D; i += blockDim.x) of_block[i] = 0;
+    __syncthreads();
+  }
   for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
     const int64_t at = row * D;
     const float scale = inv_rms[row];
@@ -75,7 +79,12 @@ __global__ void backward_kernel(const T* dy, const T* x, const T* weight, const 
 #pragma unroll
       for (int k = 0; k < kCount; ++k) {
         const float normalized = v[k] * scale;
-        mine[i * kCount + k] += g[k] * rounded<T>(normalized);
+        const float part = g[k] * rounded<T>(normalized);
+        if (kOneEach) {
+          of_vector[k] += part;
+        } else {
+          of_block[i * kCount + k] += part;
+        }
         dot += g[k] * w[k] * normalized;
       }
     }
@@ -91,6 +100,9 @@ __global__ void backward_kernel(const T* dy, const T* x, const T* weight, const 
       }
       out.store(dx + at + i * kCount);
     }
+  }
+  if (kOneEach && threadIdx.x < vectors) {
+    for (int k = 0; k < kCount; ++k) of_block[threadIdx.x * kCount + k] = of_vector[k];
   }
 }
 
@@ -140,12 +152,17 @@ void rms_norm_backward(const RmsNormBackward<T>& a, float* partials, int multipr
   const auto grid = static_cast<unsigned>(std::min(rms_norm_partial_rows(multiprocessors), a.rows));
   const bool wide =
       D % kWide<T> == 0 && is_wide(a.dy) && is_wide(a.x) && is_wide(a.weight) && is_wide(a.dx);
+  const auto run = [&]<int kCount>() {
+    const int64_t vectors = D / kCount;
+    const auto kernel = vectors <= kMostThreads ? backward_kernel<T, kCount, true>
+                                                : backward_kernel<T, kCount, false>;
+    launch("RMSNorm, backward", kernel, grid, threads_for(vectors), stream, a.dy, a.x, a.weight,
+           a.inv_rms, a.rows, D, a.dx, partials);
+  };
   if (wide) {
-    launch("RMSNorm, backward", backward_kernel<T, kWide<T>>, grid, threads_for(D / kWide<T>),
-           stream, a.dy, a.x, a.weight, a.inv_rms, a.rows, D, a.dx, partials);
+    run.template operator()<kWide<T>>();
   } else {
-    launch("RMSNorm, backward", backward_kernel<T, 1>, grid, threads_for(D), stream, a.dy, a.x,
-           a.weight, a.inv_rms, a.rows, D, a.dx, partials);
+    run.template operator()<1>();
   }
   launch("RMSNorm, weight gradient", add_partials_kernel, blocks_for(D, 256), 256, stream, partials,
          grid, D, a.dweight);
