@@ -35,36 +35,18 @@ __device__ int64_t first_key(const int32_t* document_starts, const Layout& at, i
   return sequence + (document_starts == nullptr ? 0 : document_starts[row]);
 }
 
-// A query a warp, its keys one after the other, with a running maximum.
 template <typename T>
 __global__ void forward_kernel(Layout at, const T* qkv, const int32_t* document_starts, T* out,
                                float* lse) {
   int64_t row, head;
   if (!place_of_warp(at, at.H, row, head)) return;
-  const int64_t group = at.H / at.K, kv = head / group;
-  float q[kParts], k[kParts], v[kParts], sum[kParts] = {};
+  const T* keys = qkv + (at.H + head / (at.H / at.K)) * at.C;
+  float q[kParts], mean[kParts];
   load_head(qkv + row * at.stride + head * at.C, at.C, q);
-  float maximum = -INFINITY, denominator = 0;
-  for (int64_t key = first_key(document_starts, at, row); key <= row; ++key) {
-    const T* from = qkv + key * at.stride + (at.H + kv) * at.C;
-    load_head(from, at.C, k);
-    const float score = dot(q, k) * at.scale * kLog2E;
-    const float higher = fmaxf(maximum, score);
-    const float keep = exp2f(maximum - higher), p = exp2f(score - higher);
-    load_head(from + at.K * at.C, at.C, v);
-#pragma unroll
-    for (int i = 0; i < kParts; ++i) sum[i] *= keep;
-    add_scaled(p, v, sum);
-    denominator = denominator * keep + p;
-    maximum = higher;
-  }
-#pragma unroll
-  for (int i = 0; i < kParts; ++i) sum[i] /= denominator;
-  store_head(sum, at.C, out + (row * at.H + head) * at.C);
-  const int64_t sequence = row / at.T, t = row % at.T;
-  if (threadIdx.x % kWarp == 0) {
-    lse[(sequence * at.H + head) * at.T + t] = maximum + log2f(denominator);
-  }
+  const float log_sum = attend(q, keys, keys + at.K * at.C, at.stride,
+                               first_key(document_starts, at, row), row, at.C, at.scale, mean);
+  store_head(mean, at.C, out + (row * at.H + head) * at.C);
+  if (threadIdx.x % kWarp == 0) lse[(row / at.T * at.H + head) * at.T + row % at.T] = log_sum;
 }
 
 // dots[row, head] = out . dout, which every score of the row subtracts.

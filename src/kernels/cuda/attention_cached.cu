@@ -34,27 +34,12 @@ __global__ void query_kernel(Queries<T> a, KeyValueCache<T> cache) {
   const int64_t last = a.positions == nullptr ? a.first + row : a.positions[row];
   const int64_t kv = head / (a.H / a.K);
   const int64_t from = (sequence * a.K + kv) * cache.capacity * a.C;
-  float q[kParts], k[kParts], v[kParts], sum[kParts] = {};
+  float q[kParts], mean[kParts];
   load_head(a.qkv + row * a.stride + head * a.C, a.C, q);
-  float maximum = -INFINITY, denominator = 0;
-  for (int64_t key = 0; key <= last; ++key) {
-    load_head(cache.keys + from + key * a.C, a.C, k);
-    load_head(cache.values + from + key * a.C, a.C, v);
-    const float score = dot(q, k) * a.scale * kLog2E;
-    const float higher = fmaxf(maximum, score);
-    const float keep = exp2f(maximum - higher), p = exp2f(score - higher);
-#pragma unroll
-    for (int part = 0; part < kParts; ++part) sum[part] *= keep;
-    add_scaled(p, v, sum);
-    denominator = denominator * keep + p;
-    maximum = higher;
-  }
-#pragma unroll
-  for (int part = 0; part < kParts; ++part) sum[part] /= denominator;
-  store_head(sum, a.C, a.out + (row * a.H + head) * a.C);
-  if (a.lse != nullptr && threadIdx.x % kWarp == 0) {
-    a.lse[head * a.count + row] = maximum + log2f(denominator);
-  }
+  const float log_sum =
+      attend(q, cache.keys + from, cache.values + from, a.C, 0, last, a.C, a.scale, mean);
+  store_head(mean, a.C, a.out + (row * a.H + head) * a.C);
+  if (a.lse != nullptr && threadIdx.x % kWarp == 0) a.lse[head * a.count + row] = log_sum;
 }
 
 // A block a row: its keys and values are one piece of qkv.

@@ -40,4 +40,29 @@ __device__ inline void add_scaled(float factor, const float (&v)[kParts], float 
   for (int p = 0; p < kParts; ++p) to[p] = fmaf(factor, v[p], to[p]);
 }
 
+// One query over keys first .. last, which lie `stride` elements apart, as their values do: the
+// values' mean by softmax, with a running maximum, in `out`. Returns log2 of the denominator.
+template <typename T>
+__device__ float attend(const float (&q)[kParts], const T* keys, const T* values, int64_t stride,
+                        int64_t first, int64_t last, int64_t C, float scale, float (&out)[kParts]) {
+  float k[kParts], v[kParts], maximum = -INFINITY, denominator = 0;
+#pragma unroll
+  for (int p = 0; p < kParts; ++p) out[p] = 0;
+  for (int64_t key = first; key <= last; ++key) {
+    load_head(keys + key * stride, C, k);
+    load_head(values + key * stride, C, v);
+    const float score = dot(q, k) * scale * kLog2E;
+    const float higher = fmaxf(maximum, score);
+    const float keep = exp2f(maximum - higher), weight = exp2f(score - higher);
+#pragma unroll
+    for (int p = 0; p < kParts; ++p) out[p] *= keep;
+    add_scaled(weight, v, out);
+    denominator = denominator * keep + weight;
+    maximum = higher;
+  }
+#pragma unroll
+  for (int p = 0; p < kParts; ++p) out[p] /= denominator;
+  return maximum + log2f(denominator);
+}
+
 }  // namespace borealis::cuda
