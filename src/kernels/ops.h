@@ -126,12 +126,19 @@ struct AttentionPrefix {
   float* lse = nullptr;  // [H, T - first]
 };
 template <typename T>
+struct CacheKeysValues {
+  AttentionShape shape;
+  const T* qkv = nullptr;  // [rows.count, (H + 2K) C]
+  CacheRows rows;
+  KeyValueCache<T> cache;
+};
+template <typename T>
 struct AttentionDecode {
   AttentionShape shape;
   const T* qkv = nullptr;  // [rows.count, (H + 2K) C]
   CacheRows rows;
   KeyValueCache<T> cache;
-  T* out = nullptr;  // [rows.count, H C]; not of cache_keys_values
+  T* out = nullptr;  // [rows.count, H C]
 };
 
 // kernels/swiglu.h
@@ -193,7 +200,7 @@ class Ops {
   virtual void attention(const AttentionForward<T>& a) = 0;
   virtual void attention_backward(const AttentionBackward<T>& a) = 0;
   virtual void attention_prefix(const AttentionPrefix<T>& a) = 0;
-  virtual void cache_keys_values(const AttentionDecode<T>& a) = 0;
+  virtual void cache_keys_values(const CacheKeysValues<T>& a) = 0;
   virtual void attention_decode(const AttentionDecode<T>& a) = 0;
 
   virtual void swiglu(const SwigluForward<T>& a) = 0;

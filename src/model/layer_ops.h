@@ -140,7 +140,7 @@ class LayerOps {
   // Puts the rows' keys and values into a cache, and attends over it.
   void cache(const T* qkv_rows, const CacheRows& cached, const KeyValueCache<T>& to) {
     const auto scope = timed(StepKernel::kAttention);
-    ops_->cache_keys_values({shape_.attention(), qkv_rows, cached, to, nullptr});
+    ops_->cache_keys_values({shape_.attention(), qkv_rows, cached, to});
   }
   void attend_cached(const T* qkv_rows, const CacheRows& cached, const KeyValueCache<T>& over,
                      T* output) {

@@ -344,8 +344,8 @@ TYPED_TEST(CudaOpsTest, AttentionOverACache) {
                                 out.data()};
   const AttentionDecode<T> device{
       shape, qkv_, {s.rows, sequences_, positions_}, {keys_, values_, kCapacity}, out_};
-  this->cpu_->cache_keys_values(host);
-  this->gpu_->cache_keys_values(device);
+  this->cpu_->cache_keys_values({shape, host.qkv, host.rows, host.cache});
+  this->gpu_->cache_keys_values({shape, device.qkv, device.rows, device.cache});
   EXPECT_TRUE(same_bits(keys_.values(), keys));
   EXPECT_TRUE(same_bits(values_.values(), values));
   this->cpu_->attention_decode(host);

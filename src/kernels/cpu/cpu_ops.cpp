@@ -75,7 +75,7 @@ class CpuOps : public Ops<T> {
     attention_forward_prefix(a.shape, a.first, a.qkv, a.sequence, a.cache, a.out, a.lse,
                              setup_.scratch, setup_.threads);
   }
-  void cache_keys_values(const AttentionDecode<T>& a) override {
+  void cache_keys_values(const CacheKeysValues<T>& a) override {
     borealis::cache_keys_values(a.shape, a.qkv, a.rows, a.cache);
   }
   void attention_decode(const AttentionDecode<T>& a) override {

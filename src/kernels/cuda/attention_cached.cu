@@ -85,7 +85,7 @@ void attend(const Queries<T>& queries, const KeyValueCache<T>& cache, cudaStream
 }  // namespace
 
 template <typename T>
-void cache_keys_values(const AttentionDecode<T>& a, cudaStream_t stream) {
+void cache_keys_values(const CacheKeysValues<T>& a, cudaStream_t stream) {
   if (a.rows.count == 0) return;
   const AttentionShape& s = a.shape;
   launch("caching keys and values", cache_kernel<T>, static_cast<unsigned>(a.rows.count), kThreads,
@@ -109,8 +109,8 @@ void attention_prefix(const AttentionPrefix<T>& a, cudaStream_t stream) {
   attend(queries, a.cache, stream);
 }
 
-template void cache_keys_values(const AttentionDecode<float>&, cudaStream_t);
-template void cache_keys_values(const AttentionDecode<bf16>&, cudaStream_t);
+template void cache_keys_values(const CacheKeysValues<float>&, cudaStream_t);
+template void cache_keys_values(const CacheKeysValues<bf16>&, cudaStream_t);
 template void attention_decode(const AttentionDecode<float>&, cudaStream_t);
 template void attention_decode(const AttentionDecode<bf16>&, cudaStream_t);
 template void attention_prefix(const AttentionPrefix<float>&, cudaStream_t);

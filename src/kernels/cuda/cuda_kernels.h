@@ -6,6 +6,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/ops.h"
@@ -95,7 +96,7 @@ void attention_backward(const AttentionBackward<T>& a, float* dots, cudaStream_t
 
 // Over a cache of keys and values (kernels/attention.h). lse of the prefix alone.
 template <typename T>
-void cache_keys_values(const AttentionDecode<T>& a, cudaStream_t stream);
+void cache_keys_values(const CacheKeysValues<T>& a, cudaStream_t stream);
 template <typename T>
 void attention_decode(const AttentionDecode<T>& a, cudaStream_t stream);
 template <typename T>

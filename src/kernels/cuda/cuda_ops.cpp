@@ -1,7 +1,6 @@
 #include "kernels/cuda/cuda_ops.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/check.h"
 #include "kernels/cuda/cuda_kernels.h"
@@ -107,7 +106,7 @@ class CudaOps : public Ops<T> {
   void attention_prefix(const AttentionPrefix<T>& a) override {
     cuda::attention_prefix(a, stream_);
   }
-  void cache_keys_values(const AttentionDecode<T>& a) override {
+  void cache_keys_values(const CacheKeysValues<T>& a) override {
     cuda::cache_keys_values(a, stream_);
   }
   void attention_decode(const AttentionDecode<T>& a) override {

@@ -8,7 +8,6 @@
 #include <span>
 
 #include "kernels/ops.h"
-#include "kernels/optimizer_ops.h"
 #include "kernels/rope.h"
 
 namespace borealis::cuda {
