@@ -27,7 +27,7 @@ LAYER_OF = {module: depth for depth, layer in enumerate(LAYERS) for module in la
 OWNED = [  # pattern, where alone it may stand
     (re.compile(r'#\s*include\s*[<"]mpi\.h'), "comm/"),
     (re.compile(r'#\s*include\s*[<"](oneapi/dnnl/)?dnnl'), "kernels/onednn/"),
-    (re.compile(r'#\s*include\s*[<"](cuda_|cublas|cub/)'), "kernels/cuda/"),
+    (re.compile(r'#\s*include\s*[<"](cuda_|cublas|cudnn|cub/)'), "kernels/cuda/"),
     (re.compile(r'#\s*include\s*[<"](ncursesw/)?n?curses'), "watch/"),
     (re.compile(r"\b(secure_)?getenv\s*\("), "config/"),
     (re.compile(r"\bstd::[io]?fstream\b|\bfopen\s*\("), "base/"),
@@ -75,6 +75,7 @@ def self_test():
         "kernels/a.cpp": ("#include <dnnl.hpp>", ["belongs in kernels/onednn/ only"]),
         "kernels/cpu/a.cpp": ("#include <cuda_runtime.h>", ["belongs in kernels/cuda/ only"]),
         "kernels/cuda/a.cu": ("#include <cuda_runtime.h>\n#include <cublasLt.h>", []),
+        "model/c.cpp": ("#include <cudnn_frontend.h>", ["belongs in kernels/cuda/ only"]),
         "kernels/onednn/a.cpp": ('#include <dnnl.hpp>\n#include "kernels/a.h"', []),
         "config/a.cpp": ('std::getenv("HOME");', []),
         "model/a.cpp": ('getenv("HOME");  // no', ["belongs in config/ only"]),

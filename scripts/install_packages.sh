@@ -1,17 +1,28 @@
 #!/usr/bin/env bash
 # install_packages.sh PURPOSE...: installs what scripts/packages.txt lists for these purposes (run,
 # corpus, test) and is missing; does nothing where nothing is. As root or through sudo; waits up to
-# ten minutes for others that use apt.
+# ten minutes for others that use apt. The purpose cuda is headers that no package has:
+# install_cudnn_frontend.sh.
 set -euo pipefail
 list=$(dirname "$0")/packages.txt
 lock_wait_s=600
+
+purposes=()
+for purpose in "${@:?usage: install_packages.sh PURPOSE...}"; do
+  if [ "$purpose" = cuda ]; then
+    bash "$(dirname "$0")/install_cudnn_frontend.sh"
+  else
+    purposes+=("$purpose")
+  fi
+done
+[ ${#purposes[@]} -eq 0 ] && exit 0
 
 if ! command -v dpkg-query >/dev/null; then
   echo "no dpkg on this machine: taking for granted that what $list names is there" >&2
   exit 0
 fi
 missing=()
-for purpose in "${@:?usage: install_packages.sh PURPOSE...}"; do
+for purpose in "${purposes[@]}"; do
   # shellcheck disable=SC2013  # words, not lines
   for package in $(sed -n "s/^$purpose: //p" "$list"); do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||

@@ -25,6 +25,8 @@ std::string_view error_kind_name(ErrorKind kind) {
       return "numerics";
     case ErrorKind::kRanks:
       return "ranks";
+    case ErrorKind::kDevice:
+      return "device";
   }
   return "error";
 }

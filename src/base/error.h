@@ -18,6 +18,7 @@ enum class ErrorKind {
   kMemory,  // exit 5: the run does not fit in memory
   kNumerics,  // exit 6: training, evaluation or generation produced non-finite values
   kRanks,     // exit 7: a rank of the run is lost, or ranks that must agree do not
+  kDevice,    // exit 8: the accelerator that was asked for is missing, or failed
 };
 
 std::string_view error_kind_name(ErrorKind kind);  // "config", "file", ...

@@ -18,6 +18,7 @@
 #include "cli/command.h"
 #include "cli/dataset_prefix.h"
 #include "cli/loaded_model.h"
+#include "cli/open_backend.h"
 #include "cli/parse_arguments.h"
 #include "cli/run_setup.h"
 #include "cli/text_input_options.h"
@@ -45,6 +46,7 @@ struct EvalOptions {
   std::optional<int64_t> stride;
   std::optional<int64_t> batch_size;
   std::optional<int64_t> max_tokens;
+  std::string device;
   std::string memory_limit;
   std::string dtype = "bf16";
   bool start_token = true;
@@ -80,6 +82,7 @@ void add_options(CLI::App& app, EvalOptions& options) {
   app.add_option("--dtype", options.dtype, "bf16 or fp32")
       ->capture_default_str()
       ->check(CLI::IsMember({"bf16", "fp32"}));
+  add_device_option(app, options.device);
   app.add_option("--memory-limit", options.memory_limit,
                  "never use more, as in 8GiB [MEMORY_LIMIT, or what is free]");
   options.text.add_run_to(app);
@@ -176,12 +179,14 @@ int64_t require_tokens(const TokenDocuments& documents, const TextEvaluationOpti
 
 // Rows no longer and no more than the text fills.
 DecoderShape shape_for(const ModelConfig& model, const EvalOptions& options,
-                       const TextEvaluationOptions& windows, int64_t tokens, int threads) {
+                       const TextEvaluationOptions& windows, int64_t tokens, int threads,
+                       const GpuProfile* gpu) {
   const DType dtype = options.dtype == "fp32" ? DType::kF32 : DType::kBF16;
   DecoderShape shape{.model = model, .recompute = {}};
   shape.mode = product_mode(dtype);
   shape.threads = threads;
   shape.forward_only = true;
+  if (gpu != nullptr) shape.gpu = *gpu;
   shape.seq_length = std::min(windows.seq_length, tokens);
   const int64_t wanted =
       options.batch_size.value_or(std::max<int64_t>(kDefaultBatchTokens / shape.seq_length, 1));
@@ -263,19 +268,27 @@ std::string report_text(const EvalReport& report, const TextEvaluation& result) 
 
 // Loads the model and lets it look at everything.
 TextEvaluation run_model(const fs::path& folder, DType dtype, const DecoderShape& shape,
-                         const TokenDocuments& documents, const TextEvaluationOptions& windows) {
-  const LoadedModel model(folder, dtype);
-  const auto decoder = make_language_model(shape, model.parameters);
+                         const TokenDocuments& documents, const TextEvaluationOptions& windows,
+                         Backend& backend, int64_t& peak) {
+  const LoadedModel model(folder, dtype, backend.device());
+  const auto decoder = make_language_model(shape, model.parameters, /*profiler=*/nullptr,
+                                           /*flow=*/nullptr, backend);
   WorkProgress progress("evaluating");
-  return evaluate_texts(*decoder, shape, documents, windows,
-                        [&](int64_t done, int64_t total) { progress.update(done, total); });
+  const TextEvaluation result =
+      evaluate_texts(*decoder, shape, documents, windows,
+                     [&](int64_t done, int64_t total) { progress.update(done, total); });
+  peak = peak_bytes(backend);
+  return result;
 }
 
 int evaluate(const EvalOptions& options) {
   MachineConfig machine;
   machine.threads = options.text.threads;
   machine.memory_limit_bytes = memory_limit_option(options.memory_limit);
+  machine.device = device_option(options.device);
   const int threads = prepare_machine(machine);
+  const OpenedBackend backend = open_backend(machine, /*ranks=*/1);
+  if (!backend.warning.empty()) log_warning(backend.warning);
   const DType dtype = options.dtype == "fp32" ? DType::kF32 : DType::kBF16;
 
   const fs::path folder = find_model_folder(options.model);
@@ -285,11 +298,13 @@ int evaluate(const EvalOptions& options) {
   warn_of_other_tokenizer(options, choice.tokenizer.get());
   const auto documents =
       open_documents(options, choice.tokenizer.get(), threads, machine.memory_limit_bytes);
-  const DecoderShape shape =
-      shape_for(config, options, windows, require_tokens(*documents, windows), threads);
+  const DecoderShape shape = shape_for(
+      config, options, windows, require_tokens(*documents, windows), threads, backend.get().gpu());
   const Prediction prediction =
       require_memory(shape, dtype, *documents, machine.memory_limit_bytes);
-  const TextEvaluation result = run_model(folder, dtype, shape, *documents, windows);
+  int64_t peak = 0;
+  const TextEvaluation result =
+      run_model(folder, dtype, shape, *documents, windows, backend.get(), peak);
 
   const EvalReport report{
       .model = folder.string(),
@@ -299,7 +314,7 @@ int evaluate(const EvalOptions& options) {
       .batch_size = shape.micro_batch_size,
       .dtype = options.dtype,
       .planned_bytes = prediction.memory.total_bytes(),
-      .peak_bytes = peak_resident_bytes()};
+      .peak_bytes = peak};
   const bool json = options.text.json;
   fmt::print("{}", json ? report_json(report, result) + "\n" : report_text(report, result));
   return 0;

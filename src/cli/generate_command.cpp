@@ -15,6 +15,7 @@
 #include "checkpoint/run_checkpoints.h"
 #include "cli/command.h"
 #include "cli/loaded_model.h"
+#include "cli/open_backend.h"
 #include "cli/parse_arguments.h"
 #include "cli/prompts.h"
 #include "cli/run_setup.h"
@@ -41,6 +42,7 @@ struct GenerateOptions {
   int64_t batch_size = 8;
   std::string dtype = "bf16";
   int64_t threads = 0;
+  std::string device;
   std::string memory_limit;
   bool json = false;
 };
@@ -103,6 +105,7 @@ void add_run_options(CLI::App& app, GenerateOptions& options) {
   app.add_option("--dtype", options.dtype, "bf16 or fp32")
       ->capture_default_str()
       ->check(CLI::IsMember({"bf16", "fp32"}));
+  add_device_option(app, options.device);
   app.add_option("--memory-limit", options.memory_limit,
                  "never use more, as in 8GiB [MEMORY_LIMIT, or what is free]");
   app.add_option("--threads", options.threads, "threads; 0: every core that this process may use")
@@ -266,7 +269,11 @@ int generate(GenerateOptions& options) {
   MachineConfig machine;
   machine.threads = options.threads;
   machine.memory_limit_bytes = memory_limit_option(options.memory_limit);
+  machine.device = device_option(options.device);
   const int threads = prepare_machine(machine);
+  const OpenedBackend opened = open_backend(machine, /*ranks=*/1);
+  if (!opened.warning.empty()) log_warning(opened.warning);
+  Backend& backend = opened.get();
   const DType dtype = options.dtype == "fp32" ? DType::kF32 : DType::kBF16;
 
   const fs::path folder = find_model_folder(options.model);
@@ -276,13 +283,14 @@ int generate(GenerateOptions& options) {
   const Tokenizer tokenizer =
       options.tokenizer.names_one() ? options.tokenizer.open() : open_tokenizer_of(folder.string());
   const Prompts prompts = load_prompts(options, tokenizer, config);
-  const GenerationShape shape =
+  GenerationShape shape =
       generation_shape(config, prompts.tokens, options.text.generation.max_new_tokens,
                        options.batch_size, dtype, threads);
+  if (backend.gpu() != nullptr) shape.gpu = *backend.gpu();
   const Prediction prediction = require_memory(shape, dtype, prompts, machine.memory_limit_bytes);
 
-  const LoadedModel model(folder, dtype);
-  Generator generator(shape, model.parameters);
+  const LoadedModel model(folder, dtype, backend.device());
+  Generator generator(shape, model.parameters, {}, backend);
   TextPrinter printer(prompts.texts.size(), options.json);
   const GenerationTotals totals =
       generate_texts(generator, tokenizer, prompts.tokens, options.text, printer.events());
@@ -292,7 +300,7 @@ int generate(GenerateOptions& options) {
                                 .batch_size = shape.sequences,
                                 .totals = totals,
                                 .planned_bytes = prediction.memory.total_bytes(),
-                                .peak_bytes = peak_resident_bytes()};
+                                .peak_bytes = peak_bytes(backend)};
   if (options.json) {
     fmt::print("{}\n", report_json(report, prompts, printer.texts()));
   } else {

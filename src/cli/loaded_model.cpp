@@ -1,6 +1,7 @@
 #include "cli/loaded_model.h"
 
 #include <span>
+#include <vector>
 
 #include "checkpoint/model_folder.h"
 #include "checkpoint/promised_tensors.h"
@@ -15,8 +16,15 @@ int64_t weights_bytes(const ParameterTable& table, DType dtype) {
 }
 
 template <typename T>
-void read_weights(const ModelWeights& weights, const ParameterBuffers& parameters) {
+void read_weights(const ModelWeights& weights, const ParameterBuffers& parameters, Device& device) {
   for (const Parameter& p : parameters.table->entries()) {
+    if (!device.is_host()) {
+      std::vector<T> values(static_cast<size_t>(p.size()));
+      weights.read(p.name, p.shape, std::span(values));
+      device.upload(parameters.weights_as<T>() + p.offset, values.data(),
+                    values.size() * sizeof(T));
+      continue;
+    }
     weights.read(p.name, p.shape,
                  std::span(parameters.weights_as<T>() + p.offset, static_cast<size_t>(p.size())));
   }
@@ -24,17 +32,17 @@ void read_weights(const ModelWeights& weights, const ParameterBuffers& parameter
 
 }  // namespace
 
-LoadedModel::LoadedModel(const std::filesystem::path& folder, DType dtype)
+LoadedModel::LoadedModel(const std::filesystem::path& folder, DType dtype, Device& device)
     : config(load_model_config(folder)),
       table(make_parameter_table(config)),
-      arena(weights_bytes(table, dtype), "weights"),
+      arena(weights_bytes(table, dtype), "weights", device),
       parameters{&table, dtype, arena.take<std::byte>(weights_bytes(table, dtype)), nullptr} {
   const ModelWeights weights(folder);
   require_promised(weights, promised_tensors(config), folder, config.tie_word_embeddings);
   if (dtype == DType::kF32) {
-    read_weights<float>(weights, parameters);
+    read_weights<float>(weights, parameters, device);
   } else {
-    read_weights<bf16>(weights, parameters);
+    read_weights<bf16>(weights, parameters, device);
   }
 }
 

@@ -15,9 +15,9 @@ struct LoadedModel {
   Arena arena;
   ParameterBuffers parameters;
 
-  // Converts what is stored to `dtype`. Throws Error(kFile), Error(kData) naming what is wrong with
-  // the folder.
-  LoadedModel(const std::filesystem::path& folder, DType dtype);
+  // Converts what is stored to `dtype`, in the device's memory. Throws Error(kFile), Error(kData)
+  // naming what is wrong with the folder.
+  LoadedModel(const std::filesystem::path& folder, DType dtype, Device& device = host_device());
   LoadedModel(const LoadedModel&) = delete;
   LoadedModel& operator=(const LoadedModel&) = delete;
 };

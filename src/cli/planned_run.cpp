@@ -18,14 +18,15 @@ void log_lines(const std::vector<std::string>& lines) {
 
 }  // namespace
 
-PlannedRun plan_run(const RunConfig& asked, int threads, StartChooser& starts) {
+PlannedRun plan_run(const RunConfig& asked, int threads, StartChooser& starts, Backend& backend) {
   PlannedRun run;
   run.config = asked;
   run.threads = threads;
+  run.device = backend.gpu() == nullptr ? cpu_isa_description() : backend.device().name();
   RunConfig& config = run.config;
   run.start = starts.next(config);
   run.data = describe_data(config, run.start.state.data_order, run.start.state.consumed);
-  run.layout = make_run_layout(config, threads);
+  run.layout = fitting_layout(config, threads, backend.gpu());
   run.prediction = predict(config, run.layout, data_memory_bytes(config, run.data),
                            resident_bytes(), run.start.checkpoint.has_value());
   require_fit(config, run.prediction, threads);
@@ -37,7 +38,7 @@ void log_configuration(const PlannedRun& run) {
   const Prediction& prediction = run.prediction;
   for (const std::string& warning : config.warnings) log_warning(warning);
   log_lines(config.notes);
-  log_info(fmt::format("kernels: {}; {} threads", cpu_isa_description(), run.threads));
+  log_info(fmt::format("kernels: {}; {} threads", run.device, run.threads));
   log_lines(batch_lines(config));
   log_lines(architecture_lines(config));
   if (!config.model.note.empty()) log_info(config.model.note);

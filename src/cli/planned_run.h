@@ -1,7 +1,10 @@
 #pragma once
 
+#include <string>
+
 #include "config/run_config.h"
 #include "data/batch_loader.h"
+#include "kernels/backend.h"
 #include "model/run_layout.h"
 #include "planner/planner.h"
 #include "train/run_start.h"
@@ -13,13 +16,14 @@ struct PlannedRun {
   RunConfig config;
   RunStart start;
   int threads = 1;
+  std::string device;  // that computes, as a log names it
   RunLayout layout;
   DataDescription data;
   Prediction prediction;
 };
 
 // The next start to try, and what the run needs with it. Throws Error(kMemory) if it does not fit.
-PlannedRun plan_run(const RunConfig& asked, int threads, StartChooser& starts);
+PlannedRun plan_run(const RunConfig& asked, int threads, StartChooser& starts, Backend& backend);
 
 void log_configuration(const PlannedRun& run);
 void log_start(const PlannedRun& run);

@@ -15,6 +15,7 @@
 #include "base/units.h"
 #include "cli/command.h"
 #include "cli/live_report.h"
+#include "cli/open_backend.h"
 #include "cli/planned_run.h"
 #include "cli/run_folder.h"
 #include "cli/run_observer.h"
@@ -33,7 +34,6 @@
 #include "data/document_ends.h"
 #include "kernels/cpu_isa.h"
 #include "kernels/gemm_rate.h"
-#include "kernels/triad.h"
 #include "model/product_rate.h"
 #include "model/step_kernels.h"
 #include "report/run_report.h"
@@ -58,7 +58,8 @@ void warn_of_gap(const RunObserver& observer, const RunStart& start) {
 
 struct TrainedModel {
   TrainingOutcome outcome;
-  GemmRate gemm;  // measured after the first step
+  GemmRate gemm;           // measured after the first step
+  double bytes_per_s = 0;  // of memory, for a profile
   int64_t peak_bytes = 0;
   std::optional<SampleText> sample;
 };
@@ -72,7 +73,7 @@ RunSummary begin_summary(const PlannedRun& run, const std::string& data_tokenize
   summary.parameters = prediction.parameters;
   summary.planned_memory_bytes = prediction.memory.total_bytes();
   summary.memory_classes = prediction.memory.classes(run.config.dtype);
-  summary.isa = cpu_isa_description();
+  summary.isa = run.device;
   summary.flops_per_token = prediction.flops_per_token;
   summary.flops_formula_name = kFlopsFormulaName;
   summary.flops_formula = kFlopsFormula;
@@ -115,10 +116,10 @@ std::unique_ptr<Profiler> make_profiler(const RunConfig& config, const RunLayout
 }
 
 // Takes memory for the run and fills it; measured goes to where the GEMM rate is wanted.
-std::unique_ptr<Trainer> make_trainer(const PlannedRun& run, Communicator& ranks,
+std::unique_ptr<Trainer> make_trainer(const PlannedRun& run, Backend& backend, Communicator& ranks,
                                       Profiler* profiler, GemmRate& gemm) {
-  const auto measure_gemm = [&run, &gemm](std::span<std::byte> idle_memory) {
-    gemm = measure_model_products(run.layout.decoder, idle_memory);
+  const auto measure_gemm = [&run, &backend, &gemm](std::span<std::byte> idle_memory) {
+    gemm = measure_model_products(backend, run.layout.decoder, run.config.dtype, idle_memory);
     log_info(
         fmt::format("GEMM rate: {:.3f} TFLOP/s ({})", gemm.flops_per_s * 1e-12, gemm.description));
     return gemm.flops_per_s;
@@ -130,12 +131,13 @@ std::unique_ptr<Trainer> make_trainer(const PlannedRun& run, Communicator& ranks
                                        .profiler = profiler,
                                        .save_in_background = run.prediction.saves_in_background,
                                        .version = program_version(),
+                                       .backend = &backend,
                                    });
 }
 
 // The weights and everything that was allocated for them live no longer than this call.
 TrainedModel run_training(std::unique_ptr<Trainer> trainer, const RunConfig& config, int threads,
-                          RunObserver& observer, LiveReport& report) {
+                          Backend& backend, RunObserver& observer, LiveReport& report) {
   TrainedModel trained;
   log_info_or_brief(
       "learning_rate= below is the next step's, as in the reference; metrics.jsonl has the "
@@ -145,16 +147,21 @@ TrainedModel run_training(std::unique_ptr<Trainer> trainer, const RunConfig& con
   observer.training_begins();
   trained.outcome = trainer->run(report.listen(observer.events()));
   report.finish();
+  if (config.profile.enabled && backend.gpu() != nullptr) {
+    trained.bytes_per_s = backend.measure_bandwidth(trainer->idle_memory());
+  }
   // Taken here: what the report allocates is not training's.
-  trained.peak_bytes = peak_resident_bytes();
-  trained.sample = sample_text(config, trainer->parameters(), threads, trainer->idle_memory());
+  trained.peak_bytes = peak_bytes(backend);
+  if (backend.gpu() == nullptr) {
+    trained.sample = sample_text(config, trainer->parameters(), threads, trainer->idle_memory());
+  }
   return trained;
 }
 
-void write_profile(const RunConfig& config, const Profiler* profiler, double gemm_flops_per_s) {
+void write_profile(const RunConfig& config, const Profiler* profiler, const TrainedModel& trained) {
   if (!profiler || profiler->steps().empty()) return;  // stopped before the first profiled step
   const StepProfile profile =
-      summarize_profile(*profiler, gemm_flops_per_s, measure_triad_bytes_per_s());
+      summarize_profile(*profiler, trained.gemm.flops_per_s, trained.bytes_per_s);
   write_step_profile(config.output.run_dir, profile);
   write_chrome_trace(config.output.run_dir, *profiler, 0);
   log_info(fmt::format("profile of {} steps: {}/{} (chrome://tracing or ui.perfetto.dev open it)",
@@ -196,11 +203,12 @@ void despite_faults(Write write) {
   }
 }
 
-void report_failure(const Error& failure, const RunObserver& observer, const GemmRate& gemm,
-                    const std::string& run_dir, RunSummary& summary, SummaryWriter& writer) {
+void report_failure(const Error& failure, Backend& backend, const RunObserver& observer,
+                    const GemmRate& gemm, const std::string& run_dir, RunSummary& summary,
+                    SummaryWriter& writer) {
   TrainedModel trained;
   trained.gemm = gemm;
-  trained.peak_bytes = peak_resident_bytes();
+  trained.peak_bytes = peak_bytes(backend);
   trained.outcome.stopped_by = "error";
   despite_faults([&] {
     summary.failure = failure.what();
@@ -218,7 +226,7 @@ void tell_failed_start(const Error& failure, RunSummary summary, SummaryWriter& 
 }
 
 // Trains and reports; the exit code tells a run that a signal stopped from one that is done.
-int train_and_report(const PlannedRun& run, std::unique_ptr<Trainer> trainer,
+int train_and_report(const PlannedRun& run, Backend& backend, std::unique_ptr<Trainer> trainer,
                      const Profiler* profiler, const GemmRate& gemm, RunTracker& tracker,
                      RunSummary& summary, SummaryWriter& writer) {
   const RunConfig& config = run.config;
@@ -231,17 +239,20 @@ int train_and_report(const PlannedRun& run, std::unique_ptr<Trainer> trainer,
   TrainedModel trained;
   LiveReport live_report(config, summary);
   try {
-    trained = run_training(std::move(trainer), config, run.threads, observer, live_report);
+    trained = run_training(std::move(trainer), config, run.threads, backend, observer, live_report);
   } catch (const Error& failure) {
     live_report.finish();
     if (observer.steps() == 0) {
       tell_failed_start(failure, summary, writer);
     } else {
-      report_failure(failure, observer, gemm, run_dir, summary, writer);
+      report_failure(failure, backend, observer, gemm, run_dir, summary, writer);
     }
     throw;
   }
   trained.gemm = gemm;
+  if (config.profile.enabled && backend.gpu() == nullptr) {  // in memory that training has left
+    trained.bytes_per_s = backend.measure_bandwidth({});
+  }
   if (observer.steps() == 0 && observer.steps_of_history() == 0) {
     if (trained.outcome.stopped_by == "kill_switch") {
       log_warning(fmt::format("not begun: --kill-switch-file {} exists; remove it to train",
@@ -256,7 +267,7 @@ int train_and_report(const PlannedRun& run, std::unique_ptr<Trainer> trainer,
   if (trained.sample) {
     log_info(indented(fmt::format("sample: {}{}", trained.sample->prompt, trained.sample->text)));
   }
-  write_profile(config, profiler, trained.gemm.flops_per_s);
+  write_profile(config, profiler, trained);
   complete_summary(observer, trained, run_dir, summary);
   writer.write(summary);
   const ReportPaths report = write_run_report(run_dir);
@@ -267,12 +278,12 @@ int train_and_report(const PlannedRun& run, std::unique_ptr<Trainer> trainer,
 }
 
 // The same, and the trackers are told how it ended.
-int finish_run(const PlannedRun& run, std::unique_ptr<Trainer> trainer, const Profiler* profiler,
-               const GemmRate& gemm, RunTracker& tracker, RunSummary summary,
-               SummaryWriter& writer) {
+int finish_run(const PlannedRun& run, Backend& backend, std::unique_ptr<Trainer> trainer,
+               const Profiler* profiler, const GemmRate& gemm, RunTracker& tracker,
+               RunSummary summary, SummaryWriter& writer) {
   try {
-    const int exit_code =
-        train_and_report(run, std::move(trainer), profiler, gemm, tracker, summary, writer);
+    const int exit_code = train_and_report(run, backend, std::move(trainer), profiler, gemm,
+                                           tracker, summary, writer);
     tracker.end(summary, exit_code);
     return exit_code;
   } catch (const Error& failure) {
@@ -311,6 +322,9 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPh
   std::signal(SIGPIPE, SIG_IGN);
   ranks.share_machine(config.machine);
   const int threads = prepare_machine(config.machine);
+  const OpenedBackend opened = open_backend(config.machine, ranks.all().size());
+  Backend& backend = opened.get();
+  if (!opened.warning.empty()) config.warnings.push_back(opened.warning);
   DataTokenizers data_tokenizers;
   together(ranks.all(), "checking the data", [&] {
     data_tokenizers = check_data_records(config);
@@ -323,7 +337,7 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPh
     PlannedRun run;
     std::string fingerprint;
     together(ranks.all(), "planning the run", [&] {
-      run = plan_run(config, threads, starts);
+      run = plan_run(config, threads, starts, backend);
       if (ranks.all().size() > 1) fingerprint = data_fingerprint(config);
     });
     ranks.require_same(
@@ -340,7 +354,7 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPh
     GemmRate gemm;
     std::unique_ptr<Trainer> trainer;
     try {
-      trainer = make_trainer(run, ranks.all(), profiler.get(), gemm);
+      trainer = make_trainer(run, backend, ranks.all(), profiler.get(), gemm);
     } catch (const DamagedCheckpoint& damage) {
       log_warning(fmt::format("{}; the checkpoint before it is tried", fault_text(damage)));
       starts.reject(damage);
@@ -355,7 +369,7 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPh
     records.summary.start_phases = phases.longest(ranks.all());
     if (!ranks.is_first()) return signal_exit_code(trainer->run({}).stopped_by);
     log_info(start_line(records.summary.start_phases, ranks.all().size()));
-    return finish_run(run, std::move(trainer), profiler.get(), gemm, *records.tracker,
+    return finish_run(run, backend, std::move(trainer), profiler.get(), gemm, *records.tracker,
                       std::move(records.summary), *records.writer);
   }
 }

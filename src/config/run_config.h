@@ -225,6 +225,8 @@ struct TrackingConfig {
 struct MachineConfig {
   int64_t threads = 0;                        // 0: cores in the affinity mask
   std::optional<int64_t> memory_limit_bytes;  // MEMORY_LIMIT
+  std::string device = "auto";                // "cuda", "cpu"; "auto": a GPU where there is one
+  bool deterministic = true;                  // on a GPU: the same bits in every run
   std::string cpu_isa = "native";             // "native", or a cap for tests: "avx2", "avx512"
   int64_t ranks_on_host = 1;                  // that share its free memory
 };

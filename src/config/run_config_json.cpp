@@ -165,6 +165,8 @@ json tracking_json(const TrackingConfig& tracking) {
 json machine_json(const MachineConfig& machine) {
   return {{"threads", machine.threads},
           {"memory_limit_bytes", or_null(machine.memory_limit_bytes)},
+          {"device", machine.device},
+          {"deterministic", machine.deterministic},
           {"cpu_isa", machine.cpu_isa}};
 }
 

@@ -21,6 +21,9 @@ struct Batch {
   int64_t loss_tokens() const;  // with a target
 };
 
+// Of document_starts, the tokens of each document in order; empty where there are none.
+std::vector<int32_t> document_lengths(const Batch& batch);
+
 enum class Split { kTrain, kValid, kTest };
 
 // Yields the micro-batches that one rank sees, in order (contract section 7.9).

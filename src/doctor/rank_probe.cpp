@@ -41,8 +41,9 @@ void measure(Communicator& all, int64_t ranks_of_host, const RunConfig& config, 
                     "products to measure");
   const DecoderShape shape = decoder_shape(config, static_cast<int>(probe.threads));
   all.barrier("measuring products");
-  probe.gemm_flops_per_s =
-      measure_model_products(shape, {memory.data(), memory.size_bytes()}).flops_per_s;
+  probe.gemm_flops_per_s = measure_model_products(cpu_backend(), shape, config.dtype,
+                                                  {memory.data(), memory.size_bytes()})
+                               .flops_per_s;
   all.barrier("measuring memory");
   if (triad_bytes() < share) probe.memory_bytes_per_s = measure_triad_bytes_per_s();
 }

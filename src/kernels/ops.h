@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "kernels/attention.h"
 #include "kernels/head_loss.h"
@@ -197,6 +198,9 @@ class Ops {
   virtual void linear_backward_input(const LinearBackwardInput<T>& a) = 0;
   virtual void rope_backward(const RopeBackward<T>& a) = 0;
 
+  // Tokens of each document of the batch whose attention follows, in order, where sequences hold
+  // several; empty: each is one. Of what document_starts says, for backends that look ahead.
+  virtual void set_documents(std::span<const int32_t>) {}
   virtual void attention(const AttentionForward<T>& a) = 0;
   virtual void attention_backward(const AttentionBackward<T>& a) = 0;
   virtual void attention_prefix(const AttentionPrefix<T>& a) = 0;

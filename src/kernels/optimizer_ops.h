@@ -1,6 +1,7 @@
 // What a backend implements of a step's end: the norm of the gradients, and AdamW. Pointers are of
-// the backend's own memory, but for row ids and bits of rows, which are the host's. What is
-// computed is stated in kernels/grad_norm.h and kernels/adamw.h.
+// the backend's own memory, but for sums, row ids and bits of rows, which are the host's. What is
+// computed is stated in kernels/grad_norm.h and kernels/adamw.h; a device other than the host adds
+// up squares in an order of its own, which depends on their number alone.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +27,13 @@ class OptimizerOps {
  public:
   virtual ~OptimizerOps() = default;
 
-  virtual double sum_of_squares(const float* x, int64_t count) = 0;
-  virtual double sum_of_squares_of_rows(const float* matrix, std::span<const int32_t> rows,
-                                        int64_t row_size) = 0;
+  // *sum is there after wait(), until which it must stay where it is.
+  virtual void sum_of_squares(const float* x, int64_t count, double* sum) = 0;
+  // rows: each of 0 .. rows.size() - 1 once.
+  virtual void sum_of_squares_of_rows(const float* matrix, std::span<const int32_t> rows,
+                                      int64_t row_size, double* sum) = 0;
+  virtual void wait() = 0;
+
   virtual void adamw(const AdamWSpan<bf16>& span, const AdamWStep& step) = 0;
   virtual void adamw(const AdamWSpan<float>& span, const AdamWStep& step) = 0;
   virtual void adamw_rows(const AdamWRows<bf16>& rows, const RowGradients& gradient,

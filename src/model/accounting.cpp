@@ -52,11 +52,17 @@ MemoryPlan plan_of(const DecoderShape& shape, const DecoderArenas& arenas, int64
                        static_cast<int64_t>(dtype_bytes(dtype));
   plan.activations_bytes = arenas.activations.used_bytes();
   plan.working_bytes = arenas.working.used_bytes();
+  plan.forward_only = shape.forward_only;
+  if (shape.gpu) {
+    plan.on_gpu = true;
+    plan.scratch_bytes = arenas.scratch.used_bytes();
+    plan.context_bytes = shape.gpu->context_bytes;
+    return plan;
+  }
   plan.scratch_bytes =
       arenas.scratch.used_bytes() + linear_engine_bytes(shape.mode, shape.threads, shape.products);
   plan.tables_bytes = positions * shape.model.head_dim * 4;  // cos and sin, C/2 each
   plan.libraries_bytes = library_bytes(shape);
-  plan.forward_only = shape.forward_only;
   return plan;
 }
 
@@ -90,13 +96,23 @@ double flops_per_token(const ModelConfig& model, int64_t seq_length) {
               static_cast<double>(model.vocab_size) * D);
 }
 
+int64_t MemoryPlan::host_bytes() const {
+  if (!on_gpu) return total_bytes();
+  return rows_bytes + data_bytes + profile_bytes + transfer_bytes + snapshot_bytes + program_bytes;
+}
+
 int64_t MemoryPlan::total_bytes() const {
+  if (on_gpu) {
+    return weights_bytes + gradients_bytes + optimizer_bytes + activations_bytes + cache_bytes +
+           working_bytes + scratch_bytes + context_bytes;
+  }
   return weights_bytes + gradients_bytes + optimizer_bytes + sums_bytes + activations_bytes +
          cache_bytes + working_bytes + scratch_bytes + tables_bytes + data_bytes + profile_bytes +
          transfer_bytes + snapshot_bytes + libraries_bytes + program_bytes;
 }
 
 std::vector<MemoryClass> MemoryPlan::classes(DType dtype) const {
+  constexpr int kHostClasses = 7;  // those from here on are of the host's memory alone
   const bool narrow = dtype == DType::kBF16;
   std::vector<MemoryClass> classes = {
       {narrow ? "weights (bf16)" : "weights (fp32)", weights_bytes},
@@ -118,6 +134,12 @@ std::vector<MemoryClass> MemoryPlan::classes(DType dtype) const {
       {"buffers inside libraries", libraries_bytes},
       {"program and shared libraries", program_bytes},
   };
+  if (on_gpu) {
+    classes.erase(classes.begin() + kHostClasses, classes.end());
+    classes.push_back({"CUDA's context and libraries", context_bytes});
+    std::erase_if(classes, [](const MemoryClass& entry) { return entry.bytes == 0; });
+    return classes;
+  }
   classes.push_back({"pieces of gradients between ranks", sums_bytes});
   classes.push_back({"events of the profile", profile_bytes});
   classes.push_back({"buffers for saving and loading", transfer_bytes});
@@ -135,6 +157,7 @@ MemoryPlan plan_memory(const RunLayout& layout, ProfiledSteps profiled, int64_t 
   plan.gradients_bytes = arenas.gradients.used_bytes();
   plan.optimizer_bytes = arenas.optimizer.used_bytes();
   plan.sums_bytes = arenas.sums.used_bytes();
+  plan.rows_bytes = arenas.host.used_bytes();
   plan.data_bytes = data_bytes;
   plan.profile_bytes = Profiler::event_bytes(profiled, most_kernel_calls(layout));
   plan.program_bytes = program_bytes;
@@ -155,7 +178,8 @@ MemoryPlan plan_generation_memory(const GenerationShape& shape, DType dtype, int
   const GenerationArenas arenas = measure_generation(shape);
   MemoryPlan plan = plan_of(shape.largest_pass(), arenas.decoder, shape.capacity, dtype);
   plan.cache_bytes = arenas.cache.used_bytes();
-  plan.libraries_bytes += pass_kernel_bytes(shape);
+  if (!shape.gpu) plan.libraries_bytes += pass_kernel_bytes(shape);
+  plan.rows_bytes = arenas.host.used_bytes();
   plan.data_bytes = data_bytes;
   plan.program_bytes = program_bytes;
   return plan;

@@ -23,7 +23,9 @@ double flops_per_token(const ModelConfig& model, int64_t seq_length);
 inline constexpr const char* kFlopsFormulaName = "LM formula of Megatron-DeepSpeed";
 inline constexpr const char* kFlopsFormula = "F = 6 [L (2had + 2hkd + 3hf + 2ads) + Vh]";
 
-// How much memory a run needs, class by class. Arenas are made of exactly these numbers.
+// How much memory a run needs, class by class. Arenas are made of exactly these numbers. Of a run
+// on a GPU the total and the classes are the GPU's memory; what the host has beside it is
+// host_bytes().
 struct MemoryPlan {
   int64_t weights_bytes = 0;
   int64_t gradients_bytes = 0;
@@ -40,9 +42,13 @@ struct MemoryPlan {
   int64_t snapshot_bytes = 0;   // copy of weights and optimizer state that is saved from
   int64_t libraries_bytes = 0;  // what oneDNN packs, and the stacks of its threads
   int64_t program_bytes = 0;    // resident before anything was allocated
-  bool forward_only = false;    // the classes are named accordingly
+  int64_t context_bytes = 0;    // that driver and libraries take of a GPU
+  int64_t rows_bytes = 0;       // of a run on a GPU: what the host knows of the embedding's rows
+  bool on_gpu = false;
+  bool forward_only = false;  // the classes are named accordingly
 
   int64_t total_bytes() const;
+  int64_t host_bytes() const;  // the same without a GPU
   // With names, largest purpose first; those without a byte left out.
   std::vector<MemoryClass> classes(DType dtype) const;
 };

@@ -15,11 +15,12 @@ template <typename T>
 class CachedDecoderOf : public CachedDecoder {
  public:
   CachedDecoderOf(const GenerationShape& shape, const ParameterBuffers& parameters,
-                  GenerationArenas& arenas)
+                  GenerationArenas& arenas, Backend& backend)
       : shape_(shape),
+        device_(backend.device()),
         offsets_(decoder_offsets(shape.model, *parameters.table)),
         buffers_(shape, arenas),
-        ops_(shape.largest_pass(), parameters,
+        ops_(backend, shape.largest_pass(), parameters,
              make_rope_table(shape.model, shape.capacity, parameters.dtype), buffers_.decoder,
              /*profiler=*/nullptr),
         prompt_rows_(shape.prompt_pass_rows()),
@@ -132,7 +133,7 @@ class CachedDecoderOf : public CachedDecoder {
     DecoderBuffers<T>& b = buffers_.decoder;
     const LayerActivations<T>& a = b.slots[0];
     ops_.begin(batch_);
-    ops_.embed(batch_.tokens.data(), offsets_.embedding, a.x);
+    ops_.embed(offsets_.embedding, a.x);
     for (size_t layer = 0; layer < offsets_.layers.size(); ++layer) {
       forward_layer(
           ops_, offsets_.layers[layer], a, b, [&] { attend(a, buffers_.cache[layer]); }, a.x);
@@ -144,12 +145,18 @@ class CachedDecoderOf : public CachedDecoder {
     const int64_t D = shape_.model.hidden_size;
     T* to = buffers_.last;
     for (const int64_t row : last_rows_) {
-      to = std::copy_n(buffers_.decoder.normed + row * D, D, to);
+      ops_.copy_row(buffers_.decoder.normed + row * D, to);
+      to += D;
     }
-    ops_.logits(buffers_.last, offsets_.head, static_cast<int64_t>(last_rows_.size()), logits);
+    const auto count = static_cast<int64_t>(last_rows_.size());
+    if (device_.is_host()) return ops_.logits(buffers_.last, offsets_.head, count, logits);
+    ops_.logits(buffers_.last, offsets_.head, count, buffers_.logits);
+    device_.download(logits, buffers_.logits,
+                     static_cast<size_t>(count * shape_.model.vocab_size) * sizeof(float));
   }
 
   GenerationShape shape_;
+  Device& device_;
   DecoderOffsets offsets_;
   CachedDecoderBuffers<T> buffers_;
   LayerOps<T> ops_;
@@ -165,11 +172,11 @@ class CachedDecoderOf : public CachedDecoder {
 
 std::unique_ptr<CachedDecoder> make_cached_decoder(const GenerationShape& shape,
                                                    const ParameterBuffers& parameters,
-                                                   GenerationArenas& arenas) {
+                                                   GenerationArenas& arenas, Backend& backend) {
   if (parameters.dtype == DType::kF32) {
-    return std::make_unique<CachedDecoderOf<float>>(shape, parameters, arenas);
+    return std::make_unique<CachedDecoderOf<float>>(shape, parameters, arenas, backend);
   }
-  return std::make_unique<CachedDecoderOf<bf16>>(shape, parameters, arenas);
+  return std::make_unique<CachedDecoderOf<bf16>>(shape, parameters, arenas, backend);
 }
 
 }  // namespace borealis

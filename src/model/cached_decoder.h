@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 
+#include "kernels/backend.h"
 #include "model/generation_buffers.h"
 #include "tensor/parameter_buffers.h"
 
@@ -30,9 +31,10 @@ class CachedDecoder {
   virtual void decode(std::span<const SequenceTokens> next, float* logits) = 0;
 };
 
-// Lays out its buffers in the arenas, which must outlive it like the parameters.
+// Lays out its buffers in the arenas, which must outlive it like the parameters and the backend.
 std::unique_ptr<CachedDecoder> make_cached_decoder(const GenerationShape& shape,
                                                    const ParameterBuffers& parameters,
-                                                   GenerationArenas& arenas);
+                                                   GenerationArenas& arenas,
+                                                   Backend& backend = cpu_backend());
 
 }  // namespace borealis

@@ -40,14 +40,16 @@ template <typename T>
 class Decoder : public LanguageModel {
  public:
   Decoder(const DecoderShape& shape, const ParameterBuffers& parameters, Profiler* profiler,
-          UnitFlow* flow)
+          UnitFlow* flow, Backend& backend)
       : shape_(shape),
         flow_(flow),
+        device_(backend.device()),
         offsets_(decoder_offsets(shape.model, *parameters.table)),
-        arenas_(allocate(shape)),
+        arenas_(allocate(shape, device_)),
         buffers_(shape, arenas_),
-        ops_(shape, parameters, make_rope_table(shape.model, shape.seq_length, parameters.dtype),
-             buffers_, profiler) {}
+        ops_(backend, shape, parameters,
+             make_rope_table(shape.model, shape.seq_length, parameters.dtype), buffers_, profiler) {
+  }
 
   double forward_backward(const Batch& batch, float loss_scale, bool accumulate,
                           PassTimes& times) override {
@@ -56,29 +58,30 @@ class Decoder : public LanguageModel {
     {
       const ComputeTime timed(flow_, times.forward_ms, times.communication_ms);
       forward_layers(batch);
+      ops_.wait();  // for the times to be true; it costs a device some ten microseconds
     }
     const ComputeTime timed(flow_, times.backward_ms, times.communication_ms);
     ops_.begin_gradients(accumulate);
     HeldUnit tied_head = hold_for_backward(kEmbeddingUnit, is_tied() ? flow_ : nullptr);
     HeldUnit head = hold_for_backward(head_unit(), flow_);
-    const double loss = ops_.head_loss_backward(b.normed, offsets_.head, batch.targets.data(),
-                                                loss_scale, b.branch);
+    const double loss = ops_.head_loss_backward(b.normed, offsets_.head, loss_scale, b.branch);
     ops_.clear(b.dx);
     ops_.norm_backward(b.branch, b.x_final, offsets_.final_norm, b.inv_rms_final, b.dx);
     head.release();
     backward_layers();
     HeldUnit embedding =
         hold_for_backward(kEmbeddingUnit, is_tied() ? nullptr : flow_, Hold::kGradients);
-    ops_.embed_backward(batch.tokens.data(), b.dx, offsets_.embedding);
+    ops_.embed_backward(b.dx, offsets_.embedding);
     embedding.release();
     tied_head.release();
+    ops_.wait();
     return loss;
   }
 
   double forward(const Batch& batch) override {
     forward_layers(batch);
     HeldUnit head(flow_, is_tied() ? kEmbeddingUnit : head_unit(), Hold::kWeights);
-    const double loss = ops_.head_loss(buffers_.normed, offsets_.head, batch.targets.data());
+    const double loss = ops_.head_loss(buffers_.normed, offsets_.head);
     head.release();
     return loss;
   }
@@ -86,23 +89,32 @@ class Decoder : public LanguageModel {
   void logits(const Batch& batch, float* logits) override {
     forward_layers(batch);
     HeldUnit head(flow_, is_tied() ? kEmbeddingUnit : head_unit(), Hold::kWeights);
-    ops_.logits(buffers_.normed, offsets_.head, shape_.rows(), logits);
+    if (device_.is_host()) {
+      ops_.logits(buffers_.normed, offsets_.head, shape_.rows(), logits);
+    } else {
+      const int64_t size = shape_.rows() * shape_.model.vocab_size;
+      const DeviceBuffer there(device_, static_cast<size_t>(size) * sizeof(float), "logits");
+      auto* values = reinterpret_cast<float*>(there.bytes().data());
+      ops_.logits(buffers_.normed, offsets_.head, shape_.rows(), values);
+      device_.download(logits, values, there.bytes().size());
+    }
     head.release();
   }
 
   std::span<std::byte> idle_memory() override {
+    if (!device_.is_host()) return arenas_.activations.memory();  // tables lie in the scratch
     return std::max(
         {arenas_.activations.memory(), arenas_.working.memory(), arenas_.scratch.memory()},
         [](const auto& a, const auto& b) { return a.size() < b.size(); });
   }
 
  private:
-  static DecoderArenas allocate(const DecoderShape& shape) {
+  static DecoderArenas allocate(const DecoderShape& shape, Device& device) {
     DecoderArenas measured = DecoderArenas::measuring();
     const DecoderBuffers<T> layout(shape, measured);
-    return {Arena(measured.activations.used_bytes(), "activations"),
-            Arena(measured.working.used_bytes(), "the working set"),
-            Arena(measured.scratch.used_bytes(), "scratch")};
+    return {Arena(measured.activations.used_bytes(), "activations", device),
+            Arena(measured.working.used_bytes(), "the working set", device),
+            Arena(measured.scratch.used_bytes(), "scratch", device)};
   }
 
   int64_t layers() const { return shape_.model.num_hidden_layers; }
@@ -130,7 +142,7 @@ class Decoder : public LanguageModel {
     if (flow_ != nullptr) flow_->begin();
     ops_.begin(batch);
     HeldUnit embedding(flow_, kEmbeddingUnit, Hold::kWeights);
-    ops_.embed(batch.tokens.data(), offsets_.embedding, slot(0).x);
+    ops_.embed(offsets_.embedding, slot(0).x);
     embedding.release();
     for (int64_t layer = 0; layer < layers(); ++layer) {
       if (shape_.segments() > 0 && layer % shape_.slots() == 0) {
@@ -202,6 +214,7 @@ class Decoder : public LanguageModel {
 
   DecoderShape shape_;
   UnitFlow* flow_;  // null: all units are whole
+  Device& device_;
   DecoderOffsets offsets_;
   DecoderArenas arenas_;
   DecoderBuffers<T> buffers_;
@@ -240,11 +253,12 @@ RopeTable make_rope_table(const ModelConfig& model, int64_t seq_length, DType dt
 
 std::unique_ptr<LanguageModel> make_language_model(const DecoderShape& shape,
                                                    const ParameterBuffers& parameters,
-                                                   Profiler* profiler, UnitFlow* flow) {
+                                                   Profiler* profiler, UnitFlow* flow,
+                                                   Backend& backend) {
   if (parameters.dtype == DType::kF32) {
-    return std::make_unique<Decoder<float>>(shape, parameters, profiler, flow);
+    return std::make_unique<Decoder<float>>(shape, parameters, profiler, flow, backend);
   }
-  return std::make_unique<Decoder<bf16>>(shape, parameters, profiler, flow);
+  return std::make_unique<Decoder<bf16>>(shape, parameters, profiler, flow, backend);
 }
 
 }  // namespace borealis

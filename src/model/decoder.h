@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "data/batch.h"
+#include "kernels/backend.h"
 #include "kernels/linear.h"
 #include "kernels/rope.h"
 #include "model/decoder_buffers.h"
@@ -36,18 +37,20 @@ class LanguageModel {
                                   PassTimes& times) = 0;
   virtual double forward(const Batch& batch) = 0;
   // logits [B T, V] f32 of the batch, for tests and scoring.
-  virtual void logits(const Batch& batch, float* logits) = 0;
+  virtual void logits(const Batch& batch, float* logits) = 0;  // of the host's
   // The largest part of the model's memory whose contents no later call needs.
   virtual std::span<std::byte> idle_memory() = 0;
 };
 
-// The parameters' buffers stay the caller's; activations are allocated here, of exactly the sizes
-// that plan_memory states. profiler: records the calls of step_kernels(). flow: makes the
-// parameters' units whole while they are used. Both may be null, else must outlive the model.
+// The parameters' buffers, which are of the backend's device, stay the caller's; activations are
+// allocated there, of exactly the sizes that plan_memory states. profiler: records the calls of
+// step_kernels(). flow: makes the parameters' units whole while they are used. Both may be null,
+// else must outlive the model, as the backend must, which shape.gpu is of.
 std::unique_ptr<LanguageModel> make_language_model(const DecoderShape& shape,
                                                    const ParameterBuffers& parameters,
                                                    Profiler* profiler = nullptr,
-                                                   UnitFlow* flow = nullptr);
+                                                   UnitFlow* flow = nullptr,
+                                                   Backend& backend = cpu_backend());
 
 // Where a layer's matrices start in the flat buffers, and whether it turns queries and keys.
 struct LayerOffsets {

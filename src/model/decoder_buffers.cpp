@@ -5,6 +5,13 @@
 #include "kernels/rms_norm.h"
 
 namespace borealis {
+namespace {
+
+// The head's weight gradients are read and written once for so many rows: fewer cost time, more
+// gain nothing that could be measured.
+constexpr int64_t kMostGpuHeadRows = 8192;
+
+}  // namespace
 
 int64_t DecoderShape::slots() const {
   if (forward_only) return 1;
@@ -50,7 +57,27 @@ int64_t DecoderShape::layer_scratch_floats() const {
                    linear_scratch_floats(mode, down(), products)});
 }
 
-int64_t DecoderShape::scratch_floats() const {
+GpuOpsShape DecoderShape::gpu_ops(std::optional<int64_t> positions) const {
+  const int64_t most = mode == ProductMode::kF32 ? kMostGpuHeadRows / 2 : kMostGpuHeadRows;
+  return {.micro_batch_size = micro_batch_size,
+          .seq_length = seq_length,
+          .hidden_size = model.hidden_size,
+          .num_heads = model.num_attention_heads,
+          .num_key_value_heads = model.num_key_value_heads,
+          .head_dim = model.head_dim,
+          .vocab_size = model.vocab_size,
+          .rope_positions = positions.value_or(seq_length),
+          .head_rows = std::min(rows(), head_rows > 0 ? head_rows : most),
+          .forward_only = forward_only,
+          .documents = documents,
+          .fused_attention = !gpu || gpu->has_fused_attention};
+}
+
+int64_t DecoderShape::scratch_floats(std::optional<int64_t> positions) const {
+  if (gpu) {
+    const DType dtype = mode == ProductMode::kF32 ? DType::kF32 : DType::kBF16;
+    return (gpu_ops_bytes(gpu_ops(positions), dtype, *gpu) + 3) / 4;
+  }
   return std::max({layer_scratch_floats(),
                    forward_only ? 0 : head_scratch_floats(mode, head(), products),
                    head_forward_scratch_floats(mode, head(), products)});
@@ -85,7 +112,15 @@ DecoderBuffers<T>::DecoderBuffers(const DecoderShape& shape, DecoderArenas& aren
   if (!shape.forward_only) {
     dx = arenas.working.take<T>(R * D);
     dqkv = arenas.working.take<T>(R * qkv_size);
-    norm_scratch = arenas.working.take<float>(rms_norm_backward_scratch_floats(D));
+    if (!shape.gpu) {
+      norm_scratch = arenas.working.take<float>(rms_norm_backward_scratch_floats(D));
+    }
+  }
+  if (shape.gpu) {
+    for (int32_t** of_rows :
+         {&batch.tokens, &batch.targets, &batch.positions, &batch.document_starts, &batch.slots}) {
+      *of_rows = arenas.working.take<int32_t>(R);
+    }
   }
   scratch = arenas.scratch.take<float>(scratch_floats);
 }

@@ -6,10 +6,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "config/run_config.h"
 #include "kernels/attention.h"
+#include "kernels/gpu_needs.h"
 #include "kernels/head_loss.h"
 #include "kernels/linear.h"
 #include "tensor/arena.h"
@@ -25,6 +27,9 @@ struct DecoderShape {
   int threads = 1;
   bool forward_only = false;  // no backward pass will follow: one layer's activations, no gradients
   Products products = Products::kOwnWhereTheyFit;
+  std::optional<GpuProfile> gpu = {};  // none: the host
+  int64_t head_rows = 0;   // on a GPU, whose logits exist at a time; 0: as many as are good
+  bool documents = false;  // attention may stop at the ends of documents
 
   int64_t rows() const { return micro_batch_size * seq_length; }
   // Layers whose activations exist at a time: all, those of one recomputed segment, or one.
@@ -39,7 +44,9 @@ struct DecoderShape {
   // The largest need, of the layers and of them and the head: kernels use the scratch one after the
   // other.
   int64_t layer_scratch_floats() const;
-  int64_t scratch_floats() const;
+  // positions: of RoPE's table, where it is not as long as a sequence.
+  int64_t scratch_floats(std::optional<int64_t> positions = {}) const;
+  GpuOpsShape gpu_ops(std::optional<int64_t> positions = {}) const;
 };
 
 // What the forward pass of a layer leaves for its backward pass. The norms' outputs and the SwiGLU
@@ -65,6 +72,15 @@ struct DecoderArenas {
   }
 };
 
+// What a GPU has of a batch; null pointers on the host, whose operations read the batch itself.
+struct BatchOnDevice {
+  int32_t* tokens = nullptr;           // [R] each
+  int32_t* targets = nullptr;          //
+  int32_t* positions = nullptr;        //
+  int32_t* document_starts = nullptr;  //
+  int32_t* slots = nullptr;            // of the tokens' rows in the embedding's gradient
+};
+
 template <typename T>
 struct DecoderBuffers {
   std::vector<LayerActivations<T>> slots;
@@ -79,6 +95,7 @@ struct DecoderBuffers {
   T* dqkv = nullptr;  // [R, (H + 2K) C]
   float* norm_scratch = nullptr;
   float* scratch = nullptr;
+  BatchOnDevice batch;
 
   DecoderBuffers(const DecoderShape& shape, DecoderArenas& arenas)
       : DecoderBuffers(shape, arenas, shape.scratch_floats()) {}

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "base/check.h"
+
 namespace borealis {
 namespace {
 
@@ -29,6 +31,9 @@ DecoderShape GenerationShape::prompt_pass(int64_t rows) const {
   shape.threads = threads;
   shape.forward_only = true;
   shape.products = products_for_rows(std::max(prompt_rows, sequences));
+  shape.gpu = gpu;
+  if (shape.gpu) shape.gpu->has_fused_attention = false;  // its plans are of one length
+  shape.head_rows = 1;                                    // logits do not lie in the scratch
   return shape;
 }
 
@@ -44,6 +49,7 @@ DecoderShape GenerationShape::largest_pass() const {
 
 // Over every pass that can come: what kernels need does not always grow with the rows.
 int64_t GenerationShape::scratch_floats() const {
+  if (gpu) return largest_pass().scratch_floats(capacity);
   int64_t floats =
       std::max(head_forward_scratch_floats(mode, {sequences, model.hidden_size, model.vocab_size},
                                            largest_pass().products),
@@ -84,14 +90,17 @@ GenerationArenas measure_generation(const GenerationShape& shape) {
   return arenas;
 }
 
-GenerationArenas allocate_generation(const GenerationShape& shape, std::span<std::byte> memory) {
+GenerationArenas allocate_generation(const GenerationShape& shape, std::span<std::byte> memory,
+                                     Device& device) {
+  CHECK(device.is_host() != shape.gpu.has_value());
   const GenerationArenas measured = measure_generation(shape);
   const DecoderArenas& decoder = measured.decoder;
   if (static_cast<int64_t>(memory.size()) < measured.used_bytes()) {
-    return {{Arena(decoder.activations.used_bytes(), "activations"),
-             Arena(decoder.working.used_bytes(), "the working set"),
-             Arena(decoder.scratch.used_bytes(), "scratch")},
-            Arena(measured.cache.used_bytes(), "the key/value cache")};
+    return {{Arena(decoder.activations.used_bytes(), "activations", device),
+             Arena(decoder.working.used_bytes(), "the working set", device),
+             Arena(decoder.scratch.used_bytes(), "scratch", device)},
+            Arena(measured.cache.used_bytes(), "the key/value cache", device),
+            Arena(measured.host.used_bytes(), "sampling")};
   }
   const auto carve = [&memory](const Arena& of) {
     const std::span<std::byte> piece = memory.first(static_cast<size_t>(of.used_bytes()));
@@ -99,7 +108,8 @@ GenerationArenas allocate_generation(const GenerationShape& shape, std::span<std
     return Arena(piece);
   };
   return {{carve(decoder.activations), carve(decoder.working), carve(decoder.scratch)},
-          carve(measured.cache)};
+          carve(measured.cache),
+          Arena(std::span<std::byte>())};
 }
 
 template <typename T>
@@ -114,11 +124,14 @@ CachedDecoderBuffers<T>::CachedDecoderBuffers(const GenerationShape& shape,
     cache.push_back(of_layer);
   }
   last = arenas.decoder.working.take<T>(shape.sequences * shape.model.hidden_size);
+  if (shape.gpu) {
+    logits = arenas.decoder.working.take<float>(shape.sequences * shape.model.vocab_size);
+  }
 }
 
 SamplingBuffers::SamplingBuffers(const GenerationShape& shape, GenerationArenas& arenas) {
   const int64_t S = shape.sequences, V = shape.model.vocab_size;
-  Arena& working = arenas.decoder.working;
+  Arena& working = shape.gpu ? arenas.host : arenas.decoder.working;
   logits = working.take<float>(S * V);
   candidates = working.take<Candidate>(S * V);
   seen = working.take<int32_t>(S * shape.capacity);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -22,8 +23,9 @@ struct GenerationShape {
                             // prompt goes in pieces
   ProductMode mode = ProductMode::kF32;
   int threads = 1;
-  int64_t prompts = 1;         // in all
-  int64_t longest_prompt = 0;  // tokens
+  int64_t prompts = 1;                 // in all
+  int64_t longest_prompt = 0;          // tokens
+  std::optional<GpuProfile> gpu = {};  // none: the host
 
   DecoderShape prompt_pass(int64_t rows) const;  // prompts one behind the other in one sequence
   // Tokens of a prompt in pieces that pass at a time: whole attention blocks.
@@ -40,20 +42,25 @@ struct GenerationShape {
 struct GenerationArenas {
   DecoderArenas decoder;
   Arena cache;
+  Arena host;  // of a GPU's: what texts are drawn with
 
-  static GenerationArenas measuring() { return {DecoderArenas::measuring(), Arena::measuring()}; }
+  static GenerationArenas measuring() {
+    return {DecoderArenas::measuring(), Arena::measuring(), Arena::measuring()};
+  }
   int64_t used_bytes() const;
 };
 // Sizes alone, and memory of these sizes: in `memory` if it is large enough, which must then
-// outlive the arenas, else pages of their own.
+// outlive the arenas, else memory of their own, on the device that the shape is of.
 GenerationArenas measure_generation(const GenerationShape& shape);
-GenerationArenas allocate_generation(const GenerationShape& shape, std::span<std::byte> memory);
+GenerationArenas allocate_generation(const GenerationShape& shape, std::span<std::byte> memory,
+                                     Device& device = host_device());
 
 template <typename T>
 struct CachedDecoderBuffers {
   DecoderBuffers<T> decoder;            // of the largest pass
   std::vector<KeyValueCache<T>> cache;  // [L]
-  T* last = nullptr;  // [S, D] the final norm of the tokens whose logits are wanted
+  T* last = nullptr;        // [S, D] the final norm of the tokens whose logits are wanted
+  float* logits = nullptr;  // [S, V], on a GPU, from where they are read
 
   CachedDecoderBuffers(const GenerationShape& shape, GenerationArenas& arenas);
 };

@@ -81,10 +81,11 @@ double GenerationTotals::decoded_tokens_per_second() const {
 }
 
 struct Generator::State {
-  State(const GenerationShape& of, const ParameterBuffers& parameters, std::span<std::byte> memory)
+  State(const GenerationShape& of, const ParameterBuffers& parameters, std::span<std::byte> memory,
+        Backend& backend)
       : shape(of),
-        arenas(allocate_generation(of, memory)),
-        decoder(make_cached_decoder(of, parameters, arenas)),
+        arenas(allocate_generation(of, memory, backend.device())),
+        decoder(make_cached_decoder(of, parameters, arenas, backend)),
         sampling(of, arenas) {
     for (int64_t s = of.sequences; s-- > 0;) free.push_back(static_cast<int32_t>(s));
   }
@@ -222,8 +223,8 @@ struct Generator::State {
 };
 
 Generator::Generator(const GenerationShape& shape, const ParameterBuffers& parameters,
-                     std::span<std::byte> memory)
-    : state_(std::make_unique<State>(shape, parameters, memory)) {}
+                     std::span<std::byte> memory, Backend& backend)
+    : state_(std::make_unique<State>(shape, parameters, memory, backend)) {}
 
 Generator::~Generator() = default;
 

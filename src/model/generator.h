@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/backend.h"
 #include "model/generation_buffers.h"
 #include "model/sampler.h"
 #include "tensor/parameter_buffers.h"
@@ -61,10 +62,10 @@ struct GenerationTotals {
 
 class Generator {
  public:
-  // memory: what plan_generation_memory counts lies there where it is large enough, and must
-  // outlive this; else in pages of its own.
+  // On the backend that shape and parameters are of. memory: what plan_generation_memory counts
+  // lies there where it is large enough, and must outlive this; else in pages of its own.
   Generator(const GenerationShape& shape, const ParameterBuffers& parameters,
-            std::span<std::byte> memory = {});
+            std::span<std::byte> memory = {}, Backend& backend = cpu_backend());
   ~Generator();
   Generator(const Generator&) = delete;
   Generator& operator=(const Generator&) = delete;

@@ -5,9 +5,10 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "data/batch.h"
-#include "kernels/cpu/cpu_ops.h"
+#include "kernels/backend.h"
 #include "kernels/ops.h"
 #include "kernels/rope.h"
 #include "model/decoder_buffers.h"
@@ -26,16 +27,13 @@ template <typename T>
 class LayerOps {
  public:
   // The buffers' memory must outlive this; profiler may be null.
-  LayerOps(const DecoderShape& shape, const ParameterBuffers& parameters, RopeTable rope,
-           const DecoderBuffers<T>& buffers, Profiler* profiler)
+  LayerOps(Backend& backend, const DecoderShape& shape, const ParameterBuffers& parameters,
+           RopeTable rope, const DecoderBuffers<T>& buffers, Profiler* profiler)
       : shape_(shape),
         parameters_(parameters),
-        ops_(make_cpu_ops<T>({.mode = shape.mode,
-                              .products = shape.products,
-                              .threads = shape.threads,
-                              .rope = std::move(rope),
-                              .scratch = buffers.scratch,
-                              .norm_scratch = buffers.norm_scratch})),
+        device_(backend.device()),
+        on_device_(buffers.batch),
+        ops_(make_ops<T>(backend, setup(shape, std::move(rope), buffers))),
         profiler_(profiler),
         qkv{shape.qkv(), StepKernel::kQkv, StepKernel::kQkvWeight, StepKernel::kQkvInput},
         attention_output{shape.attention_output(), StepKernel::kAttentionOutput,
@@ -49,9 +47,15 @@ class LayerOps {
   void begin(const Batch& batch) {
     shape_.micro_batch_size = batch.batch_size;
     shape_.seq_length = batch.seq_length;
-    positions_ = batch.positions.empty() ? nullptr : batch.positions.data();
-    document_starts_ = batch.document_starts.empty() ? nullptr : batch.document_starts.data();
+    host_tokens_ = batch.tokens.data();
+    tokens_ = uploaded(batch.tokens, on_device_.tokens);
+    targets_ = uploaded(batch.targets, on_device_.targets);
+    positions_ = uploaded(batch.positions, on_device_.positions);
+    document_starts_ = uploaded(batch.document_starts, on_device_.document_starts);
+    if (!device_.is_host() && shape_.documents) ops_->set_documents(document_lengths(batch));
   }
+  // Until what was asked for is done.
+  void wait() { device_.wait(); }
 
   // Whether the backward calls to come add to the parameters' gradients or replace them. Products
   // replace by themselves, which saves a pass over their gradients; what only adds is cleared here,
@@ -70,19 +74,28 @@ class LayerOps {
     clear_gradients(parameters_.table->entries_of(parameters_.table->units()[unit]));
   }
 
-  void embed(const int32_t* tokens, int64_t w, T* x) {
+  // Of the batch's tokens, as below; the head's losses are of its targets.
+  void embed(int64_t w, T* x) {
     const auto scope = timed(StepKernel::kEmbedding);
-    ops_->embedding({tokens, weight(w), rows(), hidden(), x});
+    ops_->embedding({tokens_, weight(w), rows(), hidden(), x});
   }
-  void embed_backward(const int32_t* tokens, const T* dx, int64_t w) {
+  void embed_backward(const T* dx, int64_t w) {
     const auto scope = timed(StepKernel::kEmbeddingBackward);
     RowGradients* by_rows = parameters_.embedding_gradient;
     if (by_rows == nullptr) {
-      ops_->embedding_backward({tokens, dx, rows(), hidden(), gradient(w)});
+      ops_->embedding_backward({tokens_, dx, rows(), hidden(), gradient(w)});
       return;
     }
-    const auto slots = by_rows->slots({tokens, static_cast<size_t>(rows())});
-    ops_->embedding_backward({slots.data(), dx, rows(), hidden(), by_rows->values()});
+    const int64_t before = by_rows->used_rows();
+    const auto slots = by_rows->slots({host_tokens_, static_cast<size_t>(rows())});
+    const int32_t* places = slots.data();
+    if (!device_.is_host()) {
+      ops_->clear_gradient(by_rows->values() + before * hidden(),
+                           (by_rows->used_rows() - before) * hidden());
+      device_.upload(on_device_.slots, places, slots.size_bytes());
+      places = on_device_.slots;
+    }
+    ops_->embedding_backward({places, dx, rows(), hidden(), by_rows->values()});
   }
 
   // y = norm(x); inv_rms may be null.
@@ -140,12 +153,12 @@ class LayerOps {
   // Puts the rows' keys and values into a cache, and attends over it.
   void cache(const T* qkv_rows, const CacheRows& cached, const KeyValueCache<T>& to) {
     const auto scope = timed(StepKernel::kAttention);
-    ops_->cache_keys_values({shape_.attention(), qkv_rows, cached, to});
+    ops_->cache_keys_values({shape_.attention(), qkv_rows, readable(cached), to});
   }
   void attend_cached(const T* qkv_rows, const CacheRows& cached, const KeyValueCache<T>& over,
                      T* output) {
     const auto scope = timed(StepKernel::kAttention);
-    ops_->attention_decode({shape_.attention(), qkv_rows, cached, over, output});
+    ops_->attention_decode({shape_.attention(), qkv_rows, readable(cached), over, output});
   }
   void attend_backward(const LayerActivations<T>& a, const T* doutput, T* dqkv) {
     const auto scope = timed(StepKernel::kAttentionBackward);
@@ -170,19 +183,20 @@ class LayerOps {
     const auto scope = timed(StepKernel::kKeepInput);
     ops_->copy(from, to, rows() * hidden());
   }
+  void copy_row(const T* from, T* to) { ops_->copy(from, to, hidden()); }
   void clear(T* dx) {
     const auto scope = timed(StepKernel::kClearResidual);
     ops_->clear(dx, rows() * hidden());
   }
 
-  double head_loss(const T* x, int64_t w, const int32_t* targets) {
-    return ops_->head_loss({shape_.head(), {x, weight(w), targets}});
+  double head_loss(const T* x, int64_t w) {
+    return ops_->head_loss({shape_.head(), {x, weight(w), targets_}});
   }
   // Overwrites dx.
-  double head_loss_backward(const T* x, int64_t w, const int32_t* targets, float scale, T* dx) {
+  double head_loss_backward(const T* x, int64_t w, float scale, T* dx) {
     const auto scope = timed(StepKernel::kHeadLoss);
     return ops_->head_loss_backward(
-        {shape_.head(), {x, weight(w), targets}, scale, dx, gradient(w), accumulate_});
+        {shape_.head(), {x, weight(w), targets_}, scale, dx, gradient(w), accumulate_});
   }
   // Of the first `count` rows.
   void logits(const T* x, int64_t w, int64_t count, float* logits) {
@@ -190,6 +204,32 @@ class LayerOps {
   }
 
  private:
+  static OpsSetup setup(const DecoderShape& shape, RopeTable rope,
+                        const DecoderBuffers<T>& buffers) {
+    OpsSetup setup{.rope = std::move(rope),
+                   .scratch = buffers.scratch,
+                   .mode = shape.mode,
+                   .products = shape.products,
+                   .threads = shape.threads,
+                   .norm_scratch = buffers.norm_scratch,
+                   .gpu = {}};
+    setup.gpu = shape.gpu_ops(setup.rope.seq_length);
+    return setup;
+  }
+  // The numbers where the operations read them; null for none.
+  const int32_t* uploaded(const std::vector<int32_t>& numbers, int32_t* place) {
+    if (numbers.empty()) return nullptr;
+    if (device_.is_host()) return numbers.data();
+    device_.upload(place, numbers.data(), numbers.size() * sizeof(int32_t));
+    return place;
+  }
+  // The same rows, of the batch, where the operations read them.
+  CacheRows readable(const CacheRows& rows) {
+    if (device_.is_host()) return rows;
+    const auto bytes = static_cast<size_t>(rows.count) * sizeof(int32_t);
+    device_.upload(on_device_.slots, rows.sequences, bytes);
+    return {rows.count, on_device_.slots, positions_};
+  }
   int64_t rows() const { return shape_.rows(); }
   int64_t hidden() const { return shape_.model.hidden_size; }
   LinearShape sized(const Projection& by) const {
@@ -218,11 +258,17 @@ class LayerOps {
 
   DecoderShape shape_;
   ParameterBuffers parameters_;
+  Device& device_;
+  BatchOnDevice on_device_;
   std::unique_ptr<Ops<T>> ops_;
   Profiler* profiler_;
-  bool accumulate_ = false;                   // gradients of this pass have a value to be added to
-  const int32_t* positions_ = nullptr;        // [B, T], or null: 0 .. T-1
-  const int32_t* document_starts_ = nullptr;  // [B, T], or null: a sequence is one document
+  bool accumulate_ = false;  // gradients of this pass have a value to be added to
+  // Of the batch, [B, T]:
+  const int32_t* host_tokens_ = nullptr;
+  const int32_t* tokens_ = nullptr;
+  const int32_t* targets_ = nullptr;
+  const int32_t* positions_ = nullptr;        // or null: 0 .. T-1
+  const int32_t* document_starts_ = nullptr;  // or null: a sequence is one document
 
  public:
   const Projection qkv, attention_output, gate_up, down;

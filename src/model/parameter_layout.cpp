@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "base/random.h"
 #include "kernels/random_normal.h"
@@ -27,8 +28,8 @@ void draw(const ParameterTable& table, size_t entry, int64_t begin, int64_t size
 }
 
 template <typename T>
-void initialize(const ParameterBuffers& buffers, std::span<const ShardPiece> pieces,
-                uint64_t seed) {
+void initialize(const ParameterBuffers& buffers, std::span<const ShardPiece> pieces, uint64_t seed,
+                Device& device) {
   if (buffers.weights_are_sharded()) {
     for (const ShardPiece& piece : pieces) {
       draw(*buffers.table, piece.parameter, piece.begin, piece.size(), seed,
@@ -37,6 +38,19 @@ void initialize(const ParameterBuffers& buffers, std::span<const ShardPiece> pie
     return;
   }
   const std::span<const Parameter> parameters = buffers.table->entries();
+  if (!device.is_host()) {
+    constexpr int64_t kPart = int64_t{16} << 20;  // elements drawn at a time
+    std::vector<T> part(static_cast<size_t>(kPart));
+    for (size_t entry = 0; entry < parameters.size(); ++entry) {
+      for (int64_t at = 0; at < parameters[entry].size(); at += kPart) {
+        const int64_t size = std::min(kPart, parameters[entry].size() - at);
+        draw(*buffers.table, entry, at, size, seed, part.data());
+        device.upload(buffers.weights_as<T>() + parameters[entry].offset + at, part.data(),
+                      static_cast<size_t>(size) * sizeof(T));
+      }
+    }
+    return;
+  }
   for (size_t entry = 0; entry < parameters.size(); ++entry) {
     draw(*buffers.table, entry, 0, parameters[entry].size(), seed,
          buffers.weights_as<T>() + parameters[entry].offset);
@@ -98,11 +112,11 @@ void initialize_parameters(const ParameterBuffers& parameters, uint64_t seed) {
 }
 
 void initialize_parameters(const ParameterBuffers& parameters, std::span<const ShardPiece> pieces,
-                           uint64_t seed) {
+                           uint64_t seed, Device& device) {
   if (parameters.dtype == DType::kF32) {
-    initialize<float>(parameters, pieces, seed);
+    initialize<float>(parameters, pieces, seed, device);
   } else {
-    initialize<bf16>(parameters, pieces, seed);
+    initialize<bf16>(parameters, pieces, seed, device);
   }
 }
 

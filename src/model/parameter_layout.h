@@ -20,7 +20,8 @@ ParameterTable make_parameter_table(const ModelConfig& model);
 void initialize_parameters(const ParameterBuffers& parameters, uint64_t seed);
 // The same of a rank that owns these pieces: of all parameters where weights are not sharded, since
 // a rank then has them all.
+// On a device they are drawn by the host, piece by piece: the same bits.
 void initialize_parameters(const ParameterBuffers& parameters, std::span<const ShardPiece> pieces,
-                           uint64_t seed);
+                           uint64_t seed, Device& device = host_device());
 
 }  // namespace borealis

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "model/parameter_layout.h"
 #include "parallel/unit_slots.h"
 
@@ -31,14 +32,30 @@ int64_t RunLayout::gradient_elements() const {
   return dense_gradient_elements() + rows_bytes / static_cast<int64_t>(sizeof(float));
 }
 
-DecoderShape decoder_shape(const RunConfig& config, int threads) {
-  return {config.model,     config.batch.micro_batch_size, config.batch.seq_length,
-          config.recompute, product_mode(config.dtype),    threads};
+GpuOptimizerShape RunLayout::gpu_optimizer() const {
+  GpuOptimizerShape shape;
+  for (const ParameterUnit& unit : table.units()) {
+    shape.largest_sum = std::max(shape.largest_sum, unit.elements);
+  }
+  if (embedding_rows) {
+    shape.table_rows = embedding_rows->table_rows;
+    shape.largest_sum =
+        std::max(shape.largest_sum, embedding_rows->most_rows * embedding_rows->row_size);
+  }
+  return shape;
 }
 
-RunLayout make_run_layout(const RunConfig& config, int threads) {
+DecoderShape decoder_shape(const RunConfig& config, int threads, const GpuProfile* gpu) {
+  DecoderShape shape{config.model,     config.batch.micro_batch_size, config.batch.seq_length,
+                     config.recompute, product_mode(config.dtype),    threads};
+  if (gpu != nullptr) shape.gpu = *gpu;
+  shape.documents = config.data.reset_attention_mask;
+  return shape;
+}
+
+RunLayout make_run_layout(const RunConfig& config, int threads, const GpuProfile* gpu) {
   RunLayout layout{.dtype = config.dtype,
-                   .decoder = decoder_shape(config, threads),
+                   .decoder = decoder_shape(config, threads, gpu),
                    .grad_accum_steps = config.batch.grad_accum_steps,
                    .table = make_parameter_table(config.model),
                    .ranks = config.parallel.data_parallel_size(),
@@ -91,8 +108,14 @@ TrainingBuffers::TrainingBuffers(const RunLayout& layout, TrainingArenas& arenas
     parameters.weights = arenas.weights.take<std::byte>(layout.table.buffer_elements() * width);
   }
   int64_t embedding_rows = 0;
+  // Of a run on a device some things stay with the host.
+  Arena& of_host = layout.is_on_gpu() ? arenas.host : arenas.optimizer;
   if (layout.embedding_rows) {
-    embedding_gradient.emplace(*layout.embedding_rows, arenas.gradients);
+    if (layout.is_on_gpu()) {
+      embedding_gradient.emplace(*layout.embedding_rows, arenas.host, arenas.gradients);
+    } else {
+      embedding_gradient.emplace(*layout.embedding_rows, arenas.gradients);
+    }
     parameters.embedding_gradient = &*embedding_gradient;
     embedding_rows = layout.embedding_rows->table_rows;
     places.shard_first_dense = partition.cuts().front().part;
@@ -106,18 +129,25 @@ TrainingBuffers::TrainingBuffers(const RunLayout& layout, TrainingArenas& arenas
   } else {
     parameters.gradients = arenas.gradients.take<float>(layout.dense_gradient_elements());
   }
-  optimizer =
-      OptimizerState(partition.shard_elements(), layout.dtype, embedding_rows, arenas.optimizer);
+  optimizer = OptimizerState(partition.shard_elements(), layout.dtype, embedding_rows,
+                             arenas.optimizer, of_host);
+  if (layout.is_on_gpu()) {
+    const int64_t bytes = gpu_optimizer_bytes(layout.gpu_optimizer());
+    arenas.optimizer.align(kGpuAlignment);
+    optimizer_scratch = {arenas.optimizer.take<std::byte>(bytes), static_cast<size_t>(bytes)};
+  }
   sums = SumBuffers(layout.ranks, layout.embedding_rows, arenas.sums);
 }
 
-TrainingArenas allocate_training_arenas(const RunLayout& layout) {
+TrainingArenas allocate_training_arenas(const RunLayout& layout, Device& device) {
+  CHECK(device.is_host() != layout.is_on_gpu());
   TrainingArenas measured = TrainingArenas::measuring();
   const TrainingBuffers buffers(layout, measured);
-  return {Arena(measured.weights.used_bytes(), "weights"),
-          Arena(measured.gradients.used_bytes(), "gradients"),
-          Arena(measured.optimizer.used_bytes(), "optimizer state"),
-          Arena(measured.sums.used_bytes(), "sums over ranks")};
+  return {Arena(measured.weights.used_bytes(), "weights", device),
+          Arena(measured.gradients.used_bytes(), "gradients", device),
+          Arena(measured.optimizer.used_bytes(), "optimizer state", device),
+          Arena(measured.sums.used_bytes(), "sums over ranks"),
+          Arena(measured.host.used_bytes(), "rows of the embedding")};
 }
 
 }  // namespace borealis

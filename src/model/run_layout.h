@@ -2,8 +2,10 @@
 // plan, the trainer and the profiler.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "config/run_config.h"
 #include "model/decoder_buffers.h"
@@ -31,6 +33,9 @@ struct RunLayout {
   // same matrix.
   std::optional<RowGradientsShape> embedding_rows;
 
+  // What AdamW and the norm of the gradients need of a GPU besides.
+  GpuOptimizerShape gpu_optimizer() const;
+  bool is_on_gpu() const { return decoder.gpu.has_value(); }
   bool shards_gradients() const { return zero_stage >= 2; }
   bool shards_weights() const { return zero_stage >= 3; }
   // Elements of the gradients of a whole model that are kept densely, and of all.
@@ -38,17 +43,20 @@ struct RunLayout {
   int64_t gradient_elements() const;
 };
 
-DecoderShape decoder_shape(const RunConfig& config, int threads);
-RunLayout make_run_layout(const RunConfig& config, int threads);
+// gpu: of a run on one; null: on the host.
+DecoderShape decoder_shape(const RunConfig& config, int threads, const GpuProfile* gpu = nullptr);
+RunLayout make_run_layout(const RunConfig& config, int threads, const GpuProfile* gpu = nullptr);
 
 struct TrainingArenas {
   Arena weights;
   Arena gradients;
   Arena optimizer;
   Arena sums;  // pieces of gradients on their way between ranks
+  Arena host;  // of a run on a device: what the host keeps beside it
 
   static TrainingArenas measuring() {
-    return {Arena::measuring(), Arena::measuring(), Arena::measuring(), Arena::measuring()};
+    return {Arena::measuring(), Arena::measuring(), Arena::measuring(), Arena::measuring(),
+            Arena::measuring()};
   }
 };
 
@@ -57,8 +65,9 @@ struct TrainingArenas {
 struct TrainingBuffers {
   ParameterBuffers parameters;
   std::optional<RowGradients> embedding_gradient;
-  UnitPlaces places;         // in the slots of units, where something is sharded
-  OptimizerState optimizer;  // of the shard that this rank owns
+  UnitPlaces places;                       // in the slots of units, where something is sharded
+  OptimizerState optimizer;                // of the shard that this rank owns
+  std::span<std::byte> optimizer_scratch;  // gpu_optimizer_bytes, on a GPU
   SumBuffers sums;
 
   // `layout` must outlive this.
@@ -67,7 +76,7 @@ struct TrainingBuffers {
   TrainingBuffers& operator=(const TrainingBuffers&) = delete;
 };
 
-// Arenas of exactly the sizes that `layout` needs.
-TrainingArenas allocate_training_arenas(const RunLayout& layout);
+// Arenas of exactly the sizes that `layout` needs, on the device that it is of.
+TrainingArenas allocate_training_arenas(const RunLayout& layout, Device& device = host_device());
 
 }  // namespace borealis

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "parallel/owned_parameters.h"
 
@@ -55,16 +56,22 @@ void AdamW::update(const ShardPiece& piece, const AdamWStep& step) {
   }
 }
 
-void mark_rows_with_history(const ShardPiece& piece, int64_t row_size,
-                            const OptimizerState& state) {
-  const float* m = state.first_moment + piece.offset;
-  const float* v = state.second_moment + piece.offset;
-  const auto nonzero = [](float x) { return x != 0; };  // true of NaN, too
+void mark_rows_with_history(const ShardPiece& piece, int64_t row_size, const OptimizerState& state,
+                            Device& device) {
+  std::vector<float> row_of_device(device.is_host() ? 0 : static_cast<size_t>(row_size));
+  const auto has_nonzero = [&](const float* moments, int64_t from, int64_t to) {
+    const float* first = moments + piece.offset + from;
+    if (!device.is_host()) {
+      device.download(row_of_device.data(), first, static_cast<size_t>(to - from) * sizeof(float));
+      first = row_of_device.data();
+    }
+    return std::any_of(first, first + (to - from), [](float x) { return x != 0; });  // or is NaN
+  };
   for (int64_t at = piece.begin; at < piece.end;) {
     const int64_t row = at / row_size, next = std::min((row + 1) * row_size, piece.end);
     const int64_t from = at - piece.begin, to = next - piece.begin;
     const uint64_t bit = uint64_t{1} << (row % 64);
-    if (std::any_of(m + from, m + to, nonzero) || std::any_of(v + from, v + to, nonzero)) {
+    if (has_nonzero(state.second_moment, from, to) || has_nonzero(state.first_moment, from, to)) {
       state.had_gradient[row / 64] |= bit;
     } else if (at == row * row_size) {
       state.had_gradient[row / 64] &= ~bit;

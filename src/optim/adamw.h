@@ -43,7 +43,8 @@ class AdamW {
 
 // Marks the rows of an embedding that ever had a gradient, by their moments: sets
 // state.had_gradient after moments were loaded. `piece`: what the shard owns of the embedding.
-void mark_rows_with_history(const ShardPiece& piece, int64_t row_size, const OptimizerState& state);
+void mark_rows_with_history(const ShardPiece& piece, int64_t row_size, const OptimizerState& state,
+                            Device& device = host_device());
 
 // max_norm / (norm + 1e-6) if that is below 1, else 1; max_norm 0 switches clipping off.
 double clip_factor(double grad_norm, double max_norm);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <deque>
 #include <numeric>
 #include <vector>
 
@@ -54,22 +55,27 @@ double dense_squares(Communicator& ranks, OptimizerOps& ops, const ParameterBuff
   const int64_t mine = shards == 1 ? 0 : ranks.rank();
   const auto cuts =
       std::span(partition.cuts()).subspan(parameters.embedding_gradient == nullptr ? 0 : 1);
-  std::vector<std::vector<double>> sums(static_cast<size_t>(shards));  // of subtrees, by owner
+  // Of subtrees, by owner; a deque's elements stay where they are.
+  std::vector<std::deque<double>> sums(static_cast<size_t>(shards));
   for (const UnitCut& cut : cuts) {
     const float* own = owned_gradients(parameters, cut, mine);
     UnitTree(cut).visit_subtrees(shards, [&](int64_t owner, int64_t begin, int64_t end) {
-      const double sum =
-          owner == mine ? ops.sum_of_squares(own + (begin - cut.begin(mine)), end - begin) : 0;
-      sums[static_cast<size_t>(owner)].push_back(sum);
-      return sum;
+      double& sum = sums[static_cast<size_t>(owner)].emplace_back();
+      if (owner == mine) {
+        ops.sum_of_squares(own + (begin - cut.begin(mine)), end - begin, &sum);
+      }
+      return 0.0;  // they are added up below, when all are there
     });
   }
+  ops.wait();
   if (shards > 1) {
-    const size_t most = std::ranges::max(sums, {}, &std::vector<double>::size).size();
+    const size_t most = std::ranges::max(sums, {}, &std::deque<double>::size).size();
     std::vector<double> all(most * sums.size());
-    sums[static_cast<size_t>(mine)].resize(most);
-    ranks.all_gather(std::span<const double>(sums[static_cast<size_t>(mine)]),
-                     std::span<double>(all), "adding up the norm of the gradients");
+    const std::deque<double>& own = sums[static_cast<size_t>(mine)];
+    std::vector<double> to_send(own.begin(), own.end());
+    to_send.resize(most);
+    ranks.all_gather(std::span<const double>(to_send), std::span<double>(all),
+                     "adding up the norm of the gradients");
     for (size_t owner = 0; owner < sums.size(); ++owner) {
       const auto first = all.begin() + static_cast<int64_t>(owner * most);
       sums[owner].assign(first, first + static_cast<int64_t>(most));
@@ -92,7 +98,10 @@ double row_squares(OptimizerOps& ops, const RowGradients& rows) {
   std::iota(places.begin(), places.end(), 0);
   std::ranges::sort(places, {},
                     [ids = rows.ids()](int32_t place) { return ids[static_cast<size_t>(place)]; });
-  return ops.sum_of_squares_of_rows(rows.values(), places, rows.shape().row_size);
+  double sum = 0;
+  ops.sum_of_squares_of_rows(rows.values(), places, rows.shape().row_size, &sum);
+  ops.wait();
+  return sum;
 }
 
 }  // namespace

@@ -19,11 +19,31 @@ namespace {
 // byte does not fit.
 constexpr double kReserve = 0.02;
 
+// A GPU's memory is had in a few pieces, and nobody else's: what is uncertain is what its libraries
+// take.
+constexpr double kGpuReserve = 0.005;
+constexpr const char* kGpuLimit = "the GPU's memory";
+
+double reserve_of(const MemoryLimit& limit) {
+  return limit.source == kGpuLimit ? kGpuReserve : kReserve;
+}
+
 bool fits_within(int64_t bytes, const MemoryLimit& limit) {
-  return static_cast<double>(bytes) <= (1.0 - kReserve) * static_cast<double>(limit.bytes);
+  return static_cast<double>(bytes) <= (1.0 - reserve_of(limit)) * static_cast<double>(limit.bytes);
+}
+
+MemoryLimit gpu_limit(const GpuProfile& gpu, std::optional<int64_t> user_limit_bytes) {
+  if (user_limit_bytes && *user_limit_bytes < gpu.memory_bytes) {
+    return {*user_limit_bytes, kGivenLimit};
+  }
+  return {gpu.memory_bytes, kGpuLimit};
 }
 
 int64_t total_of(const RunConfig& config, const Prediction& like, int threads) {
+  if (like.gpu) {
+    return plan_memory(fitting_layout(config, threads, &*like.gpu), profiled_steps(config), 0, 0)
+        .total_bytes();
+  }
   return plan_memory(make_run_layout(config, threads), profiled_steps(config),
                      like.memory.data_bytes, like.memory.program_bytes)
              .total_bytes() +
@@ -31,6 +51,20 @@ int64_t total_of(const RunConfig& config, const Prediction& like, int threads) {
 }
 
 }  // namespace
+
+RunLayout fitting_layout(const RunConfig& config, int threads, const GpuProfile* gpu) {
+  RunLayout layout = make_run_layout(config, threads, gpu);
+  if (gpu == nullptr) return layout;
+  const MemoryLimit limit = gpu_limit(*gpu, config.machine.memory_limit_bytes);
+  constexpr int64_t kFewestRows = 1024;
+  const auto fits = [&] {
+    return fits_within(plan_memory(layout, profiled_steps(config), 0, 0).total_bytes(), limit);
+  };
+  int64_t& rows = layout.decoder.head_rows;
+  for (rows = layout.decoder.gpu_ops().head_rows; rows > kFewestRows && !fits(); rows /= 2) {
+  }
+  return layout;
+}
 
 RunConfig with_layers(RunConfig config, int64_t layers) {
   config.model.num_hidden_layers = layers;
@@ -59,6 +93,18 @@ Prediction predict(const RunConfig& config, const RunLayout& layout, int64_t dat
   prediction.memory = plan_memory(layout, profiled_steps(config), data_bytes, program_bytes);
   MemoryPlan& memory = prediction.memory;
   if (config.output.save_checkpoints || loads) memory.transfer_bytes = DirectBlocks::kMemoryBytes;
+  if (layout.is_on_gpu()) {
+    prediction.gpu = layout.decoder.gpu;
+    prediction.limit = gpu_limit(*prediction.gpu, config.machine.memory_limit_bytes);
+    prediction.fits = fits_within(memory.total_bytes(), prediction.limit);
+    // The host reads the state in its own memory alone.
+    prediction.host_limit = memory_limit(std::nullopt);
+    prediction.saves_in_background = config.output.save_checkpoints;
+    if (config.output.save_checkpoints) {
+      memory.snapshot_bytes = memory.weights_bytes + memory.optimizer_bytes;
+    }
+    return prediction;
+  }
   prediction.limit = memory_limit(config.machine.memory_limit_bytes, config.machine.ranks_on_host);
   prediction.fits = fits_within(memory.total_bytes(), prediction.limit);
   if (prediction.fits && config.saves_while_training()) {
@@ -87,12 +133,14 @@ std::string saving_line(const RunConfig& config, const Prediction& prediction) {
 namespace {
 
 Prediction predict_pass(const ModelConfig& model, int64_t seq_length, const MemoryPlan& memory,
+                        const std::optional<GpuProfile>& gpu,
                         std::optional<int64_t> memory_limit_bytes) {
   Prediction prediction;
   prediction.parameters = parameter_count(model);
   prediction.flops_per_token = flops_per_token(model, seq_length) / 3;
   prediction.memory = memory;
-  prediction.limit = memory_limit(memory_limit_bytes);
+  prediction.gpu = gpu;
+  prediction.limit = gpu ? gpu_limit(*gpu, memory_limit_bytes) : memory_limit(memory_limit_bytes);
   prediction.fits = fits_within(memory.total_bytes(), prediction.limit);
   return prediction;
 }
@@ -102,14 +150,14 @@ Prediction predict_pass(const ModelConfig& model, int64_t seq_length, const Memo
 Prediction predict_forward(const DecoderShape& shape, DType dtype, int64_t data_bytes,
                            int64_t program_bytes, std::optional<int64_t> memory_limit_bytes) {
   return predict_pass(shape.model, shape.seq_length,
-                      plan_forward_memory(shape, dtype, data_bytes, program_bytes),
+                      plan_forward_memory(shape, dtype, data_bytes, program_bytes), shape.gpu,
                       memory_limit_bytes);
 }
 
 Prediction predict_generation(const GenerationShape& shape, DType dtype, int64_t data_bytes,
                               int64_t program_bytes, std::optional<int64_t> memory_limit_bytes) {
   return predict_pass(shape.model, shape.capacity,
-                      plan_generation_memory(shape, dtype, data_bytes, program_bytes),
+                      plan_generation_memory(shape, dtype, data_bytes, program_bytes), shape.gpu,
                       memory_limit_bytes);
 }
 
@@ -221,12 +269,12 @@ namespace {
                          const std::vector<std::string>& ways) {
   const int64_t total = prediction.memory.total_bytes();
   std::string problem = fmt::format(
-      "{} needs {}, {} more than the {} that {} allows (2 % of which are kept free)\n{}", name,
+      "{} needs {}, {} more than the {} that {} allows ({} % of which are kept free)\n{}", name,
       format_bytes(total),
-      format_bytes(total - static_cast<int64_t>((1 - kReserve) *
+      format_bytes(total - static_cast<int64_t>((1 - reserve_of(prediction.limit)) *
                                                 static_cast<double>(prediction.limit.bytes))),
       format_bytes(prediction.limit.bytes), prediction.limit.source,
-      memory_table(prediction, dtype));
+      100 * reserve_of(prediction.limit), memory_table(prediction, dtype));
   const bool is_set = prediction.limit.source == kGivenLimit;
   const std::string& source = prediction.limit.source;
   if (!ways.empty()) {
@@ -246,6 +294,16 @@ namespace {
 }  // namespace
 
 void require_fit(const RunConfig& config, const Prediction& prediction, int threads) {
+  if (prediction.gpu && !fits_within(prediction.memory.host_bytes(), prediction.host_limit)) {
+    throw Error(
+        ErrorKind::kMemory,
+        fmt::format("the host needs {} beside the GPU, {} of it a copy of the state to "
+                    "save it from, more than the {} of {}",
+                    format_bytes(prediction.memory.host_bytes()),
+                    format_bytes(prediction.memory.snapshot_bytes),
+                    format_bytes(prediction.host_limit.bytes), prediction.host_limit.source),
+        "run with --no-save, or on a host with more memory");
+  }
   if (prediction.fits) return;
   refuse(config.model.name, prediction, config.dtype, ways_to_fit(config, prediction, threads));
 }

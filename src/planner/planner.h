@@ -19,6 +19,8 @@ struct Prediction {
   MemoryPlan memory;
   MemoryLimit limit;
   bool fits = false;
+  std::optional<GpuProfile> gpu = {};  // of a run on one: memory and limit are its own
+  MemoryLimit host_limit = {};         // and the host's, which has the copy that is saved
   // Of a run that saves while it trains: a copy of its state fits besides, so that it is saved in
   // the background.
   bool saves_in_background = false;
@@ -47,6 +49,10 @@ std::string memory_table(const Prediction& prediction, DType dtype);
 // ones, and, where there are none but a smaller vocabulary, several together.
 std::vector<std::string> ways_to_fit(const RunConfig& config, const Prediction& prediction,
                                      int threads);
+
+// The run's layout, on the GPU if there is one, with as few rows of logits at a time as it takes to
+// fit there.
+RunLayout fitting_layout(const RunConfig& config, int threads, const GpuProfile* gpu);
 
 // Throws Error(kMemory) with the table, the shortfall and the ways to fit, unless the run fits.
 void require_fit(const RunConfig& config, const Prediction& prediction, int threads);

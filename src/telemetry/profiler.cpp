@@ -1,5 +1,6 @@
 #include "telemetry/profiler.h"
 
+#include <span>
 #include <utility>
 
 #include "base/check.h"
@@ -23,11 +24,28 @@ void Profiler::begin_step(int64_t iteration) {
   recording_ = iteration >= range_.first && iteration < range_.end;
   if (!recording_) return;
   if (spans_.empty()) epoch_ = Clock::now();
+  if (device_ != nullptr) {
+    device_->wait();
+    device_->forget_marks();
+    step_mark_ = device_->mark();
+    step_events_ = events_.size();
+  }
   spans_.push_back({iteration, now_ns(), 0});
 }
 
 void Profiler::end_step() {
   if (!recording_) return;
+  if (device_ != nullptr) {
+    device_->wait();
+    const auto ns = [this](int64_t from, int64_t to) {
+      return static_cast<int64_t>(1e6 * device_->ms_between(from, to));
+    };
+    for (KernelEvent& event : std::span(events_).subspan(step_events_)) {
+      const int64_t begin = event.start_ns, end = begin + event.duration_ns;  // marks
+      event.start_ns = spans_.back().start_ns + ns(step_mark_, begin);
+      event.duration_ns = ns(begin, end);
+    }
+  }
   spans_.back().duration_ns = now_ns() - spans_.back().start_ns;
   recording_ = false;
 }

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "device/device.h"
+
 namespace borealis {
 
 // The group of what goes on on other threads while kernels run: its time is no part of a step's.
@@ -50,12 +52,18 @@ class Profiler {
   // What the constructor allocates; the memory plan's number.
   static int64_t event_bytes(const ProfiledSteps& steps, int64_t most_calls_per_step);
 
+  // Times calls by the device's marks instead of the host's clock; it must outlive this.
+  void use(Device& device) { device_ = &device; }
+
   // Around each step; outside the profiled ones nothing is recorded.
   void begin_step(int64_t iteration);
   void end_step();
   bool recording() const { return recording_; }
   int64_t now_ns() const { return ns_at(Clock::now()); }
   int64_t ns_at(Clock::time_point time) const;  // since the profile's first step began
+  // Around each call: the end with what its beginning returned.
+  int64_t begin_call() { return device_ != nullptr ? device_->mark() : now_ns(); }
+  void end_call(int kernel, int64_t begin) { record(kernel, begin, begin_call()); }
   // Requires recording() and room for the event (CHECK).
   void record(int kernel, int64_t start_ns, int64_t end_ns, int64_t bytes = 0);
 
@@ -69,6 +77,9 @@ class Profiler {
   std::vector<KernelEvent> events_;
   std::vector<StepSpan> spans_;
   Clock::time_point epoch_;
+  Device* device_ = nullptr;  // null: the host
+  int64_t step_mark_ = 0;     // of its begin, and the first event
+  size_t step_events_ = 0;    //
   bool recording_ = false;
 };
 
@@ -78,9 +89,9 @@ class KernelScope {
   KernelScope(Profiler* profiler, int kernel)
       : profiler_(profiler && profiler->recording() ? profiler : nullptr),
         kernel_(kernel),
-        start_ns_(profiler_ ? profiler_->now_ns() : 0) {}
+        begin_(profiler_ ? profiler_->begin_call() : 0) {}
   ~KernelScope() {
-    if (profiler_) profiler_->record(kernel_, start_ns_, profiler_->now_ns());
+    if (profiler_) profiler_->end_call(kernel_, begin_);
   }
   KernelScope(const KernelScope&) = delete;
   KernelScope& operator=(const KernelScope&) = delete;
@@ -88,7 +99,7 @@ class KernelScope {
  private:
   Profiler* profiler_;
   int kernel_;
-  int64_t start_ns_;
+  int64_t begin_;
 };
 
 }  // namespace borealis

@@ -9,16 +9,17 @@
 #include <string>
 
 #include "base/check.h"
-#include "base/memory.h"
+#include "device/device.h"
 
 namespace borealis {
 
 class Arena {
  public:
   static Arena measuring() { return Arena(); }
-  Arena(int64_t bytes, const std::string& name)
-      : buffer_(static_cast<size_t>(bytes), name),
-        memory_(buffer_.data(), buffer_.size_bytes()),
+  // Of the device's memory, which must outlive this; without one of the host's.
+  Arena(int64_t bytes, const std::string& name, Device& device = host_device())
+      : buffer_(device, static_cast<size_t>(bytes), name),
+        memory_(buffer_.bytes()),
         measuring_(false) {}
   // In memory of the caller's, on a cache line, which must outlive this.
   explicit Arena(std::span<std::byte> memory) : memory_(memory), measuring_(false) {}
@@ -34,6 +35,9 @@ class Arena {
     return reinterpret_cast<T*>(memory_.data() + offset);
   }
 
+  // What is taken next begins on a multiple of it, of the arena's memory.
+  void align(int64_t bytes) { used_ = (used_ + bytes - 1) / bytes * bytes; }
+
   int64_t used_bytes() const { return used_; }
   std::span<std::byte> memory() const { return memory_; }
   bool is_measuring() const { return measuring_; }
@@ -42,7 +46,7 @@ class Arena {
   Arena() = default;
   static constexpr int64_t kAlignment = 64;
 
-  PageBuffer buffer_;  // empty: the caller's memory
+  DeviceBuffer buffer_;  // empty: the caller's memory
   std::span<std::byte> memory_;
   int64_t used_ = 0;
   bool measuring_ = true;

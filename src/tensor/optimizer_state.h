@@ -20,10 +20,12 @@ struct OptimizerState {
   static int64_t row_words(int64_t rows) { return (rows + 63) / 64; }
 
   OptimizerState() = default;
-  OptimizerState(int64_t elements, DType dtype, int64_t embedding_rows, Arena& arena)
+  // of_rows: where the bits of rows are, which the host reads.
+  OptimizerState(int64_t elements, DType dtype, int64_t embedding_rows, Arena& arena,
+                 Arena& of_rows)
       : first_moment(arena.take<float>(elements)), second_moment(arena.take<float>(elements)) {
     if (dtype == DType::kBF16) master_remainder = arena.take<uint16_t>(elements);
-    if (embedding_rows > 0) had_gradient = arena.take<uint64_t>(row_words(embedding_rows));
+    if (embedding_rows > 0) had_gradient = of_rows.take<uint64_t>(row_words(embedding_rows));
   }
 };
 

@@ -9,24 +9,30 @@ struct Buffers {
   int32_t *place_of_row, *rows, *slots;
   float *zeros, *values;
 
-  Buffers(const RowGradientsShape& shape, Arena& arena)
-      : place_of_row(arena.take<int32_t>(shape.table_rows)),
-        rows(arena.take<int32_t>(shape.most_rows)),
-        slots(arena.take<int32_t>(shape.slots_at_a_time)),
-        zeros(arena.take<float>(shape.row_size)),
-        values(arena.take<float>(shape.most_rows * shape.row_size)) {}
+  Buffers(const RowGradientsShape& shape, Arena& host, Arena& of_values)
+      : place_of_row(host.take<int32_t>(shape.table_rows)),
+        rows(host.take<int32_t>(shape.most_rows)),
+        slots(host.take<int32_t>(shape.slots_at_a_time)),
+        zeros(host.take<float>(shape.row_size)),
+        values(of_values.take<float>(shape.most_rows * shape.row_size)) {}
 };
 
 }  // namespace
 
 int64_t RowGradientsShape::bytes() const {
   Arena measured = Arena::measuring();
-  const Buffers buffers(*this, measured);
+  const Buffers buffers(*this, measured, measured);
   return measured.used_bytes();
 }
 
-RowGradients::RowGradients(const RowGradientsShape& shape, Arena& arena) : shape_(shape) {
-  const Buffers buffers(shape, arena);
+RowGradients::RowGradients(const RowGradientsShape& shape, Arena& arena)
+    : RowGradients(shape, arena, arena) {
+  on_host_ = true;
+}
+
+RowGradients::RowGradients(const RowGradientsShape& shape, Arena& host, Arena& values)
+    : shape_(shape), on_host_(false) {
+  const Buffers buffers(shape, host, values);
   place_of_row_ = buffers.place_of_row;
   rows_ = buffers.rows;
   slots_ = buffers.slots;
@@ -46,7 +52,7 @@ std::span<const int32_t> RowGradients::slots(std::span<const int32_t> ids) {
     if (place == 0) {
       CHECK(used_ < shape_.most_rows, "more rows than the step was said to touch");
       rows_[used_] = ids[i];
-      std::fill_n(values_ + used_ * shape_.row_size, shape_.row_size, 0.0f);
+      if (on_host_) std::fill_n(values_ + used_ * shape_.row_size, shape_.row_size, 0.0f);
       place = static_cast<int32_t>(++used_);
     }
     slots_[i] = place - 1;

@@ -66,16 +66,18 @@ int64_t CheckpointSaver::snapshot_bytes(const TrainingArenas& arenas) {
 
 CheckpointSaver::CheckpointSaver(const RunConfig& config, const RunLayout& layout,
                                  const TrainingArenas& arenas, const TrainingBuffers& buffers,
-                                 bool in_background, CheckpointWriters writers)
+                                 bool in_background, CheckpointWriters writers, Device& device)
     : config_(config),
       layout_(layout),
       arenas_(arenas),
+      device_(device),
       parameters_(buffers.parameters),
       writers_(writers),
       live_{buffers.parameters.weights, buffers.optimizer},
       pace_(kMostRestPerWork) {
   CHECK(writers.ranks.size() == layout.partition.shards());
   CHECK(!in_background || !layout.shards_weights());
+  CHECK(in_background || device.is_host());
   // What cannot be written shall be known before hours of training, not after.
   agree([&] {
     if (!is_first()) return;
@@ -108,6 +110,12 @@ CheckpointSaver::~CheckpointSaver() {
 StateBuffers CheckpointSaver::copy_buffers() {
   std::byte* to = snapshot_->memory().data();
   const auto weights_bytes = static_cast<size_t>(arenas_.weights.used_bytes());
+  if (!device_.is_host()) {
+    device_.download(to, arenas_.weights.memory().data(), weights_bytes);
+    device_.download(to + weights_bytes, arenas_.optimizer.memory().data(),
+                     static_cast<size_t>(arenas_.optimizer.used_bytes()));
+    return copy_;
+  }
   copy_uncached(arenas_.weights.memory().data(), to, weights_bytes);
   copy_uncached(arenas_.optimizer.memory().data(), to + weights_bytes,
                 static_cast<size_t>(arenas_.optimizer.used_bytes()));

@@ -32,11 +32,13 @@ struct CheckpointWriters {
 
 class CheckpointSaver {
  public:
-  // Of the buffers in `arenas`, which must outlive this, as `config`, `layout` and `writers` must.
+  // Of the buffers in `arenas`, which must outlive this, as `config`, `layout`, `writers` and the
+  // device must, on which they are; from a device it always saves by a copy.
   // The copy's memory is taken here; not where weights are sharded (CHECK). Removes what killed
   // processes left in the folder of the checkpoints.
   CheckpointSaver(const RunConfig& config, const RunLayout& layout, const TrainingArenas& arenas,
-                  const TrainingBuffers& buffers, bool in_background, CheckpointWriters writers);
+                  const TrainingBuffers& buffers, bool in_background, CheckpointWriters writers,
+                  Device& device = host_device());
   ~CheckpointSaver();  // waits for what is being written
   CheckpointSaver(const CheckpointSaver&) = delete;
   CheckpointSaver& operator=(const CheckpointSaver&) = delete;
@@ -85,6 +87,7 @@ class CheckpointSaver {
   const RunConfig& config_;
   const RunLayout& layout_;
   const TrainingArenas& arenas_;
+  Device& device_;
   const ParameterBuffers& parameters_;
   CheckpointWriters writers_;
   StateBuffers live_;

@@ -37,8 +37,8 @@ const Parameter& parameter_of(const RunLayout& layout, const ShardPiece& piece) 
 // Where the master weights of a piece are kept.
 class MasterWeights {
  public:
-  MasterWeights(const TrainingBuffers& buffers, const ShardPiece& piece)
-      : dtype_(buffers.parameters.dtype) {
+  MasterWeights(const TrainingBuffers& buffers, const ShardPiece& piece, Device& device)
+      : device_(&device), dtype_(buffers.parameters.dtype) {
     if (dtype_ == DType::kBF16) {
       narrow_ = owned_weights<bf16>(buffers.parameters, piece);
       remainder_ = buffers.optimizer.master_remainder + piece.offset;
@@ -49,7 +49,19 @@ class MasterWeights {
 
   void store(int64_t at, std::span<const float> values) const {
     if (dtype_ == DType::kF32) {
-      std::copy(values.begin(), values.end(), wide_ + at);
+      device_->upload(wide_ + at, values.data(), values.size_bytes());
+      return;
+    }
+    if (!device_->is_host()) {
+      std::vector<bf16> narrow(values.size());
+      std::vector<uint16_t> remainder(values.size());
+      for (size_t i = 0; i < values.size(); ++i) {
+        const SplitF32 split = SplitF32::of(values[i]);
+        narrow[i] = split.rounded;
+        remainder[i] = split.remainder;
+      }
+      device_->upload(narrow_ + at, narrow.data(), narrow.size() * sizeof(bf16));
+      device_->upload(remainder_ + at, remainder.data(), remainder.size() * sizeof(uint16_t));
       return;
     }
     for (size_t i = 0; i < values.size(); ++i) {
@@ -60,6 +72,7 @@ class MasterWeights {
   }
 
  private:
+  Device* device_;
   DType dtype_;
   bf16* narrow_ = nullptr;
   uint16_t* remainder_ = nullptr;
@@ -119,19 +132,19 @@ std::vector<TensorSource> state_sources(const RunLayout& layout, const StateBuff
 }
 
 std::vector<PieceTarget> state_targets(const RunLayout& layout, const TrainingBuffers& buffers,
-                                       int64_t shard, bool moments) {
+                                       int64_t shard, bool moments, Device& device) {
   std::vector<PieceTarget> targets;
   for (const ShardPiece& piece : layout.partition.pieces(shard)) {
     const std::string& tensor = parameter_of(layout, piece).name;
     const auto add = [&](std::string_view kind, auto store) {
       targets.push_back({std::string(kind), tensor, piece.begin, piece.end, std::move(store)});
     };
-    const auto into = [](float* values) {
-      return [values](int64_t at, std::span<const float> part) {
-        std::copy(part.begin(), part.end(), values + at);
+    const auto into = [&device](float* values) {
+      return [values, &device](int64_t at, std::span<const float> part) {
+        device.upload(values + at, part.data(), part.size_bytes());
       };
     };
-    add(kMasterWeight, [master = MasterWeights(buffers, piece)](
+    add(kMasterWeight, [master = MasterWeights(buffers, piece, device)](
                            int64_t at, std::span<const float> part) { master.store(at, part); });
     if (!moments) continue;
     add(kFirstMoment, into(buffers.optimizer.first_moment + piece.offset));
@@ -149,10 +162,10 @@ std::vector<PromisedTensor> promised_tensors(const ParameterTable& table) {
 }
 
 void load_model_weights(const ModelWeights& weights, const RunLayout& layout,
-                        const TrainingBuffers& buffers, int64_t shard) {
+                        const TrainingBuffers& buffers, int64_t shard, Device& device) {
   for (const ShardPiece& piece : layout.partition.pieces(shard)) {
     const Parameter& parameter = parameter_of(layout, piece);
-    const MasterWeights master(buffers, piece);
+    const MasterWeights master(buffers, piece, device);
     weights.read_parts(
         parameter.name, parameter.shape, [&](int64_t at, std::span<const float> part) {
           const int64_t from = std::max(at, piece.begin);
@@ -165,12 +178,13 @@ void load_model_weights(const ModelWeights& weights, const RunLayout& layout,
   }
 }
 
-void restore_derived_state(const RunLayout& layout, const TrainingBuffers& buffers, int64_t shard) {
+void restore_derived_state(const RunLayout& layout, const TrainingBuffers& buffers, int64_t shard,
+                           Device& device) {
   if (buffers.optimizer.had_gradient == nullptr) return;
   for (const ShardPiece& piece : layout.partition.pieces(shard)) {
     const Parameter& parameter = parameter_of(layout, piece);
     if (parameter.kind == ParameterKind::kEmbedding) {
-      mark_rows_with_history(piece, parameter.shape[1], buffers.optimizer);
+      mark_rows_with_history(piece, parameter.shape[1], buffers.optimizer, device);
     }
   }
 }

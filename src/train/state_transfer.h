@@ -30,14 +30,16 @@ std::vector<TensorSource> state_sources(const RunLayout& layout, const StateBuff
 // What a folder of the model's weights has to hold.
 std::vector<PromisedTensor> promised_tensors(const ParameterTable& table);
 
-// Store into the trainer's buffers. Without moments: the master weights alone.
+// Store into the trainer's buffers, on its device. Without moments: the master weights alone.
 std::vector<PieceTarget> state_targets(const RunLayout& layout, const TrainingBuffers& buffers,
-                                       int64_t shard, bool moments);
+                                       int64_t shard, bool moments, Device& device = host_device());
 // Master weights from a model's folder, in any of the types that it may hold. Throws Error(kData)
 // naming a tensor that is missing or of another shape.
 void load_model_weights(const ModelWeights& weights, const RunLayout& layout,
-                        const TrainingBuffers& buffers, int64_t shard);
+                        const TrainingBuffers& buffers, int64_t shard,
+                        Device& device = host_device());
 // What follows from the moments and is kept apart; to be called after they were loaded.
-void restore_derived_state(const RunLayout& layout, const TrainingBuffers& buffers, int64_t shard);
+void restore_derived_state(const RunLayout& layout, const TrainingBuffers& buffers, int64_t shard,
+                           Device& device = host_device());
 
 }  // namespace borealis

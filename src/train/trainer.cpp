@@ -35,15 +35,17 @@ Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart star
                  TrainerOptions options)
     : config_(config),
       layout_(layout),
+      backend_(options.backend == nullptr ? cpu_backend() : *options.backend),
       alone_(options.ranks == nullptr ? make_lone_communicator() : nullptr),
       ranks_(options.ranks == nullptr ? *alone_ : *options.ranks),
       place_(make_parallel_layout(config.parallel, ranks_.rank())),
       options_(std::move(options)),
       flops_per_token_(borealis::flops_per_token(config.model, config.batch.seq_length)),
-      arenas_(allocate_training_arenas(layout)),
+      arenas_(allocate_training_arenas(layout, backend_.device())),
       buffers_(layout, arenas_),
       shard_(layout.zero_stage == 0 ? 0 : place_.data_parallel_rank),
-      optimizer_ops_(make_cpu_optimizer_ops()),
+      optimizer_ops_(
+          backend_.make_optimizer_ops(layout.gpu_optimizer(), buffers_.optimizer_scratch)),
       optimizer_(config_.optimizer, *optimizer_ops_, buffers_.parameters, buffers_.optimizer,
                  layout.partition.pieces(shard_)) {
   CHECK(ranks_.size() == config.parallel.world_size);
@@ -55,6 +57,9 @@ Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart star
     spikes_->restore(state_.recent_grad_norms);
   }
   open_data();
+  if (options_.profiler != nullptr && !backend_.device().is_host()) {
+    options_.profiler->use(backend_.device());
+  }
   if (ranks_.size() > 1) {
     sharded_.emplace(ranks_, buffers_.parameters, layout.partition, layout.secondary,
                      buffers_.sums);
@@ -65,7 +70,7 @@ Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart star
   if (sharded_) sharded_->share_weights();
   make_saver();
   model_ = make_language_model(layout.decoder, buffers_.parameters, options_.profiler,
-                               sharded_ ? &*sharded_ : nullptr);
+                               sharded_ ? &*sharded_ : nullptr, backend_);
 }
 
 void Trainer::load(const RunStart& start) {
@@ -73,11 +78,12 @@ void Trainer::load(const RunStart& start) {
     const ModelWeights weights(start.model_folder);
     require_promised(weights, promised_tensors(layout_.table), start.model_folder,
                      config_.model.tie_word_embeddings);
-    load_model_weights(weights, layout_, buffers_, shard_);
+    load_model_weights(weights, layout_, buffers_, shard_, backend_.device());
     return;
   }
   if (!start.checkpoint) {
-    initialize_parameters(buffers_.parameters, layout_.partition.pieces(shard_), config_.seed);
+    initialize_parameters(buffers_.parameters, layout_.partition.pieces(shard_), config_.seed,
+                          backend_.device());
     return;
   }
   started_from_ = start.checkpoint->folder.string();
@@ -86,9 +92,10 @@ void Trainer::load(const RunStart& start) {
     const bool moments = start.load_moments && start.checkpoint->state.optimizer_steps > 0;
     together(ranks_, "loading the checkpoint", [&] {
       DirectBlocks blocks;
-      load_checkpoint(*start.checkpoint, state_targets(layout_, buffers_, shard_, moments), blocks,
+      load_checkpoint(*start.checkpoint,
+                      state_targets(layout_, buffers_, shard_, moments, backend_.device()), blocks,
                       ranks_.rank() == 0 ? Verify::kEveryFile : Verify::kStateAlone);
-      if (moments) restore_derived_state(layout_, buffers_, shard_);
+      if (moments) restore_derived_state(layout_, buffers_, shard_, backend_.device());
     });
   } catch (const Error& damage) {
     throw DamagedCheckpoint(damage);
@@ -100,8 +107,8 @@ void Trainer::make_saver() {
   if (!config_.output.save_checkpoints || (!all_save && ranks_.rank() > 0)) return;
   if (!all_save && !alone_) alone_ = make_lone_communicator();
   const CheckpointWriters writers{all_save ? ranks_ : *alone_, sharded_ ? &*sharded_ : nullptr};
-  saver_ = std::make_unique<CheckpointSaver>(config_, layout_, arenas_, buffers_,
-                                             options_.save_in_background, writers);
+  saver_ = std::make_unique<CheckpointSaver>(
+      config_, layout_, arenas_, buffers_, options_.save_in_background, writers, backend_.device());
 }
 
 void Trainer::open_data() {
@@ -337,6 +344,7 @@ bool Trainer::update(StepRecord& record, const StepLoss& loss) {
   const KernelScope scope = kernel_scope(options_.profiler, StepKernel::kAdamW);
   optimizer_.step(record.learning_rate,
                   loss.gradient_factor() * clip_factor(grad_norm, config_.optimizer.max_grad_norm));
+  backend_.device().wait();
   return true;
 }
 

@@ -13,6 +13,7 @@
 #include "comm/communicator.h"
 #include "config/run_config.h"
 #include "data/batch.h"
+#include "kernels/backend.h"
 #include "model/decoder.h"
 #include "model/run_layout.h"
 #include "optim/adamw.h"
@@ -60,6 +61,7 @@ struct TrainerOptions {
   Profiler* profiler = nullptr;     // times the kernels of step_kernels(); must outlive the trainer
   bool save_in_background = false;  // with memory for a copy of what is saved
   std::string version = {};         // of the program, for the state
+  Backend* backend = nullptr;  // null: the host's; of the layout's GPU; must outlive the trainer
 };
 
 // Ranks are data parallel: each has, of every global batch, its own samples, and of the training
@@ -111,6 +113,7 @@ class Trainer {
 
   RunConfig config_;
   const RunLayout& layout_;
+  Backend& backend_;
   std::unique_ptr<Communicator> alone_;  // where there is one rank, or one that saves
   Communicator& ranks_;
   ParallelLayout place_;

@@ -20,7 +20,6 @@
 namespace borealis {
 namespace {
 
-using cuda::CudaOpsShape;
 using testing::DeviceArray;
 using testing::expect_close;
 using testing::random_values;
@@ -58,17 +57,23 @@ class CudaOpsTest : public ::testing::Test {
   // Both backends for these sizes.
   void begin(const Sizes& sizes) {
     const RopeTable rope = make_rope_table(10000, nullptr, sizes.C, kPositions, dtype_of<T>());
-    const CudaOpsShape shape{.rows = sizes.rows,
-                             .hidden_size = sizes.D,
-                             .num_heads = sizes.H,
-                             .head_dim = sizes.C,
-                             .vocab_size = sizes.V,
-                             .rope_positions = kPositions,
-                             .head_rows = (sizes.rows + 1) / 2};
-    const int64_t bytes = cuda::cuda_ops_bytes(shape, dtype_of<T>(), multiprocessors());
+    const GpuOpsShape shape{.micro_batch_size = 1,
+                            .seq_length = sizes.rows,
+                            .hidden_size = sizes.D,
+                            .num_heads = sizes.H,
+                            .num_key_value_heads = sizes.K,
+                            .head_dim = sizes.C,
+                            .vocab_size = sizes.V,
+                            .rope_positions = kPositions,
+                            .head_rows = (sizes.rows + 1) / 2,
+                            .forward_only = false,
+                            .documents = false};
+    GpuProfile profile;
+    profile.multiprocessors = multiprocessors();
+    profile.has_fused_attention = false;  // fused_attention_test.cpp has that
+    const int64_t bytes = gpu_ops_bytes(shape, dtype_of<T>(), profile);
     memory_.emplace(std::vector<std::byte>(static_cast<size_t>(bytes)));
-    gpu_ =
-        cuda::make_cuda_ops<T>(shape, rope, {memory_->data(), static_cast<size_t>(bytes)}, nullptr);
+    gpu_ = cuda::make_cuda_ops<T>(shape, profile, rope, memory_->data(), nullptr);
     constexpr size_t kScratchBytes = size_t{64} << 20;
     scratch_ = PageBuffer(kScratchBytes, "scratch");
     auto* floats = reinterpret_cast<float*>(scratch_.data());
@@ -486,7 +491,8 @@ TEST(CudaSumOfSquares, IsTheCpus) {
         partials_(
             std::vector<double>(static_cast<size_t>(cuda::sum_of_squares_partials(count)), 0.0));
     cuda::sum_of_squares(x_, count, partials_, sum_, nullptr);
-    const double expected = cpu->sum_of_squares(x.data(), count);
+    double expected = 0;
+    cpu->sum_of_squares(x.data(), count, &expected);
     EXPECT_NEAR(sum_.values()[0], expected, 1e-12 * expected);
   }
 }

@@ -6,13 +6,14 @@ namespace {
 
 class CpuOptimizerOps : public OptimizerOps {
  public:
-  double sum_of_squares(const float* x, int64_t count) override {
-    return borealis::sum_of_squares(x, count);
+  void sum_of_squares(const float* x, int64_t count, double* sum) override {
+    *sum = borealis::sum_of_squares(x, count);
   }
-  double sum_of_squares_of_rows(const float* matrix, std::span<const int32_t> rows,
-                                int64_t row_size) override {
-    return borealis::sum_of_squares_of_rows(matrix, rows, row_size);
+  void sum_of_squares_of_rows(const float* matrix, std::span<const int32_t> rows, int64_t row_size,
+                              double* sum) override {
+    *sum = borealis::sum_of_squares_of_rows(matrix, rows, row_size);
   }
+  void wait() override {}
   void adamw(const AdamWSpan<bf16>& a, const AdamWStep& step) override {
     adamw_update(a.weight, a.remainder, a.m, a.v, a.gradient, a.count, step);
   }

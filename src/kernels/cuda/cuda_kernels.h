@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/gpu_needs.h"
 #include "kernels/ops.h"
 #include "kernels/optimizer_ops.h"
 
@@ -18,8 +19,7 @@ template <typename T>
 void rms_norm(const RmsNormForward<T>& a, cudaStream_t stream);
 template <typename T>
 void add_rms_norm(const AddRmsNormForward<T>& a, cudaStream_t stream);
-// partials: [rms_norm_partial_rows(multiprocessors)][D] of f32.
-int64_t rms_norm_partial_rows(int multiprocessors);
+// partials: [gpu_norm_partial_rows(multiprocessors)][D] of f32.
 template <typename T>
 void rms_norm_backward(const RmsNormBackward<T>& a, float* partials, int multiprocessors,
                        cudaStream_t stream);

@@ -1,68 +1,74 @@
 #include "kernels/cuda/cuda_ops.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <optional>
 
 #include "base/check.h"
+#include "base/error.h"
+#include "base/units.h"
 #include "kernels/cuda/cuda_kernels.h"
+#include "kernels/cuda/fused_attention.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/products.h"
 
 namespace borealis::cuda {
 namespace {
 
-constexpr int64_t kAlignment = 256;
-
-// What the operations need besides their operands, laid out once: without memory it counts.
+// Where each thing lies that the operations need besides their operands; gpu_ops_bytes is the sum.
 template <typename T>
 struct Scratch {
-  std::byte* products = nullptr;         // Products::kWorkspaceBytes
-  float* norm_partials = nullptr;        // [partial rows, D]
-  float* dots = nullptr;                 // [rows, H]
-  std::byte* embedding = nullptr;        // embedding_bytes
-  size_t embedding_bytes = 0;            //
+  std::byte* products = nullptr;         // kGpuProductWorkspaceBytes
   T* logits = nullptr;                   // [head_rows, V]
   float* losses = nullptr;               // [head_rows]
   double* loss = nullptr;                // [1]
   float *cos = nullptr, *sin = nullptr;  // [rope_positions, C/2]
-  int64_t bytes = 0;
+  std::byte* attention = nullptr;        // attention_bytes
+  int64_t attention_bytes = 0;           // 0: cuDNN has no part in it
+  // Of a backward pass:
+  float* norm_partials = nullptr;  // [partial rows, D]
+  float* dots = nullptr;           // [rows, H]
+  std::byte* embedding = nullptr;  // embedding_bytes
+  int64_t embedding_bytes = 0;
 
-  Scratch(const CudaOpsShape& s, int multiprocessors, std::byte* memory) {
+  Scratch(const GpuOpsShape& s, const GpuProfile& gpu, std::byte* memory) {
+    int64_t used = 0;
     const auto take = [&]<typename U>(U*& place, int64_t count) {
-      if (memory != nullptr) place = reinterpret_cast<U*>(memory + bytes);
-      bytes += (count * static_cast<int64_t>(sizeof(U)) + kAlignment - 1) / kAlignment * kAlignment;
+      place = reinterpret_cast<U*>(memory + used);
+      used += gpu_aligned(count * static_cast<int64_t>(sizeof(U)));
     };
-    embedding_bytes = embedding_backward_workspace_bytes(s.rows);
-    take(products, static_cast<int64_t>(Products::kWorkspaceBytes));
-    take(norm_partials, rms_norm_partial_rows(multiprocessors) * s.hidden_size);
-    take(dots, s.rows * s.num_heads);
-    take(embedding, static_cast<int64_t>(embedding_bytes));
+    attention_bytes = fused_attention_bytes(s, dtype_of<T>(), gpu);
+    take(products, kGpuProductWorkspaceBytes);
     take(logits, s.head_rows * s.vocab_size);
     take(losses, s.head_rows);
     take(loss, 1);
     take(cos, s.rope_positions * s.head_dim / 2);
     take(sin, s.rope_positions * s.head_dim / 2);
+    take(attention, attention_bytes);
+    if (!s.forward_only) {
+      embedding_bytes = gpu_embedding_workspace_bytes(s.rows());
+      take(norm_partials, gpu_norm_partial_rows(gpu.multiprocessors) * s.hidden_size);
+      take(dots, s.rows() * s.num_heads);
+      take(embedding, embedding_bytes);
+    }
+    CHECK(used == gpu_ops_bytes(s, dtype_of<T>(), gpu));
   }
 };
-
-int multiprocessors_of_device() {
-  int device = 0, count = 0;
-  check(cudaGetDevice(&device), "looking for the device");
-  check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device),
-        "looking at the device");
-  return count;
-}
 
 template <typename T>
 class CudaOps : public Ops<T> {
  public:
-  CudaOps(const CudaOpsShape& shape, const RopeTable& rope, std::span<std::byte> memory,
+  CudaOps(const GpuOpsShape& shape, const GpuProfile& gpu, const RopeTable& rope, std::byte* memory,
           cudaStream_t stream)
       : shape_(shape),
-        multiprocessors_(multiprocessors_of_device()),
-        scratch_(shape, multiprocessors_, memory.data()),
+        multiprocessors_(gpu.multiprocessors),
+        scratch_(shape, gpu, memory),
         stream_(stream),
         products_(scratch_.products, stream) {
-    CHECK(scratch_.bytes <= static_cast<int64_t>(memory.size()));
+    CHECK(shape.forward_only || embedding_backward_workspace_bytes(shape.rows()) <=
+                                    static_cast<size_t>(scratch_.embedding_bytes));
+    make_fused_attention(gpu);
     CHECK(rope.seq_length <= shape.rope_positions && 2 * rope.half_dim <= shape.head_dim);
     const size_t bytes = rope.cos.size() * sizeof(float);
     upload(scratch_.cos, rope.cos.data(), bytes);
@@ -72,8 +78,9 @@ class CudaOps : public Ops<T> {
 
   void embedding(const EmbeddingForward<T>& a) override { cuda::embedding(a, stream_); }
   void embedding_backward(const EmbeddingBackward<T>& a) override {
-    CHECK(a.rows <= shape_.rows);
-    cuda::embedding_backward(a, scratch_.embedding, scratch_.embedding_bytes, stream_);
+    CHECK(!shape_.forward_only && a.rows <= shape_.rows());
+    cuda::embedding_backward(a, scratch_.embedding, static_cast<size_t>(scratch_.embedding_bytes),
+                             stream_);
   }
 
   void rms_norm(const RmsNormForward<T>& a) override { cuda::rms_norm(a, stream_); }
@@ -98,9 +105,21 @@ class CudaOps : public Ops<T> {
     rope(a.dqk, a.rows, a.turned, rope_, -1, stream_);
   }
 
-  void attention(const AttentionForward<T>& a) override { cuda::attention(a, stream_); }
+  void set_documents(std::span<const int32_t> lengths) override {
+    documents_ = static_cast<int64_t>(lengths.size());
+    if (fused_ && documents_ <= kMostFusedDocuments) fused_->set_documents(lengths);
+  }
+  void attention(const AttentionForward<T>& a) override {
+    if constexpr (dtype_of<T>() == DType::kBF16) {
+      if (is_fused(a.shape)) return fused_->forward(a, scratch_.attention);
+    }
+    cuda::attention(a, stream_);
+  }
   void attention_backward(const AttentionBackward<T>& a) override {
-    CHECK(a.shape.batch_size * a.shape.seq_length <= shape_.rows);
+    if constexpr (dtype_of<T>() == DType::kBF16) {
+      if (is_fused(a.shape)) return fused_->backward(a, scratch_.attention);
+    }
+    CHECK(!shape_.forward_only && a.shape.batch_size * a.shape.seq_length <= shape_.rows());
     cuda::attention_backward(a, scratch_.dots, stream_);
   }
   void attention_prefix(const AttentionPrefix<T>& a) override {
@@ -161,6 +180,23 @@ class CudaOps : public Ops<T> {
   }
 
  private:
+  void make_fused_attention(const GpuProfile& gpu) {
+    const FusedAttentionNeeds needs = shape_.attention();
+    if (scratch_.attention_bytes == 0 || !fused_attention_takes(needs.shape)) return;
+    fused_.emplace(needs.shape, gpu.deterministic, needs.forward_only,
+                   needs.documents ? kMostFusedDocuments : 0, stream_);
+    if (static_cast<int64_t>(fused_->workspace_bytes()) > scratch_.attention_bytes) {
+      throw Error(ErrorKind::kDevice,
+                  fmt::format("cuDNN's attention needs {} of memory where {} were planned",
+                              format_bytes(static_cast<int64_t>(fused_->workspace_bytes())),
+                              format_bytes(scratch_.attention_bytes)));
+    }
+  }
+  // cuDNN's plans are of one shape; what has another, or more documents, is ours.
+  bool is_fused(const AttentionShape& shape) const {
+    return fused_ && shape.batch_size == shape_.micro_batch_size &&
+           shape.seq_length == shape_.seq_length && documents_ <= kMostFusedDocuments;
+  }
   void upload(void* to, const void* from, size_t bytes) {
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "uploading");
     check(cudaStreamSynchronize(stream_), "uploading");  // before the host's memory may change
@@ -191,30 +227,28 @@ class CudaOps : public Ops<T> {
     return sum;
   }
 
-  CudaOpsShape shape_;
+  GpuOpsShape shape_;
   int multiprocessors_;
   Scratch<T> scratch_;
   cudaStream_t stream_;
   Products products_;
+  std::optional<FusedAttention> fused_;
+  int64_t documents_ = 0;  // of the batch under way; 0: every sequence is one
   RopeTableOnDevice rope_;
 };
 
 }  // namespace
 
-int64_t cuda_ops_bytes(const CudaOpsShape& shape, DType dtype, int multiprocessors) {
-  return dtype == DType::kF32 ? Scratch<float>(shape, multiprocessors, nullptr).bytes
-                              : Scratch<bf16>(shape, multiprocessors, nullptr).bytes;
-}
-
 template <typename T>
-std::unique_ptr<Ops<T>> make_cuda_ops(const CudaOpsShape& shape, const RopeTable& rope,
-                                      std::span<std::byte> memory, cudaStream_t stream) {
-  return std::make_unique<CudaOps<T>>(shape, rope, memory, stream);
+std::unique_ptr<Ops<T>> make_cuda_ops(const GpuOpsShape& shape, const GpuProfile& gpu,
+                                      const RopeTable& rope, std::byte* memory,
+                                      cudaStream_t stream) {
+  return std::make_unique<CudaOps<T>>(shape, gpu, rope, memory, stream);
 }
 
-template std::unique_ptr<Ops<float>> make_cuda_ops(const CudaOpsShape&, const RopeTable&,
-                                                   std::span<std::byte>, cudaStream_t);
-template std::unique_ptr<Ops<bf16>> make_cuda_ops(const CudaOpsShape&, const RopeTable&,
-                                                  std::span<std::byte>, cudaStream_t);
+template std::unique_ptr<Ops<float>> make_cuda_ops(const GpuOpsShape&, const GpuProfile&,
+                                                   const RopeTable&, std::byte*, cudaStream_t);
+template std::unique_ptr<Ops<bf16>> make_cuda_ops(const GpuOpsShape&, const GpuProfile&,
+                                                  const RopeTable&, std::byte*, cudaStream_t);
 
 }  // namespace borealis::cuda

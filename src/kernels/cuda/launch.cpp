@@ -2,14 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <stdexcept>
+#include "base/error.h"
 
 namespace borealis::cuda {
 
 void check(cudaError_t code, const char* what) {
   if (code == cudaSuccess) return;
-  throw std::runtime_error(
-      fmt::format("CUDA: {}: {} ({})", what, cudaGetErrorString(code), cudaGetErrorName(code)));
+  throw Error(ErrorKind::kDevice,
+              fmt::format("{}: {} ({})", what, cudaGetErrorString(code), cudaGetErrorName(code)));
 }
 
 }  // namespace borealis::cuda

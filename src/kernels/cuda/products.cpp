@@ -6,15 +6,17 @@
 #include <algorithm>
 #include <bit>
 #include <map>
-#include <stdexcept>
 #include <tuple>
+
+#include "base/error.h"
 
 namespace borealis::cuda {
 namespace {
 
 void check(cublasStatus_t status, const char* what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
-  throw std::runtime_error(fmt::format("cuBLASLt: {}: {}", what, cublasLtGetStatusString(status)));
+  throw Error(ErrorKind::kDevice,
+              fmt::format("cuBLASLt: {}: {}", what, cublasLtGetStatusString(status)));
 }
 
 template <typename T>
@@ -71,7 +73,7 @@ class Plan {
       check(cublasLtMatmulPreferenceSetAttribute(preference, what, &value, sizeof(value)),
             "choosing a product");
     };
-    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{Products::kWorkspaceBytes});
+    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{kGpuProductWorkspaceBytes});
     for (const auto of :
          {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
           CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES}) {
@@ -84,8 +86,8 @@ class Plan {
     cublasLtMatmulPreferenceDestroy(preference);
     check(status, "choosing a product");
     if (found == 0) {
-      throw std::runtime_error(
-          fmt::format("cuBLASLt has no product of {} x {} x {}", p.m, p.n, p.k));
+      throw Error(ErrorKind::kDevice,
+                  fmt::format("cuBLASLt has no product of {} x {} x {}", p.m, p.n, p.k));
     }
   }
   ~Plan() { cublasLtMatmulDescDestroy(operation_); }
@@ -96,7 +98,8 @@ class Plan {
            void* workspace, cudaStream_t stream) const {
     const float alpha = 1, beta = accumulate ? 1.0f : 0.0f;
     check(cublasLtMatmul(handle, operation_, &alpha, a, a_.get(), b, b_.get(), &beta, d, d_.get(),
-                         d, d_.get(), &choice_.algo, workspace, Products::kWorkspaceBytes, stream),
+                         d, d_.get(), &choice_.algo, workspace, size_t{kGpuProductWorkspaceBytes},
+                         stream),
           "a product");
   }
 

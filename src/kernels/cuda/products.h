@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "kernels/gpu_needs.h"
 #include "kernels/linear.h"
 #include "kernels/ops.h"
 
@@ -16,9 +17,7 @@ namespace borealis::cuda {
 // on a measurement.
 class Products {
  public:
-  static constexpr size_t kWorkspaceBytes = size_t{64} << 20;
-
-  // workspace: kWorkspaceBytes of device memory on a multiple of 256.
+  // workspace: kGpuProductWorkspaceBytes of device memory on a multiple of 256.
   Products(void* workspace, cudaStream_t stream);
   ~Products();
   Products(const Products&) = delete;

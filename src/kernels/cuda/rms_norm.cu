@@ -142,14 +142,12 @@ void add_rms_norm(const AddRmsNormForward<T>& a, cudaStream_t stream) {
   forward<T, true>(a.norm, a.delta, a.sum, stream);
 }
 
-int64_t rms_norm_partial_rows(int multiprocessors) { return 2 * int64_t{multiprocessors}; }
-
 template <typename T>
 void rms_norm_backward(const RmsNormBackward<T>& a, float* partials, int multiprocessors,
                        cudaStream_t stream) {
   if (a.rows == 0) return;
   const int64_t D = a.columns;
-  const auto grid = static_cast<unsigned>(std::min(rms_norm_partial_rows(multiprocessors), a.rows));
+  const auto grid = static_cast<unsigned>(std::min(gpu_norm_partial_rows(multiprocessors), a.rows));
   const bool wide =
       D % kWide<T> == 0 && is_wide(a.dy) && is_wide(a.x) && is_wide(a.weight) && is_wide(a.dx);
   const auto run = [&]<int kCount>() {

@@ -1,0 +1,55 @@
+#include "cli/open_backend.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/fault_text.h"
+#include "base/memory.h"
+#include "config/run_config_loader.h"
+#include "kernels/cuda_module.h"
+
+namespace borealis {
+
+OpenedBackend open_backend(const MachineConfig& machine, int64_t ranks) {
+  OpenedBackend opened;
+  const bool asked = machine.device == "cuda";
+  if (machine.device == "cpu" || (!asked && !has_nvidia_driver())) return opened;
+  if (ranks > 1) {
+    if (asked) {
+      throw Error(
+          ErrorKind::kConfig,
+          fmt::format("DEVICE=cuda with {} ranks: several GPUs cannot train together yet", ranks),
+          "run one process, or DEVICE=cpu");
+    }
+    return opened;
+  }
+  try {
+    opened.own = open_cuda_backend({.deterministic = machine.deterministic});
+  } catch (const Error& missing) {
+    if (asked) throw;
+    opened.warning = fmt::format("the GPU of this machine is not used: {}", fault_text(missing));
+  }
+  return opened;
+}
+
+void add_device_option(CLI::App& app, std::string& device) {
+  app.add_option("--device", device,
+                 "cuda or cpu; auto: a GPU where there is one [DEVICE, or auto]")
+      ->check(CLI::IsMember({"auto", "cuda", "cpu"}));
+}
+
+std::string device_option(const std::string& flag) {
+  if (!flag.empty()) return flag;
+  const std::string device = process_environment()("DEVICE").value_or("auto");
+  if (device == "auto" || device == "cuda" || device == "cpu") return device;
+  throw Error(ErrorKind::kConfig, fmt::format("DEVICE={} is no device", device),
+              "use auto, cuda or cpu");
+}
+
+int64_t peak_bytes(Backend& backend) {
+  if (backend.gpu() == nullptr) return peak_resident_bytes();
+  const Device::Memory memory = backend.device().memory();
+  return memory.total_bytes - memory.free_bytes;
+}
+
+}  // namespace borealis

@@ -1,0 +1,32 @@
+// What a command computes on.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "config/run_config.h"
+#include "kernels/backend.h"
+
+namespace borealis {
+
+struct OpenedBackend {
+  std::unique_ptr<Backend> own;  // null: the host
+  std::string warning;           // why DEVICE=auto did without a GPU that is there; often empty
+
+  Backend& get() const { return own ? *own : cpu_backend(); }
+};
+
+// By machine.device. Throws Error(kDevice) where a GPU is asked for and cannot be used.
+OpenedBackend open_backend(const MachineConfig& machine, int64_t ranks);
+
+// The option --device of commands that have no run's configuration, and what is meant by it: DEVICE
+// where it is empty. Throws Error(kConfig) for a DEVICE that there is not.
+void add_device_option(CLI::App& app, std::string& device);
+std::string device_option(const std::string& flag);
+
+// Of this process, or of a GPU, where nothing is given back before the end.
+int64_t peak_bytes(Backend& backend);
+
+}  // namespace borealis

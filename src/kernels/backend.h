@@ -1,0 +1,61 @@
+// What computes: a device, and the operations on its memory. One for a run.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "device/device.h"
+#include "kernels/gemm_rate.h"
+#include "kernels/gpu_needs.h"
+#include "kernels/ops.h"
+#include "kernels/optimizer_ops.h"
+#include "kernels/rope.h"
+
+namespace borealis {
+
+// What operations are made for. Its memory must outlive them.
+struct OpsSetup {
+  RopeTable rope;
+  float* scratch = nullptr;  // of the backend's memory, as the plan has it
+  // Of the host:
+  ProductMode mode = ProductMode::kF32;
+  Products products = Products::kOwnWhereTheyFit;
+  int threads = 1;
+  float* norm_scratch = nullptr;  // rms_norm_backward_scratch_floats, or null: no backward pass
+  // Of a GPU, with gpu_ops_bytes of scratch:
+  GpuOpsShape gpu;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual Device& device() = 0;
+  // Null: the host.
+  virtual const GpuProfile* gpu() const { return nullptr; }
+
+  virtual std::unique_ptr<Ops<float>> make_f32_ops(OpsSetup setup) = 0;
+  virtual std::unique_ptr<Ops<bf16>> make_bf16_ops(OpsSetup setup) = 0;
+  // scratch: gpu_optimizer_bytes of a GPU.
+  virtual std::unique_ptr<OptimizerOps> make_optimizer_ops(const GpuOptimizerShape& shape,
+                                                           std::span<std::byte> scratch) = 0;
+  // As measure_gemm_rate(), which is the host's; memory is the backend's.
+  virtual GemmRate measure_products(DType dtype, std::span<const LinearShape> shapes,
+                                    double seconds, std::span<std::byte> memory) = 0;
+  // Bytes a second that reading and writing memory come to.
+  virtual double measure_bandwidth(std::span<std::byte> memory) = 0;
+};
+
+Backend& cpu_backend();
+
+template <typename T>
+std::unique_ptr<Ops<T>> make_ops(Backend& backend, OpsSetup setup) {
+  if constexpr (dtype_of<T>() == DType::kF32) {
+    return backend.make_f32_ops(std::move(setup));
+  } else {
+    return backend.make_bf16_ops(std::move(setup));
+  }
+}
+
+}  // namespace borealis

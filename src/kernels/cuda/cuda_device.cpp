@@ -1,0 +1,83 @@
+#include "kernels/cuda/cuda_device.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "kernels/cuda/launch.h"
+
+namespace borealis::cuda {
+
+CudaDevice::CudaDevice() {
+  int count = 0;
+  const cudaError_t found = cudaGetDeviceCount(&count);
+  if (found != cudaSuccess || count == 0) {
+    throw Error(ErrorKind::kDevice,
+                fmt::format("no CUDA device can be used: {}",
+                            found == cudaSuccess ? "there is none" : cudaGetErrorString(found)),
+                "look at nvidia-smi and CUDA_VISIBLE_DEVICES, or run with DEVICE=cpu");
+  }
+  check(cudaSetDevice(0), "choosing the device");
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, 0), "looking at the device");
+  name_ = properties.name;
+  multiprocessors_ = properties.multiProcessorCount;
+  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
+}
+
+CudaDevice::~CudaDevice() {
+  for (cudaEvent_t event : events_) cudaEventDestroy(event);
+  if (stream_ != nullptr) cudaStreamDestroy(stream_);
+}
+
+Device::Memory CudaDevice::memory() const {
+  size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "looking at the device's memory");
+  return {static_cast<int64_t>(total), static_cast<int64_t>(free)};
+}
+
+std::byte* CudaDevice::allocate(size_t bytes, const std::string& name) {
+  void* memory = nullptr;
+  const cudaError_t code = cudaMalloc(&memory, bytes);
+  if (code == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // it is told here
+    throw Error(ErrorKind::kMemory,
+                fmt::format("{} of the {} left on {} for {} are refused by CUDA",
+                            format_bytes(static_cast<int64_t>(bytes)),
+                            format_bytes(this->memory().free_bytes), name_, name),
+                "something else uses the device: nvidia-smi tells what");
+  }
+  check(code, "allocating");
+  check(cudaMemsetAsync(memory, 0, bytes, stream_), "clearing");
+  return static_cast<std::byte*>(memory);
+}
+
+void CudaDevice::release(std::byte* memory) noexcept { cudaFree(memory); }
+
+// Of memory that is not pinned CUDA makes a copy of its own before it returns.
+void CudaDevice::upload(void* to, const void* from, size_t bytes) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "uploading");
+}
+
+void CudaDevice::download(void* to, const void* from, size_t bytes) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_), "downloading");
+  wait();
+}
+
+int64_t CudaDevice::mark() {
+  if (marks_ == events_.size()) check(cudaEventCreate(&events_.emplace_back()), "making an event");
+  check(cudaEventRecord(events_[marks_], stream_), "marking");
+  return static_cast<int64_t>(marks_++);
+}
+
+double CudaDevice::ms_between(int64_t from, int64_t to) {
+  float ms = 0;
+  check(cudaEventElapsedTime(&ms, events_[static_cast<size_t>(from)],
+                             events_[static_cast<size_t>(to)]),
+        "measuring");
+  return ms;
+}
+
+void CudaDevice::wait() { check(cudaStreamSynchronize(stream_), "working"); }
+
+}  // namespace borealis::cuda

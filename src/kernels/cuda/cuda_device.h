@@ -1,0 +1,45 @@
+// A CUDA device as a device of ours: one stream, in which everything is queued.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "device/device.h"
+
+namespace borealis::cuda {
+
+class CudaDevice : public Device {
+ public:
+  // The first of those that CUDA_VISIBLE_DEVICES leaves. Throws Error(kDevice) where there is none.
+  CudaDevice();
+  ~CudaDevice() override;
+  CudaDevice(const CudaDevice&) = delete;
+  CudaDevice& operator=(const CudaDevice&) = delete;
+
+  bool is_host() const override { return false; }
+  std::string name() const override { return name_; }
+  Memory memory() const override;
+  std::byte* allocate(size_t bytes, const std::string& name) override;
+  void release(std::byte* memory) noexcept override;
+  void upload(void* to, const void* from, size_t bytes) override;
+  void download(void* to, const void* from, size_t bytes) override;
+  void wait() override;
+  int64_t mark() override;
+  double ms_between(int64_t from, int64_t to) override;
+  void forget_marks() override { marks_ = 0; }
+
+  cudaStream_t stream() const { return stream_; }
+  int multiprocessors() const { return multiprocessors_; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+  std::string name_;
+  int multiprocessors_ = 0;
+  std::vector<cudaEvent_t> events_;  // of marks, used again once they are forgotten
+  size_t marks_ = 0;
+};
+
+}  // namespace borealis::cuda

@@ -1,0 +1,22 @@
+// The CUDA part of the program: a module beside it, borealis_cuda.so, which is loaded where it is
+// asked for. So the program starts, and does everything else, where there is neither a driver nor
+// a CUDA library.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "kernels/backend.h"
+
+namespace borealis {
+
+struct CudaOptions {
+  bool deterministic = true;  // the attention's gradients have the same bits in every run
+};
+
+// Throws Error(kDevice) that says what is missing: the module, a library, the driver, a device.
+std::unique_ptr<Backend> open_cuda_backend(const CudaOptions& options);
+// Whether a driver of NVIDIA's is on this machine; costs nothing.
+bool has_nvidia_driver();
+
+}  // namespace borealis

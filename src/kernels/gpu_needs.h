@@ -1,0 +1,90 @@
+// What the operations need of a GPU's memory besides their operands: arithmetic alone, so that any
+// machine can plan for any GPU (design D13).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "base/dtype.h"
+#include "kernels/attention.h"
+
+namespace borealis {
+
+// Documents of a batch, beyond which its attention is by the plain kernel.
+inline constexpr int64_t kMostFusedDocuments = 256;
+
+// What cuDNN's attention needs, by the passes that it is planned for.
+struct FusedAttentionNeeds {
+  AttentionShape shape;
+  bool forward_only = false;
+  bool documents = false;  // sequences may hold several
+};
+
+// A GPU as plans know it: one that is there, or one that is named.
+struct GpuProfile {
+  std::string name;           // "NVIDIA H100 80GB HBM3"
+  int multiprocessors = 0;    //
+  int64_t memory_bytes = 0;   // of the device
+  int64_t context_bytes = 0;  // that driver and libraries take of it
+  bool deterministic = true;  // the attention's gradients have the same bits in every run
+  bool has_fused_attention = true;
+  // Bytes, as the device's library says; null: by a formula of what was measured (cuDNN 9.14, H100,
+  // heads of 64 to 128).
+  std::function<int64_t(const FusedAttentionNeeds&)> fused_attention_bytes = {};
+};
+
+// The largest sizes of the calls to come.
+struct GpuOpsShape {
+  int64_t micro_batch_size = 0;
+  int64_t seq_length = 0;
+  int64_t hidden_size = 0;
+  int64_t num_heads = 0;
+  int64_t num_key_value_heads = 0;
+  int64_t head_dim = 0;
+  int64_t vocab_size = 0;
+  int64_t rope_positions = 0;
+  int64_t head_rows = 0;  // whose logits are held at a time, of both directions
+  bool forward_only = false;
+  bool documents = false;
+  bool fused_attention = true;  // where it can be
+
+  int64_t rows() const { return micro_batch_size * seq_length; }
+  FusedAttentionNeeds attention() const {
+    return {{micro_batch_size, seq_length, num_heads, num_key_value_heads, head_dim},
+            forward_only,
+            documents};
+  }
+};
+
+inline constexpr int64_t kGpuAlignment = 256;
+inline constexpr int64_t kGpuProductWorkspaceBytes = int64_t{64} << 20;
+constexpr int64_t gpu_aligned(int64_t bytes) {
+  return (bytes + kGpuAlignment - 1) / kGpuAlignment * kGpuAlignment;
+}
+// Rows of partial sums of a norm's weight gradient.
+constexpr int64_t gpu_norm_partial_rows(int multiprocessors) {
+  return 2 * int64_t{multiprocessors};
+}
+// For sorting the tokens of a pass: keys and values before and after, and cub's counters, of which
+// it asks for less.
+constexpr int64_t gpu_embedding_workspace_bytes(int64_t rows) {
+  return 5 * gpu_aligned(rows * 4) + (int64_t{2} << 20);
+}
+// 0 where cuDNN has no part in it.
+int64_t fused_attention_bytes(const GpuOpsShape& shape, DType dtype, const GpuProfile& gpu);
+
+int64_t gpu_ops_bytes(const GpuOpsShape& shape, DType dtype, const GpuProfile& gpu);
+
+// Of the norm of the gradients and AdamW. table_rows: of an embedding whose gradient is kept by
+// rows, or 0.
+struct GpuOptimizerShape {
+  int64_t largest_sum = 0;  // elements whose squares are added up in one call
+  int64_t table_rows = 0;
+};
+inline constexpr int64_t kGpuElementsOfPartialSum = 65536;
+inline constexpr int64_t kGpuMostSums = 4096;  // between two waits
+int64_t gpu_optimizer_bytes(const GpuOptimizerShape& shape);
+
+}  // namespace borealis
