@@ -93,12 +93,14 @@ def read_workloads():
 class Run:
     """One training of a workload; `variant` is "borealis" or a name in VARIANTS."""
 
+    kept_variables = ("PATH", "HOME")  # of the caller's no others: both programs read some
+    limit_s = RUN_LIMIT_S
+
     def __init__(self, args, workload, variant, round_number):
         self.args, self.workload, self.variant, self.round = args, workload, variant, round_number
 
     def environment(self, folder):
-        """No variable of the caller's but these two: both programs read some."""
-        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        kept = {name: os.environ[name] for name in self.kept_variables if name in os.environ}
         return kept | self.added_environment(folder)
 
     def added_environment(self, folder):
@@ -140,9 +142,9 @@ class Run:
     def output(self, folder):
         try:
             result = subprocess.run(self.command(folder), env=self.environment(folder), cwd=folder, capture_output=True,
-                                    text=True, timeout=RUN_LIMIT_S)
+                                    text=True, timeout=self.limit_s)
         except subprocess.TimeoutExpired:
-            raise RunFailed(f"not done after {RUN_LIMIT_S} s") from None
+            raise RunFailed(f"not done after {self.limit_s:.0f} s") from None
         if result.returncode < 0:
             raise RunFailed(f"killed by signal {-result.returncode}" + " (out of memory?)" * (result.returncode == -9))
         if result.returncode > 0:
@@ -214,6 +216,12 @@ def ratios(records):
 
 def spread(values):
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def write_report(output, report, text):
+    """output.json and output.md."""
+    output.with_name(output.name + ".json").write_text(json.dumps(report, indent=2) + "\n")
+    output.with_name(output.name + ".md").write_text(text)
 
 
 def machine(records):
@@ -297,8 +305,7 @@ def main():
         records.append(record)
         report = make_report(args, records)
         if args.output:  # after each run: what is measured outlives an interruption
-            args.output.with_name(args.output.name + ".json").write_text(json.dumps(report, indent=2) + "\n")
-            args.output.with_name(args.output.name + ".md").write_text(markdown(report))
+            write_report(args.output, report, markdown(report))
     print(markdown(report))
 
 

@@ -27,7 +27,7 @@ DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 class OneLineParser(argparse.ArgumentParser):
     def error(self, message):
-        sys.exit(f"pytorch_peer: {message}")
+        sys.exit(f"{pathlib.Path(self.prog).stem}: {message}")
 
 
 def positive(text):
