@@ -82,7 +82,7 @@ set_target_properties(borealis_cuda_objects PROPERTIES CUDA_ARCHITECTURES "${cud
 # What is fused is asked for by name, as on the CPU.
 target_compile_options(borealis_cuda_objects PRIVATE
   $<$<COMPILE_LANGUAGE:CUDA>:--fmad=false;-Xcompiler=-Wall,-Wextra>)
-target_link_libraries(borealis_cuda_objects PRIVATE borealis_kernels)
+target_link_libraries(borealis_cuda_objects PRIVATE borealis_kernels OpenMP::OpenMP_CXX)
 set(cuda_libraries CUDA::cudart_static CUDA::cublasLt)
 if(cudnn_missing)
   set(cuda_attention "attention without cuDNN (${cudnn_missing})")
@@ -105,11 +105,12 @@ set_target_properties(borealis_cuda PROPERTIES LINKER_LANGUAGE CXX)
 # The module has what it needs of our other modules compiled in: they are not made for being loaded.
 set(src ${CMAKE_SOURCE_DIR}/src)
 add_library(borealis_cuda_module MODULE $<TARGET_OBJECTS:borealis_cuda_objects>
-  ${src}/kernels/cuda/module/cuda_backend.cpp ${src}/base/check.cpp ${src}/base/error.cpp
+  ${src}/kernels/cuda/module/cuda_backend.cpp ${src}/kernels/cuda/module/gpu_watch.cpp ${src}/base/check.cpp ${src}/base/error.cpp
   ${src}/base/units.cpp ${src}/kernels/gpu_needs.cpp)
 target_include_directories(borealis_cuda_module PRIVATE ${src})
 target_include_directories(borealis_cuda_module SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
-target_link_libraries(borealis_cuda_module PRIVATE borealis_flags fmt::fmt ${cuda_libraries})
+target_link_libraries(borealis_cuda_module PRIVATE borealis_flags fmt::fmt OpenMP::OpenMP_CXX
+                      ${cuda_libraries})
 set_target_properties(borealis_cuda_module PROPERTIES PREFIX "" OUTPUT_NAME borealis_cuda
   LINKER_LANGUAGE CXX LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 install(TARGETS borealis_cuda_module LIBRARY DESTINATION bin)

@@ -58,7 +58,8 @@ void warn_of_gap(const RunObserver& observer, const RunStart& start) {
 
 struct TrainedModel {
   TrainingOutcome outcome;
-  GemmRate gemm;           // measured after the first step
+  GemmRate gemm;  // measured after the first step
+  std::string accelerator;
   double bytes_per_s = 0;  // of memory, for a profile
   int64_t peak_bytes = 0;
   std::optional<SampleText> sample;
@@ -98,6 +99,7 @@ void complete_summary(const RunObserver& observer, const TrainedModel& trained,
     summary.gemm_share = summary.tflops / summary.gemm_tflops;
   }
   summary.gemm_measurement = trained.gemm.description;
+  summary.accelerator = trained.accelerator;
   summary.peak_memory_bytes = trained.peak_bytes;
   summary.time_to_first_step_s = observer.time_to_first_step_s();
   summary.checkpoint = trained.outcome.checkpoint;
@@ -145,8 +147,10 @@ TrainedModel run_training(std::unique_ptr<Trainer> trainer, const RunConfig& con
       "");
   log_info("[before the start of training step]");
   observer.training_begins();
+  backend.watch();
   trained.outcome = trainer->run(report.listen(observer.events()));
   report.finish();
+  trained.accelerator = backend.watched();
   if (config.profile.enabled && backend.gpu() != nullptr) {
     trained.bytes_per_s = backend.measure_bandwidth(trainer->idle_memory());
   }

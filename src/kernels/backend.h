@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
+#include <utility>
 
 #include "device/device.h"
 #include "kernels/gemm_rate.h"
@@ -43,6 +45,9 @@ class Backend {
   // As measure_gemm_rate(), which is the host's; memory is the backend's.
   virtual GemmRate measure_products(DType dtype, std::span<const LinearShape> shapes,
                                     double seconds, std::span<std::byte> memory) = 0;
+  // Begins to look at the device's clocks and power; what they were since, as text, or empty.
+  virtual void watch() {}
+  virtual std::string watched() const { return ""; }
   // Bytes a second that reading and writing memory come to.
   virtual double measure_bandwidth(std::span<std::byte> memory) = 0;
 };

@@ -8,10 +8,12 @@ namespace {
 constexpr int64_t kLargestFusedHead = 256;
 constexpr int64_t kSlack = int64_t{2} << 20;
 
+}  // namespace
+
 // cuDNN 9.14 keeps, backward, the gradients of the queries in f32 and those of the keys and values
 // head by head in bf16; to add up in a fixed order, the former once for every 256 tokens of a
 // sequence, in heads of 128. With documents, whose plans are ragged, more of it.
-int64_t measured_bytes(const FusedAttentionNeeds& needs, bool deterministic) {
+int64_t measured_fused_attention_bytes(const FusedAttentionNeeds& needs, bool deterministic) {
   if (needs.forward_only) return kSlack;
   const AttentionShape& s = needs.shape;
   const int64_t heads = s.batch_size * s.num_heads * s.seq_length;
@@ -24,7 +26,10 @@ int64_t measured_bytes(const FusedAttentionNeeds& needs, bool deterministic) {
   return deterministic ? dense + dense / 4 : 6 * (queries + keys_and_values);
 }
 
-}  // namespace
+bool is_measured(const FusedAttentionNeeds& needs) {
+  return !needs.documents && needs.shape.head_dim >= 64 && needs.shape.head_dim <= 128 &&
+         needs.shape.seq_length % 256 == 0;
+}
 
 int64_t fused_attention_bytes(const GpuOpsShape& shape, DType dtype, const GpuProfile& gpu) {
   const bool takes = dtype == DType::kBF16 && gpu.has_fused_attention && shape.fused_attention &&
@@ -32,7 +37,7 @@ int64_t fused_attention_bytes(const GpuOpsShape& shape, DType dtype, const GpuPr
   if (!takes) return 0;
   const FusedAttentionNeeds needs = shape.attention();
   return gpu.fused_attention_bytes ? gpu.fused_attention_bytes(needs)
-                                   : measured_bytes(needs, gpu.deterministic);
+                                   : measured_fused_attention_bytes(needs, gpu.deterministic);
 }
 
 int64_t gpu_ops_bytes(const GpuOpsShape& s, DType dtype, const GpuProfile& gpu) {

@@ -72,6 +72,9 @@ constexpr int64_t gpu_norm_partial_rows(int multiprocessors) {
 constexpr int64_t gpu_embedding_workspace_bytes(int64_t rows) {
   return 5 * gpu_aligned(rows * 4) + (int64_t{2} << 20);
 }
+// By the formula of what was measured, and whether it was measured for the like.
+int64_t measured_fused_attention_bytes(const FusedAttentionNeeds& needs, bool deterministic);
+bool is_measured(const FusedAttentionNeeds& needs);
 // 0 where cuDNN has no part in it.
 int64_t fused_attention_bytes(const GpuOpsShape& shape, DType dtype, const GpuProfile& gpu);
 

@@ -193,6 +193,9 @@ MachineModel parse_keys(const Keys& keys) {
   machine.dtype = keys.choice("dtype", dtype_name, std::array{DType::kBF16, DType::kF32});
   machine.memory_bytes = keys.whole("memory_bytes", 1);
   machine.reserve_bytes = keys.whole("reserve_bytes", 0);
+  if (keys.has("gpu_multiprocessors")) {
+    machine.gpu_multiprocessors = keys.whole("gpu_multiprocessors", 1);
+  }
   machine.ranks_per_host = keys.whole("ranks_per_host", 1);
   const Keys links = keys.object("links");
   machine.links = {.within_host_bytes_per_s = links.number("within_host_bytes_per_s", true),
@@ -221,25 +224,26 @@ std::vector<std::string> names_in(const fs::path& folder) {
 }  // namespace
 
 std::string machine_json(const MachineModel& machine) {
-  const Json json = {{"format", kFormat},
-                     {"name", machine.name},
-                     {"description", machine.description},
-                     {"provenance", machine.provenance},
-                     {"stack", training_stack_name(machine.stack)},
-                     {"dtype", dtype_name(machine.dtype)},
-                     {"memory_bytes", machine.memory_bytes},
-                     {"reserve_bytes", machine.reserve_bytes},
-                     {"ranks_per_host", machine.ranks_per_host},
-                     {"links",
-                      {{"within_host_bytes_per_s", machine.links.within_host_bytes_per_s},
-                       {"within_host_latency_s", machine.links.within_host_latency_s},
-                       {"between_hosts_bytes_per_s", machine.links.between_hosts_bytes_per_s},
-                       {"between_hosts_latency_s", machine.links.between_hosts_latency_s},
-                       {"all_reduce", all_reduce_name(machine.links.all_reduce)}}},
-                     {"assumed", constants_json(machine.assumed)},
-                     {"assumed_deviation", machine.assumed_deviation},
-                     {"calibration", machine.calibration ? calibration_json(*machine.calibration)
-                                                         : Json(nullptr)}};
+  Json json = {{"format", kFormat},
+               {"name", machine.name},
+               {"description", machine.description},
+               {"provenance", machine.provenance},
+               {"stack", training_stack_name(machine.stack)},
+               {"dtype", dtype_name(machine.dtype)},
+               {"memory_bytes", machine.memory_bytes},
+               {"reserve_bytes", machine.reserve_bytes},
+               {"ranks_per_host", machine.ranks_per_host},
+               {"links",
+                {{"within_host_bytes_per_s", machine.links.within_host_bytes_per_s},
+                 {"within_host_latency_s", machine.links.within_host_latency_s},
+                 {"between_hosts_bytes_per_s", machine.links.between_hosts_bytes_per_s},
+                 {"between_hosts_latency_s", machine.links.between_hosts_latency_s},
+                 {"all_reduce", all_reduce_name(machine.links.all_reduce)}}},
+               {"assumed", constants_json(machine.assumed)},
+               {"assumed_deviation", machine.assumed_deviation},
+               {"calibration",
+                machine.calibration ? calibration_json(*machine.calibration) : Json(nullptr)}};
+  if (machine.gpu_multiprocessors > 0) json["gpu_multiprocessors"] = machine.gpu_multiprocessors;
   return json_text(json, 2) + '\n';
 }
 

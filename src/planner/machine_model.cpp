@@ -59,4 +59,14 @@ StepEstimate estimate_step(const MachineModel& machine, const StepShape& shape) 
   return estimate;
 }
 
+std::optional<GpuProfile> MachineModel::gpu() const {
+  if (gpu_multiprocessors == 0) return std::nullopt;
+  GpuProfile profile;
+  profile.name = name;
+  profile.multiprocessors = static_cast<int>(gpu_multiprocessors);
+  profile.memory_bytes = memory_bytes;
+  profile.context_bytes = reserve_bytes;
+  return profile;
+}
+
 }  // namespace borealis

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/run_config.h"
+#include "kernels/gpu_needs.h"
 #include "planner/step_time.h"
 
 namespace borealis {
@@ -49,8 +50,9 @@ struct MachineModel {
   std::string provenance;  // where the numbers that nobody fitted come from
   TrainingStack stack = TrainingStack::kBorealis;
   DType dtype = DType::kBF16;
-  int64_t memory_bytes = 0;   // of a rank
-  int64_t reserve_bytes = 0;  // what context, libraries and fragmentation take of it
+  int64_t memory_bytes = 0;         // of a rank
+  int64_t reserve_bytes = 0;        // what context, libraries and fragmentation take of it
+  int64_t gpu_multiprocessors = 0;  // 0: not a GPU that CUDA or its like computes on
   int64_t ranks_per_host = 1;
   Links links;
   // What is assumed where nothing was measured, and where calibration starts: seconds a unit, and
@@ -59,6 +61,7 @@ struct MachineModel {
   StepVector assumed_deviation = {0.5, 0.5, 0.5, 1, 1};
   std::optional<MachineCalibration> calibration;
 
+  std::optional<GpuProfile> gpu() const;  // of what plans for a run on one ask
   const StepVector& seconds() const { return calibration ? calibration->seconds : assumed; }
 };
 

@@ -6,13 +6,20 @@
 #include "model/accounting.h"
 #include "model/run_layout.h"
 #include "model/step_kernels.h"
+#include "planner/planner.h"
 
 namespace borealis {
 namespace {
 
-std::vector<MemoryClass> own_memory(const RunConfig& config, int64_t ranks, int threads) {
+std::vector<MemoryClass> own_memory(const RunConfig& config, const MachineModel& machine,
+                                    int64_t ranks, int threads) {
   RunConfig of_ranks = config;
   of_ranks.parallel.world_size = ranks;
+  if (std::optional<GpuProfile> gpu = machine.gpu()) {
+    gpu->deterministic = config.machine.deterministic;
+    const RunLayout layout = fitting_layout(of_ranks, threads, &*gpu);
+    return plan_memory(layout, profiled_steps(config), 0, 0).classes(config.dtype);
+  }
   const RunLayout layout = make_run_layout(of_ranks, threads);
   MemoryPlan plan = plan_memory(layout, profiled_steps(config), 0, 0);
   if (config.output.save_checkpoints) plan.transfer_bytes = DirectBlocks::kMemoryBytes;
@@ -43,9 +50,11 @@ std::vector<MemoryClass> reference_memory(const RunConfig& config, int64_t ranks
 std::vector<MemoryClass> rank_memory(const RunConfig& config, const MachineModel& machine,
                                      int64_t ranks, int threads) {
   std::vector<MemoryClass> classes = machine.stack == TrainingStack::kBorealis
-                                         ? own_memory(config, ranks, threads)
+                                         ? own_memory(config, machine, ranks, threads)
                                          : reference_memory(config, ranks);
-  classes.push_back({"context, libraries, fragmentation", machine.reserve_bytes});
+  if (machine.stack != TrainingStack::kBorealis || !machine.gpu()) {
+    classes.push_back({"context, libraries, fragmentation", machine.reserve_bytes});
+  }
   std::erase_if(classes, [](const MemoryClass& entry) { return entry.bytes == 0; });
   return classes;
 }

@@ -213,6 +213,7 @@ ReportTable machine_table(const RunSummary& summary) {
                   {"memory", format_bytes(machine.memory_bytes)},
                   {"system", machine.operating_system},
                   {"instruction set taken", summary.isa},
+                  {"accelerator", summary.accelerator},
                   {"data type", summary.dtype},
                   {"measured GEMM rate",
                    std::isfinite(summary.gemm_tflops) && summary.gemm_tflops > 0
@@ -220,6 +221,8 @@ ReportTable machine_table(const RunSummary& summary) {
                        : "not measured"},
                   {"how it was measured", summary.gemm_measurement},
                   {"Borealis", summary.version}});
+  std::erase_if(table.rows,
+                [](const auto& row) { return row.front() == "accelerator" && row.back().empty(); });
   table.caption_shown = false;
   return table;
 }

@@ -51,6 +51,7 @@ void visit_fields(Summary& summary, Visitor&& visit) {
   visit("num_hidden_layers", summary.num_hidden_layers);
   visit("dtype", summary.dtype);
   visit("isa", summary.isa);
+  visit("accelerator", summary.accelerator);
   visit("gemm_measurement", summary.gemm_measurement);
   visit("flops_per_token", summary.flops_per_token);
   visit("flops_formula_name", summary.flops_formula_name);
@@ -239,7 +240,8 @@ RunSummary read_run_summary(const std::filesystem::path& run_dir) {
       // Than the first version.
       const std::string_view field = name;
       const bool later = field.starts_with("resumed_") || field == "failure" ||
-                         field == "command" || field == "process" || field == "start_phases_s";
+                         field == "accelerator" || field == "command" || field == "process" ||
+                         field == "start_phases_s";
       if (!later || json.contains(name)) from_json(json.at(name), value);
     });
   } catch (const Json::exception& fault) {

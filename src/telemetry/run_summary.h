@@ -64,6 +64,7 @@ struct RunSummary {
   int64_t num_hidden_layers = 0;
   std::string dtype;             // "bf16"
   std::string isa;               // which code path the kernels took, "avx512_bf16"
+  std::string accelerator;       // a GPU's driver, clocks and power while it trained; often empty
   std::string gemm_measurement;  // "oneDNN bf16 4096 x 4096 x 4096, 2 threads, best of 5"
   double flops_per_token = 0;
   std::string flops_formula_name;           // "LM formula of Megatron-DeepSpeed"

@@ -2,11 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "base/error.h"
 #include "base/units.h"
 #include "kernels/cuda/launch.h"
 
 namespace borealis::cuda {
+namespace {
+
+constexpr size_t kStagingBytes = size_t{32} << 20;
+
+}  // namespace
 
 CudaDevice::CudaDevice() {
   int count = 0;
@@ -26,6 +34,10 @@ CudaDevice::CudaDevice() {
 }
 
 CudaDevice::~CudaDevice() {
+  for (const Staging& staging : staging_) {
+    if (staging.read != nullptr) cudaEventDestroy(staging.read);
+    if (staging.memory != nullptr) cudaFreeHost(staging.memory);
+  }
   for (cudaEvent_t event : events_) cudaEventDestroy(event);
   if (stream_ != nullptr) cudaStreamDestroy(stream_);
 }
@@ -54,9 +66,35 @@ std::byte* CudaDevice::allocate(size_t bytes, const std::string& name) {
 
 void CudaDevice::release(std::byte* memory) noexcept { cudaFree(memory); }
 
-// Of memory that is not pinned CUDA makes a copy of its own before it returns.
+// Of a little memory that is not pinned CUDA makes a copy of its own before it returns; of more it
+// does so by one thread, a block after the other.
 void CudaDevice::upload(void* to, const void* from, size_t bytes) {
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "uploading");
+  constexpr size_t kSmall = size_t{1} << 20, kPart = size_t{1} << 18;
+  if (bytes <= kSmall) {
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "uploading");
+    return;
+  }
+  for (size_t at = 0; at < bytes; at += kStagingBytes) {
+    Staging& staging = staging_[next_staging_];
+    next_staging_ = (next_staging_ + 1) % staging_.size();
+    if (staging.memory == nullptr) {
+      void* memory = nullptr;
+      check(cudaMallocHost(&memory, kStagingBytes), "allocating memory to upload from");
+      staging.memory = static_cast<std::byte*>(memory);
+      check(cudaEventCreateWithFlags(&staging.read, cudaEventDisableTiming), "making an event");
+    }
+    check(cudaEventSynchronize(staging.read), "uploading");
+    const size_t block = std::min(kStagingBytes, bytes - at);
+    const std::byte* source = static_cast<const std::byte*>(from) + at;
+#pragma omp parallel for
+    for (size_t part = 0; part < block; part += kPart) {
+      std::memcpy(staging.memory + part, source + part, std::min(kPart, block - part));
+    }
+    check(cudaMemcpyAsync(static_cast<std::byte*>(to) + at, staging.memory, block,
+                          cudaMemcpyHostToDevice, stream_),
+          "uploading");
+    check(cudaEventRecord(staging.read, stream_), "uploading");
+  }
 }
 
 void CudaDevice::download(void* to, const void* from, size_t bytes) {

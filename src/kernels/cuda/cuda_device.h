@@ -3,6 +3,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -36,6 +37,13 @@ class CudaDevice : public Device {
 
  private:
   cudaStream_t stream_ = nullptr;
+  // Memory that the device reads by itself, from which large pieces are uploaded in turn.
+  struct Staging {
+    std::byte* memory = nullptr;
+    cudaEvent_t read = nullptr;
+  };
+  std::array<Staging, 2> staging_;
+  size_t next_staging_ = 0;
   std::string name_;
   int multiprocessors_ = 0;
   std::vector<cudaEvent_t> events_;  // of marks, used again once they are forgotten

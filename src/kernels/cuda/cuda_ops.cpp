@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
+#include <memory>
+#include <utility>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -60,12 +61,13 @@ template <typename T>
 class CudaOps : public Ops<T> {
  public:
   CudaOps(const GpuOpsShape& shape, const GpuProfile& gpu, const RopeTable& rope, std::byte* memory,
-          cudaStream_t stream)
+          cudaStream_t stream, std::unique_ptr<FusedAttention> attention)
       : shape_(shape),
         multiprocessors_(gpu.multiprocessors),
         scratch_(shape, gpu, memory),
         stream_(stream),
-        products_(scratch_.products, stream) {
+        products_(scratch_.products, stream),
+        fused_(std::move(attention)) {
     CHECK(shape.forward_only || embedding_backward_workspace_bytes(shape.rows()) <=
                                     static_cast<size_t>(scratch_.embedding_bytes));
     make_fused_attention(gpu);
@@ -183,8 +185,10 @@ class CudaOps : public Ops<T> {
   void make_fused_attention(const GpuProfile& gpu) {
     const FusedAttentionNeeds needs = shape_.attention();
     if (scratch_.attention_bytes == 0 || !fused_attention_takes(needs.shape)) return;
-    fused_.emplace(needs.shape, gpu.deterministic, needs.forward_only,
-                   needs.documents ? kMostFusedDocuments : 0, stream_);
+    if (!fused_) {
+      fused_ = std::make_unique<FusedAttention>(needs.shape, gpu.deterministic, needs.forward_only,
+                                                needs.documents ? kMostFusedDocuments : 0, stream_);
+    }
     if (static_cast<int64_t>(fused_->workspace_bytes()) > scratch_.attention_bytes) {
       throw Error(ErrorKind::kDevice,
                   fmt::format("cuDNN's attention needs {} of memory where {} were planned",
@@ -232,8 +236,8 @@ class CudaOps : public Ops<T> {
   Scratch<T> scratch_;
   cudaStream_t stream_;
   Products products_;
-  std::optional<FusedAttention> fused_;
-  int64_t documents_ = 0;  // of the batch under way; 0: every sequence is one
+  std::unique_ptr<FusedAttention> fused_;  // null: all attention is ours
+  int64_t documents_ = 0;                  // of the batch under way; 0: every sequence is one
   RopeTableOnDevice rope_;
 };
 
@@ -241,14 +245,16 @@ class CudaOps : public Ops<T> {
 
 template <typename T>
 std::unique_ptr<Ops<T>> make_cuda_ops(const GpuOpsShape& shape, const GpuProfile& gpu,
-                                      const RopeTable& rope, std::byte* memory,
-                                      cudaStream_t stream) {
-  return std::make_unique<CudaOps<T>>(shape, gpu, rope, memory, stream);
+                                      const RopeTable& rope, std::byte* memory, cudaStream_t stream,
+                                      std::unique_ptr<FusedAttention> attention) {
+  return std::make_unique<CudaOps<T>>(shape, gpu, rope, memory, stream, std::move(attention));
 }
 
 template std::unique_ptr<Ops<float>> make_cuda_ops(const GpuOpsShape&, const GpuProfile&,
-                                                   const RopeTable&, std::byte*, cudaStream_t);
+                                                   const RopeTable&, std::byte*, cudaStream_t,
+                                                   std::unique_ptr<FusedAttention>);
 template std::unique_ptr<Ops<bf16>> make_cuda_ops(const GpuOpsShape&, const GpuProfile&,
-                                                  const RopeTable&, std::byte*, cudaStream_t);
+                                                  const RopeTable&, std::byte*, cudaStream_t,
+                                                  std::unique_ptr<FusedAttention>);
 
 }  // namespace borealis::cuda

@@ -2,9 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <future>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <tuple>
 #include <vector>
@@ -15,6 +18,7 @@
 #include "kernels/cuda/cuda_optimizer_ops.h"
 #include "kernels/cuda/fused_attention.h"
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/module/gpu_watch.h"
 #include "kernels/cuda/products.h"
 #include "kernels/cuda_module.h"
 
@@ -69,6 +73,13 @@ class CudaBackend : public Backend {
                                 : measure<bf16>(shapes, seconds, memory);
   }
 
+  void watch() override {
+    std::array<char, 64> bus{};
+    check(cudaDeviceGetPCIBusId(bus.data(), bus.size(), 0), "looking at the device");
+    watch_.emplace(bus.data());
+  }
+  std::string watched() const override { return watch_ ? watch_->text() : ""; }
+
   double measure_bandwidth(std::span<std::byte> memory) override {
     const size_t half = std::min(memory.size() / 2, size_t{1} << 30) / 256 * 256;
     constexpr int kCopies = 5;
@@ -87,28 +98,52 @@ class CudaBackend : public Backend {
 
  private:
   // What cuBLASLt and cuDNN load of their kernels besides.
-  static constexpr int64_t kLibraryBytes = int64_t{300} << 20;
+  static constexpr int64_t kLibraryBytes = int64_t{48} << 20;
 
   template <typename T>
   std::unique_ptr<Ops<T>> make(const OpsSetup& setup) {
+    std::unique_ptr<FusedAttention> attention;
+    if (dtype_of<T>() == DType::kBF16) attention = take_attention(setup.gpu.attention());
     return make_cuda_ops<T>(setup.gpu, profile_, setup.rope,
-                            reinterpret_cast<std::byte*>(setup.scratch), device_.stream());
+                            reinterpret_cast<std::byte*>(setup.scratch), device_.stream(),
+                            std::move(attention));
   }
 
-  // Asked for while a run is planned, and again as it begins.
-  int64_t fused_bytes(const FusedAttentionNeeds& needs) {
+  std::unique_ptr<FusedAttention> make_attention(const FusedAttentionNeeds& needs) {
+    return std::make_unique<FusedAttention>(needs.shape, profile_.deterministic, needs.forward_only,
+                                            needs.documents ? kMostFusedDocuments : 0,
+                                            device_.stream());
+  }
+  using AttentionKey = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, bool, bool>;
+  static AttentionKey key_of(const FusedAttentionNeeds& needs) {
     const AttentionShape& s = needs.shape;
-    const auto key = std::tuple(s.batch_size, s.seq_length, s.num_heads, s.num_key_value_heads,
-                                s.head_dim, needs.forward_only, needs.documents);
+    return {s.batch_size, s.seq_length,       s.num_heads,    s.num_key_value_heads,
+            s.head_dim,   needs.forward_only, needs.documents};
+  }
+
+  // Asked for while a run is planned, and again as it begins. cuDNN takes a second or more to make
+  // the first plan of a process: where what it will need is known, that goes on beside the rest of
+  // the start.
+  int64_t fused_bytes(const FusedAttentionNeeds& needs) {
+    if (!fused_attention_takes(needs.shape)) return 0;
+    const AttentionKey key = key_of(needs);
+    if (is_measured(needs)) {
+      if (!attention_being_made_.valid()) {
+        attention_key_ = key;
+        attention_being_made_ =
+            std::async(std::launch::async, [this, needs] { return make_attention(needs); });
+      }
+      return gpu_aligned(measured_fused_attention_bytes(needs, profile_.deterministic));
+    }
     const auto known = fused_bytes_.find(key);
     if (known != fused_bytes_.end()) return known->second;
-    int64_t bytes = 0;
-    if (fused_attention_takes(s)) {
-      const FusedAttention plans(s, profile_.deterministic, needs.forward_only,
-                                 needs.documents ? kMostFusedDocuments : 0, device_.stream());
-      bytes = gpu_aligned(static_cast<int64_t>(plans.workspace_bytes()) + 1);
-    }
-    return fused_bytes_[key] = bytes;
+    const auto bytes = static_cast<int64_t>(make_attention(needs)->workspace_bytes());
+    return fused_bytes_[key] = gpu_aligned(bytes + 1);
+  }
+  // The one that was made beside the start, if it is of this shape.
+  std::unique_ptr<FusedAttention> take_attention(const FusedAttentionNeeds& needs) {
+    if (!attention_being_made_.valid() || attention_key_ != key_of(needs)) return nullptr;
+    return attention_being_made_.get();
   }
 
   // Each shape's three products in turn, until the card is as hot as in a run, on random numbers: a
@@ -215,9 +250,11 @@ class CudaBackend : public Backend {
 
   CudaDevice device_;
   GpuProfile profile_;
-  std::map<std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, bool, bool>, int64_t>
-      fused_bytes_;
+  std::map<AttentionKey, int64_t> fused_bytes_;
+  AttentionKey attention_key_;
+  std::future<std::unique_ptr<FusedAttention>> attention_being_made_;
   std::vector<float> random_;
+  std::optional<GpuWatch> watch_;
 };
 
 }  // namespace
