@@ -1,5 +1,6 @@
 // The model against PyTorch and transformers: logits, loss, every parameter's gradient, and twenty
-// AdamW steps, from the same weights and batches (make_goldens.py made the goldens).
+// AdamW steps, from the same weights and batches (make_goldens.py made the goldens). On the device
+// of support/test_backend.h.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -12,6 +13,7 @@
 #include "checkpoint/safetensors_file.h"
 #include "data/document_ends.h"
 #include "optim/adamw.h"
+#include "support/test_backend.h"
 #include "support/trainable_model.h"
 #include "support/whole_optimizer.h"
 
@@ -69,18 +71,19 @@ struct Golden {
 };
 
 TrainableModel load(const Golden& golden, DType dtype) {
-  TrainableModel model(golden.config, dtype, golden.B, golden.T);
+  TrainableModel model(golden.config, dtype, golden.B, golden.T, {}, 2, testing::test_backend());
   const ModelWeights weights(golden.folder);
   for (const Parameter& p : model.table.entries()) {
     const auto size = static_cast<size_t>(p.size());
     if (dtype == DType::kF32) {
       weights.read(p.name, p.shape,
-                   std::span(model.parameters.weights_as<float>() + p.offset, size));
+                   std::span(reinterpret_cast<float*>(model.weights.data()) + p.offset, size));
     } else {
       weights.read(p.name, p.shape,
-                   std::span(model.parameters.weights_as<bf16>() + p.offset, size));
+                   std::span(reinterpret_cast<bf16*>(model.weights.data()) + p.offset, size));
     }
   }
+  model.upload_weights();
   return model;
 }
 
@@ -139,6 +142,7 @@ TEST_P(Parity, Fp32GradientOfEveryParameter) {
   const Golden golden(GetParam());
   TrainableModel model = load(golden, DType::kF32);
   const double loss = mean_loss(model, golden, 0, 0, 1);
+  model.download_gradients();
   EXPECT_NEAR(loss, golden.values("loss")[0], 1e-5 * loss);
   for (const Parameter& p : model.table.entries()) {
     EXPECT_LT(gradient_difference(model, golden, p, "").relative(), 1e-5) << p.name;
@@ -149,7 +153,7 @@ TEST_P(Parity, Fp32GradientOfEveryParameter) {
 void train(const Golden& golden, DType dtype, std::vector<double>& losses,
            std::vector<double>& norms) {
   TrainableModel model = load(golden, dtype);
-  testing::WholeOptimizer optimizer(kOptimizer, model.parameters);
+  testing::WholeOptimizer optimizer(kOptimizer, model.parameters, testing::test_backend());
   for (int step = 0; step < kSteps; ++step) {
     model.poison_gradients();
     double loss = 0;
@@ -157,7 +161,7 @@ void train(const Golden& golden, DType dtype, std::vector<double>& losses,
       loss += mean_loss(model, golden, step * kMicroBatches + micro, micro, kMicroBatches) /
               kMicroBatches;
     }
-    const double norm = testing::whole_grad_norm(model.parameters);
+    const double norm = testing::whole_grad_norm(model.parameters, *optimizer.ops);
     optimizer.step(kLearningRate, clip_factor(norm, kOptimizer.max_grad_norm));
     losses.push_back(loss);
     norms.push_back(norm);
@@ -183,6 +187,7 @@ TEST_P(Parity, Bf16LossAndGradients) {
   const Golden golden(GetParam());
   TrainableModel model = load(golden, DType::kBF16);
   const double loss = mean_loss(model, golden, 0, 0, 1);
+  model.download_gradients();
   EXPECT_NEAR(loss, golden.values("bf16.loss")[0], 2e-3 * loss);
   for (const Parameter& p : model.table.entries()) {
     EXPECT_LT(gradient_difference(model, golden, p, "bf16.").relative(), 0.04) << p.name;
