@@ -9,7 +9,7 @@ namespace borealis::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int64_t kElements = 1024;  // of a block
+constexpr int64_t kElements = 1024;  // of a block: four a thread
 
 // As kernels/cpu/adamw.cpp makes them: in f64, rounded once.
 struct Constants {
@@ -26,19 +26,6 @@ Constants constants_of(const AdamWStep& step) {
           static_cast<float>(-step.learning_rate / step.bias_correction1)};
 }
 
-// The f32 master weight, SplitF32 of base/dtype.h or the weight itself.
-__device__ float master_of(const bf16* weight, const uint16_t* remainder, int64_t i) {
-  const uint32_t lower = remainder[i], rounded_up = (lower & 0x8000u) << 1;
-  return __uint_as_float(((uint32_t{weight[i].bits} << 16) | lower) - rounded_up);
-}
-__device__ void set_master(bf16* weight, uint16_t* remainder, int64_t i, float v) {
-  const uint32_t word = isnan(v) ? 0x7fc00000u : __float_as_uint(v);
-  weight[i].bits = static_cast<uint16_t>((word + 0x8000u) >> 16);
-  remainder[i] = static_cast<uint16_t>(word);
-}
-__device__ float master_of(const float* weight, const uint16_t*, int64_t i) { return weight[i]; }
-__device__ void set_master(float* weight, uint16_t*, int64_t i, float v) { weight[i] = v; }
-
 template <typename T>
 struct State {
   T* weight;
@@ -46,34 +33,95 @@ struct State {
   float *m, *v;
 };
 
-// The operations and roundings of kernels/cpu/adamw.cpp; nothing else is contracted.
-template <typename T>
-__device__ void update(const State<T>& state, int64_t i, float gradient, const Constants& c) {
-  const float g = gradient * c.gradient_scale;
-  const float old_m = state.m[i];
-  const float mean = fmaf(c.new_in_m, g - old_m, old_m);
-  const float square = fmaf(g * g, c.new_in_v, state.v[i] * c.beta2);
-  const float denominator = sqrtf(square) / c.root_bias2 + c.eps;
-  const float kept = master_of(state.weight, state.remainder, i) * c.keep;
-  state.m[i] = mean;
-  state.v[i] = square;
-  set_master(state.weight, state.remainder, i, fmaf(c.minus_step, mean / denominator, kept));
+// The f32 master weights of kCount elements: SplitF32 of base/dtype.h, or the weights themselves.
+template <int kCount>
+struct Masters {
+  float values[kCount];
+
+  __device__ static Masters load(const State<bf16>& state, int64_t i) {
+    const auto upper = Vector<bf16, kCount>::load(state.weight + i);
+    const auto lower = Vector<uint16_t, kCount>::load(state.remainder + i);
+    Masters masters;
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) {
+      const uint32_t low = lower.values[k], rounded_up = (low & 0x8000u) << 1;
+      masters.values[k] =
+          __uint_as_float(((uint32_t{upper.values[k].bits} << 16) | low) - rounded_up);
+    }
+    return masters;
+  }
+  __device__ void store(const State<bf16>& state, int64_t i) const {
+    Vector<bf16, kCount> upper;
+    Vector<uint16_t, kCount> lower;
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) {
+      const uint32_t word = isnan(values[k]) ? 0x7fc00000u : __float_as_uint(values[k]);
+      upper.values[k].bits = static_cast<uint16_t>((word + 0x8000u) >> 16);
+      lower.values[k] = static_cast<uint16_t>(word);
+    }
+    upper.store(state.weight + i);
+    lower.store(state.remainder + i);
+  }
+  __device__ static Masters load(const State<float>& state, int64_t i) {
+    const auto weights = Vector<float, kCount>::load(state.weight + i);
+    Masters masters;
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) masters.values[k] = weights[k];
+    return masters;
+  }
+  __device__ void store(const State<float>& state, int64_t i) const {
+    Vector<float, kCount> weights;
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) weights.set(k, values[k]);
+    weights.store(state.weight + i);
+  }
+};
+
+// Elements i .. of kCount. The operations and roundings of kernels/cpu/adamw.cpp; nothing else is
+// contracted. gradient: null where it is zero.
+template <int kCount, typename T>
+__device__ void update(const State<T>& state, int64_t i, const float* gradient,
+                       const Constants& c) {
+  using Floats = Vector<float, kCount>;
+  Floats gradients{};
+  if (gradient != nullptr) gradients = Floats::load(gradient);
+  Floats m = Floats::load(state.m + i), v = Floats::load(state.v + i);
+  auto masters = Masters<kCount>::load(state, i);
+#pragma unroll
+  for (int k = 0; k < kCount; ++k) {
+    const float g = gradients[k] * c.gradient_scale;
+    const float mean = fmaf(c.new_in_m, g - m[k], m[k]);
+    const float square = fmaf(g * g, c.new_in_v, v[k] * c.beta2);
+    const float denominator = sqrtf(square) / c.root_bias2 + c.eps;
+    const float kept = masters.values[k] * c.keep;
+    m.set(k, mean);
+    v.set(k, square);
+    masters.values[k] = fmaf(c.minus_step, mean / denominator, kept);
+  }
+  m.store(state.m + i);
+  v.store(state.v + i);
+  masters.store(state, i);
 }
 
-template <typename T>
+template <int kCount, typename T>
 __device__ void decay(const State<T>& state, int64_t i, const Constants& c) {
-  set_master(state.weight, state.remainder, i,
-             master_of(state.weight, state.remainder, i) * c.keep);
+  auto masters = Masters<kCount>::load(state, i);
+#pragma unroll
+  for (int k = 0; k < kCount; ++k) masters.values[k] *= c.keep;
+  masters.store(state, i);
 }
 
-template <typename T>
+// kCount elements a thread, or one, over and over.
+template <typename T, int kCount>
 __global__ void update_kernel(State<T> state, const float* gradient, int64_t count, Constants c) {
   const int64_t begin = blockIdx.x * kElements, end = min(count, begin + kElements);
-  for (int64_t i = begin + threadIdx.x; i < end; i += kThreads) update(state, i, gradient[i], c);
+  for (int64_t i = begin + int64_t{threadIdx.x} * kCount; i < end; i += kThreads * kCount) {
+    update<kCount>(state, i, gradient + i, c);
+  }
 }
 
 // A block a row of the embedding.
-template <typename T>
+template <typename T, int kCount>
 __global__ void rows_kernel(AdamWRowsOnDevice<T> a, int64_t first_row, Constants c) {
   const int64_t row = first_row + blockIdx.x, size = a.row_size;
   const int32_t place = a.place[row];
@@ -81,15 +129,26 @@ __global__ void rows_kernel(AdamWRowsOnDevice<T> a, int64_t first_row, Constants
   const float* gradient = place > 0 ? a.values + (int64_t{place} - 1) * size : nullptr;
   const int64_t from = max(row * size, a.begin), to = min((row + 1) * size, a.end);
   const State<T> state{a.weight, a.remainder, a.m, a.v};
-  for (int64_t i = from + threadIdx.x; i < to; i += blockDim.x) {
+  for (int64_t i = from + int64_t{threadIdx.x} * kCount; i < to; i += blockDim.x * kCount) {
     if (has_history) {
-      update(state, i - a.begin, gradient == nullptr ? 0.0f : gradient[i - row * size], c);
+      update<kCount>(state, i - a.begin, gradient == nullptr ? nullptr : gradient + i - row * size,
+                     c);
     } else {
-      decay(state, i - a.begin, c);
+      decay<kCount>(state, i - a.begin, c);
     }
   }
   __syncthreads();  // all have read it
   if (threadIdx.x == 0 && place > 0) a.had_gradient[row] = 1;
+}
+
+constexpr int kQuad = 4;
+template <typename T>
+bool is_quad(const T* pointer) {
+  return reinterpret_cast<uintptr_t>(pointer) % (kQuad * sizeof(T)) == 0;
+}
+template <typename T>
+bool is_quad(const State<T>& state) {
+  return is_quad(state.weight) && is_quad(state.remainder) && is_quad(state.m) && is_quad(state.v);
 }
 
 }  // namespace
@@ -97,16 +156,31 @@ __global__ void rows_kernel(AdamWRowsOnDevice<T> a, int64_t first_row, Constants
 template <typename T>
 void adamw(const AdamWSpan<T>& a, const AdamWStep& step, cudaStream_t stream) {
   if (a.count == 0) return;
-  launch("AdamW", update_kernel<T>, blocks_for(a.count, kElements), kThreads, stream,
-         State<T>{a.weight, a.remainder, a.m, a.v}, a.gradient, a.count, constants_of(step));
+  const State<T> state{a.weight, a.remainder, a.m, a.v};
+  const Constants constants = constants_of(step);
+  const bool quads = is_quad(state) && is_quad(a.gradient);
+  const int64_t in_quads = quads ? a.count / kQuad * kQuad : 0, left = a.count - in_quads;
+  if (in_quads > 0) {
+    launch("AdamW", update_kernel<T, kQuad>, blocks_for(in_quads, kElements), kThreads, stream,
+           state, a.gradient, in_quads, constants);
+  }
+  if (left > 0) {
+    const State<T> rest{a.weight + in_quads,
+                        a.remainder == nullptr ? nullptr : a.remainder + in_quads, a.m + in_quads,
+                        a.v + in_quads};
+    launch("AdamW", update_kernel<T, 1>, blocks_for(left, kElements), kThreads, stream, rest,
+           a.gradient + in_quads, left, constants);
+  }
 }
 
 template <typename T>
 void adamw_rows(const AdamWRowsOnDevice<T>& a, const AdamWStep& step, cudaStream_t stream) {
   if (a.begin >= a.end) return;
   const int64_t first = a.begin / a.row_size, last = (a.end + a.row_size - 1) / a.row_size;
-  launch("AdamW of rows", rows_kernel<T>, static_cast<unsigned>(last - first), kThreads, stream, a,
-         first, constants_of(step));
+  const bool quads = a.begin % kQuad == 0 && a.end % kQuad == 0 && a.row_size % kQuad == 0 &&
+                     is_quad(State<T>{a.weight, a.remainder, a.m, a.v}) && is_quad(a.values);
+  launch("AdamW of rows", quads ? rows_kernel<T, kQuad> : rows_kernel<T, 1>,
+         static_cast<unsigned>(last - first), kThreads, stream, a, first, constants_of(step));
 }
 
 template void adamw(const AdamWSpan<float>&, const AdamWStep&, cudaStream_t);

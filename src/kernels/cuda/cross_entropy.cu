@@ -1,45 +1,13 @@
 #include "kernels/cross_entropy.h"
+#include "kernels/cuda/cross_entropy_cluster.h"
 #include "kernels/cuda/cuda_kernels.h"
-#include "kernels/cuda/device_code.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/softmax.cuh"
 
 namespace borealis::cuda {
 namespace {
 
 constexpr int kThreads = 1024;
-
-// A running maximum with the sum of exponentials below it (Milakov & Gimelshein 2018).
-struct Softmax {
-  float maximum, sum;
-};
-template <typename T>
-__device__ Softmax join(Softmax a, Softmax b) {
-  const float maximum = fmaxf(a.maximum, b.maximum);
-  // Of nothing: its maximum is -inf, and -inf - -inf would be NaN.
-  const auto scaled = [maximum](Softmax s) {
-    return s.sum == 0.0f ? 0.0f : s.sum * exponential<T>(s.maximum - maximum);
-  };
-  return {maximum, scaled(a) + scaled(b)};
-}
-template <typename T>
-__device__ Softmax warp_join(Softmax s) {
-  for (int lane = kWarp / 2; lane > 0; lane /= 2) {
-    const Softmax other{__shfl_xor_sync(kAllLanes, s.maximum, lane),
-                        __shfl_xor_sync(kAllLanes, s.sum, lane)};
-    s = join<T>(s, other);
-  }
-  return s;
-}
-template <typename T>
-__device__ Softmax block_join(Softmax s) {
-  __shared__ Softmax of_warps[kWarp];
-  const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
-  s = warp_join<T>(s);
-  if (lane == 0) of_warps[warp] = s;
-  __syncthreads();
-  const int warps = blockDim.x / kWarp;
-  return warp_join<T>(lane < warps ? of_warps[lane] : Softmax{-INFINITY, 0});
-}
 
 // A block a row: one pass for the denominator, and one that writes the gradient.
 template <typename T, int kCount, bool kGradient>
@@ -55,17 +23,10 @@ __global__ void __launch_bounds__(kThreads)
     }
     return;
   }
-  Softmax mine{-INFINITY, 0};
+  Softmax mine = Softmax::of_nothing();
   for (int64_t i = threadIdx.x; i < V / kCount; i += blockDim.x) {
-    const Values v = Values::load(row + i * kCount);
-    float maximum = v[0];
-#pragma unroll
-    for (int k = 1; k < kCount; ++k) maximum = fmaxf(maximum, v[k]);
-    float sum = 0;
-    const float shift = fmaxf(maximum, mine.maximum);
-#pragma unroll
-    for (int k = 0; k < kCount; ++k) sum += exponential<T>(v[k] - shift);
-    mine = join<T>(mine, {shift, sum});
+    const Values one[1] = {Values::load(row + i * kCount)};
+    mine = join<T>(mine, one);
   }
   const Softmax all = block_join<T>(mine);
   if (threadIdx.x == 0) loss[blockIdx.x] = logf(all.sum) + all.maximum - widen(row[target]);
@@ -73,14 +34,8 @@ __global__ void __launch_bounds__(kThreads)
   __syncthreads();  // the target's logit was read
   const float factor = scale / all.sum;
   for (int64_t i = threadIdx.x; i < V / kCount; i += blockDim.x) {
-    Values v = Values::load(row + i * kCount);
-#pragma unroll
-    for (int k = 0; k < kCount; ++k) {
-      // Of the target in f32: p - 1 of a rounded p would lose its digits.
-      const float onehot = i * kCount + k == target ? scale : 0.0f;
-      v.set(k, exponential<T>(v[k] - all.maximum) * factor - onehot);
-    }
-    v.store(row + i * kCount);
+    const Values v = Values::load(row + i * kCount);
+    softmax_gradient(v, all, factor, scale, target - i * kCount).store(row + i * kCount);
   }
 }
 
@@ -110,6 +65,7 @@ __global__ void add_up_kernel(const float* values, int64_t count, double* sum) {
 template <typename T>
 void cross_entropy_gradient(T* logits, const int32_t* targets, int64_t rows, int64_t V, float scale,
                             float* loss, cudaStream_t stream) {
+  if (cluster_cross_entropy_gradient(logits, targets, rows, V, scale, loss, stream)) return;
   visit_rows<T, true>(logits, targets, rows, V, scale, loss, stream);
 }
 

@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <cstring>
 
 #include "base/dtype.h"
 
@@ -21,11 +22,15 @@ __device__ inline float narrow<float>(float v) {
 }
 template <>
 __device__ inline bf16 narrow<bf16>(float v) {
-  const uint32_t word = __float_as_uint(v);
   bf16 out;
+#ifdef __CUDA_ARCH__
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(out.bits) : "f"(v));
+#else
+  const uint32_t word = __float_as_uint(v);
   out.bits = static_cast<uint16_t>((word & 0x7fffffffu) > 0x7f800000u
                                        ? (word >> 16) | 0x40u
                                        : (word + 0x7fffu + ((word >> 16) & 1u)) >> 16);
+#endif
   return out;
 }
 template <typename T>
@@ -33,10 +38,15 @@ __device__ float rounded(float v) {
   return widen(narrow<T>(v));
 }
 
-// As exact as what it becomes a part of: the fast one errs by some units of f32's last place more.
+// As exact as what they become a part of: the fast ones err by some units of f32's last place more.
 template <typename T>
 __device__ float exponential(float v) {
   return sizeof(T) == sizeof(float) ? expf(v) : __expf(v);
+}
+
+template <typename T>
+__device__ float reciprocal(float v) {
+  return sizeof(T) == sizeof(float) ? 1.0f / v : __fdividef(1.0f, v);
 }
 
 // kCount elements that one thread moves at a time: 16 bytes, or one element of a row whose size or
@@ -70,6 +80,29 @@ __device__ T warp_sum(T v) {
 __device__ inline float warp_max(float v) {
   for (int lane = kWarp / 2; lane > 0; lane /= 2) v = fmaxf(v, __shfl_xor_sync(kAllLanes, v, lane));
   return v;
+}
+
+// Another lane's vector of 16 bytes.
+template <typename V>
+__device__ V from_lane_xor(const V& mine, int mask) {
+  struct Words {
+    uint32_t words[4];
+  };
+  static_assert(sizeof(V) == sizeof(Words));
+  Words words;
+  memcpy(&words, &mine, sizeof(V));
+#pragma unroll
+  for (uint32_t& word : words.words) word = __shfl_xor_sync(kAllLanes, word, mask);
+  V other;
+  memcpy(static_cast<void*>(&other), &words, sizeof(V));
+  return other;
+}
+
+// Whole warps for a row, a vector a thread where the row is not too long.
+constexpr int kMostThreads = 1024;
+inline int threads_for(int64_t vectors) {
+  const int64_t rounded_up = (vectors + kWarp - 1) / kWarp * kWarp;
+  return static_cast<int>(rounded_up < kMostThreads ? rounded_up : kMostThreads);
 }
 
 // Of the values of all threads of a block of whole warps, on all of them, in an order that depends

@@ -57,13 +57,14 @@ size_t sort_bytes(int64_t rows) {
 template <typename T>
 void embedding(const EmbeddingForward<T>& a, cudaStream_t stream) {
   if (a.rows == 0) return;
-  const auto grid = static_cast<unsigned>(a.rows);
+  const auto run = [&]<int kCount>() {
+    launch("embedding", forward_kernel<T, kCount>, static_cast<unsigned>(a.rows),
+           threads_for(a.columns / kCount), stream, a.tokens, a.weight, a.columns, a.out);
+  };
   if (a.columns % kWide<T> == 0 && is_wide(a.weight) && is_wide(a.out)) {
-    launch("embedding", forward_kernel<T, kWide<T>>, grid, kThreads, stream, a.tokens, a.weight,
-           a.columns, a.out);
+    run.template operator()<kWide<T>>();
   } else {
-    launch("embedding", forward_kernel<T, 1>, grid, kThreads, stream, a.tokens, a.weight, a.columns,
-           a.out);
+    run.template operator()<1>();
   }
 }
 

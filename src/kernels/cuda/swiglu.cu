@@ -11,7 +11,7 @@ constexpr int kThreads = 256;
 
 template <typename T>
 __device__ float sigmoid(float x) {
-  return 1.0f / (1.0f + exponential<T>(-x));
+  return reciprocal<T>(1.0f + exponential<T>(-x));
 }
 
 // A vector of gates and one of ups a thread; blockIdx.y is the row.

@@ -11,7 +11,7 @@
 #define __global__
 #define __device__
 #define __shared__ static  // one block runs at a time
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 #define threadIdx borealis::emulated::thread_index
 #define blockIdx borealis::emulated::block_index
 #define blockDim borealis::emulated::block_dim
@@ -27,6 +27,7 @@ T __shfl_xor_sync(unsigned, T value, int mask) {
 inline float __uint_as_float(uint32_t bits) { return std::bit_cast<float>(bits); }
 inline uint32_t __float_as_uint(float value) { return std::bit_cast<uint32_t>(value); }
 inline float __expf(float value) { return std::exp(value); }
+inline float __fdividef(float a, float b) { return a / b; }
 inline int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
 using std::isnan;
