@@ -1,5 +1,4 @@
 #include "kernels/cross_entropy.h"
-#include "kernels/cuda/cross_entropy_cluster.h"
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/softmax.cuh"
@@ -65,7 +64,6 @@ __global__ void add_up_kernel(const float* values, int64_t count, double* sum) {
 template <typename T>
 void cross_entropy_gradient(T* logits, const int32_t* targets, int64_t rows, int64_t V, float scale,
                             float* loss, cudaStream_t stream) {
-  if (cluster_cross_entropy_gradient(logits, targets, rows, V, scale, loss, stream)) return;
   visit_rows<T, true>(logits, targets, rows, V, scale, loss, stream);
 }
 
