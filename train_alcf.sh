@@ -9,6 +9,7 @@ cd "${PBS_O_WORKDIR:-${SLURM_SUBMIT_DIR:-$PWD}}"
 export BOREALIS_HOME=$home
 
 bash "$home/scripts/install_packages.sh" run
+bash "$home/scripts/install_packages.sh" cuda || echo "going on without cuDNN's attention" >&2
 # Several ranks need an MPI library: the site's, and where there is none Debian's.
 if [ "${NGPU_PER_HOST:-1}" != 1 ] || [ "${WORLD_SIZE:-1}" != 1 ] || [ -n "${HOSTFILE:-}" ]; then
   command -v mpicc mpicc.openmpi mpicc.mpich >/dev/null ||

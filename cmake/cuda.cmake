@@ -112,6 +112,6 @@ target_include_directories(borealis_cuda_module SYSTEM PRIVATE ${CUDAToolkit_INC
 target_link_libraries(borealis_cuda_module PRIVATE borealis_flags fmt::fmt OpenMP::OpenMP_CXX
                       ${cuda_libraries})
 set_target_properties(borealis_cuda_module PROPERTIES PREFIX "" OUTPUT_NAME borealis_cuda
-  LINKER_LANGUAGE CXX LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+  LINKER_LANGUAGE CXX INSTALL_RPATH_USE_LINK_PATH ON LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 install(TARGETS borealis_cuda_module LIBRARY DESTINATION bin)
 message(STATUS "CUDA: ${CMAKE_CUDA_COMPILER_VERSION} for ${cuda_architectures}, ${cuda_attention}")

@@ -62,4 +62,9 @@ int usable_numa_domains() {
   return std::max(1, static_cast<int>(domains.size()));
 }
 
+bool has_nvidia_driver() {
+  std::error_code unknown;
+  return std::filesystem::exists("/dev/nvidiactl", unknown);
+}
+
 }  // namespace borealis

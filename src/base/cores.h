@@ -1,4 +1,5 @@
-// The processor that this process may use, by what counts when ranks are placed on it.
+// The processor that this process may use, and whether there is a GPU, by what counts when ranks
+// are placed on them.
 #pragma once
 
 namespace borealis {
@@ -7,5 +8,8 @@ namespace borealis {
 int usable_physical_cores();
 // Memory domains that have one of these cores; 1 where the system does not tell.
 int usable_numa_domains();
+
+// Whether a driver of NVIDIA's is on this machine; costs nothing.
+bool has_nvidia_driver();
 
 }  // namespace borealis

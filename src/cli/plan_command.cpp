@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/units.h"
 #include "cli/command.h"
+#include "cli/open_backend.h"
 #include "cli/plan_machine.h"
 #include "cli/run_setup.h"
 #include "config/run_config_loader.h"
@@ -28,9 +29,11 @@ int run_plan_command(const std::vector<std::string>& arguments) {
   log_open(LogStream::kStderr, config.log_level);
   share_host(ranks.ranks_per_host, config.machine);
   const int threads = prepare_machine(config.machine);
+  const OpenedBackend backend = open_backend(config.machine, ranks.ranks());
+  if (!backend.warning.empty()) log_warning(backend.warning);
   const PlannedData data = planned_data(config);
-  const Prediction prediction =
-      predict(config, make_run_layout(config, threads), data.bytes, resident_bytes());
+  const Prediction prediction = predict(
+      config, fitting_layout(config, threads, backend.get().gpu()), data.bytes, resident_bytes());
   if (!data.note.empty()) config.notes.push_back(data.note);
   if (config.output.json) {
     fmt::print("{}\n", prediction_json(config, prediction));

@@ -20,11 +20,6 @@ std::filesystem::path module_path() {
 
 }  // namespace
 
-bool has_nvidia_driver() {
-  std::error_code unknown;
-  return std::filesystem::exists("/dev/nvidiactl", unknown);
-}
-
 std::unique_ptr<Backend> open_cuda_backend(const CudaOptions& options) {
   const std::filesystem::path path = module_path();
   if (!std::filesystem::exists(path)) {

@@ -16,7 +16,5 @@ struct CudaOptions {
 
 // Throws Error(kDevice) that says what is missing: the module, a library, the driver, a device.
 std::unique_ptr<Backend> open_cuda_backend(const CudaOptions& options);
-// Whether a driver of NVIDIA's is on this machine; costs nothing.
-bool has_nvidia_driver();
 
 }  // namespace borealis

@@ -8,9 +8,19 @@
 
 namespace borealis {
 
+namespace {
+
+// Of a host for which nothing else says how many it has: one a memory domain, but one for the GPU.
+int64_t ranks_of_host(const Environment& environment) {
+  const bool on_gpu = environment("DEVICE").value_or("auto") != "cpu" && has_nvidia_driver();
+  return on_gpu ? 1 : usable_numa_domains();
+}
+
+}  // namespace
+
 LaunchPlan plan_launch(const Environment& environment) {
   LaunchPlan plan;
-  plan.layout = find_rank_layout(environment, usable_numa_domains());
+  plan.layout = find_rank_layout(environment, ranks_of_host(environment));
   RankLayout& layout = plan.layout;
   if (layout.ranks() == 1 && is_local(layout)) return plan;
   try {

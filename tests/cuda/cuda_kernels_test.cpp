@@ -10,6 +10,7 @@
 
 #include "cuda/device_array.h"
 #include "kernels/cross_entropy.h"
+#include "kernels/cuda/cross_entropy_cluster.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
 #include "support/kernel_testing.h"
@@ -173,6 +174,15 @@ TYPED_TEST(CudaKernelsTest, CrossEntropyOfShortAndLongRows) {
     cuda::cross_entropy_gradient<T>(logits_, targets_, rows, V, kScale, loss_, nullptr);
     expect_close(loss_.values(), loss, 1e-5, 1e-6);
     expect_close(logits_.values(), gradient, this->kIsF32 ? 2e-5 : 0.004, 1e-9);
+
+    const DeviceArray<T> again_(logits);
+    const DeviceArray<float> loss_again_(no_loss);
+    if (!cuda::cluster_cross_entropy_gradient<T>(again_, targets_, rows, V, kScale, loss_again_,
+                                                 nullptr)) {
+      continue;
+    }
+    expect_close(loss_again_.values(), loss, 1e-5, 1e-6);
+    expect_close(again_.values(), gradient, this->kIsF32 ? 2e-5 : 0.004, 1e-9);
   }
 }
 

@@ -125,7 +125,7 @@ def check_refusals(folder):
     (folder / "text.md").write_text("nothing\n")
     machine = ("--machine", "aurora-pvc-tile")
     for words, code, part in (
-            (("--machine", "nosuch"), CONFIG, "known are a100-80g, aurora-pvc-tile, h100-80g"),
+            (("--machine", "nosuch"), CONFIG, "known are a100-40g, a100-80g, aurora-pvc-tile, h100-80g, pvc-tile-64g"),
             (("--machine", "broken.json"), DATA, 'has no "format"'),
             (("--machine", "absent.json"), FILE, "absent.json"),
             (("--hosts", "2"), USAGE, "need --machine"),
