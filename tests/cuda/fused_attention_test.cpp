@@ -7,10 +7,10 @@
 
 #include <cmath>
 #include <limits>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "cuda/device_array.h"
 #include "kernels/cuda/cuda_kernels.h"
 #include "support/kernel_testing.h"
@@ -220,8 +220,8 @@ TEST_F(FusedAttentionTest, WhatItDoesNotTakeIsRefusedInOneLine) {
   try {
     FusedAttention(odd, false, false, 0, nullptr);
     FAIL() << "a head size of 12";
-  } catch (const std::runtime_error& e) {
-    EXPECT_THAT(e.what(), ::testing::StartsWith("cuDNN: planning attention: "));
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), ::testing::StartsWith("device: cuDNN: planning attention: "));
     EXPECT_THAT(e.what(), ::testing::Not(::testing::HasSubstr("\n")));
   }
 }

@@ -10,12 +10,12 @@
 #include <limits>
 #include <list>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "base/check.h"
+#include "base/error.h"
 #include "kernels/cuda/launch.h"
 
 namespace borealis::cuda {
@@ -28,11 +28,11 @@ void check_cudnn(fe::error_t status, const char* what) {
   if (status.is_good()) return;
   std::string why = status.get_message();
   std::replace(why.begin(), why.end(), '\n', ' ');
-  throw std::runtime_error(fmt::format("cuDNN: {}: {}", what, why));
+  throw Error(ErrorKind::kDevice, fmt::format("cuDNN: {}: {}", what, why));
 }
 void check_cudnn(cudnnStatus_t status, const char* what) {
   if (status == CUDNN_STATUS_SUCCESS) return;
-  throw std::runtime_error(fmt::format("cuDNN: {}: {}", what, cudnnGetErrorString(status)));
+  throw Error(ErrorKind::kDevice, fmt::format("cuDNN: {}: {}", what, cudnnGetErrorString(status)));
 }
 
 class Handle {

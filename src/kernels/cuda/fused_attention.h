@@ -21,7 +21,7 @@ namespace borealis::cuda {
 bool fused_attention_takes(const AttentionShape& shape);
 
 // Plans for one shape, made in the constructor, so that a run that cannot have them does not begin.
-// Every call is queued in the stream. Errors of cuDNN and CUDA are std::runtime_error.
+// Every call is queued in the stream. Errors of cuDNN and CUDA are Error(kDevice).
 class FusedAttention {
  public:
   // deterministic: the backward pass gives the same bits every time; it is slower, and needs a

@@ -25,24 +25,6 @@
 namespace borealis::cuda {
 namespace {
 
-class Event {
- public:
-  Event() { check(cudaEventCreate(&event_), "making an event"); }
-  ~Event() { cudaEventDestroy(event_); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  void record(cudaStream_t stream) { check(cudaEventRecord(event_, stream), "recording an event"); }
-  double ms_since(const Event& begin) const {
-    check(cudaEventSynchronize(event_), "measuring");
-    float ms = 0;
-    check(cudaEventElapsedTime(&ms, begin.event_, event_), "measuring");
-    return ms;
-  }
-
- private:
-  cudaEvent_t event_ = nullptr;
-};
-
 class CudaBackend : public Backend {
  public:
   explicit CudaBackend(const CudaOptions& options) {
@@ -83,22 +65,27 @@ class CudaBackend : public Backend {
   double measure_bandwidth(std::span<std::byte> memory) override {
     const size_t half = std::min(memory.size() / 2, size_t{1} << 30) / 256 * 256;
     constexpr int kCopies = 5;
-    Event begin, end;
     double best = 0;
     for (int i = 0; i < kCopies; ++i) {
-      begin.record(device_.stream());
+      const int64_t begin = device_.mark();
       check(cudaMemcpyAsync(memory.data(), memory.data() + half, half, cudaMemcpyDeviceToDevice,
                             device_.stream()),
             "copying");
-      end.record(device_.stream());
-      best = std::max(best, 2 * static_cast<double>(half) / (end.ms_since(begin) * 1e-3));
+      best = std::max(best, 2 * static_cast<double>(half) / (ms_since(begin) * 1e-3));
     }
+    device_.forget_marks();
     return best;
   }
 
  private:
   // What cuBLASLt and cuDNN load of their kernels besides.
   static constexpr int64_t kLibraryBytes = int64_t{48} << 20;
+
+  double ms_since(int64_t begin) {
+    const int64_t end = device_.mark();
+    device_.wait();
+    return device_.ms_between(begin, end);
+  }
 
   template <typename T>
   std::unique_ptr<Ops<T>> make(const OpsSetup& setup) {
@@ -207,18 +194,17 @@ class CudaBackend : public Backend {
       return std::chrono::duration<double>(Clock::now() - start).count() / seconds;
     };
     double flops = 0, ms = 0;
-    Event begin, end;
     do {
       const bool counts = passed() > 2.0 / 3;
       double of_round = 0;
-      begin.record(device_.stream());
+      const int64_t begin = device_.mark();
       for (const LinearShape& s : fitting) of_round += run(s);
-      end.record(device_.stream());
-      const double took = end.ms_since(begin);
+      const double took = ms_since(begin);
       if (!counts) continue;
       flops += of_round;
       ms += took;
     } while (passed() < 1 || flops == 0);
+    device_.forget_marks();
     return {flops / (ms * 1e-3),
             fmt::format("cuBLASLt, {} products of the model in turn, {}, on a warm {}",
                         3 * fitting.size(), dtype_of<T>() == DType::kF32 ? "f32" : "bf16",
