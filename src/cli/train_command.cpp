@@ -212,7 +212,7 @@ void report_failure(const Error& failure, Backend& backend, const RunObserver& o
                     SummaryWriter& writer) {
   TrainedModel trained;
   trained.gemm = gemm;
-  trained.peak_bytes = peak_bytes(backend);
+  despite_faults([&] { trained.peak_bytes = peak_bytes(backend); });  // of a GPU that failed, none
   trained.outcome.stopped_by = "error";
   despite_faults([&] {
     summary.failure = failure.what();

@@ -113,13 +113,13 @@ class CudaOps : public Ops<T> {
   }
   void attention(const AttentionForward<T>& a) override {
     if constexpr (dtype_of<T>() == DType::kBF16) {
-      if (is_fused(a.shape)) return fused_->forward(a, scratch_.attention);
+      if (is_fused(a.shape, a.document_starts)) return fused_->forward(a, scratch_.attention);
     }
     cuda::attention(a, stream_);
   }
   void attention_backward(const AttentionBackward<T>& a) override {
     if constexpr (dtype_of<T>() == DType::kBF16) {
-      if (is_fused(a.shape)) return fused_->backward(a, scratch_.attention);
+      if (is_fused(a.shape, a.document_starts)) return fused_->backward(a, scratch_.attention);
     }
     CHECK(!shape_.forward_only && a.shape.batch_size * a.shape.seq_length <= shape_.rows());
     cuda::attention_backward(a, scratch_.dots, stream_);
@@ -196,9 +196,11 @@ class CudaOps : public Ops<T> {
                               format_bytes(scratch_.attention_bytes)));
     }
   }
-  // cuDNN's plans are of one shape; what has another, or more documents, is ours.
-  bool is_fused(const AttentionShape& shape) const {
-    return fused_ && shape.batch_size == shape_.micro_batch_size &&
+  // cuDNN's plans are of one shape; what has another, or more documents, or some that it was not
+  // told of, is ours.
+  bool is_fused(const AttentionShape& shape, const int32_t* document_starts) const {
+    const bool knows_documents = (document_starts != nullptr) == (documents_ > 0);
+    return fused_ && knows_documents && shape.batch_size == shape_.micro_batch_size &&
            shape.seq_length == shape_.seq_length && documents_ <= kMostFusedDocuments;
   }
   void upload(void* to, const void* from, size_t bytes) {
