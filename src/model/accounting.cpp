@@ -98,7 +98,8 @@ double flops_per_token(const ModelConfig& model, int64_t seq_length) {
 
 int64_t MemoryPlan::host_bytes() const {
   if (!on_gpu) return total_bytes();
-  return rows_bytes + data_bytes + profile_bytes + transfer_bytes + snapshot_bytes + program_bytes;
+  return beside_gpu_bytes + data_bytes + profile_bytes + transfer_bytes + snapshot_bytes +
+         program_bytes;
 }
 
 int64_t MemoryPlan::total_bytes() const {
@@ -158,7 +159,7 @@ MemoryPlan plan_memory(const RunLayout& layout, ProfiledSteps profiled, int64_t 
   plan.gradients_bytes = arenas.gradients.used_bytes();
   plan.optimizer_bytes = arenas.optimizer.used_bytes();
   plan.sums_bytes = arenas.sums.used_bytes();
-  plan.rows_bytes = arenas.host.used_bytes();
+  plan.beside_gpu_bytes = arenas.host.used_bytes();
   plan.data_bytes = data_bytes;
   plan.profile_bytes = Profiler::event_bytes(profiled, most_kernel_calls(layout));
   plan.program_bytes = program_bytes;
@@ -180,7 +181,7 @@ MemoryPlan plan_generation_memory(const GenerationShape& shape, DType dtype, int
   MemoryPlan plan = plan_of(shape.largest_pass(), arenas.decoder, shape.capacity, dtype);
   plan.cache_bytes = arenas.cache.used_bytes();
   if (!shape.gpu) plan.libraries_bytes += pass_kernel_bytes(shape);
-  plan.rows_bytes = arenas.host.used_bytes();
+  plan.beside_gpu_bytes = arenas.host.used_bytes();
   plan.data_bytes = data_bytes;
   plan.program_bytes = program_bytes;
   return plan;

@@ -35,15 +35,15 @@ struct MemoryPlan {
   int64_t cache_bytes = 0;  // keys and values of texts that are generated
   int64_t working_bytes = 0;
   int64_t scratch_bytes = 0;
-  int64_t tables_bytes = 0;     // RoPE
-  int64_t data_bytes = 0;       // sample index and batches, or texts
-  int64_t profile_bytes = 0;    // events of --profile
-  int64_t transfer_bytes = 0;   // buffers between memory and a checkpoint's files
-  int64_t snapshot_bytes = 0;   // copy of weights and optimizer state that is saved from
-  int64_t libraries_bytes = 0;  // what oneDNN packs, and the stacks of its threads
-  int64_t program_bytes = 0;    // resident before anything was allocated
-  int64_t context_bytes = 0;    // that driver and libraries take of a GPU
-  int64_t rows_bytes = 0;       // of a run on a GPU: what the host knows of the embedding's rows
+  int64_t tables_bytes = 0;      // RoPE
+  int64_t data_bytes = 0;        // sample index and batches, or texts
+  int64_t profile_bytes = 0;     // events of --profile
+  int64_t transfer_bytes = 0;    // buffers between memory and a checkpoint's files
+  int64_t snapshot_bytes = 0;    // copy of weights and optimizer state that is saved from
+  int64_t libraries_bytes = 0;   // what oneDNN packs, and the stacks of its threads
+  int64_t program_bytes = 0;     // resident before anything was allocated
+  int64_t context_bytes = 0;     // that driver and libraries take of a GPU
+  int64_t beside_gpu_bytes = 0;  // host: the embedding's rows, or what texts are drawn with
   bool on_gpu = false;
   bool forward_only = false;  // the classes are named accordingly
 

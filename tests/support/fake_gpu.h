@@ -5,7 +5,6 @@
 
 #include <sys/mman.h>
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -100,9 +99,6 @@ class FakeOps : public Ops<T> {
     run(&Ops<T>::linear_backward_input, a);
   }
   void rope_backward(const RopeBackward<T>& a) override { run(&Ops<T>::rope_backward, a); }
-  void set_documents(std::span<const int32_t> lengths) override {
-    documents.assign(lengths.begin(), lengths.end());
-  }
   void attention(const AttentionForward<T>& a) override { run(&Ops<T>::attention, a); }
   void attention_backward(const AttentionBackward<T>& a) override {
     run(&Ops<T>::attention_backward, a);
@@ -131,8 +127,6 @@ class FakeOps : public Ops<T> {
   void clear_gradient(float* gradient, int64_t count) override {
     device_.work([&] { ops_->clear_gradient(gradient, count); });
   }
-
-  std::vector<int32_t> documents;  // as they were set last
 
  private:
   template <typename Call, typename Arguments>
