@@ -156,6 +156,22 @@ void adamw_bench(benchmark::State& state, const Workload& w) {
   });
 }
 
+// The update behind a save: of one place's state into the other's, there and back.
+void adamw_move_bench(benchmark::State& state, const Workload& w) {
+  const Buffer<bf16> weight(parameters(w));
+  const Buffer<uint16_t> remainder(parameters(w)), other_remainder(parameters(w));
+  const Buffer<float> m(parameters(w)), v(parameters(w)), gradient(parameters(w));
+  const Buffer<float> other_m(parameters(w)), other_v(parameters(w));
+  fill_zero(v.data(), parameters(w) * sizeof(float));
+  AdamWState from{remainder.data(), m.data(), v.data()};
+  AdamWState to{other_remainder.data(), other_m.data(), other_v.data()};
+  const AdamWStep step{.learning_rate = 1e-4, .weight_decay = 0.1};
+  measure(state, parameters(w) * 28, [&] {
+    adamw_move(weight.data(), from, to, gradient.data(), parameters(w), step);
+    std::swap(from, to);
+  });
+}
+
 void sum_of_squares_bench(benchmark::State& state, const Workload& w) {
   const Buffer<float> x(parameters(w));
   measure(state, parameters(w) * 4,
@@ -221,6 +237,7 @@ void convert_to_f32_bench(benchmark::State& state, const Workload& w) {
     register_for_all_workloads("swiglu_forward_f32", swiglu_forward_bench<float>),
     register_for_all_workloads("swiglu_backward", swiglu_backward_bench<bf16>),
     register_for_all_workloads("adamw", adamw_bench),
+    register_for_all_workloads("adamw_move", adamw_move_bench),
     register_for_all_workloads("sum_of_squares", sum_of_squares_bench),
     register_for_all_workloads("online_softmax", online_softmax_bench),
     register_for_all_workloads("cross_entropy_gradient", cross_entropy_gradient_bench),

@@ -32,8 +32,28 @@ void adamw_update(bf16* weight, uint16_t* remainder, float* m, float* v, const f
 void adamw_update(float* weight, float* m, float* v, const float* gradient, int64_t n,
                   const AdamWStep& step);
 
-// The same where gradient, m and v are all zero, which leaves decay: it touches the weight alone.
-void adamw_decay(bf16* weight, uint16_t* remainder, int64_t n, const AdamWStep& step);
+// The state that AdamW keeps of n weights beside them: [n] each, remainder of bf16 weights only.
+struct AdamWState {
+  uint16_t* remainder = nullptr;
+  float* m = nullptr;
+  float* v = nullptr;
+
+  AdamWState at(int64_t i) const {
+    return {remainder == nullptr ? nullptr : remainder + i, m + i, v + i};
+  }
+};
+// The same bits as adamw_update, but the new state goes to other memory, past the caches, and the
+// old one stays as it was. Memory sees as much traffic as of an update in place; a copy made
+// beforehand would double it.
+void adamw_move(bf16* weight, const AdamWState& from, const AdamWState& to, const float* gradient,
+                int64_t n, const AdamWStep& step);
+void adamw_move(float* weight, const AdamWState& from, const AdamWState& to, const float* gradient,
+                int64_t n, const AdamWStep& step);
+
+// An update where gradient, m and v are all zero, which leaves decay: it touches the weight alone.
+// The new remainder goes to `to`, which may be its own place.
+void adamw_decay(bf16* weight, const uint16_t* remainder, uint16_t* to, int64_t n,
+                 const AdamWStep& step);
 void adamw_decay(float* weight, int64_t n, const AdamWStep& step);
 
 // The elements [begin, end) of an embedding whose gradient is kept by rows: rows that have a
@@ -42,10 +62,12 @@ void adamw_decay(float* weight, int64_t n, const AdamWStep& step);
 template <typename T>
 struct AdamWRows {
   int64_t begin = 0, end = 0;        // flat, of [table_rows, row_size]
-  T* weight = nullptr;               // of element `begin`, as the three below
+  T* weight = nullptr;               // of element `begin`, as all below but the bits
   uint16_t* remainder = nullptr;     // bf16 only
   float* m = nullptr;                //
   float* v = nullptr;                //
+  AdamWState to = {};                // where the new state goes (adamw_move); none: in place. Its
+                                     // moments must be zero where those of a row are
   uint64_t* had_gradient = nullptr;  // [table_rows / 64, rounded up], a bit a row; updated
 };
 void adamw_update_rows(const AdamWRows<bf16>& rows, const RowGradients& gradient,

@@ -12,7 +12,8 @@
 
 namespace borealis {
 
-// [count] each; remainder of bf16 weights only.
+// [count] each; remainder of bf16 weights only. to: where the new state goes (adamw_move), on the
+// host alone; none: in place.
 template <typename T>
 struct AdamWSpan {
   T* weight = nullptr;
@@ -21,6 +22,7 @@ struct AdamWSpan {
   float* v = nullptr;
   const float* gradient = nullptr;
   int64_t count = 0;
+  AdamWState to = {};
 };
 
 class OptimizerOps {

@@ -8,10 +8,10 @@
 
 namespace borealis {
 AdamW::AdamW(const OptimizerConfig& config, OptimizerOps& ops, const ParameterBuffers& parameters,
-             const OptimizerState& state, std::span<const ShardPiece> pieces)
+             OptimizerState& state, std::span<const ShardPiece> pieces)
     : config_(config), ops_(ops), parameters_(parameters), state_(state), pieces_(pieces) {}
 
-void AdamW::step(double learning_rate, double gradient_scale) {
+void AdamW::step(double learning_rate, double gradient_scale, const OptimizerState* to) {
   ++steps_;
   AdamWStep step{.learning_rate = learning_rate,
                  .beta1 = config_.beta1,
@@ -25,34 +25,46 @@ void AdamW::step(double learning_rate, double gradient_scale) {
     const Parameter& parameter = parameters_.table->entries()[piece.parameter];
     step.weight_decay = parameter.weight_decay ? config_.weight_decay : 0.0;
     if (parameters_.dtype == DType::kBF16) {
-      update<bf16>(piece, step);
+      update<bf16>(piece, step, to);
     } else {
-      update<float>(piece, step);
+      update<float>(piece, step, to);
     }
   }
+  if (to == nullptr) return;
+  state_.first_moment = to->first_moment;
+  state_.second_moment = to->second_moment;
+  state_.master_remainder = to->master_remainder;
 }
 
 template <typename T>
-void AdamW::update(const ShardPiece& piece, const AdamWStep& step) {
+void AdamW::update(const ShardPiece& piece, const AdamWStep& step, const OptimizerState* to) {
   const Parameter& parameter = parameters_.table->entries()[piece.parameter];
   T* weight = owned_weights<T>(parameters_, piece);
-  uint16_t* remainder =
-      state_.master_remainder == nullptr ? nullptr : state_.master_remainder + piece.offset;
-  float* m = state_.first_moment + piece.offset;
-  float* v = state_.second_moment + piece.offset;
+  const auto of_piece = [&piece](const OptimizerState& state) {
+    return AdamWState{state.master_remainder, state.first_moment, state.second_moment}.at(
+        piece.offset);
+  };
+  const AdamWState old = of_piece(state_);
+  const AdamWState target = to == nullptr ? AdamWState() : of_piece(*to);
   if (parameters_.gradient_is_by_rows(parameter)) {
     ops_.adamw_rows(AdamWRows<T>{.begin = piece.begin,
                                  .end = piece.end,
                                  .weight = weight,
-                                 .remainder = remainder,
-                                 .m = m,
-                                 .v = v,
+                                 .remainder = old.remainder,
+                                 .m = old.m,
+                                 .v = old.v,
+                                 .to = target,
                                  .had_gradient = state_.had_gradient},
                     *parameters_.embedding_gradient, step);
   } else {
-    ops_.adamw(
-        AdamWSpan<T>{weight, remainder, m, v, owned_gradients(parameters_, piece), piece.size()},
-        step);
+    ops_.adamw(AdamWSpan<T>{.weight = weight,
+                            .remainder = old.remainder,
+                            .m = old.m,
+                            .v = old.v,
+                            .gradient = owned_gradients(parameters_, piece),
+                            .count = piece.size(),
+                            .to = target},
+               step);
   }
 }
 

@@ -20,10 +20,12 @@ class AdamW {
   // Updates `pieces` of the parameters; `state` has the layout of their shard. They and `ops` must
   // outlive this. Master weights start from the weights as they are at the first step.
   AdamW(const OptimizerConfig& config, OptimizerOps& ops, const ParameterBuffers& parameters,
-        const OptimizerState& state, std::span<const ShardPiece> pieces);
+        OptimizerState& state, std::span<const ShardPiece> pieces);
 
-  // One update. gradient_scale multiplies the gradients on the way in (clipping).
-  void step(double learning_rate, double gradient_scale);
+  // One update. gradient_scale multiplies the gradients on the way in (clipping). With `to` the new
+  // state goes there, which `state` then is, and the old one stays as it was; weights are updated
+  // in place. There must be zeros, or a state that this one was before.
+  void step(double learning_rate, double gradient_scale, const OptimizerState* to = nullptr);
 
   // Updates made, the t of the bias corrections. Setting it goes with setting the state.
   int64_t steps() const { return steps_; }
@@ -31,12 +33,12 @@ class AdamW {
 
  private:
   template <typename T>
-  void update(const ShardPiece& piece, const AdamWStep& step);
+  void update(const ShardPiece& piece, const AdamWStep& step, const OptimizerState* to);
 
   OptimizerConfig config_;
   OptimizerOps& ops_;
   ParameterBuffers parameters_;
-  OptimizerState state_;
+  OptimizerState& state_;
   std::span<const ShardPiece> pieces_;
   int64_t steps_ = 0;
 };

@@ -71,9 +71,9 @@ CheckpointSaver::CheckpointSaver(const RunConfig& config, const RunLayout& layou
       layout_(layout),
       arenas_(arenas),
       device_(device),
-      parameters_(buffers.parameters),
+      buffers_(buffers),
       writers_(writers),
-      live_{buffers.parameters.weights, buffers.optimizer},
+      first_place_(buffers.optimizer),
       pace_(kMostRestPerWork) {
   CHECK(writers.ranks.size() == layout.partition.shards());
   CHECK(!in_background || !layout.shards_weights());
@@ -92,10 +92,11 @@ CheckpointSaver::CheckpointSaver(const RunConfig& config, const RunLayout& layou
   const std::span<const std::byte> state = arenas.optimizer.memory();
   auto* weights_copy = snapshot_->take<std::byte>(arenas.weights.used_bytes());
   auto* state_copy = snapshot_->take<std::byte>(arenas.optimizer.used_bytes());
-  copy_.weights = moved(static_cast<const std::byte*>(live_.weights), weights, weights_copy);
-  copy_.optimizer.first_moment = moved(live_.optimizer.first_moment, state, state_copy);
-  copy_.optimizer.second_moment = moved(live_.optimizer.second_moment, state, state_copy);
-  copy_.optimizer.master_remainder = moved(live_.optimizer.master_remainder, state, state_copy);
+  copy_.weights =
+      moved(static_cast<const std::byte*>(buffers.parameters.weights), weights, weights_copy);
+  copy_.optimizer.first_moment = moved(first_place_.first_moment, state, state_copy);
+  copy_.optimizer.second_moment = moved(first_place_.second_moment, state, state_copy);
+  copy_.optimizer.master_remainder = moved(first_place_.master_remainder, state, state_copy);
 }
 
 CheckpointSaver::~CheckpointSaver() {
@@ -107,7 +108,8 @@ CheckpointSaver::~CheckpointSaver() {
   }
 }
 
-StateBuffers CheckpointSaver::copy_buffers() {
+// What can be written while training goes on.
+StateBuffers CheckpointSaver::hold_buffers() {
   std::byte* to = snapshot_->memory().data();
   const auto weights_bytes = static_cast<size_t>(arenas_.weights.used_bytes());
   if (!device_.is_host()) {
@@ -117,9 +119,14 @@ StateBuffers CheckpointSaver::copy_buffers() {
     return copy_;
   }
   copy_uncached(arenas_.weights.memory().data(), to, weights_bytes);
-  copy_uncached(arenas_.optimizer.memory().data(), to + weights_bytes,
-                static_cast<size_t>(arenas_.optimizer.used_bytes()));
-  return copy_;
+  held_ = buffers_.optimizer.first_moment;
+  return {copy_.weights, buffers_.optimizer};
+}
+
+const OptimizerState* CheckpointSaver::state_to_move_to() const {
+  const float* present = buffers_.optimizer.first_moment;
+  if (held_ != present || !is_busy()) return nullptr;
+  return present == first_place_.first_moment ? &copy_.optimizer : &first_place_;
 }
 
 void CheckpointSaver::save(RunState state) {
@@ -135,11 +142,11 @@ void CheckpointSaver::save(RunState state) {
     unfinished_ = true;
   }
   if (!snapshot_) {
-    agree([&] { write({live_, std::move(state)}); });
+    agree([&] { write({{buffers_.parameters.weights, buffers_.optimizer}, std::move(state)}); });
     if (!is_alone()) complete_together();
     return;
   }
-  unwritten_ = Part{copy_buffers(), std::move(state)};
+  unwritten_ = Part{hold_buffers(), std::move(state)};
   const Pace::Clock::time_point now = Pace::Clock::now();
   interval_ = now - std::exchange(last_save_, now);
   if (std::exchange(steps_since_save_, 0) < kStepsToSpare) begin_writing();
@@ -223,7 +230,7 @@ void CheckpointSaver::write_gathered_model(CheckpointContent& content) {
     if (next < units) held.emplace(writers_.weights, next++, Hold::kWeights);
   };
   writers_.weights->begin();
-  content.tensors = model_tensors(parameters_);
+  content.tensors = model_tensors(buffers_.parameters);
   content.options.before_tensor = [&](const std::string& name) {
     const size_t unit = layout_.table.unit_at(layout_.table.at(name).offset);
     while (next <= unit) hold_next();

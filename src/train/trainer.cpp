@@ -343,7 +343,8 @@ bool Trainer::update(StepRecord& record, const StepLoss& loss) {
   }
   const KernelScope scope = kernel_scope(options_.profiler, StepKernel::kAdamW);
   optimizer_.step(record.learning_rate,
-                  loss.gradient_factor() * clip_factor(grad_norm, config_.optimizer.max_grad_norm));
+                  loss.gradient_factor() * clip_factor(grad_norm, config_.optimizer.max_grad_norm),
+                  saver_ ? saver_->state_to_move_to() : nullptr);
   backend_.device().wait();
   return true;
 }

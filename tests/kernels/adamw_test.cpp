@@ -175,11 +175,64 @@ TEST(AdamW, DecayAloneHasTheBitsOfAnUpdateByZeros) {
         adamw_update(state.weight.data(), state.m.data(), state.v.data(), zeros.data(), n,
                      step_at(t));
         adamw_decay(decayed.data(), n, step_at(t));
-        adamw_decay(decayed_weight.data(), decayed_remainder.data(), n, step_at(t));
+        adamw_decay(decayed_weight.data(), decayed_remainder.data(), decayed_remainder.data(), n,
+                    step_at(t));
       }
       EXPECT_TRUE(same_bits(decayed, state.weight));
       EXPECT_TRUE(same_bits(decayed_weight, weight));
       EXPECT_EQ(decayed_remainder, remainder);
+    }
+  });
+}
+
+// From one place to another and back, where the places are a vector's own and where they are not.
+TEST(AdamW, MovedHasTheBitsOfAnUpdateInPlaceAndLeavesTheOldState) {
+  struct Place {
+    std::vector<float> m, v;
+    std::vector<uint16_t> remainder;
+    size_t begin;
+
+    Place(int64_t n, size_t shift)
+        : m(static_cast<size_t>(n) + shift), v(m.size()), remainder(m.size()), begin(shift) {}
+    AdamWState state() { return {remainder.data() + begin, m.data() + begin, v.data() + begin}; }
+  };
+  for_each_target([] {
+    for (const int64_t n : {1, 16, 100, 20001}) {
+      for (const size_t shift : {0, 3}) {
+        const auto count = static_cast<size_t>(n);
+        State whole(n);  // with weights of f32
+        std::vector<float> moved_whole = whole.weight;
+        std::vector<bf16> weight(count);
+        for (size_t i = 0; i < count; ++i) weight[i] = bf16(whole.weight[i]);
+        std::vector<bf16> moved_weight = weight;
+        Place in_place(n, shift), first(n, shift), second(n, shift);
+        Place whole_first(n, shift), whole_second(n, shift);
+        for (int t = 1; t <= 3; ++t) {
+          const auto gradient = random_values<float>(n, static_cast<uint64_t>(t));
+          const Place before = first;
+          const AdamWState here = in_place.state();
+          adamw_update(weight.data(), here.remainder, here.m, here.v, gradient.data(), n,
+                       step_at(t));
+          adamw_move(moved_weight.data(), first.state(), second.state(), gradient.data(), n,
+                     step_at(t));
+          EXPECT_TRUE(same_bits(moved_weight, weight));
+          EXPECT_TRUE(same_bits(second.m, in_place.m));
+          EXPECT_TRUE(same_bits(second.v, in_place.v));
+          EXPECT_EQ(second.remainder, in_place.remainder);
+          EXPECT_TRUE(same_bits(first.m, before.m));
+          EXPECT_TRUE(same_bits(first.v, before.v));
+          EXPECT_EQ(first.remainder, before.remainder);
+          std::swap(first, second);
+
+          adamw_update(whole.weight.data(), whole.m.data(), whole.v.data(), gradient.data(), n,
+                       step_at(t));
+          adamw_move(moved_whole.data(), whole_first.state(), whole_second.state(), gradient.data(),
+                     n, step_at(t));
+          EXPECT_TRUE(same_bits(moved_whole, whole.weight));
+          EXPECT_TRUE(std::equal(whole.v.begin(), whole.v.end(), whole_second.state().v));
+          std::swap(whole_first, whole_second);
+        }
+      }
     }
   });
 }

@@ -124,6 +124,61 @@ TEST(AdamW, UpdatesAnEmbeddingByRowsAsIfItsGradientWereDense) {
   }
 }
 
+// Every other step moves the state, which must make no difference: not to rows whose moments are
+// updated, nor to those that only decay until they have a gradient.
+TEST(AdamW, MovesItsStateWithoutADifference) {
+  constexpr int64_t kRows = 6, kSize = 20;
+  ParameterTable table;
+  table.begin_unit("embedding");
+  Parameter embedding = matrix("embedding", kRows, kSize);
+  embedding.kind = ParameterKind::kEmbedding;
+  table.add(embedding);
+  table.begin_unit("head");
+  table.add(matrix("head", 7, kSize));
+  const auto elements = static_cast<size_t>(table.buffer_elements());
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    std::vector<float> still_weights(elements, 1.0f), weights = still_weights;
+    std::vector<float> gradients(elements, 0.0f);
+    const RowGradientsShape shape{kRows, kSize, 4, 2};
+    Arena rows_memory(shape.bytes(), "rows");
+    RowGradients by_rows(shape, rows_memory);
+    const ParameterBuffers still_parameters{&table, dtype, still_weights.data(), gradients.data(),
+                                            &by_rows};
+    const ParameterBuffers parameters{&table, dtype, weights.data(), gradients.data(), &by_rows};
+    WholeOptimizer still({}, still_parameters), optimizer({}, parameters);
+    const OptimizerState first = optimizer.state;
+    Arena other_memory = WholeOptimizer::memory_for(parameters, host_device());
+    const OptimizerState second = WholeOptimizer::state_in(parameters, other_memory);
+    for (int32_t t = 0; t < 6; ++t) {
+      by_rows.clear();
+      by_rows.slots(std::vector<int32_t>{t % 5, 2});
+      for (int64_t i = 0; i < 2 * kSize; ++i) {
+        by_rows.values()[i] = 0.01f * static_cast<float>(i - 7 + t);
+      }
+      gradients.back() = 0.5f;
+      const bool moves = t % 2 == 1;
+      const bool in_first = optimizer.state.first_moment == first.first_moment;
+      const std::vector<float> old_moments(optimizer.state.first_moment,
+                                           optimizer.state.first_moment + elements);
+      const float* old = optimizer.state.first_moment;
+      still.step(0.1, 0.5);
+      optimizer.adamw.step(0.1, 0.5, moves ? (in_first ? &second : &first) : nullptr);
+      EXPECT_EQ(optimizer.state.first_moment != old, moves);
+      EXPECT_EQ(std::equal(old_moments.begin(), old_moments.end(), old), moves);
+      EXPECT_EQ(weights, still_weights);
+      const auto same = [elements](const auto* a, const auto* b) {
+        return std::equal(a, a + elements, b);
+      };
+      EXPECT_TRUE(same(optimizer.state.first_moment, still.state.first_moment));
+      EXPECT_TRUE(same(optimizer.state.second_moment, still.state.second_moment));
+      if (dtype == DType::kBF16) {
+        EXPECT_TRUE(same(optimizer.state.master_remainder, still.state.master_remainder));
+      }
+      EXPECT_EQ(optimizer.state.had_gradient[0], still.state.had_gradient[0]);
+    }
+  }
+}
+
 TEST(GradNorm, CountsEveryParameterOnce) {
   Fixture f;
   f.gradients[3] = 3.0f;

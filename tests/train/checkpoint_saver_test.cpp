@@ -50,7 +50,7 @@ class SavesInTheBackground : public ::testing::Test {
   const RunConfig config_ = config_of(folder_.path());
   const RunLayout layout_ = make_run_layout(config_, 2);
   TrainingArenas arenas_ = allocate_training_arenas(layout_);
-  const TrainingBuffers buffers_{layout_, arenas_};
+  TrainingBuffers buffers_{layout_, arenas_};
   const std::unique_ptr<Communicator> alone_ = make_lone_communicator();
   std::optional<CheckpointSaver> saver_{
       std::in_place, config_, layout_, arenas_, buffers_, true, CheckpointWriters{*alone_}};
@@ -75,6 +75,46 @@ TEST_F(SavesInTheBackground, AreWrittenForWhoeverWaits) {
   save_after(10);
   saver_->wait();
   EXPECT_EQ(saver_->take_completed(), folder_of_this_save());
+}
+
+TEST_F(SavesInTheBackground, HaveTheStateStayAsLongAsItIsWritten) {
+  EXPECT_EQ(saver_->state_to_move_to(), nullptr) << "nothing was saved";
+  save_after(10);
+  const OptimizerState* other = saver_->state_to_move_to();
+  ASSERT_NE(other, nullptr);
+  EXPECT_NE(other->first_moment, buffers_.optimizer.first_moment);
+  const OptimizerState first = buffers_.optimizer;
+  buffers_.optimizer.first_moment = other->first_moment;  // as an update leaves it
+  EXPECT_EQ(saver_->state_to_move_to(), nullptr) << "it has moved";
+  saver_->wait();
+  save_after(10);
+  ASSERT_NE(saver_->state_to_move_to(), nullptr);
+  EXPECT_EQ(saver_->state_to_move_to()->first_moment, first.first_moment) << "and back";
+  saver_->wait();
+  EXPECT_EQ(saver_->state_to_move_to(), nullptr) << "it is written";
+}
+
+// What is written is what was there when save() was called, though an update followed before it.
+TEST_F(SavesInTheBackground, WriteTheStateThatWasSaved) {
+  const auto count = static_cast<size_t>(layout_.partition.shard_elements());
+  std::fill_n(buffers_.optimizer.first_moment, count, 3.0f);
+  save_after(10);
+  const OptimizerState* other = saver_->state_to_move_to();
+  ASSERT_NE(other, nullptr);
+  std::fill_n(other->first_moment, count, 5.0f);
+  std::fill_n(static_cast<std::byte*>(buffers_.parameters.weights), 64, std::byte{0});
+  buffers_.optimizer.first_moment = other->first_moment;
+  saver_->wait();
+  const OpenedCheckpoint checkpoint = open_checkpoint(folder_of_this_save());
+  TrainingArenas arenas = allocate_training_arenas(layout_);
+  const TrainingBuffers loaded(layout_, arenas);
+  DirectBlocks blocks;
+  load_checkpoint(checkpoint, state_targets(layout_, loaded, 0, /*moments=*/true), blocks);
+  const ShardPiece piece = layout_.partition.pieces(0).front();
+  for (int64_t i = 0; i < piece.size(); ++i) {
+    ASSERT_EQ(loaded.optimizer.first_moment[piece.offset + i], 3.0f) << i;
+  }
+  EXPECT_NE(*static_cast<const uint64_t*>(loaded.parameters.weights), 0u);
 }
 
 TEST_F(SavesInTheBackground, AreWrittenBeforeTheNext) {

@@ -9,6 +9,8 @@
 
 #include "kernels/adamw.h"
 
+#include <hwy/cache_control.h>
+
 #include <cmath>
 
 #include "kernels/cpu/partition.h"
@@ -29,6 +31,8 @@ struct Constants {
   float minus_step;  // -learning_rate / (1 - beta1^t)
 };
 
+enum class Stores { kCached, kStreamed };  // streamed: past the caches
+
 }  // namespace adamw_detail
 }  // namespace borealis
 #endif
@@ -39,7 +43,18 @@ namespace HWY_NAMESPACE {
 
 namespace {
 
-// Weights that are their own master.
+using adamw_detail::Stores;
+
+template <Stores kStores, class Width>
+HWY_INLINE void put(F32 d, F32Vec v, float* p, Width width) {
+  if constexpr (kStores == Stores::kStreamed) {
+    stream(d, v, p, width);
+  } else {
+    store(d, v, p, width);
+  }
+}
+
+// Weights that are their own master, and stay where they are.
 struct WholeMaster {
   float* weight;
 
@@ -54,9 +69,11 @@ struct WholeMaster {
 };
 
 // SplitF32 by vectors.
+template <Stores kStores>
 struct SplitMaster {
   bf16* weight;
-  uint16_t* remainder;
+  const uint16_t* remainder;
+  uint16_t* to;
 
   template <class Width>
   HWY_INLINE F32Vec load_at(F32 d, int64_t i, Width width) const {
@@ -74,13 +91,18 @@ struct SplitMaster {
                                      hn::BitCast(du32, v));
     const auto rounded = hn::ShiftRight<16>(hn::Add(word, hn::Set(du32, 0x8000u)));
     store_words(rounded, &weight[i].bits, width);
-    store_words(hn::And(word, hn::Set(du32, 0xffffu)), remainder + i, width);
+    const auto rest = hn::And(word, hn::Set(du32, 0xffffu));
+    if constexpr (kStores == Stores::kStreamed) {
+      stream_words(rest, to + i, width);
+    } else {
+      store_words(rest, to + i, width);
+    }
   }
 };
 
-template <class Master>
-HWY_INLINE void update(const Master& master, float* m, float* v, const float* gradient, int64_t n,
-                       const adamw_detail::Constants& constants) {
+template <Stores kStores, class Master>
+HWY_INLINE void update(const Master& master, const AdamWState& from, const AdamWState& to,
+                       const float* gradient, int64_t n, const adamw_detail::Constants& constants) {
   const F32 d;
   const auto scale = hn::Set(d, constants.gradient_scale);
   const auto keep = hn::Set(d, constants.keep);
@@ -92,15 +114,15 @@ HWY_INLINE void update(const Master& master, float* m, float* v, const float* gr
   const auto minus_step = hn::Set(d, constants.minus_step);
   for_columns(d, n, [&](int64_t i, auto width) HWY_ATTR {
     const auto g = hn::Mul(load(d, gradient + i, width), scale);
-    const auto old_m = load(d, m + i, width);
+    const auto old_m = load(d, from.m + i, width);
     const auto mean = hn::MulAdd(new_in_m, hn::Sub(g, old_m), old_m);
-    const auto decayed = hn::Mul(load(d, v + i, width), beta2);
+    const auto decayed = hn::Mul(load(d, from.v + i, width), beta2);
     const auto square = hn::MulAdd(hn::Mul(g, g), new_in_v, decayed);
     const auto denominator = hn::Add(hn::Div(hn::Sqrt(square), root_bias2), eps);
     const auto kept = hn::Mul(master.load_at(d, i, width), keep);
     const auto weight = hn::MulAdd(minus_step, hn::Div(mean, denominator), kept);
-    store(d, mean, m + i, width);
-    store(d, square, v + i, width);
+    put<kStores>(d, mean, to.m + i, width);
+    put<kStores>(d, square, to.v + i, width);
     master.store_at(d, weight, i, width);
   });
 }
@@ -117,16 +139,52 @@ HWY_INLINE void decay(const Master& master, int64_t n, float factor) {
 }  // namespace
 
 void decay_span_f32(float* weight, int64_t n, float keep) { decay(WholeMaster{weight}, n, keep); }
-void decay_span_bf16(bf16* weight, uint16_t* remainder, int64_t n, float keep) {
-  decay(SplitMaster{weight, remainder}, n, keep);
+void decay_span_bf16(bf16* weight, const uint16_t* remainder, uint16_t* to, int64_t n, float keep) {
+  decay(SplitMaster<Stores::kCached>{weight, remainder, to}, n, keep);
 }
-void adamw_span_f32(float* weight, float* m, float* v, const float* gradient, int64_t n,
-                    const adamw_detail::Constants& constants) {
-  update(WholeMaster{weight}, m, v, gradient, n, constants);
+
+template <Stores kStores>
+void update_span(float* weight, const AdamWState& from, const AdamWState& to, const float* gradient,
+                 int64_t n, const adamw_detail::Constants& constants) {
+  update<kStores>(WholeMaster{weight}, from, to, gradient, n, constants);
 }
-void adamw_span_bf16(bf16* weight, uint16_t* remainder, float* m, float* v, const float* gradient,
-                     int64_t n, const adamw_detail::Constants& constants) {
-  update(SplitMaster{weight, remainder}, m, v, gradient, n, constants);
+template <Stores kStores>
+void update_span(bf16* weight, const AdamWState& from, const AdamWState& to, const float* gradient,
+                 int64_t n, const adamw_detail::Constants& constants) {
+  update<kStores>(SplitMaster<kStores>{weight, from.remainder, to.remainder}, from, to, gradient, n,
+                  constants);
+}
+
+// A streaming store faults where its address is no multiple of the vector's bytes.
+template <typename T>
+bool can_stream_to(const T* p) {
+  return reinterpret_cast<uintptr_t>(p) % (hn::Lanes(F32()) * sizeof(T)) == 0;
+}
+
+template <typename T>
+void move_span(T* weight, const AdamWState& from, const AdamWState& to, const float* gradient,
+               int64_t n, const adamw_detail::Constants& constants) {
+  const bool can_stream = can_stream_to(to.m) && can_stream_to(to.v) && can_stream_to(to.remainder);
+  if (!can_stream) return update_span<Stores::kCached>(weight, from, to, gradient, n, constants);
+  update_span<Stores::kStreamed>(weight, from, to, gradient, n, constants);
+  hwy::FlushStream();
+}
+
+void update_span_f32(float* weight, const AdamWState& from, const AdamWState& to,
+                     const float* gradient, int64_t n, const adamw_detail::Constants& constants) {
+  update_span<Stores::kCached>(weight, from, to, gradient, n, constants);
+}
+void update_span_bf16(bf16* weight, const AdamWState& from, const AdamWState& to,
+                      const float* gradient, int64_t n, const adamw_detail::Constants& constants) {
+  update_span<Stores::kCached>(weight, from, to, gradient, n, constants);
+}
+void move_span_f32(float* weight, const AdamWState& from, const AdamWState& to,
+                   const float* gradient, int64_t n, const adamw_detail::Constants& constants) {
+  move_span(weight, from, to, gradient, n, constants);
+}
+void move_span_bf16(bf16* weight, const AdamWState& from, const AdamWState& to,
+                    const float* gradient, int64_t n, const adamw_detail::Constants& constants) {
+  move_span(weight, from, to, gradient, n, constants);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -136,8 +194,10 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace borealis {
 namespace {
-HWY_EXPORT(adamw_span_f32);
-HWY_EXPORT(adamw_span_bf16);
+HWY_EXPORT(update_span_f32);
+HWY_EXPORT(update_span_bf16);
+HWY_EXPORT(move_span_f32);
+HWY_EXPORT(move_span_bf16);
 HWY_EXPORT(decay_span_f32);
 HWY_EXPORT(decay_span_bf16);
 
@@ -152,31 +212,47 @@ adamw_detail::Constants constants_of(const AdamWStep& step) {
           .minus_step = static_cast<float>(-step.learning_rate / step.bias_correction1)};
 }
 
+// By chunks: kernel(weight, from, to, gradient, count, constants).
+template <typename T, class Kernel>
+void for_each_chunk_of(T* weight, const AdamWState& from, const AdamWState& to,
+                       const float* gradient, int64_t n, const AdamWStep& step, Kernel kernel) {
+  const auto constants = constants_of(step);
+  for_each_chunk(n, kElementChunk, [&](int64_t at, int64_t count) {
+    kernel(weight + at, from.at(at), to.at(at), gradient + at, count, constants);
+  });
+}
+
 }  // namespace
 
 void adamw_update(bf16* weight, uint16_t* remainder, float* m, float* v, const float* gradient,
                   int64_t n, const AdamWStep& step) {
-  const auto constants = constants_of(step);
-  const auto kernel = HWY_DYNAMIC_DISPATCH(adamw_span_bf16);
-  for_each_chunk(n, kElementChunk, [&](int64_t at, int64_t count) {
-    kernel(weight + at, remainder + at, m + at, v + at, gradient + at, count, constants);
-  });
+  const AdamWState state{remainder, m, v};
+  for_each_chunk_of(weight, state, state, gradient, n, step,
+                    HWY_DYNAMIC_DISPATCH(update_span_bf16));
 }
 
 void adamw_update(float* weight, float* m, float* v, const float* gradient, int64_t n,
                   const AdamWStep& step) {
-  const auto constants = constants_of(step);
-  const auto kernel = HWY_DYNAMIC_DISPATCH(adamw_span_f32);
-  for_each_chunk(n, kElementChunk, [&](int64_t at, int64_t count) {
-    kernel(weight + at, m + at, v + at, gradient + at, count, constants);
-  });
+  const AdamWState state{nullptr, m, v};
+  for_each_chunk_of(weight, state, state, gradient, n, step, HWY_DYNAMIC_DISPATCH(update_span_f32));
 }
 
-void adamw_decay(bf16* weight, uint16_t* remainder, int64_t n, const AdamWStep& step) {
+void adamw_move(bf16* weight, const AdamWState& from, const AdamWState& to, const float* gradient,
+                int64_t n, const AdamWStep& step) {
+  for_each_chunk_of(weight, from, to, gradient, n, step, HWY_DYNAMIC_DISPATCH(move_span_bf16));
+}
+
+void adamw_move(float* weight, const AdamWState& from, const AdamWState& to, const float* gradient,
+                int64_t n, const AdamWStep& step) {
+  for_each_chunk_of(weight, from, to, gradient, n, step, HWY_DYNAMIC_DISPATCH(move_span_f32));
+}
+
+void adamw_decay(bf16* weight, const uint16_t* remainder, uint16_t* to, int64_t n,
+                 const AdamWStep& step) {
   const float keep = constants_of(step).keep;
   const auto kernel = HWY_DYNAMIC_DISPATCH(decay_span_bf16);
   for_each_chunk(n, kElementChunk, [&](int64_t at, int64_t count) {
-    kernel(weight + at, remainder + at, count, keep);
+    kernel(weight + at, remainder + at, to + at, count, keep);
   });
 }
 

@@ -9,15 +9,25 @@ constexpr int64_t kRowsOfAShare = 64;  // a word of had_gradient: no two threads
 
 void update(const AdamWRows<bf16>& rows, int64_t at, int64_t size, const float* gradient,
             const AdamWStep& step) {
-  adamw_update(rows.weight + at, rows.remainder + at, rows.m + at, rows.v + at, gradient, size,
-               step);
+  const AdamWState from = AdamWState{rows.remainder, rows.m, rows.v}.at(at);
+  if (rows.to.m == nullptr) {
+    adamw_update(rows.weight + at, from.remainder, from.m, from.v, gradient, size, step);
+  } else {
+    adamw_move(rows.weight + at, from, rows.to.at(at), gradient, size, step);
+  }
 }
 void update(const AdamWRows<float>& rows, int64_t at, int64_t size, const float* gradient,
             const AdamWStep& step) {
-  adamw_update(rows.weight + at, rows.m + at, rows.v + at, gradient, size, step);
+  const AdamWState from = AdamWState{nullptr, rows.m, rows.v}.at(at);
+  if (rows.to.m == nullptr) {
+    adamw_update(rows.weight + at, from.m, from.v, gradient, size, step);
+  } else {
+    adamw_move(rows.weight + at, from, rows.to.at(at), gradient, size, step);
+  }
 }
 void decay(const AdamWRows<bf16>& rows, int64_t at, int64_t size, const AdamWStep& step) {
-  adamw_decay(rows.weight + at, rows.remainder + at, size, step);
+  uint16_t* to = rows.to.m == nullptr ? rows.remainder : rows.to.remainder;
+  adamw_decay(rows.weight + at, rows.remainder + at, to + at, size, step);
 }
 void decay(const AdamWRows<float>& rows, int64_t at, int64_t size, const AdamWStep& step) {
   adamw_decay(rows.weight + at, size, step);

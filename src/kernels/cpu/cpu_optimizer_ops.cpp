@@ -15,10 +15,18 @@ class CpuOptimizerOps : public OptimizerOps {
   }
   void wait() override {}
   void adamw(const AdamWSpan<bf16>& a, const AdamWStep& step) override {
-    adamw_update(a.weight, a.remainder, a.m, a.v, a.gradient, a.count, step);
+    if (a.to.m == nullptr) {
+      adamw_update(a.weight, a.remainder, a.m, a.v, a.gradient, a.count, step);
+    } else {
+      adamw_move(a.weight, {a.remainder, a.m, a.v}, a.to, a.gradient, a.count, step);
+    }
   }
   void adamw(const AdamWSpan<float>& a, const AdamWStep& step) override {
-    adamw_update(a.weight, a.m, a.v, a.gradient, a.count, step);
+    if (a.to.m == nullptr) {
+      adamw_update(a.weight, a.m, a.v, a.gradient, a.count, step);
+    } else {
+      adamw_move(a.weight, {nullptr, a.m, a.v}, a.to, a.gradient, a.count, step);
+    }
   }
   void adamw_rows(const AdamWRows<bf16>& rows, const RowGradients& gradient,
                   const AdamWStep& step) override {

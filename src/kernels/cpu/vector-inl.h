@@ -82,6 +82,17 @@ HWY_INLINE void store_words(hn::Vec<U32> v, uint16_t* p, Partial width) {
   for (size_t k = 0; k < width.count; ++k) p[k] = padded[k];
 }
 
+// Past the caches, to memory that nobody will read soon; whole vectors to addresses that are a
+// multiple of theirs. FlushStream() before another thread reads it.
+HWY_INLINE void stream(F32 d, F32Vec v, float* p, Full) { hn::Stream(v, d, p); }
+HWY_INLINE void stream_words(hn::Vec<U32> v, uint16_t* p, [[maybe_unused]] Full width) {
+#if HWY_MAX_BYTES >= 32
+  hn::Stream(hn::DemoteTo(Words(), hn::BitCast(hn::RebindToSigned<F32>(), v)), Words(), p);
+#else  // a streaming store has 16 bytes, of which the words of four lanes fill half
+  store_words(v, p, width);
+#endif
+}
+
 // Lanes beyond the count read as zero.
 template <typename T>
 HWY_INLINE F32Vec load(F32 d, const T* p, Partial width) {
@@ -94,6 +105,11 @@ HWY_INLINE void store(F32 d, F32Vec v, T* p, Partial width) {
   HWY_ALIGN T padded[hn::MaxLanes(F32())];
   store(d, v, padded, Full{});
   for (size_t k = 0; k < width.count; ++k) p[k] = padded[k];
+}
+
+HWY_INLINE void stream(F32 d, F32Vec v, float* p, Partial width) { store(d, v, p, width); }
+HWY_INLINE void stream_words(hn::Vec<U32> v, uint16_t* p, Partial width) {
+  store_words(v, p, width);
 }
 
 // The f32 value that v has after it was stored as T.

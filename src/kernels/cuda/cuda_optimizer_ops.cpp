@@ -44,9 +44,11 @@ class CudaOptimizerOps : public OptimizerOps {
   }
 
   void adamw(const AdamWSpan<bf16>& a, const AdamWStep& step) override {
+    CHECK(a.to.m == nullptr);
     cuda::adamw(a, step, device_.stream());
   }
   void adamw(const AdamWSpan<float>& a, const AdamWStep& step) override {
+    CHECK(a.to.m == nullptr);
     cuda::adamw(a, step, device_.stream());
   }
   void adamw_rows(const AdamWRows<bf16>& a, const RowGradients& gradient,
@@ -62,6 +64,7 @@ class CudaOptimizerOps : public OptimizerOps {
   // What the host knows of the rows goes to the device; the host marks those of the step itself.
   template <typename T>
   void update_rows(const AdamWRows<T>& a, const RowGradients& gradient, const AdamWStep& step) {
+    CHECK(a.to.m == nullptr);
     const std::span<const int32_t> places = gradient.places();
     CHECK(static_cast<int64_t>(places.size()) == shape_.table_rows);
     for (size_t row = 0; row < had_gradient_.size(); ++row) {
