@@ -50,8 +50,7 @@ class CheckpointSaver {
   // waited for. Throws Error(kFile), also what a save before it ended with.
   void save(RunState state);
   // Where the next update has to put the optimizer's new state (AdamW::step), because the present
-  // one is being written; null: in its place. Between two calls of save() it does not change where
-  // that is, whatever is asked when.
+  // one is still being written; null: in its place.
   const OptimizerState* state_to_move_to() const;
   // After every step. The one that waited for the copy is not made longer still by the writing,
   // which begins behind it, unless saves are but a few steps apart.
