@@ -34,6 +34,17 @@ Parameter norm(const char* name, int64_t size) {
           .tensor_parallel_dim = std::nullopt};
 }
 
+ParameterTable embedding_and(const Parameter& other, int64_t rows, int64_t cols) {
+  ParameterTable table;
+  table.begin_unit("embedding");
+  Parameter embedding = matrix("embedding", rows, cols);
+  embedding.kind = ParameterKind::kEmbedding;
+  table.add(embedding);
+  table.begin_unit("head");
+  table.add(other);
+  return table;
+}
+
 struct Fixture {
   ParameterTable table;
   std::vector<float> weights, gradients;
@@ -83,13 +94,7 @@ TEST(AdamW, FollowsItsFormulaOverSteps) {
 // gradient of the same values.
 TEST(AdamW, UpdatesAnEmbeddingByRowsAsIfItsGradientWereDense) {
   constexpr int64_t kRows = 6, kSize = 20;
-  ParameterTable table;
-  table.begin_unit("embedding");
-  Parameter embedding = matrix("embedding", kRows, kSize);
-  embedding.kind = ParameterKind::kEmbedding;
-  table.add(embedding);
-  table.begin_unit("head");
-  table.add(norm("norm", 5));
+  const ParameterTable table = embedding_and(norm("norm", 5), kRows, kSize);
   const auto elements = static_cast<size_t>(table.buffer_elements());
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
     std::vector<float> dense_weights(elements, 1.0f), weights = dense_weights;
@@ -128,13 +133,7 @@ TEST(AdamW, UpdatesAnEmbeddingByRowsAsIfItsGradientWereDense) {
 // updated, nor to those that only decay until they have a gradient.
 TEST(AdamW, MovesItsStateWithoutADifference) {
   constexpr int64_t kRows = 6, kSize = 20;
-  ParameterTable table;
-  table.begin_unit("embedding");
-  Parameter embedding = matrix("embedding", kRows, kSize);
-  embedding.kind = ParameterKind::kEmbedding;
-  table.add(embedding);
-  table.begin_unit("head");
-  table.add(matrix("head", 7, kSize));
+  const ParameterTable table = embedding_and(matrix("head", 7, kSize), kRows, kSize);
   const auto elements = static_cast<size_t>(table.buffer_elements());
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
     std::vector<float> still_weights(elements, 1.0f), weights = still_weights;
