@@ -1,7 +1,8 @@
 // Large files written and read once from front to back, past the page cache where the file system
 // allows it (O_DIRECT): a checkpoint of many GiB neither pushes out what others have cached nor
 // waits for the kernel's copy. A thread moves one block between memory and disk while the caller
-// works on the next. Every failure is an Error(kFile) that names the path.
+// works on the next; what lies still in memory is written from there. Every failure is an
+// Error(kFile) that names the path.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +19,9 @@
 #include "base/side_task.h"
 
 namespace borealis {
+
+// What direct writing asks for: of the file's places, of sizes and of addresses.
+inline constexpr int64_t kDirectAlignment = 4096;
 
 // The memory of one writer or reader at a time, on pages of its own.
 class DirectBlocks {
@@ -49,14 +53,19 @@ class DirectWriter {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  // Of bytes that stay as they are until finish() or the writer's end: written from where they are,
+  // uncopied, if they are many and their address is as far from a multiple of kDirectAlignment as
+  // written_bytes() is.
+  void write_in_place(std::span<const std::byte> bytes);
   uint64_t written_bytes() const { return written_; }
   // Flushes the file to the disk (not its folder) and returns the checksum of its content. The last
   // call; without it the file is not complete.
   std::string finish();
 
  private:
+  void begin_writing(std::span<const std::byte> bytes);
   void flush_block();
-  void write_block(const std::byte* block, size_t bytes, uint64_t at);
+  void write_at(const std::byte* data, size_t bytes, uint64_t at);
 
   std::filesystem::path path_;
   DirectBlocks& blocks_;
@@ -64,7 +73,7 @@ class DirectWriter {
   bool direct_ = true;
   size_t mine_ = 0;        // the block that is being filled; the other one is being written
   size_t filled_ = 0;      // of it
-  uint64_t block_at_ = 0;  // its place in the file
+  uint64_t block_at_ = 0;  // its place in the file, in whole sectors
   uint64_t written_ = 0;   // handed in
   Checksum checksum_;
   SideTask writing_;

@@ -22,8 +22,7 @@ void FolderWriter::write_text(const std::string& name, std::string_view text) {
 void FolderWriter::write_tensors(const std::string& name, std::span<const TensorSource> tensors,
                                  std::map<std::string, std::string> metadata) {
   DirectWriter file(partial_path() / name, blocks_);
-  stream_safetensors(tensors, std::move(metadata),
-                     [&file](std::span<const std::byte> bytes) { file.write(bytes); });
+  stream_safetensors(tensors, std::move(metadata), file);
   checksums_[name] = file.finish();
 }
 

@@ -120,7 +120,7 @@ fs::path CheckpointFolder::commit(const Retention& retention) {
 std::string write_state_shard(const fs::path& partial_path, int64_t shard, int64_t shards,
                               std::span<const TensorSource> pieces, DirectBlocks& blocks) {
   DirectWriter file(partial_path / shard_file(shard, shards), blocks);
-  stream_safetensors(pieces, {}, [&file](std::span<const std::byte> bytes) { file.write(bytes); });
+  stream_safetensors(pieces, {}, file);
   return file.finish();
 }
 

@@ -13,8 +13,6 @@
 namespace borealis {
 namespace {
 
-constexpr size_t kHeaderAlignment = 8;
-
 std::vector<const TensorSource*> aligned_order(std::span<const TensorSource> tensors) {
   std::vector<const TensorSource*> order;
   for (const TensorSource& tensor : tensors) order.push_back(&tensor);
@@ -38,7 +36,10 @@ std::string header_text(std::span<const TensorSource* const> order,
     offset = end;
   }
   std::string text = json_text(header);
-  text.resize((text.size() + kHeaderAlignment - 1) / kHeaderAlignment * kHeaderAlignment, ' ');
+  constexpr auto kAlignment = static_cast<size_t>(kDirectAlignment);
+  const size_t in_file =
+      (sizeof(uint64_t) + text.size() + kAlignment - 1) / kAlignment * kAlignment;
+  text.resize(in_file - sizeof(uint64_t), ' ');
   return text;
 }
 
@@ -90,21 +91,32 @@ TensorSource source_of(const NamedTensor& tensor) {
 }
 
 void stream_safetensors(std::span<const TensorSource> tensors,
-                        std::map<std::string, std::string> metadata, const ByteSink& sink) {
+                        std::map<std::string, std::string> metadata, const FileSink& sink) {
   metadata.emplace("format", "pt");
   const std::vector<const TensorSource*> order = aligned_order(tensors);
   const std::string header = header_text(order, metadata);
   const uint64_t header_bytes = header.size();
-  sink(std::as_bytes(std::span(&header_bytes, 1)));
-  sink(std::as_bytes(std::span(header)));
-  for (const TensorSource* tensor : order) stream_data(*tensor, sink);
+  sink.write(std::as_bytes(std::span(&header_bytes, 1)));
+  sink.write(std::as_bytes(std::span(header)));
+  for (const TensorSource* tensor : order) {
+    stream_data(*tensor, tensor->stays ? sink.write_in_place : sink.write);
+  }
+}
+
+void stream_safetensors(std::span<const TensorSource> tensors,
+                        std::map<std::string, std::string> metadata, DirectWriter& file) {
+  stream_safetensors(
+      tensors, std::move(metadata),
+      {.write = [&file](std::span<const std::byte> bytes) { file.write(bytes); },
+       .write_in_place =
+           [&file](std::span<const std::byte> bytes) { file.write_in_place(bytes); }});
 }
 
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorSource> tensors,
                        std::map<std::string, std::string> metadata) {
   AtomicFile file(path);
-  stream_safetensors(tensors, std::move(metadata),
-                     [&file](std::span<const std::byte> bytes) { file.write(bytes); });
+  const ByteSink write = [&file](std::span<const std::byte> bytes) { file.write(bytes); };
+  stream_safetensors(tensors, std::move(metadata), {.write = write, .write_in_place = write});
   file.commit();
 }
 

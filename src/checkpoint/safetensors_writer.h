@@ -10,12 +10,20 @@
 #include <string>
 #include <vector>
 
+#include "base/direct_file.h"
 #include "checkpoint/named_tensor.h"
 #include "checkpoint/safetensors_dtype.h"
 
 namespace borealis {
 
 using ByteSink = std::function<void(std::span<const std::byte>)>;
+
+// Where a file's bytes go.
+struct FileSink {
+  ByteSink write;
+  // Of bytes that stay as they are until the file is complete.
+  ByteSink write_in_place;
+};
 
 // A tensor to be written: its bytes are asked for when their place in the file has come, so that
 // they need not be in memory all at once.
@@ -24,6 +32,7 @@ struct TensorSource {
   StoredDType dtype = StoredDType::kF32;
   std::vector<int64_t> shape;
   std::function<void(const ByteSink&)> produce;  // passes exactly size_bytes() on (CHECKed)
+  bool stays = false;  // what it passes on stays as it is until the file is complete
 
   int64_t size_bytes() const;
 };
@@ -32,9 +41,11 @@ TensorSource source_of(const NamedTensor& tensor);  // refers to the tensor's da
 
 // The bytes of a file. Wider element types come first, so that every tensor is aligned; otherwise
 // the order is the caller's. Names must differ (CHECKed). `metadata` gets {"format": "pt"}, without
-// which loaders refuse the file.
+// which loaders refuse the file. The first tensor begins on a multiple of kDirectAlignment.
 void stream_safetensors(std::span<const TensorSource> tensors,
-                        std::map<std::string, std::string> metadata, const ByteSink& sink);
+                        std::map<std::string, std::string> metadata, const FileSink& sink);
+void stream_safetensors(std::span<const TensorSource> tensors,
+                        std::map<std::string, std::string> metadata, DirectWriter& file);
 
 // One file, under its name only once it is complete and on the disk (AtomicFile).
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorSource> tensors,

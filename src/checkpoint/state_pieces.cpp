@@ -142,6 +142,15 @@ TensorSource piece_source(std::string_view kind, std::string_view tensor, int64_
           .produce = std::move(produce)};
 }
 
+TensorSource piece_source(std::string_view kind, std::string_view tensor, int64_t begin,
+                          std::span<const float> values) {
+  TensorSource source =
+      piece_source(kind, tensor, begin, std::ssize(values),
+                   [values](const ByteSink& sink) { sink(std::as_bytes(values)); });
+  source.stays = true;
+  return source;
+}
+
 void read_state_pieces(const fs::path& folder, int64_t shards, const FileChecksums& checksums,
                        std::span<const PieceTarget> targets, DirectBlocks& blocks) {
   PieceRouter router(targets);

@@ -36,6 +36,9 @@ std::optional<PieceName> parse_piece_name(std::string_view name);
 // A piece to be written: 'size' elements that `produce` passes on, in order, as f32.
 TensorSource piece_source(std::string_view kind, std::string_view tensor, int64_t begin,
                           int64_t size, std::function<void(const ByteSink&)> produce);
+// Of values that stay as they are until the file is complete.
+TensorSource piece_source(std::string_view kind, std::string_view tensor, int64_t begin,
+                          std::span<const float> values);
 
 // Elements [begin, end) of a tensor that a reader wants: store(at, values) gets them in parts, `at`
 // counted from `begin`, each element once, in any order.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "base/direct_file.h"
 #include "base/dtype.h"
 #include "tensor/arena.h"
 
@@ -23,9 +24,16 @@ struct OptimizerState {
   // of_rows: where the bits of rows are, which the host reads.
   OptimizerState(int64_t elements, DType dtype, int64_t embedding_rows, Arena& arena,
                  Arena& of_rows)
-      : first_moment(arena.take<float>(elements)), second_moment(arena.take<float>(elements)) {
+      : first_moment(take_moment(elements, arena)), second_moment(take_moment(elements, arena)) {
     if (dtype == DType::kBF16) master_remainder = arena.take<uint16_t>(elements);
     if (embedding_rows > 0) had_gradient = of_rows.take<uint64_t>(row_words(embedding_rows));
+  }
+
+ private:
+  // Saved from where they are (DirectWriter::write_in_place).
+  static float* take_moment(int64_t elements, Arena& arena) {
+    arena.align(kDirectAlignment);
+    return arena.take<float>(elements);
   }
 };
 

@@ -90,8 +90,8 @@ CheckpointSaver::CheckpointSaver(const RunConfig& config, const RunLayout& layou
   snapshot_.emplace(snapshot_bytes(arenas), "the copy that is saved");
   const std::span<const std::byte> weights = arenas.weights.memory();
   const std::span<const std::byte> state = arenas.optimizer.memory();
-  auto* weights_copy = snapshot_->take<std::byte>(arenas.weights.used_bytes());
   auto* state_copy = snapshot_->take<std::byte>(arenas.optimizer.used_bytes());
+  auto* weights_copy = snapshot_->take<std::byte>(arenas.weights.used_bytes());
   copy_.weights =
       moved(static_cast<const std::byte*>(buffers.parameters.weights), weights, weights_copy);
   copy_.optimizer.first_moment = moved(first_place_.first_moment, state, state_copy);
@@ -110,15 +110,16 @@ CheckpointSaver::~CheckpointSaver() {
 
 // What can be written while training goes on.
 StateBuffers CheckpointSaver::hold_buffers() {
-  std::byte* to = snapshot_->memory().data();
+  std::byte* const state_copy = snapshot_->memory().data();
+  const auto state_bytes = static_cast<size_t>(arenas_.optimizer.used_bytes());
+  std::byte* const weights_copy = state_copy + state_bytes;
   const auto weights_bytes = static_cast<size_t>(arenas_.weights.used_bytes());
   if (!device_.is_host()) {
-    device_.download(to, arenas_.weights.memory().data(), weights_bytes);
-    device_.download(to + weights_bytes, arenas_.optimizer.memory().data(),
-                     static_cast<size_t>(arenas_.optimizer.used_bytes()));
+    device_.download(weights_copy, arenas_.weights.memory().data(), weights_bytes);
+    device_.download(state_copy, arenas_.optimizer.memory().data(), state_bytes);
     return copy_;
   }
-  copy_uncached(arenas_.weights.memory().data(), to, weights_bytes);
+  copy_uncached(arenas_.weights.memory().data(), weights_copy, weights_bytes);
   held_ = buffers_.optimizer.first_moment;
   return {copy_.weights, buffers_.optimizer};
 }

@@ -67,6 +67,43 @@ TEST_F(DirectFile, WritesAndReadsEverySizeWithTheChecksumOfXxh128sum) {
   }
 }
 
+// Parts in place and copied ones in turn: at places of the file and of memory that agree and that
+// do not, of sizes that are worth a write of their own and of such that are not.
+TEST_F(DirectFile, WritesInPlaceWhatLiesWhereTheFileHasIt) {
+  constexpr size_t kBlock = DirectBlocks::kBlockBytes, kSector = kDirectAlignment;
+  const PageBuffer memory(4 * kBlock, "what is written in place");
+  const std::vector<std::byte> random = random_bytes(memory.size_bytes());
+  std::ranges::copy(random, memory.data());
+  struct Part {
+    size_t from;  // in memory
+    size_t size;
+    bool in_place;
+  };
+  const std::vector<std::vector<Part>> files = {
+      {{0, 2 * kBlock, true}},
+      {{0, kSector, false}, {kBlock, 2 * kBlock + 100, true}, {5, 7, false}},
+      {{0, 100, false}, {kSector + 100, kBlock + 3, true}, {103, kBlock, true}},
+      {{0, kBlock - 1, false}, {kSector - 1, kBlock, true}, {0, kBlock / 2, false}},
+      {{0, 100, false}, {64, 2 * kBlock, true}, {0, kBlock, true}},
+      {{0, kSector, true}, {kSector, kBlock / 2, true}, {0, kBlock - kSector, false}},
+  };
+  for (const std::vector<Part>& parts : files) {
+    std::vector<std::byte> content;
+    const fs::path path = folder_.path() / "file";
+    DirectWriter writer(path, blocks_);
+    for (const Part& part : parts) {
+      const std::span bytes(memory.data() + part.from, part.size);
+      part.in_place ? writer.write_in_place(bytes) : writer.write(bytes);
+      content.insert(content.end(), bytes.begin(), bytes.end());
+    }
+    EXPECT_EQ(writer.written_bytes(), content.size());
+    const std::string checksum = writer.finish();
+    EXPECT_EQ(checksum, xxh128sum(path));
+    EXPECT_EQ(read_text_file(path),
+              std::string(reinterpret_cast<const char*>(content.data()), content.size()));
+  }
+}
+
 TEST_F(DirectFile, NamesTheFileThatCannotBeWrittenOrRead) {
   const auto ignore = [](std::span<const std::byte>) {};
   EXPECT_ERROR(DirectWriter(folder_.path() / "none" / "file", blocks_), ErrorKind::kFile,

@@ -46,7 +46,7 @@ TEST(SafetensorsWriter, RoundTrips) {
   EXPECT_EQ(file.at("empty").shape, (std::vector<int64_t>{0, 7}));
 }
 
-TEST(SafetensorsWriter, AlignsTheDataToEightBytes) {
+TEST(SafetensorsWriter, AlignsTheDataForWritingInPlace) {
   const TemporaryFolder folder;
   const std::vector<float> values = ramp(2);
   std::string name;
@@ -56,7 +56,7 @@ TEST(SafetensorsWriter, AlignsTheDataToEightBytes) {
     const std::string text = read_text_file(folder.path() / "x");
     uint64_t header_bytes = 0;
     std::memcpy(&header_bytes, text.data(), 8);
-    EXPECT_EQ(header_bytes % 8, 0u);
+    EXPECT_EQ((8 + header_bytes) % kDirectAlignment, 0u);
     EXPECT_EQ(text.size(), 8 + header_bytes + 8);
     EXPECT_EQ(text[8], '{');
   }

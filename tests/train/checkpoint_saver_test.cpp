@@ -6,7 +6,10 @@
 
 #include <optional>
 #include <thread>
+#include <utility>
 
+#include "checkpoint/safetensors_file.h"
+#include "checkpoint/state_pieces.h"
 #include "model/parameter_layout.h"
 #include "support/small_models.h"
 #include "support/temporary_folder.h"
@@ -18,11 +21,15 @@ namespace fs = std::filesystem;
 
 class SavesInTheBackground : public ::testing::Test {
  protected:
+  // So many rows that the embedding's moments, of MiB, are written from where they are.
+  static constexpr int64_t kVocabulary = 1 << 15;
+
   SavesInTheBackground() { initialize_parameters(buffers_.parameters, 1); }
 
   static RunConfig config_of(const fs::path& folder) {
     RunConfig config;
     config.model = testing::small_llama(2);
+    config.model.vocab_size = kVocabulary;
     config.batch.seq_length = 16;
     config.output.checkpoint_dir = (folder / "checkpoints").string();
     config.output.run_dir = folder.string();
@@ -92,6 +99,22 @@ TEST_F(SavesInTheBackground, HaveTheStateStayAsLongAsItIsWritten) {
   EXPECT_EQ(saver_->state_to_move_to()->first_moment, first.first_moment) << "and back";
   saver_->wait();
   EXPECT_EQ(saver_->state_to_move_to(), nullptr) << "it is written";
+}
+
+// Memory and file agree on where a sector begins, or everything would be copied.
+TEST_F(SavesInTheBackground, WriteMomentsFromWhereTheyAre) {
+  save_after(10);
+  saver_->wait();
+  const SafetensorsFile file(folder_of_this_save() / "state" / state_shard_name(0, 1));
+  const ShardPiece piece = layout_.partition.pieces(0).front();
+  const std::string& tensor = layout_.table.entries()[piece.parameter].name;
+  for (const auto& [kind, moments] : {std::pair(kFirstMoment, buffers_.optimizer.first_moment),
+                                      std::pair(kSecondMoment, buffers_.optimizer.second_moment)}) {
+    const TensorView& view = file.at(piece_name(kind, tensor, 0));
+    EXPECT_GE(view.bytes.size(), size_t{1} << 20);
+    EXPECT_EQ(file.offset_of(view) % kDirectAlignment, 0u);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(moments + piece.offset) % kDirectAlignment, 0u);
+  }
 }
 
 // What is written is what was there when save() was called, though an update followed before it.
