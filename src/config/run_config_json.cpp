@@ -134,7 +134,8 @@ json parallel_json(const ParallelConfig& parallel) {
           {"pipeline_parallel_size", parallel.pipeline_parallel_size},
           {"sequence_parallel_size", parallel.sequence_parallel_size},
           {"zero_stage", parallel.zero_stage},
-          {"zero_hpz_partition_size", parallel.zero_hpz_partition_size}};
+          {"zero_hpz_partition_size", parallel.zero_hpz_partition_size},
+          {"grad_reduce_in_bf16", parallel.grad_reduce_in_bf16}};
 }
 
 json output_json(const OutputConfig& output) {

@@ -59,6 +59,7 @@ RunLayout make_run_layout(const RunConfig& config, int threads, const GpuProfile
                    .grad_accum_steps = config.batch.grad_accum_steps,
                    .table = make_parameter_table(config.model),
                    .ranks = config.parallel.data_parallel_size(),
+                   .grad_reduce_dtype = config.parallel.grad_reduce_dtype(),
                    .zero_stage = 0,
                    .partition = {},
                    .secondary = {},
@@ -136,7 +137,7 @@ TrainingBuffers::TrainingBuffers(const RunLayout& layout, TrainingArenas& arenas
     arenas.optimizer.align(kGpuAlignment);
     optimizer_scratch = {arenas.optimizer.take<std::byte>(bytes), static_cast<size_t>(bytes)};
   }
-  sums = SumBuffers(layout.ranks, layout.embedding_rows, arenas.sums);
+  sums = SumBuffers(layout.ranks, layout.embedding_rows, layout.grad_reduce_dtype, arenas.sums);
 }
 
 TrainingArenas allocate_training_arenas(const RunLayout& layout, Device& device) {

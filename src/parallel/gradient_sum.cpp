@@ -3,47 +3,110 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <concepts>
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <vector>
 
 #include "base/check.h"
+#include "kernels/elementwise.h"
 
 namespace borealis {
 namespace {
 
 constexpr const char* kWhat = "adding gradients";
 
-using Parts = std::span<const std::span<const float>>;
+constexpr size_t kAtATime = 1024;  // elements, in the first cache
 
-// mine = the sums of the columns of received [ranks][mine.size()], or what they add up to with it.
-void add_up(std::span<const float> received, std::span<float> mine, SumInto into) {
-  constexpr size_t kAtATime = 1024;
-  std::array<float, kAtATime> sums;
-  for (size_t at = 0; at < mine.size(); at += kAtATime) {
-    const size_t size = std::min(kAtATime, mine.size() - at);
-    std::fill_n(sums.begin(), size, 0.0f);
-    for (size_t row = at; row < received.size(); row += mine.size()) {
-      for (size_t i = 0; i < size; ++i) sums[i] += received[row + i];
+// In parts so small that they stay in this thread: the step's have work of their own.
+template <typename From, typename To>
+void convert_here(const From* from, To* to, size_t size) {
+  if constexpr (std::same_as<From, To>) {
+    std::copy_n(from, size, to);
+  } else {
+    for (size_t at = 0; at < size; at += kAtATime) {
+      convert(from + at, to + at, static_cast<int64_t>(std::min(kAtATime, size - at)));
     }
-    if (into == SumInto::kAdd) {
-      for (size_t i = 0; i < size; ++i) sums[i] += mine[at + i];
-    }
-    std::copy_n(sums.begin(), size, mine.begin() + static_cast<int64_t>(at));
   }
 }
 
-// Element `piece` of a part and those behind it that travel with it; empty behind its end.
+// sums = those of elements [at, at + sums.size()) of the rows, rounded to T; kAtATime at most.
+template <typename T>
+void add_up_columns(std::span<const T* const> rows, size_t at, std::span<float> sums) {
+  std::ranges::fill(sums, 0.0f);
+  const auto add = [sums](const float* values) {
+    for (size_t i = 0; i < sums.size(); ++i) sums[i] += values[i];
+  };
+  if constexpr (std::same_as<T, float>) {
+    for (const float* row : rows) add(row + at);
+  } else {
+    std::array<float, kAtATime> whole;
+    for (const T* row : rows) {
+      convert_here(row + at, whole.data(), sums.size());
+      add(whole.data());
+    }
+    std::array<T, kAtATime> rounded;
+    convert_here(sums.data(), rounded.data(), sums.size());
+    convert_here(rounded.data(), sums.data(), sums.size());
+  }
+}
+
+// visit(at, sums) with the sums of elements [at, at + sums.size()) of the rows, in order.
+template <typename T, typename Visit>
+void for_each_sum(std::span<const T* const> rows, size_t size, const Visit& visit) {
+  std::array<float, kAtATime> sums;
+  for (size_t at = 0; at < size; at += kAtATime) {
+    const std::span<float> some = std::span(sums).first(std::min(kAtATime, size - at));
+    add_up_columns(rows, at, some);
+    visit(at, std::span<const float>(some));
+  }
+}
+
+// mine = the sums of the columns of received [ranks][mine.size()], or what they add up to with it.
+template <typename T>
+void add_up(std::span<const T> received, std::span<float> mine, SumInto into) {
+  if (mine.empty()) return;
+  std::vector<const T*> rows;
+  for (size_t row = 0; row < received.size(); row += mine.size()) {
+    rows.push_back(received.data() + row);
+  }
+  for_each_sum(std::span<const T* const>(rows), mine.size(),
+               [&](size_t at, std::span<const float> sums) {
+                 const std::span<float> out = mine.subspan(at, sums.size());
+                 if (into == SumInto::kReplace) {
+                   std::ranges::copy(sums, out.begin());
+                 } else {
+                   std::ranges::transform(sums, out, out.begin(), std::plus<>());
+                 }
+               });
+}
+
+// Element `at` of a part and those behind it that travel with it; empty behind its end.
 template <typename T>
 std::span<T> piece_of(std::span<T> part, size_t at, int64_t elements) {
   const size_t begin = std::min(at, part.size());
   return part.subspan(begin, std::min(static_cast<size_t>(elements), part.size() - begin));
 }
 
-int64_t bytes_of(size_t elements) { return static_cast<int64_t>(elements * sizeof(float)); }
+template <typename T>
+int64_t bytes_of(size_t elements) {
+  return static_cast<int64_t>(elements * sizeof(T));
+}
 
-Request start_exchange(Communicator& ranks, const std::vector<std::span<const float>>& to,
-                       const std::vector<std::span<float>>& from) {
-  return ranks.start_exchange(Parts(to), std::span<const std::span<float>>(from), kWhat);
+template <typename T>
+Request start_exchange(Communicator& ranks, const std::vector<std::span<const T>>& to,
+                       const std::vector<std::span<T>>& from) {
+  return ranks.start_exchange(std::span<const std::span<const T>>(to),
+                              std::span<const std::span<T>>(from), kWhat);
+}
+
+// What is sent to a rank of a piece for it: the piece itself, or rounded into `place`.
+std::span<const float> to_send(std::span<const float> piece, std::span<float>) { return piece; }
+std::span<const bf16> to_send(std::span<const float> piece, std::span<bf16> place) {
+  const std::span<bf16> rounded = place.first(piece.size());
+  convert_here(piece.data(), rounded.data(), piece.size());
+  return rounded;
 }
 
 // The ranks' rows of an embedding, a bit a row, and what follows from them alike on all ranks: row
@@ -92,7 +155,8 @@ class RowsOfRanks {
   std::span<uint64_t> bits_;
 };
 
-// Adds up some rows at a time of each owner.
+// Adds up some rows at a time of each owner. T travels.
+template <typename T>
 class RowSum {
  public:
   RowSum(Communicator& ranks, RowGradients& rows, const SumBuffers& buffers)
@@ -103,9 +167,9 @@ class RowSum {
         width_(static_cast<size_t>(rows.shape().row_size)),
         most_rows_(static_cast<size_t>(buffers.piece_elements()) / width_),
         of_ranks_(ranks, rows, buffers),
-        sent_(buffers.pieces_of_ranks(0)),
-        received_(buffers.pieces_of_ranks(1)),
-        sums_(buffers.own_piece()),
+        sent_(buffers.pieces_of_ranks<T>(0)),
+        received_(buffers.pieces_of_ranks<T>(1)),
+        sums_(buffers.own_piece<T>()),
         some_(size_) {}
 
   int64_t run() {
@@ -129,27 +193,25 @@ class RowSum {
   float* row(int32_t id) {
     return rows_.values() + static_cast<size_t>(rows_.slots({&id, 1})[0]) * width_;
   }
-  std::span<float> place(std::span<float> pieces, size_t rank, size_t rows) const {
+  std::span<T> place(std::span<T> pieces, size_t rank, size_t rows) const {
     return pieces.subspan(rank * most_rows_ * width_, rows * width_);
   }
 
-  void exchange(const std::vector<std::span<const float>>& to,
-                const std::vector<std::span<float>>& from) {
+  void exchange(const std::vector<std::span<const T>>& to, const std::vector<std::span<T>>& from) {
     start_exchange(ranks_, to, from).wait();
     for (size_t r = 0; r < size_; ++r) {
-      if (r != own_) received_bytes_ += bytes_of(from[r].size());
+      if (r != own_) received_bytes_ += bytes_of<T>(from[r].size());
     }
   }
 
   void add_up_at_owners() {
-    std::vector<std::span<const float>> to;
-    std::vector<std::span<float>> from;
+    std::vector<std::span<const T>> to;
+    std::vector<std::span<T>> from;
     for (size_t r = 0; r < size_; ++r) {
       size_t sent = 0;
       for (const int32_t id : some_[r]) {
         if (!of_ranks_.has(own_, id)) continue;
-        std::copy_n(row(id), width_,
-                    place(sent_, r, most_rows_).begin() + static_cast<int64_t>(sent++ * width_));
+        convert_here(row(id), place(sent_, r, most_rows_).data() + sent++ * width_, width_);
       }
       to.push_back(place(sent_, r, sent));
       const auto expected = static_cast<size_t>(
@@ -157,30 +219,34 @@ class RowSum {
       from.push_back(place(received_, r, expected));
     }
     exchange(to, from);
-    std::vector<const float*> next;
-    for (const std::span<float> part : from) next.push_back(part.data());
-    float* sum = sums_.data();
+    std::vector<const T*> next, rows;
+    for (const std::span<T> part : from) next.push_back(part.data());
+    std::span<T> sum = sums_;
     for (const int32_t id : some_[own_]) {
-      std::fill_n(sum, width_, 0.0f);
+      rows.clear();
       for (size_t r = 0; r < size_; ++r) {
         if (!of_ranks_.has(r, id)) continue;
-        for (size_t i = 0; i < width_; ++i) sum[i] += next[r][i];
+        rows.push_back(next[r]);
         next[r] += width_;
       }
-      sum += width_;
+      for_each_sum(std::span<const T* const>(rows), width_,
+                   [&](size_t at, std::span<const float> part) {
+                     convert_here(part.data(), sum.data() + at, part.size());
+                   });
+      sum = sum.subspan(width_);
     }
   }
 
   void share() {
-    const std::vector<std::span<const float>> to(size_, sums_.first(some_[own_].size() * width_));
-    std::vector<std::span<float>> from;
+    const std::vector<std::span<const T>> to(size_, sums_.first(some_[own_].size() * width_));
+    std::vector<std::span<T>> from;
     for (size_t r = 0; r < size_; ++r) from.push_back(place(received_, r, some_[r].size()));
     exchange(to, from);
     for (size_t r = 0; r < size_; ++r) {
-      const float* sum = from[r].data();
+      std::span<const T> sums = from[r];
       for (const int32_t id : some_[r]) {
-        std::copy_n(sum, width_, row(id));
-        sum += width_;
+        convert_here(sums.data(), row(id), width_);
+        sums = sums.subspan(width_);
       }
     }
   }
@@ -189,34 +255,42 @@ class RowSum {
   RowGradients& rows_;
   size_t size_, own_, width_, most_rows_;
   RowsOfRanks of_ranks_;
-  std::span<float> sent_, received_;            // [ranks][most_rows_][width_]
-  std::span<float> sums_;                       // [most_rows_][width_]
+  std::span<T> sent_, received_;                // [ranks][most_rows_][width_]
+  std::span<T> sums_;                           // [most_rows_][width_]
   std::vector<std::span<const int32_t>> some_;  // by owner
   int64_t received_bytes_ = 0;
 };
 
-}  // namespace
+using Parts = std::span<const std::span<const float>>;
 
-int64_t sum_at_owners(Communicator& ranks, std::span<const std::span<const float>> parts,
-                      std::span<float> mine, SumInto into, const SumBuffers& buffers) {
+// `mine` may be this rank's own part: of two pieces under way the later one is taken from it before
+// the earlier one is put into it.
+template <typename T>
+int64_t sum_pieces_at_owners(Communicator& ranks, Parts parts, std::span<float> mine, SumInto into,
+                             const SumBuffers& buffers) {
   const auto size = static_cast<size_t>(ranks.size());
-  CHECK(parts.size() == size);
-  CHECK(parts[static_cast<size_t>(ranks.rank())].size() == mine.size());
-  if (size == 1) return 0;
   const auto step = static_cast<size_t>(buffers.piece_elements());
   size_t longest = 0;
   for (const std::span<const float> part : parts) longest = std::max(longest, part.size());
+  const auto turn_of = [step](size_t at) { return static_cast<int64_t>(at / step % 2); };
   // What is received for the piece that begins at `at`, of all ranks.
   const auto received = [&](size_t at) {
     const size_t elements = size * piece_of(mine, at, buffers.piece_elements()).size();
-    return buffers.pieces_of_ranks(static_cast<int64_t>(at / step % 2)).first(elements);
+    return buffers.pieces_of_ranks<T>(turn_of(at)).first(elements);
   };
-  std::vector<std::span<const float>> to(size);
-  std::vector<std::span<float>> from(size);
+  const auto place_to_send = [&](size_t at, size_t rank) {
+    if constexpr (std::same_as<T, float>) {
+      return std::span<float>();
+    } else {
+      return buffers.sent_pieces(turn_of(at)).subspan(rank * step, step);
+    }
+  };
+  std::vector<std::span<const T>> to(size);
+  std::vector<std::span<T>> from(size);
   const auto start = [&](size_t at) {
-    const std::span<float> pieces = received(at);
+    const std::span<T> pieces = received(at);
     for (size_t r = 0; r < size; ++r) {
-      to[r] = piece_of(parts[r], at, buffers.piece_elements());
+      to[r] = to_send(piece_of(parts[r], at, buffers.piece_elements()), place_to_send(at, r));
       from[r] = pieces.subspan(r * (pieces.size() / size), pieces.size() / size);
     }
     return start_exchange(ranks, to, from);
@@ -227,9 +301,52 @@ int64_t sum_at_owners(Communicator& ranks, std::span<const std::span<const float
     Request present = std::move(next);
     if (at + step < longest) next = start(at + step);
     present.wait();
-    add_up(received(at), piece_of(mine, at, buffers.piece_elements()), into);
+    add_up<T>(received(at), piece_of(mine, at, buffers.piece_elements()), into);
   }
-  return bytes_of((size - 1) * mine.size());
+  return bytes_of<T>((size - 1) * mine.size());
+}
+
+// Every rank's part to all others; what it holds is of T already.
+template <typename T>
+int64_t share_parts(Communicator& ranks, const std::vector<std::span<float>>& parts,
+                    const SumBuffers& buffers) {
+  const auto own = static_cast<size_t>(ranks.rank());
+  size_t elements = 0;
+  for (const std::span<float> part : parts) elements += part.size();
+  const int64_t received_bytes = bytes_of<T>(elements - parts[own].size());
+  if constexpr (std::same_as<T, float>) {
+    start_exchange(ranks, std::vector<std::span<const T>>(parts.size(), parts[own]), parts).wait();
+  } else {
+    const auto step = static_cast<size_t>(buffers.piece_elements());
+    const std::span<T> received = buffers.pieces_of_ranks<T>(0);
+    for (size_t at = 0; at < parts.front().size(); at += step) {
+      const std::span<const float> mine = piece_of(parts[own], at, buffers.piece_elements());
+      const std::vector<std::span<const T>> to(parts.size(), to_send(mine, buffers.own_piece<T>()));
+      std::vector<std::span<float>> out;
+      std::vector<std::span<T>> from;
+      for (size_t r = 0; r < parts.size(); ++r) {
+        out.push_back(piece_of(parts[r], at, buffers.piece_elements()));
+        from.push_back(received.subspan(r * step, out[r].size()));
+      }
+      start_exchange(ranks, to, from).wait();
+      for (size_t r = 0; r < parts.size(); ++r) {
+        convert_here(from[r].data(), out[r].data(), out[r].size());
+      }
+    }
+  }
+  return received_bytes;
+}
+
+}  // namespace
+
+int64_t sum_at_owners(Communicator& ranks, Parts parts, std::span<float> mine, SumInto into,
+                      const SumBuffers& buffers) {
+  CHECK(std::ssize(parts) == ranks.size());
+  CHECK(parts[static_cast<size_t>(ranks.rank())].size() == mine.size());
+  if (ranks.size() == 1) return 0;
+  return buffers.dtype() == DType::kBF16
+             ? sum_pieces_at_owners<bf16>(ranks, parts, mine, into, buffers)
+             : sum_pieces_at_owners<float>(ranks, parts, mine, into, buffers);
 }
 
 int64_t sum_on_all(Communicator& ranks, std::span<float> values, const SumBuffers& buffers) {
@@ -237,20 +354,21 @@ int64_t sum_on_all(Communicator& ranks, std::span<float> values, const SumBuffer
   if (size == 1) return 0;
   constexpr size_t kLine = 16;
   const size_t share = ((values.size() + size - 1) / size + kLine - 1) / kLine * kLine;
-  std::vector<std::span<float>> parts;
+  std::vector<std::span<float>> parts;  // the first is the longest
   for (size_t r = 0; r < size; ++r) {
     parts.push_back(piece_of(values, r * share, static_cast<int64_t>(share)));
   }
   const std::vector<std::span<const float>> given(parts.begin(), parts.end());
   const std::span<float> mine = parts[static_cast<size_t>(ranks.rank())];
   const int64_t received = sum_at_owners(ranks, given, mine, SumInto::kReplace, buffers);
-  start_exchange(ranks, std::vector<std::span<const float>>(size, mine), parts).wait();
-  return received + bytes_of(values.size() - mine.size());
+  return received + (buffers.dtype() == DType::kBF16 ? share_parts<bf16>(ranks, parts, buffers)
+                                                     : share_parts<float>(ranks, parts, buffers));
 }
 
 int64_t sum_row_gradients(Communicator& ranks, RowGradients& rows, const SumBuffers& buffers) {
   if (ranks.size() == 1) return 0;
-  return RowSum(ranks, rows, buffers).run();
+  return buffers.dtype() == DType::kBF16 ? RowSum<bf16>(ranks, rows, buffers).run()
+                                         : RowSum<float>(ranks, rows, buffers).run();
 }
 
 }  // namespace borealis

@@ -1,6 +1,7 @@
 // Sums of gradients over the ranks of a job, in f32 and in the order of the ranks, through planned
-// memory. Every call is collective, blocks, and returns the bytes that this rank received of
-// others; with one rank it does nothing.
+// memory. Where bf16 travels (SumBuffers::dtype) a rank's part is rounded before it is added, and
+// each sum once, so that every way has the same bits. Every call is collective, blocks, and returns
+// the bytes that this rank received of others; with one rank it does nothing.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,7 @@
 
 namespace borealis {
 
-// As reduce_scatter_sum (comm/collectives.h), with the same bits.
+// As reduce_scatter_sum (comm/collectives.h) of the dtype that travels, with the same bits.
 int64_t sum_at_owners(Communicator& ranks, std::span<const std::span<const float>> parts,
                       std::span<float> mine, SumInto into, const SumBuffers& buffers);
 // In place, on every rank.

@@ -18,11 +18,13 @@ int64_t piece_for(int64_t ranks, const std::optional<RowGradientsShape>& rows) {
 
 }  // namespace
 
-SumBuffers::SumBuffers(int64_t ranks, const std::optional<RowGradientsShape>& rows, Arena& arena) {
+SumBuffers::SumBuffers(int64_t ranks, const std::optional<RowGradientsShape>& rows, DType dtype,
+                       Arena& arena)
+    : dtype_(dtype) {
   if (ranks == 1) return;
   ranks_ = ranks;
   piece_ = piece_for(ranks, rows);
-  pieces_ = arena.take<float>((2 * ranks + 1) * piece_);
+  pieces_ = arena.take<std::byte>((2 * ranks + 1) * piece_ * kWordBytes);
   if (!rows) return;
   row_words_ = (rows->table_rows + kRowsOfAWord - 1) / kRowsOfAWord;
   rows_ = arena.take<uint64_t>(ranks * row_words_);

@@ -61,6 +61,7 @@ StepShape step_shape(const RunConfig& config, int64_t hosts, int64_t ranks_per_h
           .dtype = config.dtype,
           .recompute_segment = config.recompute.enabled ? config.recompute.layers_per_segment : 0,
           .zero_stage = config.parallel.zero_stage,
+          .grad_reduce_dtype = config.parallel.grad_reduce_dtype(),
           .hosts = hosts,
           .ranks_per_host = ranks_per_host};
 }
@@ -143,7 +144,9 @@ double communication_seconds(const StepShape& shape, TrainingStack stack, const 
   const double weights = static_cast<double>(dtype_bytes(shape.dtype)) * parameters;
   const auto micro_batches = static_cast<double>(shape.grad_accum_steps);
   if (stack == TrainingStack::kBorealis) {
-    const double gradients = all_reduce(4 * parameters), gather = all_reduce(weights) / 2;
+    const auto gradient_bytes = static_cast<double>(dtype_bytes(shape.grad_reduce_dtype));
+    const double gradients = all_reduce(gradient_bytes * parameters);
+    const double gather = all_reduce(weights) / 2;
     const double gathers = shape.recompute_segment > 0 ? 3 : 2;  // of a micro-batch
     switch (shape.zero_stage) {
       case 0:

@@ -56,6 +56,7 @@ struct StepShape {
   DType dtype = DType::kBF16;
   int64_t recompute_segment = 0;  // layers that are recomputed together; 0: activations are kept
   int64_t zero_stage = 0;
+  DType grad_reduce_dtype = DType::kF32;  // of Borealis
   int64_t hosts = 1;
   int64_t ranks_per_host = 1;
 
@@ -95,7 +96,7 @@ struct Links {
 double all_reduce_seconds(const Links& links, double bytes, int64_t hosts, int64_t ranks_per_host);
 
 // What a stack exchanges in a step; a reduce-scatter and an all-gather are half an all-reduce each.
-//   borealis            ZeRO 0: all-reduce of f32 gradients. 1: their reduce-scatter, and an
+//   borealis            ZeRO 0: all-reduce of gradients. 1: their reduce-scatter, and an
 //                       all-gather of the weights. 2: the reduce-scatter once a micro-batch.
 //                       3: and in each two all-gathers of the weights, three with recompute
 //   megatron-deepspeed  all-reduce of bf16 gradients, and an all-gather of the bf16 weights, since

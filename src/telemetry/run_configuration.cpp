@@ -46,6 +46,7 @@ void add_shape_and_batch(const RunConfig& config, Values& values) {
   if (config.parallel.zero_hpz_partition_size > 1) {
     values.add("ZERO_HPZ_PARTITION_SIZE", config.parallel.zero_hpz_partition_size);
   }
+  if (config.parallel.grad_reduce_in_bf16) values.add("--grad-reduce-in-bf16", 1);
   values.add("USE_ACTIVATION_CHECKPOINTING", config.recompute.enabled ? 1 : 0);
   if (config.recompute.enabled) {
     values.add("ACT_CKPT_NUM_LAYERS", config.recompute.layers_per_segment);

@@ -73,6 +73,7 @@ constexpr std::array kAllowed = {
     NamedSetting{"/data/eod_mask_loss", "--eod-mask-loss"},
     NamedSetting{"/data/reset_position_ids", "--reset-position-ids"},
     NamedSetting{"/data/reset_attention_mask", "--reset-attention-mask"},
+    NamedSetting{"/parallel/grad_reduce_in_bf16", "--grad-reduce-in-bf16"},
     NamedSetting{"/recompute/enabled", "USE_ACTIVATION_CHECKPOINTING"},
     NamedSetting{"/recompute/layers_per_segment", "ACT_CKPT_NUM_LAYERS"},
 };

@@ -45,6 +45,22 @@ TEST_F(DataParallelTest, AlsoWithTheEmbeddingsGradientByRows) {
   expect_equal(one, run(3));
 }
 
+// A rounded part is off by 2^-9 of itself at most, and so is their sum: a norm by no more than
+// both.
+TEST_F(DataParallelTest, GradientsThatTravelInBf16AreRounded) {
+  config_.limits.train_iters = 1;
+  const Result whole = run(3);
+  config_.parallel.grad_reduce_in_bf16 = true;
+  const Result rounded = run(3);
+  EXPECT_EQ(rounded.steps[0].lm_loss, whole.steps[0].lm_loss) << "before the first update";
+  const double norm = whole.steps[0].grad_norm.value();
+  EXPECT_NE(rounded.steps[0].grad_norm, norm);
+  EXPECT_NEAR(rounded.steps[0].grad_norm.value(), norm, norm / 256);
+  const Result one = run(1);
+  EXPECT_NEAR(one.steps[0].grad_norm.value(), norm, 1e-6 * norm)
+      << "a rank that sums with nobody rounds nothing";
+}
+
 TEST_F(DataParallelTest, StepsHaveTheTimesOfAllRanks) {
   config_.limits.train_iters = 3;
   EXPECT_FALSE(run(1).steps.front().of_ranks);

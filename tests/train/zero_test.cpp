@@ -58,6 +58,17 @@ TEST_F(ZeroTest, AlsoInBf16) {
   expect_stages_agree(3);
 }
 
+TEST_F(ZeroTest, AlsoWithGradientsThatTravelInBf16) {
+  config_.parallel.grad_reduce_in_bf16 = true;
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    config_.dtype = dtype;
+    expect_stages_agree(3);
+  }
+  config_.model.vocab_size = 4096;  // the embedding's by rows
+  config_.batch.global_batch_size = 6;
+  expect_stages_agree(3);
+}
+
 TEST_F(ZeroTest, AlsoWithRecompute) {
   config_.recompute = {.enabled = true, .layers_per_segment = 1};
   expect_stages_agree(3);
