@@ -154,6 +154,9 @@ json saved_configuration(const RunConfig& config) {
                            "dtype", "seed"}) {
     kept[part] = std::move(all[part]);
   }
+  // Of the ranks nothing but what changes the numbers: any others go on from this.
+  constexpr const char* kGradReduce = "grad_reduce_in_bf16";
+  kept["parallel"] = {{kGradReduce, all["parallel"][kGradReduce]}};
   // Where things lie on this machine is no part of the state.
   for (const char* key : {"tokenizer_path", "tokenizer_merges_path", "data_cache_path"}) {
     kept["data"].erase(key);

@@ -204,6 +204,12 @@ TEST_F(ResumeRulesTest, MicroBatchesMayBeCutAnotherWay) {
   EXPECT_THAT(rest.notes, Contains(HasSubstr("GRAD_ACC_STEPS 2 -> 1")));
 }
 
+TEST_F(ResumeRulesTest, WhatGradientsTravelInMayChangeAndIsTold) {
+  train(config_, 4);
+  config_.parallel.grad_reduce_in_bf16 = true;
+  EXPECT_THAT(train(config_).notes, Contains(HasSubstr("--grad-reduce-in-bf16 false -> true")));
+}
+
 TEST_F(ResumeRulesTest, WhatMustNotChangeIsListedAtOnce) {
   train(config_, 4);
   RunConfig other = config_;
