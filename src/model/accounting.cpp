@@ -145,7 +145,7 @@ std::vector<MemoryClass> MemoryPlan::classes(DType dtype) const {
   classes.push_back({"pieces of gradients between ranks", sums_bytes});
   classes.push_back({"events of the profile", profile_bytes});
   classes.push_back({"buffers for saving and loading", transfer_bytes});
-  classes.push_back({"copy of the state, to save it in the background", snapshot_bytes});
+  classes.push_back({"second place for the state, to save it in the background", snapshot_bytes});
   std::erase_if(classes, [](const MemoryClass& entry) { return entry.bytes == 0; });
   return classes;
 }

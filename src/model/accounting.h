@@ -39,7 +39,7 @@ struct MemoryPlan {
   int64_t data_bytes = 0;        // sample index and batches, or texts
   int64_t profile_bytes = 0;     // events of --profile
   int64_t transfer_bytes = 0;    // buffers between memory and a checkpoint's files
-  int64_t snapshot_bytes = 0;    // copy of weights and optimizer state that is saved from
+  int64_t snapshot_bytes = 0;    // a save in the background: copied weights, second place of state
   int64_t libraries_bytes = 0;   // what oneDNN packs, and the stacks of its threads
   int64_t program_bytes = 0;     // resident before anything was allocated
   int64_t context_bytes = 0;     // that driver and libraries take of a GPU

@@ -120,13 +120,14 @@ Prediction predict(const RunConfig& config, const RunLayout& layout, int64_t dat
 std::string saving_line(const RunConfig& config, const Prediction& prediction) {
   if (!config.saves_while_training() || !prediction.fits) return "";
   if (prediction.saves_in_background) {
-    return "checkpoints are written in the background, from a copy of the state";
+    return "checkpoints are written in the background, with a second place for the state";
   }
   if (config.parallel.zero_stage == 3 && config.parallel.data_parallel_size() > 1) {
     return "checkpoints are written in the foreground, with ZERO_STAGE=3";
   }
   return fmt::format(
-      "checkpoints are written in the foreground: a copy of the state ({}) does not fit besides",
+      "checkpoints are written in the foreground: a second place for the state ({}) does not fit "
+      "besides",
       format_bytes(prediction.memory.weights_bytes + prediction.memory.optimizer_bytes));
 }
 

@@ -87,7 +87,7 @@ CheckpointSaver::CheckpointSaver(const RunConfig& config, const RunLayout& layou
   });
   if (!in_background) return;
   blocks_.set_writers_pace(&pace_);
-  snapshot_.emplace(snapshot_bytes(arenas), "the copy that is saved");
+  snapshot_.emplace(snapshot_bytes(arenas), "the second place of the state");
   const std::span<const std::byte> weights = arenas.weights.memory();
   const std::span<const std::byte> state = arenas.optimizer.memory();
   auto* state_copy = snapshot_->take<std::byte>(arenas.optimizer.used_bytes());

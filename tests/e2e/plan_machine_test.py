@@ -101,7 +101,7 @@ def check_own_runs(folder):
     ours = {entry["name"]: entry["bytes"] for entry in point["memory"]["classes"]}
     for entry in own:
         known = entry["name"] in ("program and shared libraries", "sample index and batches",
-                                  "copy of the state, to save it in the background")
+                                  "second place for the state, to save it in the background")
         check("memory", known or ours.get(entry["name"]) == entry["bytes"], entry, ours)
     check("fp32", "DTYPE=fp32, but the machine mine is described for bf16" in
           call("--machine", "mine.json", *shape, "--dtype", "fp32", folder=folder).stderr)

@@ -46,7 +46,7 @@ def leave_no_memory_for_a_copy(folder, configuration):
     training = configuration.training(folder / f"{configuration.name}-plan")
     assert training.run().returncode == 0
     classes = json.loads((training.last_run_dir() / "summary.json").read_text())["memory_classes"]
-    copy = next(entry["bytes"] for entry in classes if entry["name"].startswith("copy of the state"))
+    copy = next(entry["bytes"] for entry in classes if entry["name"].startswith("second place for the state"))
     limit = sum(entry["bytes"] for entry in classes) - copy // 2
     configuration.options += ("--memory-limit", str(limit))
 
