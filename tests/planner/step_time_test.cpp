@@ -114,6 +114,9 @@ TEST(StepTime, CommunicationOfTheStacks) {
   EXPECT_NEAR(own(3), 2 * (2 + 2 * 1), 1e-6);
   shape.recompute_segment = 1;
   EXPECT_NEAR(own(3), 2 * (2 + 3 * 1), 1e-6);
+  shape.grad_reduce_dtype = DType::kBF16;
+  EXPECT_NEAR(own(0), 2, 1e-6);
+  EXPECT_NEAR(own(3), 2 * (1 + 3 * 1), 1e-6);
 }
 
 }  // namespace
