@@ -166,7 +166,7 @@ struct ParallelConfig {
   int64_t zero_stage = 0;  // sharding of one rank is no sharding: 0 and 1 are equal there
   // At stage 3: ranks of a host over which each keeps a second shard of the weights; 1: none.
   int64_t zero_hpz_partition_size = 1;
-  // Gradients are rounded to it to travel; they are added up in f32 in any case.
+  // Gradients are rounded to bf16 to travel between ranks; they are added up in f32 in any case.
   bool grad_reduce_in_bf16 = false;
   DType grad_reduce_dtype() const { return grad_reduce_in_bf16 ? DType::kBF16 : DType::kF32; }
   int64_t data_parallel_size() const {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <memory>
@@ -101,6 +102,18 @@ TEST_F(DirectFile, WritesInPlaceWhatLiesWhereTheFileHasIt) {
     EXPECT_EQ(checksum, xxh128sum(path));
     EXPECT_EQ(read_text_file(path),
               std::string(reinterpret_cast<const char*>(content.data()), content.size()));
+  }
+}
+
+TEST_F(DirectFile, CopiesNothingOfWhatIsWrittenInPlace) {
+  constexpr size_t kBlock = DirectBlocks::kBlockBytes;
+  const PageBuffer memory(2 * kBlock, "what is written in place");
+  std::ranges::fill(std::span(memory.data(), memory.size_bytes()), std::byte{7});
+  DirectWriter writer(folder_.path() / "file", blocks_);
+  writer.write_in_place({memory.data(), memory.size_bytes()});
+  writer.finish();
+  for (size_t i = 0; i < DirectBlocks::kCount; ++i) {
+    EXPECT_EQ(std::ranges::count(std::span(blocks_.block(i), kBlock), std::byte{7}), 0) << i;
   }
 }
 
