@@ -67,4 +67,11 @@ bool has_nvidia_driver() {
   return std::filesystem::exists("/dev/nvidiactl", unknown);
 }
 
+int nvidia_gpus() {
+  int count = 0;
+  std::error_code unknown;
+  while (std::filesystem::exists(fmt::format("/dev/nvidia{}", count), unknown)) ++count;
+  return count;
+}
+
 }  // namespace borealis

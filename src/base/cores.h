@@ -9,7 +9,8 @@ int usable_physical_cores();
 // Memory domains that have one of these cores; 1 where the system does not tell.
 int usable_numa_domains();
 
-// Whether a driver of NVIDIA's is on this machine; costs nothing.
+// Whether a driver of NVIDIA's is on this machine, and how many GPUs it has; costs nothing.
 bool has_nvidia_driver();
+int nvidia_gpus();
 
 }  // namespace borealis

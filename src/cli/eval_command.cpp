@@ -287,7 +287,7 @@ int evaluate(const EvalOptions& options) {
   machine.memory_limit_bytes = memory_limit_option(options.memory_limit);
   machine.device = device_option(options.device);
   const int threads = prepare_machine(machine);
-  const OpenedBackend backend = open_backend(machine, /*ranks=*/1);
+  const OpenedBackend backend = open_backend(machine);
   if (!backend.warning.empty()) log_warning(backend.warning);
   const DType dtype = options.dtype == "fp32" ? DType::kF32 : DType::kBF16;
 

@@ -271,7 +271,7 @@ int generate(GenerateOptions& options) {
   machine.memory_limit_bytes = memory_limit_option(options.memory_limit);
   machine.device = device_option(options.device);
   const int threads = prepare_machine(machine);
-  const OpenedBackend opened = open_backend(machine, /*ranks=*/1);
+  const OpenedBackend opened = open_backend(machine);
   if (!opened.warning.empty()) log_warning(opened.warning);
   Backend& backend = opened.get();
   const DType dtype = options.dtype == "fp32" ? DType::kF32 : DType::kBF16;

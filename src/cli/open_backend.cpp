@@ -10,26 +10,33 @@
 #include "kernels/cuda_module.h"
 
 namespace borealis {
+namespace {
 
-OpenedBackend open_backend(const MachineConfig& machine, int64_t ranks) {
+void require_stage_of_gpus(const OpenedBackend& opened, const ParallelConfig& parallel) {
+  constexpr int64_t kLast = 1;
+  if (!opened.own || parallel.data_parallel_size() == 1 || parallel.zero_stage <= kLast) return;
+  throw Error(ErrorKind::kConfig,
+              fmt::format("ZERO_STAGE={} with {} ranks on GPUs: gradients and weights cannot be "
+                          "sharded there yet",
+                          parallel.zero_stage, parallel.data_parallel_size()),
+              "set ZERO_STAGE to 0 or 1, or DEVICE=cpu");
+}
+
+}  // namespace
+
+OpenedBackend open_backend(const MachineConfig& machine, const ParallelConfig& parallel) {
   OpenedBackend opened;
   const bool asked = machine.device == "cuda";
   if (machine.device == "cpu" || (!asked && !has_nvidia_driver())) return opened;
-  if (ranks > 1) {
-    if (asked) {
-      throw Error(
-          ErrorKind::kConfig,
-          fmt::format("DEVICE=cuda with {} ranks: several GPUs cannot train together yet", ranks),
-          "run one process, or DEVICE=cpu");
-    }
-    return opened;
-  }
   try {
-    opened.own = open_cuda_backend({.deterministic = machine.deterministic});
+    opened.own = open_cuda_backend({.deterministic = machine.deterministic,
+                                    .ranks = machine.ranks_on_host,
+                                    .rank = machine.rank_on_host});
   } catch (const Error& missing) {
     if (asked) throw;
     opened.warning = fmt::format("the GPU of this machine is not used: {}", fault_text(missing));
   }
+  require_stage_of_gpus(opened, parallel);
   return opened;
 }
 
@@ -50,7 +57,7 @@ std::string device_option(const std::string& flag) {
 int64_t peak_bytes(Backend& backend) {
   if (backend.gpu() == nullptr) return peak_resident_bytes();
   const Device::Memory memory = backend.device().memory();
-  return memory.total_bytes - memory.free_bytes;
+  return (memory.total_bytes - memory.free_bytes) / backend.gpu()->ranks;
 }
 
 }  // namespace borealis

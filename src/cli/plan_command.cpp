@@ -29,7 +29,7 @@ int run_plan_command(const std::vector<std::string>& arguments) {
   log_open(LogStream::kStderr, config.log_level);
   share_host(ranks.ranks_per_host, config.machine);
   const int threads = prepare_machine(config.machine);
-  const OpenedBackend backend = open_backend(config.machine, ranks.ranks());
+  const OpenedBackend backend = open_backend(config.machine, config.parallel);
   if (!backend.warning.empty()) log_warning(backend.warning);
   const PlannedData data = planned_data(config);
   const Prediction prediction = predict(

@@ -111,6 +111,7 @@ int64_t RunRanks::core_sharers() {
 
 void RunRanks::share_machine(MachineConfig& machine) {
   machine.ranks_on_host = on_this_host();
+  machine.rank_on_host = host_->rank();
   const int64_t sharers = core_sharers();
   if (machine.threads == 0 && sharers > 1) {
     machine.threads = std::max<int64_t>(1, usable_cores() / sharers);

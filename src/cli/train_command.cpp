@@ -257,11 +257,14 @@ int train_and_report(const PlannedRun& run, Backend& backend, std::unique_ptr<Tr
   if (config.profile.enabled && backend.gpu() == nullptr) {  // in memory that training has left
     trained.bytes_per_s = backend.measure_bandwidth({});
   }
+  const bool killed = trained.outcome.stopped_by == "kill_switch";
+  if (observer.steps() == 0 && killed) {
+    log_warning(fmt::format("not {}: --kill-switch-file {} exists; remove it to train",
+                            observer.steps_of_history() == 0 ? "begun" : "gone on",
+                            config.limits.kill_switch_file));
+  }
   if (observer.steps() == 0 && observer.steps_of_history() == 0) {
-    if (trained.outcome.stopped_by == "kill_switch") {
-      log_warning(fmt::format("not begun: --kill-switch-file {} exists; remove it to train",
-                              config.limits.kill_switch_file));
-    } else {
+    if (!killed) {
       log_info(fmt::format("stopped by {} before the first step", trained.outcome.stopped_by));
     }
     summary.stopped_by = trained.outcome.stopped_by;
@@ -326,7 +329,9 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPh
   std::signal(SIGPIPE, SIG_IGN);
   ranks.share_machine(config.machine);
   const int threads = prepare_machine(config.machine);
-  const OpenedBackend opened = open_backend(config.machine, ranks.all().size());
+  OpenedBackend opened;
+  together(ranks.all(), "looking for a GPU",
+           [&] { opened = open_backend(config.machine, config.parallel); });
   Backend& backend = opened.get();
   if (!opened.warning.empty()) config.warnings.push_back(opened.warning);
   DataTokenizers data_tokenizers;
@@ -348,6 +353,7 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPh
         {{"data", data_description_text(run.data)},
          {"data's content", fingerprint},
          {"instructions", cpu_isa_description()},
+         {"device", run.device},
          {"checkpoint", run.start.checkpoint ? run.start.checkpoint->folder.string() : "none"}});
     phases.end("planning");
     together(ranks.all(), "opening the run's folder", [&] {

@@ -85,7 +85,8 @@ std::vector<OptionRow> parallel_rows() {
        .minimum = 1},
       {.variable = "NGPU_PER_HOST",
        .type = OptionType::kInteger,
-       .default_note = "what the scheduler or the host file says, else one a memory domain",
+       .default_note =
+           "what the scheduler or the host file says, else one a GPU, else one a memory domain",
        .help = "ranks of a host",
        .minimum = 1},
       {.variable = "HOSTFILE",

@@ -12,6 +12,10 @@ namespace borealis {
 
 struct CudaOptions {
   bool deterministic = true;  // the attention's gradients have the same bits in every run
+  // The ranks of this host, and this one's number among them: each takes the next device, from the
+  // first again where there are fewer.
+  int64_t ranks = 1;
+  int64_t rank = 0;
 };
 
 // Throws Error(kDevice) that says what is missing: the module, a library, the driver, a device.

@@ -26,8 +26,9 @@ struct FusedAttentionNeeds {
 struct GpuProfile {
   std::string name;           // "NVIDIA H100 80GB HBM3"
   int multiprocessors = 0;    //
-  int64_t memory_bytes = 0;   // of the device
+  int64_t memory_bytes = 0;   // of the device, or of it what one of several ranks may use
   int64_t context_bytes = 0;  // that driver and libraries take of it
+  int64_t ranks = 1;          // of this host that compute on the device
   bool deterministic = true;  // the attention's gradients have the same bits in every run
   bool has_fused_attention = true;
   // Bytes, as the device's library says; null: by a formula of what was measured (cuDNN 9.14, H100,

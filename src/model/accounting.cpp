@@ -98,14 +98,14 @@ double flops_per_token(const ModelConfig& model, int64_t seq_length) {
 
 int64_t MemoryPlan::host_bytes() const {
   if (!on_gpu) return total_bytes();
-  return beside_gpu_bytes + data_bytes + profile_bytes + transfer_bytes + snapshot_bytes +
-         program_bytes;
+  return beside_gpu_bytes + sums_bytes + data_bytes + profile_bytes + transfer_bytes +
+         snapshot_bytes + program_bytes;
 }
 
 int64_t MemoryPlan::total_bytes() const {
   if (on_gpu) {
     return weights_bytes + gradients_bytes + optimizer_bytes + activations_bytes + cache_bytes +
-           working_bytes + scratch_bytes + sums_bytes + context_bytes;
+           working_bytes + scratch_bytes + context_bytes;
   }
   return weights_bytes + gradients_bytes + optimizer_bytes + sums_bytes + activations_bytes +
          cache_bytes + working_bytes + scratch_bytes + tables_bytes + data_bytes + profile_bytes +
@@ -137,7 +137,6 @@ std::vector<MemoryClass> MemoryPlan::classes(DType dtype) const {
   };
   if (on_gpu) {
     classes.erase(classes.begin() + kHostClasses, classes.end());
-    classes.push_back({"pieces of gradients between ranks", sums_bytes});
     classes.push_back({"context of the GPU and libraries", context_bytes});
     std::erase_if(classes, [](const MemoryClass& entry) { return entry.bytes == 0; });
     return classes;

@@ -137,7 +137,12 @@ TrainingBuffers::TrainingBuffers(const RunLayout& layout, TrainingArenas& arenas
     arenas.optimizer.align(kGpuAlignment);
     optimizer_scratch = {arenas.optimizer.take<std::byte>(bytes), static_cast<size_t>(bytes)};
   }
-  sums = SumBuffers(layout.ranks, layout.embedding_rows, layout.grad_reduce_dtype, arenas.sums);
+  const int64_t largest_unit =
+      layout.is_on_gpu()
+          ? std::ranges::max(layout.table.units(), {}, &ParameterUnit::elements).elements
+          : 0;
+  sums = SumBuffers(layout.ranks, layout.embedding_rows, layout.grad_reduce_dtype, largest_unit,
+                    arenas.sums);
 }
 
 TrainingArenas allocate_training_arenas(const RunLayout& layout, Device& device) {

@@ -3,16 +3,23 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "parallel/device_exchange.h"
 #include "parallel/gradient_sum.h"
 #include "parallel/owned_parameters.h"
 
 namespace borealis {
 
 GradientReducer::GradientReducer(Communicator& ranks, const ParameterBuffers& parameters,
-                                 const Partition& partition, const SumBuffers& buffers)
-    : ranks_(ranks.split(0)), parameters_(parameters), partition_(partition), buffers_(buffers) {
+                                 const Partition& partition, const SumBuffers& buffers,
+                                 Device& device)
+    : ranks_(ranks.split(0)),
+      parameters_(parameters),
+      partition_(partition),
+      buffers_(buffers),
+      device_(device) {
   CHECK(partition.shards() == 1 || partition.shards() == ranks.size());
   if (!parameters.gradients_are_sharded()) return;
+  CHECK(device.is_host());
   const UnitSlots slots =
       gradient_slots(*parameters.table, partition, parameters.embedding_gradient != nullptr);
   slot_of_unit_ = slots.slot_of_unit;
@@ -49,16 +56,37 @@ void GradientReducer::hold(size_t unit) {
 void GradientReducer::hand_on(size_t unit) {
   const bool in_each = parameters_.gradients_are_sharded() && !is_by_rows(unit);
   if (!in_each && !last_micro_batch_) return;
+  if (!device_.is_host()) {
+    complete_.push_back(unit);
+    return;
+  }
   const SumInto into = in_each && !first_ ? SumInto::kAdd : SumInto::kReplace;
-  last_ = adding_.add([this, unit, into] {
-    ExchangeSpan span{.what = is_by_rows(unit) ? Exchange::kEmbeddingRows : Exchange::kGradients,
-                      .begin = ExchangeSpan::Clock::now(),
-                      .end = {},
-                      .received_bytes = add_up(unit, into)};
-    span.end = ExchangeSpan::Clock::now();
-    spans_.push_back(span);
-  });
+  last_ = adding_.add([this, unit, into] { record_sum(unit, into); });
   if (in_each) in_slot_[slot_of_unit_[unit]] = last_;
+}
+
+void GradientReducer::finish() {
+  for (const size_t unit : std::exchange(complete_, {})) record_sum(unit, SumInto::kReplace);
+  adding_.wait(last_);
+}
+
+void GradientReducer::record_sum(size_t unit, SumInto into) {
+  ExchangeSpan span{
+      .what = is_by_rows(unit) ? Exchange::kEmbeddingRows : Exchange::kGradients,
+      .begin = ExchangeSpan::Clock::now(),
+      .end = {},
+      .received_bytes = device_.is_host() ? add_up(unit, into) : add_up_on_device(unit)};
+  span.end = ExchangeSpan::Clock::now();
+  spans_.push_back(span);
+}
+
+int64_t GradientReducer::add_up_on_device(size_t unit) {
+  if (is_by_rows(unit)) {
+    return sum_rows_on_device(*ranks_, device_, *parameters_.embedding_gradient, buffers_);
+  }
+  const UnitCut& cut = partition_.cuts()[unit];
+  return sum_on_device(*ranks_, device_, parameters_.gradient_at(cut.offset), cut,
+                       partition_.shards(), buffers_);
 }
 
 int64_t GradientReducer::add_up(size_t unit, SumInto into) {

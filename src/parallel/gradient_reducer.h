@@ -1,6 +1,7 @@
 // Adds gradients up over the ranks, unit by unit, beside the backward pass: as soon as a unit's are
 // complete a thread of its own sends and adds them, in the order of the ranks, while the units
-// before it compute.
+// before it compute. Gradients on a device, which only queues its work, are added up when all are
+// complete.
 #pragma once
 
 #include <cstddef>
@@ -13,6 +14,7 @@
 #include "base/side_queue.h"
 #include "comm/collectives.h"
 #include "comm/communicator.h"
+#include "device/device.h"
 #include "parallel/exchange_span.h"
 #include "parallel/partition.h"
 #include "parallel/sum_buffers.h"
@@ -23,9 +25,10 @@ namespace borealis {
 
 class GradientReducer {
  public:
-  // Collective; all must outlive this. buffers: for these ranks.
+  // Collective; all must outlive this. buffers: for these ranks and this device.
+  // device: of the parameters, which only the host's may be sharded.
   GradientReducer(Communicator& ranks, const ParameterBuffers& parameters,
-                  const Partition& partition, const SumBuffers& buffers);
+                  const Partition& partition, const SumBuffers& buffers, Device& device);
 
   // Where a rank keeps all gradients (ZeRO 0 and 1) they are added up in the last micro-batch of a
   // step, else in each, and the first replaces what the owners have.
@@ -36,13 +39,15 @@ class GradientReducer {
   // All ranks hand the same units on in the same order.
   void hand_on(size_t unit);
   // After the last micro-batch: every gradient that this rank owns is the sum over the ranks.
-  void finish() { adding_.wait(last_); }
+  void finish();
   // What was added up since the last call, in its order. After finish().
   std::vector<ExchangeSpan> take_spans() { return std::exchange(spans_, {}); }
 
  private:
   void clear_gaps(size_t unit);
+  void record_sum(size_t unit, SumInto into);
   int64_t add_up(size_t unit, SumInto into);
+  int64_t add_up_on_device(size_t unit);
   bool is_by_rows(size_t unit) const {
     return unit == 0 && parameters_.embedding_gradient != nullptr;
   }
@@ -51,6 +56,8 @@ class GradientReducer {
   const ParameterBuffers& parameters_;
   const Partition& partition_;
   const SumBuffers& buffers_;
+  Device& device_;
+  std::vector<size_t> complete_;      // units of a device that were handed on
   std::vector<size_t> slot_of_unit_;  // of sharded gradients
   std::vector<int64_t> in_slot_;      // numbers in the queue: what is added up from there
   bool first_ = true, last_micro_batch_ = true;

@@ -159,9 +159,10 @@ class RowsOfRanks {
 template <typename T>
 class RowSum {
  public:
-  RowSum(Communicator& ranks, RowGradients& rows, const SumBuffers& buffers)
+  RowSum(Communicator& ranks, RowGradients& rows, float* values, const SumBuffers& buffers)
       : ranks_(ranks),
         rows_(rows),
+        values_(values),
         size_(static_cast<size_t>(ranks.size())),
         own_(static_cast<size_t>(ranks.rank())),
         width_(static_cast<size_t>(rows.shape().row_size)),
@@ -191,7 +192,7 @@ class RowSum {
 
  private:
   float* row(int32_t id) {
-    return rows_.values() + static_cast<size_t>(rows_.slots({&id, 1})[0]) * width_;
+    return values_ + static_cast<size_t>(rows_.slots({&id, 1})[0]) * width_;
   }
   std::span<T> place(std::span<T> pieces, size_t rank, size_t rows) const {
     return pieces.subspan(rank * most_rows_ * width_, rows * width_);
@@ -253,6 +254,7 @@ class RowSum {
 
   Communicator& ranks_;
   RowGradients& rows_;
+  float* values_;
   size_t size_, own_, width_, most_rows_;
   RowsOfRanks of_ranks_;
   std::span<T> sent_, received_;                // [ranks][most_rows_][width_]
@@ -365,10 +367,14 @@ int64_t sum_on_all(Communicator& ranks, std::span<float> values, const SumBuffer
                                                      : share_parts<float>(ranks, parts, buffers));
 }
 
-int64_t sum_row_gradients(Communicator& ranks, RowGradients& rows, const SumBuffers& buffers) {
+int64_t sum_row_gradients(Communicator& ranks, RowGradients& rows, float* values,
+                          const SumBuffers& buffers) {
   if (ranks.size() == 1) return 0;
-  return buffers.dtype() == DType::kBF16 ? RowSum<bf16>(ranks, rows, buffers).run()
-                                         : RowSum<float>(ranks, rows, buffers).run();
+  return buffers.dtype() == DType::kBF16 ? RowSum<bf16>(ranks, rows, values, buffers).run()
+                                         : RowSum<float>(ranks, rows, values, buffers).run();
+}
+int64_t sum_row_gradients(Communicator& ranks, RowGradients& rows, const SumBuffers& buffers) {
+  return sum_row_gradients(ranks, rows, rows.values(), buffers);
 }
 
 }  // namespace borealis

@@ -21,6 +21,9 @@ int64_t sum_at_owners(Communicator& ranks, std::span<const std::span<const float
 int64_t sum_on_all(Communicator& ranks, std::span<float> values, const SumBuffers& buffers);
 // A rank's rows become those that any rank has; their places in its memory differ from rank to
 // rank. Only rows that a rank has travel to where they are added up.
+// values: the host's copy of rows whose own are a device's, [shape().most_rows, row_size].
 int64_t sum_row_gradients(Communicator& ranks, RowGradients& rows, const SumBuffers& buffers);
+int64_t sum_row_gradients(Communicator& ranks, RowGradients& rows, float* values,
+                          const SumBuffers& buffers);
 
 }  // namespace borealis

@@ -3,6 +3,8 @@
 #include <span>
 #include <vector>
 
+#include "parallel/device_exchange.h"
+
 namespace borealis {
 namespace {
 
@@ -12,11 +14,13 @@ constexpr const char* kGathering = "gathering weights";
 
 ShardedParameters::ShardedParameters(Communicator& ranks, const ParameterBuffers& parameters,
                                      const Partition& partition, const Partition& secondary,
-                                     const SumBuffers& buffers)
+                                     const SumBuffers& buffers, Device& device)
     : ranks_(ranks),
       parameters_(parameters),
       partition_(partition),
-      gradients_(ranks, parameters, partition, buffers) {
+      buffers_(buffers),
+      device_(device),
+      gradients_(ranks, parameters, partition, buffers, device) {
   if (parameters.weights_are_sharded()) weights_.emplace(ranks, parameters, partition, secondary);
 }
 
@@ -53,6 +57,9 @@ int64_t ShardedParameters::gather_into_flat_buffer(size_t unit) {
   const UnitCut& cut = partition_.cuts()[unit];
   const auto width = static_cast<int64_t>(dtype_bytes(parameters_.dtype));
   auto* weights = parameters_.weights_as<std::byte>();
+  if (!device_.is_host()) {
+    return gather_on_device(ranks_, device_, weights + cut.offset * width, cut, width, buffers_);
+  }
   const auto part = [&](int64_t r) {
     return std::span<std::byte>(weights + (cut.offset + cut.begin(r)) * width,
                                 static_cast<size_t>(cut.size(r) * width));

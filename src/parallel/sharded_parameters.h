@@ -9,7 +9,8 @@
 //            it computes
 // A unit's gradients are added up beside the backward pass, as soon as they are complete, in f32
 // and in the order of the ranks: stages 0 and 1, and stages 2 and 3, have the same bits, and all of
-// them have where a step has one micro-batch a rank.
+// them have where a step has one micro-batch a rank. On a device, whose stages are 0 and 1, that
+// passes through the host's memory (parallel/device_exchange.h).
 #pragma once
 
 #include <cstdint>
@@ -17,6 +18,7 @@
 
 #include "base/stopwatch.h"
 #include "comm/communicator.h"
+#include "device/device.h"
 #include "parallel/exchange_span.h"
 #include "parallel/gathered_weights.h"
 #include "parallel/gradient_reducer.h"
@@ -30,10 +32,11 @@ namespace borealis {
 class ShardedParameters final : public UnitFlow {
  public:
   // `parameters`, partitions and `buffers` are laid out for the ranks (RunLayout); all must outlive
-  // this. secondary: see GatheredWeights. Collective, as all that follows.
+  // this. secondary: see GatheredWeights. device: of the parameters. Collective, as all that
+  // follows.
   ShardedParameters(Communicator& ranks, const ParameterBuffers& parameters,
                     const Partition& partition, const Partition& secondary,
-                    const SumBuffers& buffers);
+                    const SumBuffers& buffers, Device& device = host_device());
 
   // Of a step's.
   void begin_micro_batch(bool first, bool last) { gradients_.begin_micro_batch(first, last); }
@@ -56,6 +59,8 @@ class ShardedParameters final : public UnitFlow {
   Communicator& ranks_;
   const ParameterBuffers& parameters_;
   const Partition& partition_;
+  const SumBuffers& buffers_;
+  Device& device_;
   std::optional<GatheredWeights> weights_;  // where they are sharded
   GradientReducer gradients_;
   ExchangeObserver observer_;

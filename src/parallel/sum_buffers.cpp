@@ -16,15 +16,27 @@ int64_t piece_for(int64_t ranks, const std::optional<RowGradientsShape>& rows) {
   return rows ? std::max(piece, rows->row_size) : piece;  // a row travels as a whole
 }
 
+// Of a unit as much as is worth a call of each; the rows of an embedding are looked for one by one.
+int64_t staged_for(int64_t ranks, const std::optional<RowGradientsShape>& rows,
+                   int64_t largest_unit) {
+  constexpr int64_t kMostStaged = (int64_t{64} << 20) / sizeof(float);
+  const int64_t of_unit = std::max(std::min(largest_unit, kMostStaged), ranks);
+  return rows ? std::max(of_unit, rows->most_rows * rows->row_size) : of_unit;
+}
+
 }  // namespace
 
 SumBuffers::SumBuffers(int64_t ranks, const std::optional<RowGradientsShape>& rows, DType dtype,
-                       Arena& arena)
+                       int64_t largest_unit, Arena& arena)
     : dtype_(dtype) {
   if (ranks == 1) return;
   ranks_ = ranks;
   piece_ = piece_for(ranks, rows);
   pieces_ = arena.take<std::byte>((2 * ranks + 1) * piece_ * kWordBytes);
+  if (largest_unit > 0) {
+    staged_elements_ = staged_for(ranks, rows, largest_unit);
+    staged_ = arena.take<float>(staged_elements_);
+  }
   if (!rows) return;
   row_words_ = (rows->table_rows + kRowsOfAWord - 1) / kRowsOfAWord;
   rows_ = arena.take<uint64_t>(ranks * row_words_);

@@ -20,9 +20,10 @@ class SumBuffers {
   // Empty: for one rank.
   SumBuffers() = default;
   // Nothing for one rank. rows: of the embedding, where its gradient is kept by rows. dtype: of
-  // what travels.
+  // what travels. largest_unit: elements of the largest unit of parameters that are a device's; 0:
+  // they are the host's.
   SumBuffers(int64_t ranks, const std::optional<RowGradientsShape>& rows, DType dtype,
-             Arena& arena);
+             int64_t largest_unit, Arena& arena);
 
   DType dtype() const { return dtype_; }
   int64_t piece_elements() const { return piece_; }
@@ -39,6 +40,12 @@ class SumBuffers {
   template <typename T>
   std::span<T> own_piece() const {
     return span<T>(2 * ranks_ * piece_, 0, piece_);
+  }
+  // What lies in the host's memory of a device's at a time: parts of a unit, or all rows.
+  template <typename T>
+  std::span<T> staged() const {
+    return {reinterpret_cast<T*>(staged_),
+            static_cast<size_t>(staged_elements_) * sizeof(float) / sizeof(T)};
   }
   // A bit a row of the embedding, by rank: [ranks][row_words()].
   int64_t row_words() const { return row_words_; }
@@ -61,6 +68,8 @@ class SumBuffers {
   int64_t row_words_ = 0;
   std::byte* pieces_ = nullptr;
   uint64_t* rows_ = nullptr;
+  int64_t staged_elements_ = 0;
+  float* staged_ = nullptr;
 };
 
 }  // namespace borealis

@@ -98,7 +98,7 @@ Prediction predict(const RunConfig& config, const RunLayout& layout, int64_t dat
     prediction.limit = gpu_limit(*prediction.gpu, config.machine.memory_limit_bytes);
     prediction.fits = fits_within(memory.total_bytes(), prediction.limit);
     // The host reads the state in its own memory alone.
-    prediction.host_limit = memory_limit(std::nullopt);
+    prediction.host_limit = memory_limit(std::nullopt, config.machine.ranks_on_host);
     prediction.saves_in_background = config.output.save_checkpoints;
     if (config.output.save_checkpoints) {
       memory.snapshot_bytes = memory.weights_bytes + memory.optimizer_bytes;

@@ -61,8 +61,8 @@ Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart star
     options_.profiler->use(backend_.device());
   }
   if (ranks_.size() > 1) {
-    sharded_.emplace(ranks_, buffers_.parameters, layout.partition, layout.secondary,
-                     buffers_.sums);
+    sharded_.emplace(ranks_, buffers_.parameters, layout.partition, layout.secondary, buffers_.sums,
+                     backend_.device());
     if (options_.profiler != nullptr) {
       sharded_->observe([this](const ExchangeSpan& span) { profile(span); });
     }

@@ -32,7 +32,7 @@ struct Rank {
       : layout(make_run_layout(config, 1)),
         arenas(allocate_training_arenas(layout)),
         buffers(layout, arenas),
-        reducer(ranks, buffers.parameters, layout.partition, buffers.sums) {}
+        reducer(ranks, buffers.parameters, layout.partition, buffers.sums, host_device()) {}
 
   const UnitCut& cut(size_t unit) const { return layout.partition.cuts()[unit]; }
   float* gradients(size_t unit) const { return buffers.parameters.gradient_at(cut(unit).offset); }

@@ -19,11 +19,11 @@ float value_of(int64_t rank, int32_t id, int64_t j) {
 
 struct Buffers {
   Buffers(int64_t ranks, DType dtype, const std::optional<RowGradientsShape>& rows = {})
-      : memory(measured(ranks, rows, dtype), "sums"), buffers(ranks, rows, dtype, memory) {}
+      : memory(measured(ranks, rows, dtype), "sums"), buffers(ranks, rows, dtype, 0, memory) {}
   static int64_t measured(int64_t ranks, const std::optional<RowGradientsShape>& rows,
                           DType dtype = DType::kF32) {
     Arena arena = Arena::measuring();
-    const SumBuffers layout(ranks, rows, dtype, arena);
+    const SumBuffers layout(ranks, rows, dtype, 0, arena);
     return arena.used_bytes();
   }
   Arena memory;

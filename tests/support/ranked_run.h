@@ -6,12 +6,14 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "comm/collectives.h"
 #include "comm/in_process.h"
 #include "model/run_layout.h"
+#include "support/fake_gpu.h"
 #include "support/small_models.h"
 #include "support/temporary_folder.h"
 #include "train/trainer.h"
@@ -56,13 +58,17 @@ class RankedRunTest : public ::testing::Test {
     Result result;
     run_in_process(ranks, [&](Communicator& communicator) {
       omp_set_num_threads(1);
-      const RunLayout layout = make_run_layout(config, 1);
+      std::optional<FakeGpuBackend> gpu;
+      if (on_devices_) gpu.emplace();
+      Backend& backend = gpu ? *gpu : cpu_backend();
+      const RunLayout layout = make_run_layout(config, 1, backend.gpu());
       RunConfig own = config;
       RunStart start = StartChooser(own).next(own);
       Trainer trainer(own, layout, std::move(start),
                       {.ranks = &communicator,
                        .measure_gemm = [](std::span<std::byte>) { return 1e11; },
-                       .save_in_background = save_in_background_ && !layout.shards_weights()});
+                       .save_in_background = save_in_background_ && !layout.shards_weights(),
+                       .backend = &backend});
       TrainerEvents events;
       Result mine;
       events.on_step = [&](const StepRecord& record) {
@@ -76,7 +82,7 @@ class RankedRunTest : public ::testing::Test {
       for (const size_t steps : all_values(communicator, mine.steps.size(), "comparing")) {
         EXPECT_EQ(steps, mine.steps.size());
       }
-      mine.weights = whole_weights(communicator, layout, trainer.parameters());
+      mine.weights = whole_weights(communicator, layout, trainer.parameters(), backend.device());
       std::vector<std::byte> of_first = mine.weights;
       communicator.broadcast(std::span<std::byte>(of_first), 0, "comparing");
       EXPECT_TRUE(std::ranges::equal(of_first, mine.weights)) << "rank " << communicator.rank();
@@ -87,12 +93,12 @@ class RankedRunTest : public ::testing::Test {
 
   // Of a rank that has them all, or of all shards.
   static std::vector<std::byte> whole_weights(Communicator& ranks, const RunLayout& layout,
-                                              const ParameterBuffers& parameters) {
+                                              const ParameterBuffers& parameters, Device& device) {
     const auto width = static_cast<int64_t>(dtype_bytes(layout.dtype));
     const auto* own = static_cast<const std::byte*>(parameters.weights);
     std::vector<std::byte> whole(static_cast<size_t>(layout.table.buffer_elements() * width));
     if (!parameters.weights_are_sharded()) {
-      std::copy_n(own, whole.size(), whole.begin());
+      device.download(whole.data(), own, whole.size());
       return whole;
     }
     const auto shard_bytes = static_cast<size_t>(layout.partition.shard_elements() * width);
@@ -126,8 +132,22 @@ class RankedRunTest : public ::testing::Test {
     }
   }
 
+  static void expect_same_bits(const Result& a, const Result& b) {
+    ASSERT_EQ(a.steps.size(), b.steps.size());
+    for (size_t i = 0; i < a.steps.size(); ++i) {
+      EXPECT_EQ(a.steps[i].lm_loss, b.steps[i].lm_loss) << i;
+      EXPECT_EQ(a.steps[i].grad_norm, b.steps[i].grad_norm) << i;
+    }
+    ASSERT_EQ(a.validations.size(), b.validations.size());
+    for (size_t i = 0; i < a.validations.size(); ++i) {
+      EXPECT_EQ(a.validations[i].lm_loss, b.validations[i].lm_loss) << i;
+    }
+    EXPECT_TRUE(std::ranges::equal(a.weights, b.weights));
+  }
+
   const TemporaryFolder folder_;
   RunConfig config_;
+  bool on_devices_ = false;  // each rank has one (support/fake_gpu.h)
   bool save_in_background_ = false;
   std::function<void(int64_t rank, int64_t iteration)> after_step_;
 };

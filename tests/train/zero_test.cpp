@@ -23,19 +23,6 @@ class ZeroTest : public RankedRunTest {
     return run(ranks, micro_batch_size);
   }
 
-  static void expect_same_bits(const Result& a, const Result& b) {
-    ASSERT_EQ(a.steps.size(), b.steps.size());
-    for (size_t i = 0; i < a.steps.size(); ++i) {
-      EXPECT_EQ(a.steps[i].lm_loss, b.steps[i].lm_loss) << i;
-      EXPECT_EQ(a.steps[i].grad_norm, b.steps[i].grad_norm) << i;
-    }
-    ASSERT_EQ(a.validations.size(), b.validations.size());
-    for (size_t i = 0; i < a.validations.size(); ++i) {
-      EXPECT_EQ(a.validations[i].lm_loss, b.validations[i].lm_loss) << i;
-    }
-    EXPECT_TRUE(std::ranges::equal(a.weights, b.weights));
-  }
-
   // With one micro-batch a rank every stage adds up the same numbers in the same order.
   void expect_stages_agree(int64_t ranks) {
     const Result of_zero = run_at(0, ranks, config_.batch.global_batch_size / ranks);

@@ -16,22 +16,24 @@ constexpr size_t kStagingBytes = size_t{32} << 20;
 
 }  // namespace
 
-CudaDevice::CudaDevice() {
-  int count = 0;
-  const cudaError_t found = cudaGetDeviceCount(&count);
-  if (found != cudaSuccess || count == 0) {
+CudaDevice::CudaDevice(int64_t rank) {
+  const cudaError_t found = cudaGetDeviceCount(&devices_);
+  if (found != cudaSuccess || devices_ == 0) {
     throw Error(ErrorKind::kDevice,
                 fmt::format("no CUDA device can be used: {}",
                             found == cudaSuccess ? "there is none" : cudaGetErrorString(found)),
                 "look at nvidia-smi and CUDA_VISIBLE_DEVICES, or run with DEVICE=cpu");
   }
-  check(cudaSetDevice(0), "choosing the device");
+  number_ = static_cast<int>(rank % devices_);
+  use();
   cudaDeviceProp properties{};
-  check(cudaGetDeviceProperties(&properties, 0), "looking at the device");
+  check(cudaGetDeviceProperties(&properties, number_), "looking at the device");
   name_ = properties.name;
   multiprocessors_ = properties.multiProcessorCount;
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
 }
+
+void CudaDevice::use() const { check(cudaSetDevice(number_), "choosing the device"); }
 
 CudaDevice::~CudaDevice() {
   for (const Staging& staging : staging_) {

@@ -14,8 +14,9 @@ namespace borealis::cuda {
 
 class CudaDevice : public Device {
  public:
-  // The first of those that CUDA_VISIBLE_DEVICES leaves. Throws Error(kDevice) where there is none.
-  CudaDevice();
+  // Of those that CUDA_VISIBLE_DEVICES leaves the one that rank `rank` of this host takes, from the
+  // first again behind the last. Throws Error(kDevice) where there is none.
+  explicit CudaDevice(int64_t rank = 0);
   ~CudaDevice() override;
   CudaDevice(const CudaDevice&) = delete;
   CudaDevice& operator=(const CudaDevice&) = delete;
@@ -32,10 +33,16 @@ class CudaDevice : public Device {
   double ms_between(int64_t from, int64_t to) override;
   void forget_marks() override { marks_ = 0; }
 
+  // Has the calling thread work on this device: CUDA's own choice, in a new thread, is the first.
+  void use() const;
+  int number() const { return number_; }  // CUDA's
+  int devices() const { return devices_; }
   cudaStream_t stream() const { return stream_; }
   int multiprocessors() const { return multiprocessors_; }
 
  private:
+  int devices_ = 0;
+  int number_ = 0;
   cudaStream_t stream_ = nullptr;
   // Memory that the device reads by itself, from which large pieces are uploaded in turn.
   struct Staging {

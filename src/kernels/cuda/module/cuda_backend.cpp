@@ -27,12 +27,16 @@ namespace {
 
 class CudaBackend : public Backend {
  public:
-  explicit CudaBackend(const CudaOptions& options) {
+  explicit CudaBackend(const CudaOptions& options) : device_(options.rank) {
     const Device::Memory memory = device_.memory();
     profile_.name = device_.name();
     profile_.multiprocessors = device_.multiprocessors();
-    profile_.memory_bytes = memory.total_bytes;
-    profile_.context_bytes = memory.total_bytes - memory.free_bytes + kLibraryBytes;
+    // The others come and go meanwhile.
+    const int64_t others = (options.ranks - 1 - device_.number()) / device_.devices();
+    profile_.ranks = std::max<int64_t>(1, 1 + others);
+    profile_.memory_bytes = memory.total_bytes / profile_.ranks;
+    const int64_t used_bytes = memory.total_bytes - memory.free_bytes;
+    profile_.context_bytes = kLibraryBytes + (profile_.ranks == 1 ? used_bytes : kContextBytes);
     profile_.deterministic = options.deterministic;
     profile_.fused_attention_bytes = [this](const FusedAttentionNeeds& needs) {
       return fused_bytes(needs);
@@ -57,7 +61,7 @@ class CudaBackend : public Backend {
 
   void watch() override {
     std::array<char, 64> bus{};
-    check(cudaDeviceGetPCIBusId(bus.data(), bus.size(), 0), "looking at the device");
+    check(cudaDeviceGetPCIBusId(bus.data(), bus.size(), device_.number()), "looking at the device");
     watch_.emplace(bus.data());
   }
   std::string watched() const override { return watch_ ? watch_->text() : ""; }
@@ -80,6 +84,8 @@ class CudaBackend : public Backend {
  private:
   // What cuBLASLt and cuDNN load of their kernels besides.
   static constexpr int64_t kLibraryBytes = int64_t{48} << 20;
+  // Of a process on a device that others use, too, where it cannot be measured: an H100 had less.
+  static constexpr int64_t kContextBytes = int64_t{640} << 20;
 
   double ms_since(int64_t begin) {
     const int64_t end = device_.mark();
@@ -118,8 +124,10 @@ class CudaBackend : public Backend {
       if (!attention_begun_) {  // of the first shape that is asked for, which is the run's
         attention_begun_ = true;
         attention_key_ = key;
-        attention_being_made_ =
-            std::async(std::launch::async, [this, needs] { return make_attention(needs); });
+        attention_being_made_ = std::async(std::launch::async, [this, needs] {
+          device_.use();
+          return make_attention(needs);
+        });
       }
       return gpu_aligned(measured_fused_attention_bytes(needs, profile_.deterministic));
     }

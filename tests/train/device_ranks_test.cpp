@@ -1,0 +1,76 @@
+// Ranks whose memory is a device's (support/fake_gpu.h), as threads: what they exchange passes
+// through the host's, and nothing else is changed.
+#include <gtest/gtest.h>
+
+#include "support/ranked_run.h"
+
+namespace borealis {
+namespace {
+
+using testing::RankedRunTest;
+using testing::Result;
+
+class DeviceRanksTest : public RankedRunTest {
+ protected:
+  void SetUp() override {
+    RankedRunTest::SetUp();
+    config_.limits.train_iters = 4;
+    config_.limits.eval_interval = 2;
+  }
+  Result run_at(int64_t stage, int64_t ranks, bool on_devices) {
+    config_.parallel.zero_stage = stage;
+    on_devices_ = on_devices;
+    return run(ranks);
+  }
+  void expect_the_hosts_bits(int64_t ranks = 3) {
+    const Result on_host = run_at(0, ranks, false);
+    ASSERT_EQ(on_host.steps.size(), 4U);
+    for (const int64_t stage : {0, 1}) {
+      SCOPED_TRACE(stage);
+      expect_same_bits(run_at(stage, ranks, true), on_host);
+    }
+  }
+};
+
+TEST_F(DeviceRanksTest, HaveTheHostsBits) {
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    config_.dtype = dtype;
+    expect_the_hosts_bits(2);
+  }
+}
+
+TEST_F(DeviceRanksTest, AlsoWithTheEmbeddingsGradientByRows) {
+  config_.model.vocab_size = 4096;
+  config_.batch.global_batch_size = 6;
+  ASSERT_TRUE(make_run_layout(config_, 1).embedding_rows);
+  expect_the_hosts_bits();
+}
+
+TEST_F(DeviceRanksTest, AlsoWithTiedHeadsAndGradientsThatTravelInBf16) {
+  config_.model.tie_word_embeddings = true;
+  config_.parallel.grad_reduce_in_bf16 = true;
+  expect_the_hosts_bits();
+}
+
+TEST_F(DeviceRanksTest, WhatTheySaveTheHostGoesOnFromAndTheOtherWayRound) {
+  const Result whole = run_at(1, 3, false);
+  config_.output.save_checkpoints = true;
+  config_.checkpoint.load_given = true;
+  save_in_background_ = true;
+  for (const bool device_first : {true, false}) {
+    config_.output.checkpoint_dir = config_.checkpoint.load_dir =
+        (folder_.path() / (device_first ? "of-devices" : "of-hosts")).string();
+    config_.limits.train_iters = 2;
+    run_at(1, 3, device_first);
+    config_.limits.train_iters = 4;
+    const Result rest = run_at(1, 3, !device_first);
+    ASSERT_EQ(rest.steps.size(), 2U);
+    for (size_t i = 0; i < rest.steps.size(); ++i) {
+      EXPECT_EQ(rest.steps[i].lm_loss, whole.steps[2 + i].lm_loss) << i;
+    }
+    EXPECT_TRUE(rest.weights == whole.weights);
+  }
+}
+
+}  // namespace
+}  // namespace borealis
