@@ -24,7 +24,16 @@ std::string trimmed(std::string text) {
   return text;
 }
 
-bool is_model_folder(const fs::path& folder) { return fs::exists(folder / "config.json"); }
+// False only where it is known that there is nothing. Throws Error(kFile).
+bool is_there(const fs::path& path) {
+  std::error_code code;
+  const bool there = fs::exists(path, code);
+  if (!code) return there;
+  throw Error(ErrorKind::kFile, fmt::format("cannot look at {}: {}", path.string(), code.message()),
+              "let this user read it, or restore it");
+}
+
+bool is_model_folder(const fs::path& folder) { return is_there(folder / "config.json"); }
 
 constexpr std::string_view kStepPrefix = "global_step";
 
@@ -151,8 +160,15 @@ std::vector<int64_t> checkpoint_steps(const fs::path& checkpoint_dir) {
   std::error_code code;
   for (fs::directory_iterator entry(checkpoint_dir, code), end; !code && entry != end;
        entry.increment(code)) {
+    std::error_code unknown;  // of a link to nowhere, which is no folder
     const auto step = step_of(entry->path().filename().string());
-    if (step && entry->is_directory(code)) steps.push_back(*step);
+    if (step && entry->is_directory(unknown)) steps.push_back(*step);
+  }
+  if (code && code != std::errc::no_such_file_or_directory && code != std::errc::not_a_directory) {
+    throw Error(ErrorKind::kFile,
+                fmt::format("cannot list the checkpoints in {}: {}", checkpoint_dir.string(),
+                            code.message()),
+                "let this user read the folder");
   }
   std::ranges::sort(steps);
   return steps;
@@ -178,19 +194,19 @@ std::vector<fs::path> checkpoints_to_start_from(const fs::path& given) {
 }
 
 OpenedCheckpoint open_checkpoint(const fs::path& folder) {
-  if (is_model_folder(folder) && !fs::exists(folder / kStateFolder)) {
+  if (is_model_folder(folder) && !is_there(folder / kStateFolder)) {
     throw Error(ErrorKind::kData,
                 fmt::format("{} holds a model without a training state", folder.string()),
                 fmt::format("begin with its weights: --load {} --finetune and another --save",
                             folder.string()));
   }
-  if (!fs::exists(folder)) {
+  if (!is_there(folder)) {
     throw Error(ErrorKind::kFile,
                 fmt::format("{} is missing, which {} names", folder.string(),
                             (folder.parent_path() / "latest").string()),
                 "restore it, or write another step's name into that file");
   }
-  if (!fs::exists(folder / kChecksumsFile)) {
+  if (!is_there(folder / kChecksumsFile)) {
     throw Error(ErrorKind::kFile, fmt::format("{} is missing", (folder / kChecksumsFile).string()),
                 "restore it: without it nobody can tell whether the checkpoint is whole");
   }

@@ -84,12 +84,14 @@ std::filesystem::path save_first_checkpoint(const std::filesystem::path& checkpo
 void complete_checkpoint(const std::filesystem::path& checkpoint_dir, int64_t step,
                          const Retention& retention);
 
-// The steps of the folders global_step<N>, ascending. Empty where there is no such folder.
+// The steps of the folders global_step<N>, ascending. Empty where there is no such folder. Throws
+// Error(kFile) where it may not be read, which is not to say that nothing is there.
 std::vector<int64_t> checkpoint_steps(const std::filesystem::path& checkpoint_dir);
 
 // Where a run may start from: the checkpoint that is meant by `given`, then those before it, newest
 // first. `given` is a run's checkpoints (its `latest` says which; a damaged or missing `latest` is
-// no hindrance) or one step's folder. Empty where there are none, or no such folder.
+// no hindrance) or one step's folder. Empty where there are none, or no such folder. Throws as
+// checkpoint_steps() does.
 std::vector<std::filesystem::path> checkpoints_to_start_from(const std::filesystem::path& given);
 
 // A checkpoint whose state.json was found to be whole.

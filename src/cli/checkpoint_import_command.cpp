@@ -30,12 +30,17 @@ void check_output(const fs::path& output) {
     throw Error(ErrorKind::kFile, fmt::format("--output {} is not a folder", output.string()),
                 "name a folder for the checkpoint");
   }
-  for (const char* name : {"latest", "global_step0"}) {
-    if (!fs::exists(output / name)) continue;
+  const auto refuse = [&output](const char* what, const std::string& name) {
     throw Error(ErrorKind::kFile,
-                fmt::format("--output {} holds checkpoints already ({})", output.string(), name),
+                fmt::format("--output {} holds {} already ({})", output.string(), what, name),
                 "name a folder of its own");
+  };
+  for (const char* name : {"latest", "global_step0"}) {
+    if (fs::exists(output / name)) refuse("checkpoints", name);
   }
+  const std::vector<int64_t> steps = checkpoint_steps(output);
+  if (!steps.empty()) refuse("checkpoints", fmt::format("global_step{}", steps.back()));
+  if (fs::exists(output / "config.json")) refuse("a model", "config.json");
 }
 
 int import_model(const ImportOptions& options) {

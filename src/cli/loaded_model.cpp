@@ -3,6 +3,7 @@
 #include <span>
 #include <vector>
 
+#include "checkpoint/folder_check.h"
 #include "checkpoint/model_folder.h"
 #include "checkpoint/promised_tensors.h"
 #include "cli/stored_model.h"
@@ -30,10 +31,18 @@ void read_weights(const ModelWeights& weights, const ParameterBuffers& parameter
   }
 }
 
+// Before anything is allocated: it takes buffers of its own. A configuration may be edited.
+const std::filesystem::path& verified(const std::filesystem::path& folder) {
+  require_checksums(folder, [](const std::string& name) {
+    return name.ends_with(".safetensors") && !name.starts_with("state/");
+  });
+  return folder;
+}
+
 }  // namespace
 
 LoadedModel::LoadedModel(const std::filesystem::path& folder, DType dtype, Device& device)
-    : config(load_model_config(folder)),
+    : config(load_model_config(verified(folder))),
       table(make_parameter_table(config)),
       arena(weights_bytes(table, dtype), "weights", device),
       parameters{&table, dtype, arena.take<std::byte>(weights_bytes(table, dtype)), nullptr} {

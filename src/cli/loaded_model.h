@@ -16,7 +16,8 @@ struct LoadedModel {
   ParameterBuffers parameters;
 
   // Converts what is stored to `dtype`, in the device's memory. Throws Error(kFile), Error(kData)
-  // naming what is wrong with the folder.
+  // naming what is wrong with the folder, of a checkpoint also weights that are not those that were
+  // saved.
   LoadedModel(const std::filesystem::path& folder, DType dtype, Device& device = host_device());
   LoadedModel(const LoadedModel&) = delete;
   LoadedModel& operator=(const LoadedModel&) = delete;

@@ -29,7 +29,8 @@ std::vector<std::string> json_lines_of(const std::string& file) {
   std::vector<std::string> prompts;
   const DocumentFiles files({file}, {.format = TextFormat::kJsonLines,
                                      .json_key = "prompt",
-                                     .key_remedy = "write every line as {\"prompt\": \"text\"}"});
+                                     .key_remedy = "write every line as {\"prompt\": \"text\"}",
+                                     .text_remedy = "a file of plain text must not end in .jsonl"});
   DocumentReader reader(files);
   while (const auto chunk = reader.next()) {
     chunk->for_each_document([&](std::string_view text, int64_t) { prompts.emplace_back(text); });

@@ -33,6 +33,7 @@ void ParameterTable::add(Parameter parameter, bool fused) {
   parameter.offset = elements_;
   elements_ += parameter.size();
   count_ += parameter.size();
+  entry_of_name_.emplace(parameter.name, entries_.size());
   entries_.push_back(std::move(parameter));
   ParameterUnit& unit = units_.back();
   unit.end = entries_.size();
@@ -47,10 +48,8 @@ size_t ParameterTable::unit_at(int64_t offset) const {
 int64_t ParameterTable::buffer_elements() const { return aligned(elements_); }
 
 const Parameter* ParameterTable::find(std::string_view name) const {
-  for (const Parameter& parameter : entries_) {
-    if (parameter.name == name) return &parameter;
-  }
-  return nullptr;
+  const auto found = entry_of_name_.find(std::string(name));
+  return found == entry_of_name_.end() ? nullptr : &entries_[found->second];
 }
 
 const Parameter& ParameterTable::at(std::string_view name) const {

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace borealis {
@@ -62,6 +63,7 @@ class ParameterTable {
 
  private:
   std::vector<Parameter> entries_;
+  std::unordered_map<std::string, size_t> entry_of_name_;
   std::vector<ParameterUnit> units_;
   int64_t count_ = 0;
   int64_t elements_ = 0;

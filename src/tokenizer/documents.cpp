@@ -98,7 +98,7 @@ class DocumentChunk::Visitor {
         line, rules_.json_key, rules_.on_bad_record == BadRecordPolicy::kRepair, rules_.key_remedy);
     if (read.fault && !read.text && line.find_first_not_of(" \t") != line.npos &&
         line.find('{') == line.npos) {
-      read.fault->remedy += "; for plain text use --format text";
+      read.fault->remedy += "; " + rules_.text_remedy;
     }
     if (read.fault && !handle(std::move(*read.fault), place(line), read.text.has_value())) return;
     give(*read.text, line, end);

@@ -42,6 +42,7 @@ struct DocumentRules {
   TextFormat format = TextFormat::kAuto;
   std::string json_key = "text";
   std::string key_remedy = "name the key of the text with --json-key";  // of lines without it
+  std::string text_remedy = "for plain text use --format text";         // of lines that are no JSON
   DocumentUnit unit = DocumentUnit::kFile;
   BadRecordPolicy on_bad_record = BadRecordPolicy::kFail;
   std::string bad_record_remedy = {};  // what kFail's error advises besides: an option, say

@@ -1,5 +1,6 @@
 #include "train/checkpoint_saver.h"
 
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -82,7 +83,15 @@ CheckpointSaver::CheckpointSaver(const RunConfig& config, const RunLayout& layou
   agree([&] {
     if (!is_first()) return;
     borealis::create_directories(config.output.checkpoint_dir);
-    AtomicFile(std::filesystem::path(config.output.checkpoint_dir) / "latest");  // not committed
+    const auto latest = std::filesystem::path(config.output.checkpoint_dir) / "latest";
+    std::error_code unknown;
+    if (std::filesystem::is_directory(latest, unknown)) {
+      throw Error(ErrorKind::kFile,
+                  fmt::format("{} is a folder, where the newest checkpoint's name belongs",
+                              latest.string()),
+                  "move it away");
+    }
+    const AtomicFile not_committed(latest);
     remove_stale_partials(config.output.checkpoint_dir);
   });
   if (!in_background) return;

@@ -33,6 +33,39 @@ void refuse_mixing(const std::string& flag, const std::string& folder) {
       "flag out to go on");
 }
 
+// The step's folder that LOAD names, if it is one of those that the run saves to.
+std::optional<std::string> step_among(const std::string& save, const fs::path& load) {
+  std::error_code unknown;
+  const fs::path named = load.has_filename() ? load : load.parent_path();  // "dir/" is "dir"
+  for (const fs::path& folder : {named, fs::weakly_canonical(named, unknown)}) {
+    const std::string step = folder.filename().string();
+    if (!step.starts_with("global_step")) continue;
+    const fs::path parent = folder.has_parent_path() ? folder.parent_path() : fs::path(".");
+    if (same_folder(parent, save)) return step;
+  }
+  return std::nullopt;
+}
+
+// Going on from there would write over the steps that came after it, and by the same command again
+// and again; from a step that is not there the run would begin anew among the others.
+void refuse_going_back(const std::string& load, const std::string& save, const std::string& step,
+                       const fs::path& newest) {
+  std::error_code unknown;
+  const bool there = fs::exists(load, unknown);
+  std::string remedy = fmt::format(
+      "leave LOAD out to go on with {}, save elsewhere (SAVE=...), or "
+      "save nothing (--no-save)",
+      newest.filename().string());
+  if (there) {
+    remedy +=
+        fmt::format("; to go back for good write {} into {}/latest and leave LOAD out", step, save);
+  }
+  throw Error(ErrorKind::kConfig,
+              fmt::format("LOAD={} {}, and the run would save over the checkpoints beside it", load,
+                          there ? "is not the newest checkpoint" : "does not exist"),
+              remedy);
+}
+
 std::string flag_that_begins_anew(const CheckpointConfig& checkpoint) {
   if (checkpoint.no_load) return "--no-load";
   if (checkpoint.finetune) return "--finetune";
@@ -98,6 +131,13 @@ void StartChooser::choose_source(const RunConfig& config) {
     if (saves && !own.empty()) refuse_mixing(anew, save);
     return;
   }
+  const std::optional<std::string> step = same ? std::nullopt : step_among(save, load);
+  if (step && saves && !own.empty()) {
+    if (!anew.empty()) refuse_mixing(anew, save);
+    if (own.front().filename() != *step) {
+      refuse_going_back(checkpoint.load_dir, save, *step, own.front());
+    }
+  }
   if ((checkpoint.finetune || checkpoint.reset_iteration) && same) {
     if (!checkpoint.load_given) {
       throw Error(ErrorKind::kConfig, fmt::format("{} has nothing to begin with", anew),
@@ -118,14 +158,12 @@ void StartChooser::choose_source(const RunConfig& config) {
     }
     return;
   }
-  if (saves && !same && !own.empty() && !same_folder(load.parent_path(), save)) {
+  if (saves && !same && !own.empty() && !step) {
     candidates_ = own;
-    if (checkpoint.load_given) {
-      notes_.push_back(
-          fmt::format("{} has checkpoints of this run: it goes on with those, not with "
-                      "LOAD={}",
-                      save, checkpoint.load_dir));
-    }
+    has_begun_ = true;
+    notes_.push_back(
+        fmt::format("{} has checkpoints: the run goes on with those, not with LOAD={}{}", save,
+                    checkpoint.load_dir, anew.empty() ? "" : " and " + anew));
     return;
   }
   candidates_ = checkpoints_to_start_from(load);
@@ -200,6 +238,9 @@ RunStart StartChooser::next(RunConfig& config) {
 }
 
 RunStart StartChooser::from_scratch(RunConfig& config) const {
+  if (!any_ && weights_folder_.empty() && !config.checkpoint.load_optimizer) {
+    config.notes.push_back("--no-load-optim: there is no checkpoint whose moments could be left");
+  }
   config.warnings.insert(config.warnings.end(), warnings_.begin(), warnings_.end());
   RunStart start;
   start.state.data = data_identity(config);
@@ -260,7 +301,16 @@ RunStart StartChooser::from_checkpoint(RunConfig& config, OpenedCheckpoint check
     config.notes.push_back("changed since the checkpoint: " + change);
   }
   RunStart start;
-  start.load_moments = config.checkpoint.load_optimizer;
+  // Of what LOAD has been begun with, like --finetune: a run that has begun keeps its moments.
+  start.load_moments = config.checkpoint.load_optimizer || has_begun_;
+  if (!start.load_moments) {
+    config.notes.push_back("the optimizer's moments begin anew (--no-load-optim)");
+  }
+  if (reset_) {
+    config.notes.push_back(fmt::format("weights{} are those of {}, iterations begin anew",
+                                       start.load_moments ? " and moments" : "",
+                                       checkpoint.folder.string()));
+  }
   start.resumes = !reset_;
   start.state = checkpoint.state;
   if (!start.load_moments) start.state.optimizer_steps = 0;

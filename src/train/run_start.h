@@ -53,6 +53,7 @@ class StartChooser {
   bool any_ = false;                               // there were candidates
   bool weights_only_ = false;
   bool reset_ = false;
+  bool has_begun_ = false;                // with LOAD: its own checkpoints are gone on from
   std::filesystem::path weights_folder_;  // of a model without state
   std::vector<std::string> notes_;
   std::vector<std::string> warnings_;

@@ -111,6 +111,19 @@ def folder_cases(folder):
     shutil.copytree(folder / "saved", folder / "unlisted")
     (folder / "unlisted" / "global_step1" / "checksums.xxh128").unlink()
     train("a checkpoint without checksums", DATA, "checksums.xxh128 is missing", arguments=["--save", "unlisted"])
+    shutil.copytree(folder / "saved", folder / "flipped")
+    weights = folder / "flipped" / "global_step1" / "model.safetensors"
+    damaged = bytearray(weights.read_bytes())
+    damaged[-100] ^= 1
+    weights.write_bytes(damaged)
+    expect("a text by damaged weights", run(["generate", "--model", "flipped", "--prompt", "1", "--max-new-tokens", "2", "--tokenizer-type", "NullTokenizer", "--vocab-size", "127"], {}, folder),
+           DATA, "flipped/global_step1/model.safetensors is damaged")
+    train("a step that is not there among those that would be saved over", CONFIG, "LOAD=saved/global_step7 does not exist", "leave LOAD out",
+          arguments=["--load", "saved/global_step7", "--save", "saved"])
+    (folder / "saved" / "latest").rename(folder / "named")
+    expect("a model among checkpoints", run(["checkpoint", "import", "--from", "model", "--output", "saved"], {}, folder), FILE, "--output saved holds checkpoints already (global_step1)")
+    expect("a model within a model", run(["checkpoint", "import", "--from", "model", "--output", "model"], {}, folder), FILE, "--output model holds a model already")
+    (folder / "named").rename(folder / "saved" / "latest")
     shutil.copytree(folder / "saved", folder / "gone")
     shutil.rmtree(folder / "gone" / "global_step1")
     train("a checkpoint that `latest` names alone", DATA, "gone/global_step1 is missing, which gone/latest names", arguments=["--save", "gone"])
@@ -550,6 +563,7 @@ def generation_cases(folder):
 
 def weights_that_are_not_finite(folder):
     shutil.copytree(folder / "ckpt/global_step1", folder / "nan")
+    (folder / "nan/checksums.xxh128").unlink()  # or it would be refused as damaged
     path = folder / "nan/model.safetensors"
     data = bytearray(path.read_bytes())
     header, = struct.unpack_from("<Q", data)

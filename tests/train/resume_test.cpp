@@ -1,6 +1,7 @@
 // A run that was stopped and goes on is the run that was not, to the last bit.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
@@ -302,7 +303,7 @@ TEST_F(ResumeRulesTest, FinetuningTakesTheWeightsAlone) {
   // The same command goes on with what it has saved, not with LOAD again.
   const Outcome rest = train(other, 5);
   EXPECT_EQ(rest.steps.front().iteration, 3);
-  EXPECT_THAT(rest.notes, Contains(HasSubstr("it goes on with those, not with LOAD=")));
+  EXPECT_THAT(rest.notes, Contains(HasSubstr("the run goes on with those, not with LOAD=")));
 }
 
 TEST_F(ResumeRulesTest, AModelWithoutAStateIsBegunWith) {
@@ -354,6 +355,73 @@ TEST_F(ResumeRulesTest, ResetIterationKeepsMoments) {
   other.output.checkpoint_dir = (folder_.path() / "other2").string();
   const Outcome fresh = train(other, 3);
   EXPECT_EQ(fresh.steps[0].lm_loss, reset.steps[0].lm_loss);  // the weights are the same
+}
+
+// LOAD may name a step among those that the run saves to: what follows it must not be lost.
+TEST_F(ResumeRulesTest, AStepAmongItsOwnIsGoneOnFromOnlyIfItIsTheNewest) {
+  config_.limits.save_interval = 2;
+  train(config_, 6);
+  const fs::path root = config_.output.checkpoint_dir;
+  RunConfig other = config_;
+  other.checkpoint.load_given = true;
+  for (const char* spelled : {"global_step4", "global_step4/", "./global_step4"}) {
+    other.checkpoint.load_dir = (root / spelled).string();
+    EXPECT_ERROR(train(other), ErrorKind::kConfig, "is not the newest checkpoint", "global_step6",
+                 "/latest");
+    RunConfig tuned = other;
+    tuned.checkpoint.finetune = true;
+    EXPECT_ERROR(train(tuned), ErrorKind::kConfig, "holds the checkpoints of another");
+  }
+  other.checkpoint.load_dir = (root / "global_step5").string();
+  EXPECT_ERROR(train(other), ErrorKind::kConfig, "does not exist", "leave LOAD out");
+  fs::create_directory_symlink(root / "global_step4", folder_.path() / "link");
+  other.checkpoint.load_dir = (folder_.path() / "link").string();
+  EXPECT_ERROR(train(other), ErrorKind::kConfig, "is not the newest checkpoint");
+  other.output.save_checkpoints = false;
+  EXPECT_EQ(train(other).steps.front().iteration, 5);
+  other.output.save_checkpoints = true;
+  other.checkpoint.load_dir = (root / "global_step6").string();
+  EXPECT_EQ(train(other, 8).steps.front().iteration, 7);
+  write_file_atomically(root / "latest", "global_step4");  // what the message advises
+  EXPECT_EQ(train(config_, 6).steps.front().iteration, 5);
+}
+
+TEST_F(ResumeRulesTest, FreshMomentsAreOfTheBeginningAlone) {
+  train(config_, 4);
+  RunConfig other = config_;
+  other.checkpoint.load_given = true;
+  other.checkpoint.load_optimizer = false;
+  other.output.checkpoint_dir = (folder_.path() / "whole").string();
+  const Outcome whole = train(other, 10);
+  EXPECT_THAT(whole.notes, Contains(HasSubstr("moments begin anew")));
+  other.output.checkpoint_dir = (folder_.path() / "parts").string();
+  train(other, 7);
+  const Outcome rest = train(other, 10);
+  ASSERT_EQ(rest.steps.size(), 3u);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(rest.steps[i].lm_loss, whole.steps[i + 3].lm_loss);
+}
+
+TEST_F(ResumeRulesTest, AFolderThatMayNotBeReadIsNotEmpty) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may read everything";
+  train(config_, 4);
+  RunConfig other = config_;
+  other.checkpoint.load_given = true;
+  other.output.checkpoint_dir = (folder_.path() / "other").string();
+  fs::permissions(config_.output.checkpoint_dir, fs::perms::none);
+  EXPECT_ERROR(train(other), ErrorKind::kFile, "cannot list the checkpoints", "Permission denied");
+  fs::permissions(config_.output.checkpoint_dir, fs::perms::owner_all);
+}
+
+// Whatever is in its place, one checkpoint that cannot be looked at leaves the others.
+TEST_F(ResumeRulesTest, ALinkToItselfLeavesTheCheckpointsBeforeIt) {
+  config_.limits.save_interval = 2;
+  train(config_, 6);
+  const fs::path newest = fs::path(config_.output.checkpoint_dir) / "global_step6";
+  fs::remove_all(newest);
+  fs::create_directory_symlink("global_step6", newest);
+  RunConfig decided = config_;
+  EXPECT_EQ(StartChooser(config_).next(decided).state.iteration, 4);
+  EXPECT_THAT(decided.warnings, Contains(HasSubstr("global_step6")));
 }
 
 TEST_F(ResumeRulesTest, NoLoadRefusesToMixCheckpoints) {
