@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "checkpoint/damage.h"
@@ -87,7 +88,13 @@ void remove_checkpoint(const fs::path& folder) {
 
 void apply_retention(const fs::path& checkpoint_dir, int64_t newest, const Retention& retention) {
   if (retention.keep_last <= 0) return;
-  std::vector<int64_t> steps = checkpoint_steps(checkpoint_dir);
+  std::vector<int64_t> steps;
+  try {
+    steps = checkpoint_steps(checkpoint_dir);
+  } catch (const Error& error) {  // the newest is on the disk: no reason to end a run
+    log_warning(fmt::format("old checkpoints are not removed: {}", fault_text(error)));
+    return;
+  }
   // Steps beyond the newest are of another run, and not ours to remove.
   // Nor is a folder that only has the name of a checkpoint.
   std::erase_if(steps, [&](int64_t step) {

@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int64_t kMaxSize = int64_t{1} << 31;  // keeps products of two sizes far from overflow
-constexpr int64_t kMaxLayers = 1'000'000;
+constexpr int64_t kMaxLayers = 10'000;          // as NLAYERS may have
 
 [[noreturn]] void reject(const std::filesystem::path& path, const std::string& problem,
                          const std::string& remedy = "correct the file or export it again") {
