@@ -353,7 +353,7 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPh
         {{"data", data_description_text(run.data)},
          {"data's content", fingerprint},
          {"instructions", cpu_isa_description()},
-         {"device", run.device},
+         {"device", backend.gpu() == nullptr ? "the CPU" : run.device},
          {"checkpoint", run.start.checkpoint ? run.start.checkpoint->folder.string() : "none"}});
     phases.end("planning");
     together(ranks.all(), "opening the run's folder", [&] {

@@ -71,30 +71,25 @@ void GradientReducer::finish() {
 }
 
 void GradientReducer::record_sum(size_t unit, SumInto into) {
-  ExchangeSpan span{
-      .what = is_by_rows(unit) ? Exchange::kEmbeddingRows : Exchange::kGradients,
-      .begin = ExchangeSpan::Clock::now(),
-      .end = {},
-      .received_bytes = device_.is_host() ? add_up(unit, into) : add_up_on_device(unit)};
+  ExchangeSpan span{.what = is_by_rows(unit) ? Exchange::kEmbeddingRows : Exchange::kGradients,
+                    .begin = ExchangeSpan::Clock::now(),
+                    .end = {},
+                    .received_bytes = add_up(unit, into)};
   span.end = ExchangeSpan::Clock::now();
   spans_.push_back(span);
 }
 
-int64_t GradientReducer::add_up_on_device(size_t unit) {
-  if (is_by_rows(unit)) {
-    return sum_rows_on_device(*ranks_, device_, *parameters_.embedding_gradient, buffers_);
-  }
-  const UnitCut& cut = partition_.cuts()[unit];
-  return sum_on_device(*ranks_, device_, parameters_.gradient_at(cut.offset), cut,
-                       partition_.shards(), buffers_);
-}
-
 int64_t GradientReducer::add_up(size_t unit, SumInto into) {
   if (is_by_rows(unit)) {
-    return sum_row_gradients(*ranks_, *parameters_.embedding_gradient, buffers_);
+    RowGradients& rows = *parameters_.embedding_gradient;
+    return device_.is_host() ? sum_row_gradients(*ranks_, rows, buffers_)
+                             : sum_rows_on_device(*ranks_, device_, rows, buffers_);
   }
   const UnitCut& cut = partition_.cuts()[unit];
   float* gradients = parameters_.gradient_at(cut.offset);
+  if (!device_.is_host()) {
+    return sum_on_device(*ranks_, device_, gradients, cut, partition_.shards(), buffers_);
+  }
   if (partition_.shards() == 1) {
     return sum_on_all(*ranks_, {gradients, static_cast<size_t>(cut.elements)}, buffers_);
   }

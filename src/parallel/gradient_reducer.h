@@ -47,7 +47,6 @@ class GradientReducer {
   void clear_gaps(size_t unit);
   void record_sum(size_t unit, SumInto into);
   int64_t add_up(size_t unit, SumInto into);
-  int64_t add_up_on_device(size_t unit);
   bool is_by_rows(size_t unit) const {
     return unit == 0 && parameters_.embedding_gradient != nullptr;
   }
