@@ -46,8 +46,8 @@ namespace {
 
 // What file_error's callers do to a file or folder without changing it.
 bool only_reads(const std::string& action) {
-  constexpr std::array<std::string_view, 5> kReading = {"open", "read", "examine", "map",
-                                                        "open the folder"};
+  constexpr std::array<std::string_view, 6> kReading = {"open", "read", "examine",
+                                                        "list", "map",  "open the folder"};
   return std::ranges::find(kReading, action) != kReading.end();
 }
 

@@ -200,6 +200,18 @@ std::vector<fs::path> checkpoints_to_start_from(const fs::path& given) {
   return checkpoints;
 }
 
+std::string fault_of_latest(const fs::path& checkpoint_dir) {
+  const fs::path latest = checkpoint_dir / "latest";
+  std::error_code unknown;
+  if (!fs::exists(latest, unknown) || latest_step(checkpoint_dir)) return "";
+  try {
+    read_text_file(latest);
+  } catch (const Error& error) {
+    return fault_text(error);
+  }
+  return fmt::format("{} names no checkpoint", latest.string());
+}
+
 OpenedCheckpoint open_checkpoint(const fs::path& folder) {
   if (is_model_folder(folder) && !is_there(folder / kStateFolder)) {
     throw Error(ErrorKind::kData,

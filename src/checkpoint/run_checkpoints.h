@@ -93,6 +93,9 @@ std::vector<int64_t> checkpoint_steps(const std::filesystem::path& checkpoint_di
 // no hindrance) or one step's folder. Empty where there are none, or no such folder. Throws as
 // checkpoint_steps() does.
 std::vector<std::filesystem::path> checkpoints_to_start_from(const std::filesystem::path& given);
+// Why that folder's `latest` does not say which checkpoint is the newest. Empty where it does, or
+// where there is none.
+std::string fault_of_latest(const std::filesystem::path& checkpoint_dir);
 
 // A checkpoint whose state.json was found to be whole.
 struct OpenedCheckpoint {

@@ -60,10 +60,11 @@ void refuse_going_back(const std::string& load, const std::string& save, const s
     remedy +=
         fmt::format("; to go back for good write {} into {}/latest and leave LOAD out", step, save);
   }
-  throw Error(ErrorKind::kConfig,
-              fmt::format("LOAD={} {}, and the run would save over the checkpoints beside it", load,
-                          there ? "is not the newest checkpoint" : "does not exist"),
-              remedy);
+  throw Error(
+      ErrorKind::kConfig,
+      fmt::format("LOAD={} {}, and the run would save over the checkpoints beside it", load,
+                  there ? "is not the checkpoint that the run goes on with" : "does not exist"),
+      remedy);
 }
 
 std::string flag_that_begins_anew(const CheckpointConfig& checkpoint) {
@@ -114,6 +115,13 @@ void warn_of_ended_schedule(const RunState& state, RunConfig& config) {
 StartChooser::StartChooser(const RunConfig& config) {
   choose_source(config);
   any_ = !candidates_.empty();
+  if (candidates_.size() > 1) {
+    const fs::path newest = candidates_.front();
+    if (const std::string fault = fault_of_latest(newest.parent_path()); !fault.empty()) {
+      warnings_.push_back(
+          fmt::format("{} counts as the newest checkpoint: {}", newest.filename().string(), fault));
+    }
+  }
 }
 
 // As other trainers have it: LOAD is what a run begins with, and where it has saved checkpoints of

@@ -49,6 +49,9 @@ constexpr std::array kForbidden = {
 };
 
 constexpr std::array kAllowed = {
+    NamedSetting{"/model/init_style", "--init (of no effect: the weights are the checkpoint's)"},
+    NamedSetting{"/model/init_method_std",
+                 "--init-method-std (of no effect: the weights are the checkpoint's)"},
     NamedSetting{"/batch/micro_batch_size", "MICRO_BATCH"},
     NamedSetting{"/batch/grad_accum_steps", "GRAD_ACC_STEPS"},
     NamedSetting{"/limits/train_iters", "TRAIN_ITERS"},

@@ -46,12 +46,18 @@ TEST_F(RunCheckpointsTest, StartsFromLatestThenFromThoseBefore) {
   EXPECT_THAT(checkpoint_steps(root()), ElementsAre(5, 10, 20));
   const auto step = [&](int n) { return root() / ("global_step" + std::to_string(n)); };
   EXPECT_THAT(checkpoints_to_start_from(root()), ElementsAre(step(20), step(10), step(5)));
+  EXPECT_EQ(fault_of_latest(root()), "");
   write_file_atomically(root() / "latest", "global_step10\n");
   EXPECT_THAT(checkpoints_to_start_from(root()), ElementsAre(step(10), step(5)));
+  EXPECT_EQ(fault_of_latest(root()), "");
   // A `latest` that is damaged or lost is no hindrance.
-  write_file_atomically(root() / "latest", "global_stfp10");
-  EXPECT_THAT(checkpoints_to_start_from(root()), ElementsAre(step(20), step(10), step(5)));
+  for (const char* damaged : {"global_stfp10", ""}) {
+    write_file_atomically(root() / "latest", damaged);
+    EXPECT_THAT(checkpoints_to_start_from(root()), ElementsAre(step(20), step(10), step(5)));
+    EXPECT_EQ(fault_of_latest(root()), (root() / "latest").string() + " names no checkpoint");
+  }
   fs::remove(root() / "latest");
+  EXPECT_EQ(fault_of_latest(root()), "");
   EXPECT_THAT(checkpoints_to_start_from(root()), ElementsAre(step(20), step(10), step(5)));
   // What it names is tried first, so that its absence is told.
   write_file_atomically(root() / "latest", "global_step15");

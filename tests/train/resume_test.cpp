@@ -21,7 +21,9 @@ namespace borealis {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 RunConfig small_run(const fs::path& folder) {
@@ -279,6 +281,23 @@ TEST_F(ResumeRulesTest, OtherDataGoesOnWithAnOrderOfItsOwn) {
   EXPECT_THAT(rest.notes, Contains(HasSubstr("--split 80,20,0 -> 50,50,0")));
 }
 
+TEST_F(ResumeRulesTest, AnotherInitializationIsToldToHaveNoEffect) {
+  train(config_, 4);
+  config_.model.init_method_std = 0.5;
+  const Outcome rest = train(config_, 6);
+  EXPECT_THAT(rest.notes, Contains(HasSubstr("--init-method-std (of no effect")));
+}
+
+TEST_F(ResumeRulesTest, ADamagedLatestIsWarnedOf) {
+  config_.limits.save_interval = 2;
+  train(config_, 4);
+  write_file_atomically(fs::path(config_.output.checkpoint_dir) / "latest", "");
+  const Outcome rest = train(config_, 6);
+  EXPECT_EQ(rest.steps.front().iteration, 5);
+  EXPECT_THAT(rest.warnings, ElementsAre(AllOf(HasSubstr("global_step4 counts as the newest"),
+                                               HasSubstr("latest names no checkpoint"))));
+}
+
 TEST_F(ResumeRulesTest, ADoneRunHasNothingToDo) {
   const Outcome whole = train(config_);
   const Outcome again = train(config_);
@@ -366,8 +385,8 @@ TEST_F(ResumeRulesTest, AStepAmongItsOwnIsGoneOnFromOnlyIfItIsTheNewest) {
   other.checkpoint.load_given = true;
   for (const char* spelled : {"global_step4", "global_step4/", "./global_step4"}) {
     other.checkpoint.load_dir = (root / spelled).string();
-    EXPECT_ERROR(train(other), ErrorKind::kConfig, "is not the newest checkpoint", "global_step6",
-                 "/latest");
+    EXPECT_ERROR(train(other), ErrorKind::kConfig,
+                 "is not the checkpoint that the run goes on with", "global_step6", "/latest");
     RunConfig tuned = other;
     tuned.checkpoint.finetune = true;
     EXPECT_ERROR(train(tuned), ErrorKind::kConfig, "holds the checkpoints of another");
@@ -376,7 +395,7 @@ TEST_F(ResumeRulesTest, AStepAmongItsOwnIsGoneOnFromOnlyIfItIsTheNewest) {
   EXPECT_ERROR(train(other), ErrorKind::kConfig, "does not exist", "leave LOAD out");
   fs::create_directory_symlink(root / "global_step4", folder_.path() / "link");
   other.checkpoint.load_dir = (folder_.path() / "link").string();
-  EXPECT_ERROR(train(other), ErrorKind::kConfig, "is not the newest checkpoint");
+  EXPECT_ERROR(train(other), ErrorKind::kConfig, "is not the checkpoint that the run goes on with");
   other.output.save_checkpoints = false;
   EXPECT_EQ(train(other).steps.front().iteration, 5);
   other.output.save_checkpoints = true;
