@@ -31,12 +31,20 @@ OpenedBackend open_backend(const MachineConfig& machine, const ParallelConfig& p
   try {
     opened.own = open_cuda_backend({.deterministic = machine.deterministic,
                                     .ranks = machine.ranks_on_host,
-                                    .rank = machine.rank_on_host});
+                                    .rank = machine.rank_on_host,
+                                    .in_group = parallel.data_parallel_size() > 1});
   } catch (const Error& missing) {
     if (asked) throw;
     opened.warning = fmt::format("the GPU of this machine is not used: {}", fault_text(missing));
   }
   require_stage_of_gpus(opened, parallel);
+  if (opened.own && parallel.data_parallel_size() > 1 && !opened.own->gpu()->has_group) {
+    opened.warning =
+        opened.own->gpu()->ranks > 1
+            ? "ranks share a GPU: what they exchange passes through the host's memory"
+            : "there is no NCCL (libnccl.so.2): what ranks exchange passes through the "
+              "host's memory; install it, or name its folder in LD_LIBRARY_PATH";
+  }
   return opened;
 }
 

@@ -354,6 +354,8 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPh
          {"data's content", fingerprint},
          {"instructions", cpu_isa_description()},
          {"device", backend.gpu() == nullptr ? "the CPU" : run.device},
+         {"exchange between GPUs",
+          backend.gpu() != nullptr && backend.gpu()->has_group ? "NCCL" : "MPI"},
          {"checkpoint", run.start.checkpoint ? run.start.checkpoint->folder.string() : "none"}});
     phases.end("planning");
     together(ranks.all(), "opening the run's folder", [&] {

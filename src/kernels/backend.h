@@ -1,13 +1,16 @@
 // What computes: a device, and the operations on its memory. One for a run.
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <utility>
 
 #include "device/device.h"
+#include "kernels/device_group.h"
 #include "kernels/gemm_rate.h"
 #include "kernels/gpu_needs.h"
 #include "kernels/ops.h"
@@ -48,6 +51,14 @@ class Backend {
   // Begins to look at the device's clocks and power; what they were since, as text, or empty.
   virtual void watch() {}
   virtual std::string watched() const { return ""; }
+  // Of a GPU that has a group (GpuProfile): one rank makes an id, and with it all join, in one call
+  // of each. seconds: how long the group's wait() waits for others. Throws Error(kRanks).
+  using GroupId = std::array<std::byte, 128>;
+  virtual GroupId make_group_id() { return {}; }
+  virtual std::unique_ptr<DeviceGroup> join_group(const GroupId&, int64_t /*rank*/,
+                                                  int64_t /*ranks*/, double /*seconds*/) {
+    return nullptr;
+  }
   // Bytes a second that reading and writing memory come to.
   virtual double measure_bandwidth(std::span<std::byte> memory) = 0;
 };

@@ -16,6 +16,7 @@ struct CudaOptions {
   // first again where there are fewer.
   int64_t ranks = 1;
   int64_t rank = 0;
+  bool in_group = false;  // of a job of several ranks, of this host or others
 };
 
 // Throws Error(kDevice) that says what is missing: the module, a library, the driver, a device.

@@ -29,6 +29,7 @@ struct GpuProfile {
   int64_t memory_bytes = 0;   // of the device, or of it what one of several ranks may use
   int64_t context_bytes = 0;  // that driver and libraries take of it
   int64_t ranks = 1;          // of this host that compute on the device
+  bool has_group = false;     // it is one rank's, and NCCL is there: ranks exchange without hosts
   bool deterministic = true;  // the attention's gradients have the same bits in every run
   bool has_fused_attention = true;
   // Bytes, as the device's library says; null: by a formula of what was measured (cuDNN 9.14, H100,
@@ -58,6 +59,9 @@ struct GpuOpsShape {
             documents};
   }
 };
+
+// What NCCL takes of a GPU that is joined with others: 2.28 took as much on an H100, as one rank.
+inline constexpr int64_t kGpuGroupBytes = int64_t{586} << 20;
 
 inline constexpr int64_t kGpuAlignment = 256;
 inline constexpr int64_t kGpuProductWorkspaceBytes = int64_t{64} << 20;

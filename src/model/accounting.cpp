@@ -104,8 +104,8 @@ int64_t MemoryPlan::host_bytes() const {
 
 int64_t MemoryPlan::total_bytes() const {
   if (on_gpu) {
-    return weights_bytes + gradients_bytes + optimizer_bytes + activations_bytes + cache_bytes +
-           working_bytes + scratch_bytes + context_bytes;
+    return weights_bytes + gradients_bytes + optimizer_bytes + group_bytes + activations_bytes +
+           cache_bytes + working_bytes + scratch_bytes + context_bytes;
   }
   return weights_bytes + gradients_bytes + optimizer_bytes + sums_bytes + activations_bytes +
          cache_bytes + working_bytes + scratch_bytes + tables_bytes + data_bytes + profile_bytes +
@@ -137,6 +137,7 @@ std::vector<MemoryClass> MemoryPlan::classes(DType dtype) const {
   };
   if (on_gpu) {
     classes.erase(classes.begin() + kHostClasses, classes.end());
+    classes.push_back({"pieces of gradients between ranks", group_bytes});
     classes.push_back({"context of the GPU and libraries", context_bytes});
     std::erase_if(classes, [](const MemoryClass& entry) { return entry.bytes == 0; });
     return classes;
@@ -158,6 +159,8 @@ MemoryPlan plan_memory(const RunLayout& layout, ProfiledSteps profiled, int64_t 
   plan.gradients_bytes = arenas.gradients.used_bytes();
   plan.optimizer_bytes = arenas.optimizer.used_bytes();
   plan.sums_bytes = arenas.sums.used_bytes();
+  plan.group_bytes = arenas.group.used_bytes();
+  if (layout.is_on_group()) plan.context_bytes += kGpuGroupBytes;
   plan.beside_gpu_bytes = arenas.host.used_bytes();
   plan.data_bytes = data_bytes;
   plan.profile_bytes = Profiler::event_bytes(profiled, most_kernel_calls(layout));

@@ -30,7 +30,8 @@ struct MemoryPlan {
   int64_t weights_bytes = 0;
   int64_t gradients_bytes = 0;
   int64_t optimizer_bytes = 0;
-  int64_t sums_bytes = 0;  // pieces of gradients on their way between ranks
+  int64_t sums_bytes = 0;   // pieces of gradients on their way between ranks
+  int64_t group_bytes = 0;  // the same on GPUs that exchange without their hosts
   int64_t activations_bytes = 0;
   int64_t cache_bytes = 0;  // keys and values of texts that are generated
   int64_t working_bytes = 0;

@@ -138,11 +138,15 @@ TrainingBuffers::TrainingBuffers(const RunLayout& layout, TrainingArenas& arenas
     optimizer_scratch = {arenas.optimizer.take<std::byte>(bytes), static_cast<size_t>(bytes)};
   }
   const int64_t largest_unit =
-      layout.is_on_gpu()
-          ? std::ranges::max(layout.table.units(), {}, &ParameterUnit::elements).elements
-          : 0;
-  sums = SumBuffers(layout.ranks, layout.embedding_rows, layout.grad_reduce_dtype, largest_unit,
-                    arenas.sums);
+      std::ranges::max(layout.table.units(), {}, &ParameterUnit::elements).elements;
+  if (layout.is_on_group()) {
+    sums = SumBuffers::of_rows_alone(layout.ranks, layout.embedding_rows, arenas.sums);
+    group = GroupBuffers(layout.ranks, layout.embedding_rows, layout.grad_reduce_dtype,
+                         largest_unit, arenas.group);
+  } else {
+    sums = SumBuffers(layout.ranks, layout.embedding_rows, layout.grad_reduce_dtype,
+                      layout.is_on_gpu() ? largest_unit : 0, arenas.sums);
+  }
 }
 
 TrainingArenas allocate_training_arenas(const RunLayout& layout, Device& device) {
@@ -153,6 +157,7 @@ TrainingArenas allocate_training_arenas(const RunLayout& layout, Device& device)
           Arena(measured.gradients.used_bytes(), "gradients", device),
           Arena(measured.optimizer.used_bytes(), "optimizer state", device),
           Arena(measured.sums.used_bytes(), "sums over ranks"),
+          Arena(measured.group.used_bytes(), "sums over ranks", device),
           Arena(measured.host.used_bytes(), "rows of the embedding")};
 }
 

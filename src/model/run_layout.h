@@ -9,6 +9,7 @@
 
 #include "config/run_config.h"
 #include "model/decoder_buffers.h"
+#include "parallel/group_buffers.h"
 #include "parallel/partition.h"
 #include "parallel/sum_buffers.h"
 #include "tensor/arena.h"
@@ -37,6 +38,8 @@ struct RunLayout {
   // What AdamW and the norm of the gradients need of a GPU besides.
   GpuOptimizerShape gpu_optimizer() const;
   bool is_on_gpu() const { return decoder.gpu.has_value(); }
+  // Of several GPUs, which exchange without their hosts.
+  bool is_on_group() const { return is_on_gpu() && ranks > 1 && decoder.gpu->has_group; }
   bool shards_gradients() const { return zero_stage >= 2; }
   bool shards_weights() const { return zero_stage >= 3; }
   // Elements of the gradients of a whole model that are kept densely, and of all.
@@ -52,12 +55,13 @@ struct TrainingArenas {
   Arena weights;
   Arena gradients;
   Arena optimizer;
-  Arena sums;  // pieces of gradients on their way between ranks
-  Arena host;  // of a run on a device: what the host keeps beside it
+  Arena sums;   // pieces of gradients on their way between ranks
+  Arena group;  // the same on devices that exchange without their hosts
+  Arena host;   // of a run on a device: what the host keeps beside it
 
   static TrainingArenas measuring() {
-    return {Arena::measuring(), Arena::measuring(), Arena::measuring(), Arena::measuring(),
-            Arena::measuring()};
+    return {Arena::measuring(), Arena::measuring(), Arena::measuring(),
+            Arena::measuring(), Arena::measuring(), Arena::measuring()};
   }
 };
 
@@ -70,6 +74,7 @@ struct TrainingBuffers {
   OptimizerState optimizer;                // of the shard that this rank owns
   std::span<std::byte> optimizer_scratch;  // gpu_optimizer_bytes, on a GPU
   SumBuffers sums;
+  GroupBuffers group;
 
   // `layout` must outlive this.
   TrainingBuffers(const RunLayout& layout, TrainingArenas& arenas);

@@ -11,12 +11,13 @@ namespace borealis {
 
 GradientReducer::GradientReducer(Communicator& ranks, const ParameterBuffers& parameters,
                                  const Partition& partition, const SumBuffers& buffers,
-                                 Device& device)
+                                 Device& device, GroupExchange* joined)
     : ranks_(ranks.split(0)),
       parameters_(parameters),
       partition_(partition),
       buffers_(buffers),
-      device_(device) {
+      device_(device),
+      joined_(joined) {
   CHECK(partition.shards() == 1 || partition.shards() == ranks.size());
   if (!parameters.gradients_are_sharded()) return;
   CHECK(device.is_host());
@@ -56,7 +57,12 @@ void GradientReducer::hold(size_t unit) {
 void GradientReducer::hand_on(size_t unit) {
   const bool in_each = parameters_.gradients_are_sharded() && !is_by_rows(unit);
   if (!in_each && !last_micro_batch_) return;
-  if (!device_.is_host()) {
+  if (joined_ != nullptr && !is_by_rows(unit)) {
+    const UnitCut& cut = partition_.cuts()[unit];
+    joined_->queue_sum(parameters_.gradient_at(cut.offset), cut, partition_.shards());
+    return;
+  }
+  if (!device_.is_host()) {  // the hosts have a part in it
     complete_.push_back(unit);
     return;
   }
@@ -66,8 +72,15 @@ void GradientReducer::hand_on(size_t unit) {
 }
 
 void GradientReducer::finish() {
-  for (const size_t unit : std::exchange(complete_, {})) record_sum(unit, SumInto::kReplace);
+  for (const size_t unit : std::exchange(complete_, {})) {
+    if (joined_ != nullptr) {
+      joined_->queue_sum_of_rows(*parameters_.embedding_gradient, buffers_);
+    } else {
+      record_sum(unit, SumInto::kReplace);
+    }
+  }
   adding_.wait(last_);
+  if (joined_ != nullptr) spans_ = joined_->wait();
 }
 
 void GradientReducer::record_sum(size_t unit, SumInto into) {

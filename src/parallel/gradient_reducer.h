@@ -1,7 +1,7 @@
 // Adds gradients up over the ranks, unit by unit, beside the backward pass: as soon as a unit's are
 // complete a thread of its own sends and adds them, in the order of the ranks, while the units
-// before it compute. Gradients on a device, which only queues its work, are added up when all are
-// complete.
+// before it compute. So do devices that reach each other, whose queue that thread is; those that do
+// not add them up when all are complete.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +16,7 @@
 #include "comm/communicator.h"
 #include "device/device.h"
 #include "parallel/exchange_span.h"
+#include "parallel/group_exchange.h"
 #include "parallel/partition.h"
 #include "parallel/sum_buffers.h"
 #include "parallel/unit_slots.h"
@@ -26,9 +27,11 @@ namespace borealis {
 class GradientReducer {
  public:
   // Collective; all must outlive this. buffers: for these ranks and this device.
-  // device: of the parameters, which only the host's may be sharded.
+  // device: of the parameters, which only the host's may be sharded. joined: of devices that reach
+  // each other, else null.
   GradientReducer(Communicator& ranks, const ParameterBuffers& parameters,
-                  const Partition& partition, const SumBuffers& buffers, Device& device);
+                  const Partition& partition, const SumBuffers& buffers, Device& device,
+                  GroupExchange* joined = nullptr);
 
   // Where a rank keeps all gradients (ZeRO 0 and 1) they are added up in the last micro-batch of a
   // step, else in each, and the first replaces what the owners have.
@@ -56,7 +59,8 @@ class GradientReducer {
   const Partition& partition_;
   const SumBuffers& buffers_;
   Device& device_;
-  std::vector<size_t> complete_;      // units of a device that were handed on
+  GroupExchange* joined_;
+  std::vector<size_t> complete_;      // units of a device that are added up at the end
   std::vector<size_t> slot_of_unit_;  // of sharded gradients
   std::vector<int64_t> in_slot_;      // numbers in the queue: what is added up from there
   bool first_ = true, last_micro_batch_ = true;

@@ -373,6 +373,12 @@ int64_t sum_row_gradients(Communicator& ranks, RowGradients& rows, float* values
   return buffers.dtype() == DType::kBF16 ? RowSum<bf16>(ranks, rows, values, buffers).run()
                                          : RowSum<float>(ranks, rows, values, buffers).run();
 }
+std::vector<int32_t> rows_of_any_rank(Communicator& ranks, const RowGradients& rows,
+                                      const SumBuffers& buffers) {
+  std::vector<int32_t> ids;
+  RowsOfRanks(ranks, rows, buffers).for_each([&](int32_t id) { ids.push_back(id); });
+  return ids;
+}
 int64_t sum_row_gradients(Communicator& ranks, RowGradients& rows, const SumBuffers& buffers) {
   return sum_row_gradients(ranks, rows, rows.values(), buffers);
 }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "comm/collectives.h"
 #include "comm/communicator.h"
@@ -25,5 +26,8 @@ int64_t sum_on_all(Communicator& ranks, std::span<float> values, const SumBuffer
 int64_t sum_row_gradients(Communicator& ranks, RowGradients& rows, const SumBuffers& buffers);
 int64_t sum_row_gradients(Communicator& ranks, RowGradients& rows, float* values,
                           const SumBuffers& buffers);
+// The ids of the rows that any rank has, ascending. Of the buffers it needs rows_of_ranks().
+std::vector<int32_t> rows_of_any_rank(Communicator& ranks, const RowGradients& rows,
+                                      const SumBuffers& buffers);
 
 }  // namespace borealis

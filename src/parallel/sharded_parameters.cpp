@@ -14,13 +14,15 @@ constexpr const char* kGathering = "gathering weights";
 
 ShardedParameters::ShardedParameters(Communicator& ranks, const ParameterBuffers& parameters,
                                      const Partition& partition, const Partition& secondary,
-                                     const SumBuffers& buffers, Device& device)
+                                     const SumBuffers& buffers, Device& device,
+                                     GroupExchange* joined)
     : ranks_(ranks),
       parameters_(parameters),
       partition_(partition),
       buffers_(buffers),
       device_(device),
-      gradients_(ranks, parameters, partition, buffers, device) {
+      joined_(joined),
+      gradients_(ranks, parameters, partition, buffers, device, joined) {
   if (parameters.weights_are_sharded()) weights_.emplace(ranks, parameters, partition, secondary);
 }
 
@@ -72,10 +74,24 @@ int64_t ShardedParameters::gather_into_flat_buffer(size_t unit) {
   return (cut.elements - cut.size(ranks_.rank())) * width;
 }
 
+void ShardedParameters::gather_on_devices() {
+  const auto width = static_cast<int64_t>(dtype_bytes(parameters_.dtype));
+  for (const UnitCut& cut : partition_.cuts()) {
+    joined_->queue_gather(parameters_.weights_as<std::byte>() + cut.offset * width, cut, width);
+  }
+  for (const ExchangeSpan& span : joined_->wait()) {
+    if (observer_) observer_(span);
+  }
+}
+
 void ShardedParameters::share_weights() {
   if (partition_.shards() == 1) return;
   if (weights_) {
     weights_->forget();
+    return;
+  }
+  if (joined_ != nullptr) {
+    gather_on_devices();
     return;
   }
   for (size_t unit = 0; unit < partition_.cuts().size(); ++unit) {

@@ -9,8 +9,9 @@
 //            it computes
 // A unit's gradients are added up beside the backward pass, as soon as they are complete, in f32
 // and in the order of the ranks: stages 0 and 1, and stages 2 and 3, have the same bits, and all of
-// them have where a step has one micro-batch a rank. On a device, whose stages are 0 and 1, that
-// passes through the host's memory (parallel/device_exchange.h).
+// them have where a step has one micro-batch a rank. On a device, whose stages are 0 and 1, that is
+// done by the devices where they reach each other (parallel/group_exchange.h), else it passes
+// through the host's memory (parallel/device_exchange.h).
 #pragma once
 
 #include <cstdint>
@@ -22,6 +23,7 @@
 #include "parallel/exchange_span.h"
 #include "parallel/gathered_weights.h"
 #include "parallel/gradient_reducer.h"
+#include "parallel/group_exchange.h"
 #include "parallel/partition.h"
 #include "parallel/sum_buffers.h"
 #include "tensor/parameter_buffers.h"
@@ -32,11 +34,12 @@ namespace borealis {
 class ShardedParameters final : public UnitFlow {
  public:
   // `parameters`, partitions and `buffers` are laid out for the ranks (RunLayout); all must outlive
-  // this. secondary: see GatheredWeights. device: of the parameters. Collective, as all that
-  // follows.
+  // this. secondary: see GatheredWeights. device: of the parameters. joined: of devices that reach
+  // each other, else null. Collective, as all that follows.
   ShardedParameters(Communicator& ranks, const ParameterBuffers& parameters,
                     const Partition& partition, const Partition& secondary,
-                    const SumBuffers& buffers, Device& device = host_device());
+                    const SumBuffers& buffers, Device& device = host_device(),
+                    GroupExchange* joined = nullptr);
 
   // Of a step's.
   void begin_micro_batch(bool first, bool last) { gradients_.begin_micro_batch(first, last); }
@@ -54,6 +57,7 @@ class ShardedParameters final : public UnitFlow {
   double waited_ms() const override { return waited_ms_; }
 
  private:
+  void gather_on_devices();
   int64_t gather_into_flat_buffer(size_t unit);
 
   Communicator& ranks_;
@@ -61,6 +65,7 @@ class ShardedParameters final : public UnitFlow {
   const Partition& partition_;
   const SumBuffers& buffers_;
   Device& device_;
+  GroupExchange* joined_;
   std::optional<GatheredWeights> weights_;  // where they are sharded
   GradientReducer gradients_;
   ExchangeObserver observer_;

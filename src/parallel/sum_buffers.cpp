@@ -37,9 +37,21 @@ SumBuffers::SumBuffers(int64_t ranks, const std::optional<RowGradientsShape>& ro
     staged_elements_ = staged_for(ranks, rows, largest_unit);
     staged_ = arena.take<float>(staged_elements_);
   }
+  take_rows(rows, arena);
+}
+
+SumBuffers SumBuffers::of_rows_alone(int64_t ranks, const std::optional<RowGradientsShape>& rows,
+                                     Arena& arena) {
+  SumBuffers buffers;
+  buffers.ranks_ = ranks;
+  buffers.take_rows(rows, arena);
+  return buffers;
+}
+
+void SumBuffers::take_rows(const std::optional<RowGradientsShape>& rows, Arena& arena) {
   if (!rows) return;
   row_words_ = (rows->table_rows + kRowsOfAWord - 1) / kRowsOfAWord;
-  rows_ = arena.take<uint64_t>(ranks * row_words_);
+  rows_ = arena.take<uint64_t>(ranks_ * row_words_);
 }
 
 }  // namespace borealis

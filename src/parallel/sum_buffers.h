@@ -25,6 +25,10 @@ class SumBuffers {
   SumBuffers(int64_t ranks, const std::optional<RowGradientsShape>& rows, DType dtype,
              int64_t largest_unit, Arena& arena);
 
+  // Of ranks whose devices do the rest (parallel/group_exchange.h): rows_of_ranks() alone.
+  static SumBuffers of_rows_alone(int64_t ranks, const std::optional<RowGradientsShape>& rows,
+                                  Arena& arena);
+
   DType dtype() const { return dtype_; }
   int64_t piece_elements() const { return piece_; }
   // What is received, [ranks][piece_elements()] of the dtype, in two turns.
@@ -54,6 +58,7 @@ class SumBuffers {
   }
 
  private:
+  void take_rows(const std::optional<RowGradientsShape>& rows, Arena& arena);
   // Behind `words` of four bytes and `skipped` elements.
   template <typename T>
   std::span<T> span(int64_t words, int64_t skipped, int64_t elements) const {

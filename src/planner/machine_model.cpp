@@ -66,6 +66,7 @@ std::optional<GpuProfile> MachineModel::gpu() const {
   profile.multiprocessors = static_cast<int>(gpu_multiprocessors);
   profile.memory_bytes = memory_bytes;
   profile.context_bytes = reserve_bytes;
+  profile.has_group = true;
   return profile;
 }
 

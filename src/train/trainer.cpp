@@ -27,6 +27,19 @@
 namespace borealis {
 namespace {
 
+std::unique_ptr<DeviceGroup> join_devices(Backend& backend, Communicator& ranks,
+                                          const ParallelConfig& parallel) {
+  constexpr const char* kWhat = "joining the GPUs of the ranks";
+  constexpr double kSecondsPerMinute = 60;
+  Backend::GroupId id{};
+  together(ranks, kWhat, [&] {
+    if (ranks.rank() == 0) id = backend.make_group_id();
+  });
+  ranks.broadcast(std::span<std::byte>(id), 0, kWhat);
+  return backend.join_group(id, ranks.rank(), ranks.size(),
+                            kSecondsPerMinute * parallel.timeout_minutes);
+}
+
 constexpr double kLargestLossInPerplexity = 20;  // exp of more says nothing (contract section 10.1)
 
 }  // namespace
@@ -61,8 +74,12 @@ Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart star
     options_.profiler->use(backend_.device());
   }
   if (ranks_.size() > 1) {
+    if (layout.is_on_group()) {
+      group_ = join_devices(backend_, ranks_, config.parallel);
+      joined_.emplace(ranks_, *group_, buffers_.group);
+    }
     sharded_.emplace(ranks_, buffers_.parameters, layout.partition, layout.secondary, buffers_.sums,
-                     backend_.device());
+                     backend_.device(), joined_ ? &*joined_ : nullptr);
     if (options_.profiler != nullptr) {
       sharded_->observe([this](const ExchangeSpan& span) { profile(span); });
     }

@@ -124,6 +124,8 @@ class Trainer {
   TrainingArenas arenas_;
   TrainingBuffers buffers_;
   int64_t shard_;                             // of the state, that this rank owns
+  std::unique_ptr<DeviceGroup> group_;        // where they are of GPUs that exchange by themselves
+  std::optional<GroupExchange> joined_;       // of it
   std::optional<ShardedParameters> sharded_;  // where there are ranks
   std::unique_ptr<LanguageModel> model_;
   std::unique_ptr<OptimizerOps> optimizer_ops_;

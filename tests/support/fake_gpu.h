@@ -222,6 +222,7 @@ class FakeGpuBackend : public Backend {
     return std::make_unique<FakeOps<T>>(device_, std::move(ops), std::move(scratch));
   }
 
+ protected:
   FakeGpu device_;
   GpuProfile profile_;
 };

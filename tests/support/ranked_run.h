@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <functional>
-#include <optional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,6 +14,7 @@
 #include "comm/in_process.h"
 #include "model/run_layout.h"
 #include "support/fake_gpu.h"
+#include "support/fake_group.h"
 #include "support/small_models.h"
 #include "support/temporary_folder.h"
 #include "train/trainer.h"
@@ -58,10 +59,12 @@ class RankedRunTest : public ::testing::Test {
     Result result;
     run_in_process(ranks, [&](Communicator& communicator) {
       omp_set_num_threads(1);
-      std::optional<FakeGpuBackend> gpu;
-      if (on_devices_) gpu.emplace();
+      std::unique_ptr<FakeGpuBackend> gpu;
+      if (on_devices_) gpu = std::make_unique<FakeGpuBackend>();
+      if (on_group_) gpu = std::make_unique<FakeGroupBackend>(communicator);
       Backend& backend = gpu ? *gpu : cpu_backend();
       const RunLayout layout = make_run_layout(config, 1, backend.gpu());
+      ASSERT_EQ(layout.is_on_group(), on_group_ && ranks > 1);
       RunConfig own = config;
       RunStart start = StartChooser(own).next(own);
       Trainer trainer(own, layout, std::move(start),
@@ -148,6 +151,7 @@ class RankedRunTest : public ::testing::Test {
   const TemporaryFolder folder_;
   RunConfig config_;
   bool on_devices_ = false;  // each rank has one (support/fake_gpu.h)
+  bool on_group_ = false;    // and they reach each other (support/fake_group.h)
   bool save_in_background_ = false;
   std::function<void(int64_t rank, int64_t iteration)> after_step_;
 };

@@ -1,5 +1,6 @@
 // Ranks whose memory is a device's (support/fake_gpu.h), as threads: what they exchange passes
-// through the host's, and nothing else is changed.
+// through the host's, or is the devices' own matter (support/fake_group.h), and nothing else is
+// changed.
 #include <gtest/gtest.h>
 
 #include "support/ranked_run.h"
@@ -17,17 +18,21 @@ class DeviceRanksTest : public RankedRunTest {
     config_.limits.train_iters = 4;
     config_.limits.eval_interval = 2;
   }
-  Result run_at(int64_t stage, int64_t ranks, bool on_devices) {
+  enum Where { kHost, kDevices, kGroup };
+  Result run_at(int64_t stage, int64_t ranks, Where where) {
     config_.parallel.zero_stage = stage;
-    on_devices_ = on_devices;
+    on_devices_ = where == kDevices;
+    on_group_ = where == kGroup;
     return run(ranks);
   }
   void expect_the_hosts_bits(int64_t ranks = 3) {
-    const Result on_host = run_at(0, ranks, false);
+    const Result on_host = run_at(0, ranks, kHost);
     ASSERT_EQ(on_host.steps.size(), 4U);
-    for (const int64_t stage : {0, 1}) {
-      SCOPED_TRACE(stage);
-      expect_same_bits(run_at(stage, ranks, true), on_host);
+    for (const Where where : {kDevices, kGroup}) {
+      for (const int64_t stage : {0, 1}) {
+        SCOPED_TRACE(::testing::Message() << "group: " << (where == kGroup) << ", stage " << stage);
+        expect_same_bits(run_at(stage, ranks, where), on_host);
+      }
     }
   }
 };
@@ -53,7 +58,7 @@ TEST_F(DeviceRanksTest, AlsoWithTiedHeadsAndGradientsThatTravelInBf16) {
 }
 
 TEST_F(DeviceRanksTest, WhatTheySaveTheHostGoesOnFromAndTheOtherWayRound) {
-  const Result whole = run_at(1, 3, false);
+  const Result whole = run_at(1, 3, kHost);
   config_.output.save_checkpoints = true;
   config_.checkpoint.load_given = true;
   save_in_background_ = true;
@@ -61,9 +66,9 @@ TEST_F(DeviceRanksTest, WhatTheySaveTheHostGoesOnFromAndTheOtherWayRound) {
     config_.output.checkpoint_dir = config_.checkpoint.load_dir =
         (folder_.path() / (device_first ? "of-devices" : "of-hosts")).string();
     config_.limits.train_iters = 2;
-    run_at(1, 3, device_first);
+    run_at(1, 3, device_first ? kGroup : kHost);
     config_.limits.train_iters = 4;
-    const Result rest = run_at(1, 3, !device_first);
+    const Result rest = run_at(1, 3, device_first ? kHost : kGroup);
     ASSERT_EQ(rest.steps.size(), 2U);
     for (size_t i = 0; i < rest.steps.size(); ++i) {
       EXPECT_EQ(rest.steps[i].lm_loss, whole.steps[2 + i].lm_loss) << i;

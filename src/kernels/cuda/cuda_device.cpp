@@ -40,7 +40,6 @@ CudaDevice::~CudaDevice() {
     if (staging.read != nullptr) cudaEventDestroy(staging.read);
     if (staging.memory != nullptr) cudaFreeHost(staging.memory);
   }
-  for (cudaEvent_t event : events_) cudaEventDestroy(event);
   if (stream_ != nullptr) cudaStreamDestroy(stream_);
 }
 
@@ -102,20 +101,6 @@ void CudaDevice::upload(void* to, const void* from, size_t bytes) {
 void CudaDevice::download(void* to, const void* from, size_t bytes) {
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_), "downloading");
   wait();
-}
-
-int64_t CudaDevice::mark() {
-  if (marks_ == events_.size()) check(cudaEventCreate(&events_.emplace_back()), "making an event");
-  check(cudaEventRecord(events_[marks_], stream_), "marking");
-  return static_cast<int64_t>(marks_++);
-}
-
-double CudaDevice::ms_between(int64_t from, int64_t to) {
-  float ms = 0;
-  check(cudaEventElapsedTime(&ms, events_[static_cast<size_t>(from)],
-                             events_[static_cast<size_t>(to)]),
-        "measuring");
-  return ms;
 }
 
 void CudaDevice::wait() { check(cudaStreamSynchronize(stream_), "working"); }

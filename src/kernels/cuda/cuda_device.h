@@ -6,9 +6,9 @@
 #include <array>
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "device/device.h"
+#include "kernels/cuda/marks.h"
 
 namespace borealis::cuda {
 
@@ -29,9 +29,9 @@ class CudaDevice : public Device {
   void upload(void* to, const void* from, size_t bytes) override;
   void download(void* to, const void* from, size_t bytes) override;
   void wait() override;
-  int64_t mark() override;
-  double ms_between(int64_t from, int64_t to) override;
-  void forget_marks() override { marks_ = 0; }
+  int64_t mark() override { return marks_.mark(stream_); }
+  double ms_between(int64_t from, int64_t to) override { return marks_.ms_between(from, to); }
+  void forget_marks() override { marks_.forget(); }
 
   // Has the calling thread work on this device: CUDA's own choice, in a new thread, is the first.
   void use() const;
@@ -53,8 +53,7 @@ class CudaDevice : public Device {
   size_t next_staging_ = 0;
   std::string name_;
   int multiprocessors_ = 0;
-  std::vector<cudaEvent_t> events_;  // of marks, used again once they are forgotten
-  size_t marks_ = 0;
+  Marks marks_;
 };
 
 }  // namespace borealis::cuda

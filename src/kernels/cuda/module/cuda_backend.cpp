@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <chrono>
 #include <future>
 #include <map>
@@ -19,6 +20,8 @@
 #include "kernels/cuda/fused_attention.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/module/gpu_watch.h"
+#include "kernels/cuda/nccl_group.h"
+#include "kernels/cuda/nccl_library.h"
 #include "kernels/cuda/products.h"
 #include "kernels/cuda_module.h"
 
@@ -37,6 +40,8 @@ class CudaBackend : public Backend {
     profile_.memory_bytes = memory.total_bytes / profile_.ranks;
     const int64_t used_bytes = memory.total_bytes - memory.free_bytes;
     profile_.context_bytes = kLibraryBytes + (profile_.ranks == 1 ? used_bytes : kContextBytes);
+    const bool has_own_device = options.ranks <= device_.devices();  // each rank of this host
+    profile_.has_group = options.in_group && has_own_device && NcclLibrary::load() != nullptr;
     profile_.deterministic = options.deterministic;
     profile_.fused_attention_bytes = [this](const FusedAttentionNeeds& needs) {
       return fused_bytes(needs);
@@ -65,6 +70,15 @@ class CudaBackend : public Backend {
     watch_.emplace(bus.data());
   }
   std::string watched() const override { return watch_ ? watch_->text() : ""; }
+
+  GroupId make_group_id() override {
+    return std::bit_cast<GroupId>(NcclGroup::make_id(*NcclLibrary::load()));
+  }
+  std::unique_ptr<DeviceGroup> join_group(const GroupId& id, int64_t rank, int64_t ranks,
+                                          double seconds) override {
+    return std::make_unique<NcclGroup>(*NcclLibrary::load(), std::bit_cast<NcclId>(id), rank, ranks,
+                                       seconds, device_);
+  }
 
   double measure_bandwidth(std::span<std::byte> memory) override {
     const size_t half = std::min(memory.size() / 2, size_t{1} << 30) / 256 * 256;

@@ -1,0 +1,27 @@
+// Marks in a stream, for Device's and DeviceGroup's calls of that name.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace borealis::cuda {
+
+class Marks {
+ public:
+  Marks() = default;
+  ~Marks();
+  Marks(const Marks&) = delete;
+  Marks& operator=(const Marks&) = delete;
+
+  int64_t mark(cudaStream_t stream);
+  double ms_between(int64_t from, int64_t to) const;
+  void forget() { marks_ = 0; }
+
+ private:
+  std::vector<cudaEvent_t> events_;  // used again once they are forgotten
+  size_t marks_ = 0;
+};
+
+}  // namespace borealis::cuda

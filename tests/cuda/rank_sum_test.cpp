@@ -1,0 +1,105 @@
+// Of every alignment, and of sizes that no vector divides, against plain loops. Skipped where there
+// is no GPU.
+#include "kernels/cuda/rank_sum.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "cuda/device_array.h"
+#include "support/kernel_testing.h"
+
+namespace borealis {
+namespace {
+
+using testing::DeviceArray;
+using testing::random_values;
+
+template <typename T>
+class CudaRankSumTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    int count = 0;
+    if (cudaGetDeviceCount(&count) != cudaSuccess || count == 0) GTEST_SKIP() << "no CUDA device";
+  }
+};
+using Types = ::testing::Types<float, bf16>;
+TYPED_TEST_SUITE(CudaRankSumTest, Types);
+
+constexpr int64_t kRanks = 3, kOwn = 1, kCount = 1030, kStride = 1088;
+
+TYPED_TEST(CudaRankSumTest, AddsUpInTheOrderOfTheRanks) {
+  using T = TypeParam;
+  for (const int64_t shift : {0, 1, 4}) {
+    SCOPED_TRACE(shift);
+    const auto received = random_values<T>(kRanks * kStride + shift, 1);
+    const auto own = random_values<T>(kCount + shift, 2);
+    std::vector<float> sums(static_cast<size_t>(kCount + shift), 7.0f);
+    const DeviceArray<T> received_(received), own_(own);
+    const DeviceArray<float> sums_(sums);
+    cuda::sum_of_ranks(SumOfRanks<T>{.ranks = kRanks,
+                                     .own_rank = kOwn,
+                                     .received = received_.data() + shift,
+                                     .stride = kStride,
+                                     .own = own_.data() + shift,
+                                     .sum = sums_.data() + shift,
+                                     .rounded = own_.data() + shift,  // in place
+                                     .count = kCount},
+                       nullptr);
+    std::vector<T> travels = own;
+    for (int64_t i = 0; i < kCount; ++i) {
+      float sum = 0;
+      for (int64_t rank = 0; rank < kRanks; ++rank) {
+        const int64_t at = shift + i;
+        sum += float(rank == kOwn ? own[static_cast<size_t>(at)]
+                                  : received[static_cast<size_t>(rank * kStride + at)]);
+      }
+      travels[static_cast<size_t>(shift + i)] = T(sum);
+      sums[static_cast<size_t>(shift + i)] = float(T(sum));
+    }
+    EXPECT_EQ(sums_.values(), sums);
+    EXPECT_TRUE(testing::same_bits(own_.values(), travels));
+  }
+}
+
+TYPED_TEST(CudaRankSumTest, ConvertsWhatTravels) {
+  for (const int64_t shift : {0, 1}) {
+    const auto values = random_values<float>(kCount + shift, 3);
+    const DeviceArray<float> values_(values), back_(values);
+    const DeviceArray<bf16> rounded_(std::vector<bf16>(values.size()));
+    cuda::convert(values_.data() + shift, rounded_.data() + shift, kCount, nullptr);
+    cuda::convert(rounded_.data() + shift, back_.data() + shift, kCount, nullptr);
+    std::vector<float> expected = values;
+    for (size_t i = static_cast<size_t>(shift); i < expected.size(); ++i) {
+      expected[i] = float(bf16(values[i]));
+    }
+    EXPECT_EQ(back_.values(), expected);
+  }
+}
+
+TYPED_TEST(CudaRankSumTest, MovesRows) {
+  const std::vector<int32_t> places = {4, 0, 3};
+  for (const int64_t width : {64, 63}) {
+    SCOPED_TRACE(width);
+    const auto table = random_values<float>(5 * width, 4);
+    const DeviceArray<float> table_(table);
+    const DeviceArray<float> there_(std::vector<float>(table.size()));
+    const DeviceArray<float> packed_(
+        std::vector<float>(places.size() * static_cast<size_t>(width)));
+    const DeviceArray<int32_t> places_(places);
+    const auto rows = std::ssize(places);
+    cuda::pack_rows(table_.data(), places_.data(), rows, width, packed_.data(), nullptr);
+    cuda::unpack_rows(packed_.data(), places_.data(), rows, width, there_.data(), nullptr);
+    std::vector<float> packed, there(table.size());
+    for (const int32_t place : places) {
+      const auto row = table.begin() + place * width;
+      packed.insert(packed.end(), row, row + width);
+      std::copy_n(row, width, there.begin() + place * width);
+    }
+    EXPECT_EQ(packed_.values(), packed);
+    EXPECT_EQ(there_.values(), there);
+  }
+}
+
+}  // namespace
+}  // namespace borealis
