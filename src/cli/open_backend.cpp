@@ -13,13 +13,18 @@ namespace borealis {
 namespace {
 
 void require_stage_of_gpus(const OpenedBackend& opened, const ParallelConfig& parallel) {
-  constexpr int64_t kLast = 1;
-  if (!opened.own || parallel.data_parallel_size() == 1 || parallel.zero_stage <= kLast) return;
+  if (!opened.own || parallel.data_parallel_size() == 1) return;
+  const bool has_group = opened.own->gpu()->has_group;
+  const int64_t last = has_group ? 2 : 1;
+  if (parallel.zero_stage <= last) return;
   throw Error(ErrorKind::kConfig,
-              fmt::format("ZERO_STAGE={} with {} ranks on GPUs: gradients and weights cannot be "
-                          "sharded there yet",
-                          parallel.zero_stage, parallel.data_parallel_size()),
-              "set ZERO_STAGE to 0 or 1, or DEVICE=cpu");
+              fmt::format("ZERO_STAGE={} with {} ranks on GPUs: {}", parallel.zero_stage,
+                          parallel.data_parallel_size(),
+                          parallel.zero_stage > 2
+                              ? "weights cannot be sharded there yet"
+                              : "gradients can be sharded where each rank has a GPU and there is "
+                                "NCCL"),
+              fmt::format("set ZERO_STAGE to {} or less, or DEVICE=cpu", last));
 }
 
 }  // namespace
@@ -30,8 +35,8 @@ OpenedBackend open_backend(const MachineConfig& machine, const ParallelConfig& p
   if (machine.device == "cpu" || (!asked && !has_nvidia_driver())) return opened;
   try {
     opened.own = open_cuda_backend({.deterministic = machine.deterministic,
-                                    .ranks = machine.ranks_on_host,
-                                    .rank = machine.rank_on_host,
+                                    .ranks = machine.ranks_of_gpus,
+                                    .rank = machine.rank_of_gpus,
                                     .in_group = parallel.data_parallel_size() > 1});
   } catch (const Error& missing) {
     if (asked) throw;

@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -109,9 +111,18 @@ int64_t RunRanks::core_sharers() {
   return std::ranges::count(masks, core_mask());
 }
 
+// A launcher may show each rank GPUs of its own.
+void RunRanks::share_gpus(MachineConfig& machine) {
+  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  const auto own = visible == nullptr ? size_t{0} : std::hash<std::string_view>()(visible);
+  const std::vector<size_t> all = all_values(*host_, own, "looking at GPUs");
+  machine.ranks_of_gpus = std::ranges::count(all, own);
+  machine.rank_of_gpus = std::count(all.begin(), all.begin() + host_->rank(), own);
+}
+
 void RunRanks::share_machine(MachineConfig& machine) {
   machine.ranks_on_host = on_this_host();
-  machine.rank_on_host = host_->rank();
+  share_gpus(machine);
   const int64_t sharers = core_sharers();
   if (machine.threads == 0 && sharers > 1) {
     machine.threads = std::max<int64_t>(1, usable_cores() / sharers);

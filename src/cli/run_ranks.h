@@ -40,6 +40,8 @@ class RunRanks {
   void require_same(const RunConfig& config);  // but for what each rank may have of its own
 
  private:
+  void share_gpus(MachineConfig& machine);
+
   std::optional<MpiWorld> world_;
   std::unique_ptr<Communicator> alone_;
   Communicator* all_;

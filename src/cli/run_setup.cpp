@@ -35,7 +35,7 @@ LoadOptions options_of_ranks(const RankLayout& layout) {
 }
 
 void share_host(int64_t ranks, MachineConfig& machine) {
-  machine.ranks_on_host = ranks;
+  machine.ranks_on_host = machine.ranks_of_gpus = ranks;
   if (machine.threads == 0 && ranks > 1) {
     machine.threads = std::max<int64_t>(1, usable_cores() / ranks);
   }

@@ -231,8 +231,9 @@ struct MachineConfig {
   std::string device = "auto";                // "cuda", "cpu"; "auto": a GPU where there is one
   bool deterministic = true;                  // on a GPU: the same bits in every run
   std::string cpu_isa = "native";             // "native", or a cap for tests: "avx2", "avx512"
-  int64_t ranks_on_host = 1;                  // that share its free memory, and its GPUs
-  int64_t rank_on_host = 0;                   // this process among them
+  int64_t ranks_on_host = 1;                  // that share its free memory
+  int64_t ranks_of_gpus = 1;                  // of this host that see the same GPUs
+  int64_t rank_of_gpus = 0;                   // this process among them
 };
 
 struct RunConfig {

@@ -36,6 +36,7 @@ class Device {
   // everything queued before it, and the copy, are done.
   virtual void upload(void* to, const void* from, size_t bytes) = 0;
   virtual void download(void* to, const void* from, size_t bytes) = 0;
+  virtual void clear(void* memory, size_t bytes) = 0;  // zeros
   // Returns when everything queued is done. Throws Error(kDevice) where something of it failed.
   virtual void wait() = 0;
 

@@ -21,6 +21,7 @@ class HostDevice : public Device {
   void release(std::byte*) noexcept override {}
   void upload(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
   void download(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
+  void clear(void* memory, size_t bytes) override { std::memset(memory, 0, bytes); }
   void wait() override {}
   int64_t mark() override {
     marks_.push_back(Clock::now());

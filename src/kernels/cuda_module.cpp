@@ -20,6 +20,11 @@ std::filesystem::path module_path() {
 
 }  // namespace
 
+bool has_cuda_module() {
+  std::error_code unknown;
+  return std::filesystem::exists(module_path(), unknown);
+}
+
 std::unique_ptr<Backend> open_cuda_backend(const CudaOptions& options) {
   const std::filesystem::path path = module_path();
   if (!std::filesystem::exists(path)) {

@@ -12,13 +12,15 @@ namespace borealis {
 
 struct CudaOptions {
   bool deterministic = true;  // the attention's gradients have the same bits in every run
-  // The ranks of this host, and this one's number among them: each takes the next device, from the
-  // first again where there are fewer.
+  // The ranks of this host that see these devices, and this one's number among them: each takes the
+  // next, from the first again where there are fewer.
   int64_t ranks = 1;
   int64_t rank = 0;
   bool in_group = false;  // of a job of several ranks, of this host or others
 };
 
+// Whether the program was built with it.
+bool has_cuda_module();
 // Throws Error(kDevice) that says what is missing: the module, a library, the driver, a device.
 std::unique_ptr<Backend> open_cuda_backend(const CudaOptions& options);
 

@@ -11,7 +11,7 @@
 namespace borealis {
 
 // sum[i] = rank 0's value + rank 1's + ..., from left to right from +0 in f32, so that it has the
-// bits of parallel/gradient_sum.h; of bf16 it is rounded once.
+// bits of parallel/gradient_sum.h; of bf16 it is rounded once. Or that is added to sum[i].
 template <typename T>
 struct SumOfRanks {
   int64_t ranks = 0;
@@ -20,7 +20,8 @@ struct SumOfRanks {
   int64_t stride = 0;
   const T* own = nullptr;  // [count]; may be where a sum goes
   float* sum = nullptr;    // [count]
-  T* rounded = nullptr;    // [count] the same in what travels, or null; may be where own is
+  bool adds = false;
+  T* rounded = nullptr;  // [count] the ranks' sum in what travels, or null; may be where own is
   int64_t count = 0;
 };
 
@@ -32,6 +33,8 @@ class DeviceGroup {
 
   // What is queued here from now on begins when all that the device has queued so far is done.
   virtual void follow_device() = 0;
+  // What the device queues from now on begins when all before that mark is done here.
+  virtual void device_follows(int64_t mark) = 0;
   // Returns when everything queued here is done. Throws Error(kRanks) where a rank is lost, or does
   // not come within the time limit.
   virtual void wait() = 0;

@@ -7,6 +7,7 @@
 #include "base/cores.h"
 #include "base/error.h"
 #include "base/fault_text.h"
+#include "kernels/cuda_module.h"
 
 namespace borealis {
 
@@ -21,8 +22,9 @@ int64_t default_ranks_of_host(const Environment& environment, int64_t gpus, int6
 
 LaunchPlan plan_launch(const Environment& environment) {
   LaunchPlan plan;
-  plan.layout = find_rank_layout(
-      environment, default_ranks_of_host(environment, nvidia_gpus(), usable_numa_domains()));
+  const int64_t gpus = has_cuda_module() ? nvidia_gpus() : 0;
+  plan.layout = find_rank_layout(environment,
+                                 default_ranks_of_host(environment, gpus, usable_numa_domains()));
   RankLayout& layout = plan.layout;
   if (layout.ranks() == 1 && is_local(layout)) return plan;
   try {

@@ -80,6 +80,7 @@ template <typename T>
 std::vector<T*> take_slots(const UnitSlots& slots, int64_t element_size, Arena& arena) {
   std::vector<T*> memory;
   for (const int64_t elements : slots.elements) {
+    arena.align(kGpuAlignment);  // as far as a device's libraries may count on
     memory.push_back(arena.take<T>(elements * element_size));
   }
   std::vector<T*> places;

@@ -20,11 +20,11 @@ GradientReducer::GradientReducer(Communicator& ranks, const ParameterBuffers& pa
       joined_(joined) {
   CHECK(partition.shards() == 1 || partition.shards() == ranks.size());
   if (!parameters.gradients_are_sharded()) return;
-  CHECK(device.is_host());
+  CHECK(device.is_host() || joined != nullptr);
   const UnitSlots slots =
       gradient_slots(*parameters.table, partition, parameters.embedding_gradient != nullptr);
   slot_of_unit_ = slots.slot_of_unit;
-  in_slot_.resize(slots.elements.size());
+  in_slot_.resize(slots.elements.size(), kNothing);
 }
 
 void GradientReducer::begin_micro_batch(bool first, bool last) {
@@ -39,7 +39,9 @@ void GradientReducer::clear_gaps(size_t unit) {
   float* gradients = parameters_.places->gradients[unit];
   int64_t end = 0;
   const auto clear_until = [&](int64_t begin) {
-    std::fill(gradients + end, gradients + begin, 0.0f);
+    if (begin > end) {
+      device_.clear(gradients + end, static_cast<size_t>(begin - end) * sizeof(float));
+    }
   };
   for (const Parameter& parameter : parameters_.table->entries_of(place)) {
     clear_until(parameter.offset - place.offset);
@@ -50,25 +52,42 @@ void GradientReducer::clear_gaps(size_t unit) {
 
 void GradientReducer::hold(size_t unit) {
   if (!parameters_.gradients_are_sharded() || is_by_rows(unit)) return;
-  adding_.wait(in_slot_[slot_of_unit_[unit]]);
+  if (const int64_t reading = in_slot_[slot_of_unit_[unit]]; reading != kNothing) {
+    if (joined_ != nullptr) {
+      joined_->device_follows(reading);
+    } else {
+      adding_.wait(reading);
+    }
+  }
   clear_gaps(unit);
 }
 
 void GradientReducer::hand_on(size_t unit) {
   const bool in_each = parameters_.gradients_are_sharded() && !is_by_rows(unit);
   if (!in_each && !last_micro_batch_) return;
+  const SumInto into = in_each && !first_ ? SumInto::kAdd : SumInto::kReplace;
   if (joined_ != nullptr && !is_by_rows(unit)) {
-    const UnitCut& cut = partition_.cuts()[unit];
-    joined_->queue_sum(parameters_.gradient_at(cut.offset), cut, partition_.shards());
+    queue_sum(unit, into);
     return;
   }
   if (!device_.is_host()) {  // the hosts have a part in it
     complete_.push_back(unit);
     return;
   }
-  const SumInto into = in_each && !first_ ? SumInto::kAdd : SumInto::kReplace;
   last_ = adding_.add([this, unit, into] { record_sum(unit, into); });
   if (in_each) in_slot_[slot_of_unit_[unit]] = last_;
+}
+
+void GradientReducer::queue_sum(size_t unit, SumInto into) {
+  const UnitCut& cut = partition_.cuts()[unit];
+  float* gradients = parameters_.gradient_at(cut.offset);
+  if (partition_.shards() == 1) {
+    joined_->queue_sum_on_all(gradients, cut);
+    return;
+  }
+  const int64_t mark = joined_->queue_sum_at_owners(
+      gradients, cut, owned_gradients(parameters_, cut, ranks_->rank()), into);
+  if (parameters_.gradients_are_sharded()) in_slot_[slot_of_unit_[unit]] = mark;
 }
 
 void GradientReducer::finish() {
@@ -80,7 +99,9 @@ void GradientReducer::finish() {
     }
   }
   adding_.wait(last_);
-  if (joined_ != nullptr) spans_ = joined_->wait();
+  if (joined_ == nullptr) return;
+  spans_ = joined_->wait();
+  std::ranges::fill(in_slot_, kNothing);
 }
 
 void GradientReducer::record_sum(size_t unit, SumInto into) {

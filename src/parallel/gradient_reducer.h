@@ -27,8 +27,8 @@ namespace borealis {
 class GradientReducer {
  public:
   // Collective; all must outlive this. buffers: for these ranks and this device.
-  // device: of the parameters, which only the host's may be sharded. joined: of devices that reach
-  // each other, else null.
+  // device: of the parameters, whose gradients may be sharded where it is the host, or joined.
+  // joined: of devices that reach each other, else null.
   GradientReducer(Communicator& ranks, const ParameterBuffers& parameters,
                   const Partition& partition, const SumBuffers& buffers, Device& device,
                   GroupExchange* joined = nullptr);
@@ -47,7 +47,9 @@ class GradientReducer {
   std::vector<ExchangeSpan> take_spans() { return std::exchange(spans_, {}); }
 
  private:
+  static constexpr int64_t kNothing = -1;
   void clear_gaps(size_t unit);
+  void queue_sum(size_t unit, SumInto into);
   void record_sum(size_t unit, SumInto into);
   int64_t add_up(size_t unit, SumInto into);
   bool is_by_rows(size_t unit) const {
@@ -62,7 +64,8 @@ class GradientReducer {
   GroupExchange* joined_;
   std::vector<size_t> complete_;      // units of a device that are added up at the end
   std::vector<size_t> slot_of_unit_;  // of sharded gradients
-  std::vector<int64_t> in_slot_;      // numbers in the queue: what is added up from there
+  // What is added up from there: numbers in the queue, or marks of `joined_`, or kNothing.
+  std::vector<int64_t> in_slot_;
   bool first_ = true, last_micro_batch_ = true;
   int64_t last_ = 0;                 // number in the queue
   std::vector<ExchangeSpan> spans_;  // the queue's, until all is done

@@ -27,10 +27,10 @@ void GroupExchange::exchange(const std::vector<std::span<const T>>& to,
   group_.exchange(to_bytes, from_bytes);
 }
 
-// Part r of every rank goes to rank r, which adds them up in its own; on_all: and gives the sums to
-// all.
+// Part r of every rank goes to rank r, which adds them up; on_all: in its own part (sum), and gives
+// the sums to all.
 template <typename T>
-void GroupExchange::sum_parts(const Parts& parts, bool on_all) {
+void GroupExchange::sum_parts(const Parts& parts, float* sum, SumInto into, bool on_all) {
   const auto size = parts.size(), own = static_cast<size_t>(ranks_.rank());
   const auto stride = static_cast<size_t>(buffers_.share());
   const std::span<float> mine = parts[own];
@@ -51,17 +51,19 @@ void GroupExchange::sum_parts(const Parts& parts, bool on_all) {
     }
   }
   exchange(to, from);
-  SumOfRanks<T> sum{.ranks = std::ssize(parts),
-                    .own_rank = ranks_.rank(),
-                    .received = buffers_.received<T>(),
-                    .stride = buffers_.share(),
-                    .own = to[own].data(),
-                    .sum = mine.data(),
-                    .rounded = nullptr,
-                    .count = std::ssize(mine)};
-  if constexpr (std::same_as<T, bf16>)
-    sum.rounded = place(buffers_.sent(), own, mine.size()).data();
-  group_.add_up(sum);
+  SumOfRanks<T> a{.ranks = std::ssize(parts),
+                  .own_rank = ranks_.rank(),
+                  .received = buffers_.received<T>(),
+                  .stride = buffers_.share(),
+                  .own = to[own].data(),
+                  .sum = sum,
+                  .adds = into == SumInto::kAdd,
+                  .rounded = nullptr,
+                  .count = std::ssize(mine)};
+  if constexpr (std::same_as<T, bf16>) {
+    if (on_all) a.rounded = place(buffers_.sent(), own, mine.size()).data();
+  }
+  group_.add_up(a);
   if (!on_all) return;
   std::ranges::fill(to, to[own]);
   for (size_t r = 0; r < size; ++r) {
@@ -79,11 +81,11 @@ void GroupExchange::sum_parts(const Parts& parts, bool on_all) {
   }
 }
 
-void GroupExchange::sum_parts(const Parts& parts, bool on_all) {
+void GroupExchange::sum_parts(const Parts& parts, float* sum, SumInto into, bool on_all) {
   if (buffers_.travels() == DType::kBF16) {
-    sum_parts<bf16>(parts, on_all);
+    sum_parts<bf16>(parts, sum, into, on_all);
   } else {
-    sum_parts<float>(parts, on_all);
+    sum_parts<float>(parts, sum, into, on_all);
   }
 }
 
@@ -97,7 +99,8 @@ void GroupExchange::sum_on_all(std::span<float> values) {
     const size_t begin = std::min(values.size(), r * share);
     parts.push_back(values.subspan(begin, std::min(share, values.size() - begin)));
   }
-  sum_parts(parts, /*on_all=*/true);
+  float* const mine = parts[static_cast<size_t>(ranks_.rank())].data();
+  sum_parts(parts, mine, SumInto::kReplace, /*on_all=*/true);
 }
 
 // Of `elements` that are added up, of which this rank adds up `own`.
@@ -114,31 +117,32 @@ void GroupExchange::queue(Exchange what, const std::function<int64_t()>& work) {
   queued_.push_back(queued);
 }
 
-void GroupExchange::queue_sum(float* gradients, const UnitCut& cut, int64_t shards) {
-  const int64_t ranks = ranks_.size(), own = ranks_.rank(), share = buffers_.share();
-  const auto on_every_rank = [&] {
-    for (int64_t at = 0; at < cut.elements; at += ranks * share) {
-      sum_on_all({gradients + at, static_cast<size_t>(std::min(ranks * share, cut.elements - at))});
+void GroupExchange::queue_sum_on_all(float* gradients, const UnitCut& cut) {
+  const int64_t block = ranks_.size() * buffers_.share();
+  queue(Exchange::kGradients, [&] {
+    for (int64_t at = 0; at < cut.elements; at += block) {
+      sum_on_all({gradients + at, static_cast<size_t>(std::min(block, cut.elements - at))});
     }
-    return bytes_of_others(cut.elements, cut.elements / ranks, /*on_all=*/true);
-  };
-  const auto at_owners = [&] {
+    return bytes_of_others(cut.elements, cut.elements / ranks_.size(), /*on_all=*/true);
+  });
+}
+
+int64_t GroupExchange::queue_sum_at_owners(float* gradients, const UnitCut& cut, float* mine,
+                                           SumInto into) {
+  const int64_t share = buffers_.share();
+  queue(Exchange::kGradients, [&] {
     for (int64_t at = 0; at < cut.part; at += share) {
       Parts parts;
-      for (int64_t r = 0; r < ranks; ++r) {
+      for (int64_t r = 0; r < ranks_.size(); ++r) {
         const int64_t begin = std::min(cut.begin(r) + at, cut.end(r));
         parts.emplace_back(gradients + begin,
                            static_cast<size_t>(std::min(share, cut.end(r) - begin)));
       }
-      sum_parts(parts, /*on_all=*/false);
+      sum_parts(parts, mine + at, into, /*on_all=*/false);
     }
-    return bytes_of_others(cut.elements, cut.size(own), /*on_all=*/false);
-  };
-  if (shards == 1) {
-    queue(Exchange::kGradients, on_every_rank);
-  } else {
-    queue(Exchange::kGradients, at_owners);
-  }
+    return bytes_of_others(cut.elements, cut.size(ranks_.rank()), /*on_all=*/false);
+  });
+  return queued_.back().end;
 }
 
 // A row that a rank does not have is one of zeros there, which changes no sum's bits.

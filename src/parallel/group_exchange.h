@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "comm/collectives.h"
 #include "comm/communicator.h"
 #include "kernels/device_group.h"
 #include "parallel/exchange_span.h"
@@ -26,21 +27,27 @@ class GroupExchange {
   GroupExchange(Communicator& ranks, DeviceGroup& group, const GroupBuffers& buffers)
       : ranks_(ranks), group_(group), buffers_(buffers) {}
 
-  // gradients: a unit's, [cut.elements], complete once the device has done what is queued now. With
-  // a partition of one shard they become the sums on every rank, else this rank's part of them.
-  void queue_sum(float* gradients, const UnitCut& cut, int64_t shards);
+  // gradients: a unit's, [cut.elements], complete once the device has done what is queued now. They
+  // become the sums on every rank.
+  void queue_sum_on_all(float* gradients, const UnitCut& cut);
+  // mine: [cut.size(rank)], which gets or is added the sums of this rank's part; may be that part
+  // where it is replaced. Returns a mark, for device_follows().
+  int64_t queue_sum_at_owners(float* gradients, const UnitCut& cut, float* mine, SumInto into);
   // A rank's rows become those that any rank has. host: of the ranks' bits alone.
   void queue_sum_of_rows(RowGradients& rows, const SumBuffers& host);
   // weights: a unit's, [cut.elements] of `width` bytes, of which every rank has its part.
   void queue_gather(std::byte* weights, const UnitCut& cut, int64_t width);
-  // Until all of it is done. What was queued since the last call, in its order.
+  // The device writes no more over what was read until then.
+  void device_follows(int64_t mark) { group_.device_follows(mark); }
+  // Until all of it is done; marks are forgotten. What was queued since the last call, in its
+  // order.
   std::vector<ExchangeSpan> wait();
 
  private:
   using Parts = std::vector<std::span<float>>;
   template <typename T>
-  void sum_parts(const Parts& parts, bool on_all);
-  void sum_parts(const Parts& parts, bool on_all);
+  void sum_parts(const Parts& parts, float* sum, SumInto into, bool on_all);
+  void sum_parts(const Parts& parts, float* sum, SumInto into, bool on_all);
   void sum_on_all(std::span<float> values);
   template <typename T>
   void exchange(const std::vector<std::span<const T>>& to, const std::vector<std::span<T>>& from);

@@ -9,9 +9,9 @@
 //            it computes
 // A unit's gradients are added up beside the backward pass, as soon as they are complete, in f32
 // and in the order of the ranks: stages 0 and 1, and stages 2 and 3, have the same bits, and all of
-// them have where a step has one micro-batch a rank. On a device, whose stages are 0 and 1, that is
-// done by the devices where they reach each other (parallel/group_exchange.h), else it passes
-// through the host's memory (parallel/device_exchange.h).
+// them have where a step has one micro-batch a rank. Devices that reach each other do that by
+// themselves (parallel/group_exchange.h), at stages 0 to 2; of others it passes through the hosts'
+// memory (parallel/device_exchange.h), at stages 0 and 1.
 #pragma once
 
 #include <cstdint>

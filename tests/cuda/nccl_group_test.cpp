@@ -70,6 +70,7 @@ TEST(NcclGroupTest, IsJoinedByOneRank) {
                                  .stride = 4,
                                  .own = values_.data(),
                                  .sum = values_.data(),
+                                 .adds = false,
                                  .rounded = nullptr,
                                  .count = 4});
   const int64_t end = group.mark();

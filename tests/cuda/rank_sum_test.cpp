@@ -43,9 +43,23 @@ TYPED_TEST(CudaRankSumTest, AddsUpInTheOrderOfTheRanks) {
                                      .stride = kStride,
                                      .own = own_.data() + shift,
                                      .sum = sums_.data() + shift,
+                                     .adds = false,
                                      .rounded = own_.data() + shift,  // in place
                                      .count = kCount},
                        nullptr);
+    const DeviceArray<T> again_(own);
+    const DeviceArray<float> added_(sums);
+    cuda::sum_of_ranks(SumOfRanks<T>{.ranks = kRanks,
+                                     .own_rank = kOwn,
+                                     .received = received_.data() + shift,
+                                     .stride = kStride,
+                                     .own = again_.data() + shift,
+                                     .sum = added_.data() + shift,
+                                     .adds = true,
+                                     .rounded = nullptr,
+                                     .count = kCount},
+                       nullptr);
+    std::vector<float> added = sums;
     std::vector<T> travels = own;
     for (int64_t i = 0; i < kCount; ++i) {
       float sum = 0;
@@ -56,7 +70,9 @@ TYPED_TEST(CudaRankSumTest, AddsUpInTheOrderOfTheRanks) {
       }
       travels[static_cast<size_t>(shift + i)] = T(sum);
       sums[static_cast<size_t>(shift + i)] = float(T(sum));
+      added[static_cast<size_t>(shift + i)] += float(T(sum));
     }
+    EXPECT_EQ(added_.values(), added);
     EXPECT_EQ(sums_.values(), sums);
     EXPECT_TRUE(testing::same_bits(own_.values(), travels));
   }

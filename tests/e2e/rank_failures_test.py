@@ -2,7 +2,7 @@
 """A rank that is killed, stopped, cut off from the others, cannot start or has a full disk ends the job on all ranks, leaves no process behind and
 the last checkpoint whole; the same command then goes on with the losses of an undisturbed run of the same ranks, to the last bit.
 
-Under each MPI library that the build found. BOREALIS_RANK_FAILURES=100 for as many random kills, BOREALIS_KILL_SEED for other ones."""
+Under each MPI library that the build found. BOREALIS_RANK_FAILURES=100 for as many random ones (killed, stopped, cut off), BOREALIS_KILL_SEED for others."""
 
 import glob
 import os
@@ -18,11 +18,12 @@ import time
 
 import ranks_test
 from mpi_launchers import LAUNCHERS, RANK, found_libraries
-from ranks_test import BOREALIS, ENVIRONMENT, SHAPE, TIMEOUT_S, Lab, check, close, losses, told_by
+from ranks_test import BOREALIS, ENVIRONMENT, GLOBAL_BATCH, SHAPE, TIMEOUT_S, Lab, check, close, losses, told_by
 from two_hosts import TwoHosts, missing
 
 RANKS, STEPS, SAVE_INTERVAL = 3, 60, 10
 ENDS_WITHIN_S, GONE_WITHIN_S = 30, 3
+SHORT_LIMIT = ("--distributed-timeout-minutes", "0.05")
 FAILURES, SEED = int(os.environ.get("BOREALIS_RANK_FAILURES", "0")), os.environ.get("BOREALIS_KILL_SEED", "1")
 DISK_FAULTS = pathlib.Path(os.environ["DISK_FAULTS"]).resolve()
 
@@ -67,10 +68,12 @@ def disk_fault(lab, rank, **faults):
     return on_rank(lab, rank, LD_PRELOAD=str(DISK_FAULTS), FAULT_PATH=f"global_step{2 * SAVE_INTERVAL}", **faults)
 
 
-def undisturbed(lab, stage):
-    result = lab.run(RANKS, *options(stage, f"whole{stage}"))
-    assert result.returncode == 0, result.stderr
-    return losses(lab.metrics(f"whole{stage}"))
+def undisturbed(lab, stage, ranks=RANKS):
+    name = f"whole{stage}-{ranks}"
+    if not (lab.folder / name).exists():
+        result = lab.run(ranks, *options(stage, name))
+        assert result.returncode == 0, result.stderr
+    return losses(lab.metrics(name))
 
 
 def latest_step(lab, name):
@@ -78,10 +81,10 @@ def latest_step(lab, name):
     return int(latest.read_text().strip().removeprefix("global_step")) if latest.exists() else 0
 
 
-def goes_on(lab, what, stage, name, expected):
+def goes_on(lab, what, stage, name, expected, ranks=RANKS):
     """From the newest checkpoint that there is, with the same losses."""
     saved = latest_step(lab, name)
-    result = lab.run(RANKS, *options(stage, name))
+    result = lab.run(ranks, *options(stage, name))
     resumed = f"resumed from {name}-ckpt/global_step{saved}" in result.stdout
     check(result.returncode == 0 and (saved == 0 or resumed), f"{what}: goes on from step {saved}", result.stdout[-1500:] + result.stderr)
     if result.returncode == 0:
@@ -156,7 +159,7 @@ def fails_while_saving(lab):
 def stops(lab):
     """A rank that answers no more, and is not dead."""
     what = f"{lab.library}: SIGSTOP of a rank"
-    job = lab.start(RANKS, "--train-iters", "1000000", "--eval-interval", "0", "--no-save", "--zero-stage", "1", "--distributed-timeout-minutes", "0.05")
+    job = lab.start(RANKS, "--train-iters", "1000000", "--eval-interval", "0", "--no-save", "--zero-stage", "1", *SHORT_LIMIT)
     deadline = time.monotonic() + TIMEOUT_S
     while len(processes := rank_processes(lab.folder)) < RANKS and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -212,7 +215,7 @@ def loses_a_host(lab):
     with TwoHosts() as hosts:
         command = [*hosts.launcher(lab.library), "--oversubscribe", "--bind-to", "none", "--host", ",".join(f"{name}:2" for name in hosts.names), "-n", "4", str(BOREALIS), "train", *SHAPE,
                    "--global-batch-size", "12", "--micro-batch-size", "1", "--train-iters", "1000000", "--eval-interval", "0", "--save-interval", "100", "--keep-last", "2", "--save", "ckpt",
-                   "--distributed-timeout-minutes", "0.05", "--run-dir", "run"]
+                   *SHORT_LIMIT, "--run-dir", "run"]
         job = subprocess.Popen(hosts.on(0, command), cwd=lab.folder, env=ENVIRONMENT | {"HOME": str(lab.folder)}, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                stdin=subprocess.DEVNULL)
         latest = lab.folder / "ckpt" / "latest"
@@ -235,24 +238,85 @@ def loses_a_host(lab):
     check(verified.returncode == 0, f"{what}: the last checkpoint is whole", verified.stderr)
 
 
-def killed_at_random(lab):
+def random_kill(lab, what, stage, name, generator, seconds):
+    kill(lab, what, stage, name, generator.randrange(RANKS), lambda job, pause=generator.uniform(0, seconds): time.sleep(pause))
+    return RANKS
+
+
+def wait_for_steps(lab, name, job, generator, seconds):
+    """Into its steps, or to its end: starting MPI has a limit of its own, of ten minutes."""
+    metrics = lab.folder / name / "metrics.jsonl"
+    deadline = time.monotonic() + TIMEOUT_S
+    while not (metrics.exists() and metrics.stat().st_size) and job.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(generator.uniform(0, seconds / 2))
+
+
+def random_stop(lab, what, stage, name, generator, seconds):
+    job = lab.start(RANKS, *options(stage, name), *SHORT_LIMIT)
+    wait_for_steps(lab, name, job, generator, seconds)
+    stopped = rank_processes(lab.folder).get(generator.randrange(RANKS))
+    if stopped:
+        try:
+            os.kill(stopped, signal.SIGSTOP)
+        except ProcessLookupError:
+            stopped = None
+    try:
+        job.communicate(timeout=ENDS_WITHIN_S)
+        check(job.returncode != 0 or not stopped, f"{what}: ends the job, code {job.returncode}")
+    except subprocess.TimeoutExpired:
+        alone = list(rank_processes(lab.folder).values()) == [stopped]  # and all of them were done: the launcher waits for a process, not for a rank
+        os.killpg(job.pid, signal.SIGKILL)
+        job.communicate()
+        check(alone and len(lab.metrics(name)) == STEPS, f"{what}: ends the job", f"it still ran after {ENDS_WITHIN_S} s")
+    check(none_left(lab), f"{what}: leaves no process")
+    return RANKS
+
+
+def random_cable(lab, what, stage, name, generator, seconds):
+    ranks = 4
+    with TwoHosts() as hosts:
+        command = [*hosts.launcher(lab.library), "--oversubscribe", "--bind-to", "none", "--host", ",".join(f"{host}:2" for host in hosts.names), "-n", str(ranks), str(BOREALIS), "train",
+                   *SHAPE, "--global-batch-size", str(GLOBAL_BATCH), "--micro-batch-size", "1", *options(stage, name), *SHORT_LIMIT]
+        job = subprocess.Popen(hosts.on(0, command), cwd=lab.folder, env=ENVIRONMENT | {"HOME": str(lab.folder)}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               stdin=subprocess.DEVNULL)
+        wait_for_steps(lab, name, job, generator, seconds)
+        hosts.disconnect()
+        try:
+            _, errors = job.communicate(timeout=2 * ENDS_WITHIN_S)
+            done = (lab.folder / name / "metrics.jsonl").exists() and len(lab.metrics(name)) == STEPS
+            check((job.returncode != 0 or done) and "Segmentation" not in errors, f"{what}: ends the job, code {job.returncode}", errors)
+        except subprocess.TimeoutExpired:
+            job.kill()
+            check(False, f"{what}: ends the job", f"it still ran after {2 * ENDS_WITHIN_S} s")
+        deadline = time.monotonic() + ENDS_WITHIN_S
+        while any(hosts.processes(host) for host in hosts.names) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        check(not any(hosts.processes(host) for host in hosts.names), f"{what}: leaves no process on either host")
+    return ranks
+
+
+def fails_at_random(lab):
     generator = random.Random(f"{SEED}/{lab.library}")
+    kinds = [random_kill, random_kill, random_stop]
+    if lab.library == "openmpi" and not missing():  # MPICH's: see loses_a_host
+        kinds.append(random_cable)
     whole = {}
     for number in range(FAILURES):
-        stage, victim, name = generator.randrange(4), generator.randrange(RANKS), f"random{number}"
+        fails, stage, name = generator.choice(kinds), generator.randrange(4), f"random{number}"
+        begun = time.monotonic()
         if stage not in whole:
-            begun = time.monotonic()
-            whole[stage] = undisturbed(lab, stage), time.monotonic() - begun
-        expected, seconds = whole[stage]
-        pause = generator.uniform(0, seconds)
-        what = f"{lab.library}, ZeRO {stage}: {number}: kill -9 of rank {victim} after {pause:.3f} s"
-        kill(lab, what, stage, name, victim, lambda job, pause=pause: time.sleep(pause))
-        goes_on(lab, what, stage, name, expected)
+            undisturbed(lab, stage)
+            whole[stage] = time.monotonic() - begun
+        what = f"{lab.library}, ZeRO {stage}: {number}: {fails.__name__.replace('_', ' ')}"
+        ranks = fails(lab, what, stage, name, generator, whole[stage])
+        goes_on(lab, what, stage, name, undisturbed(lab, stage, ranks), ranks)
+        shutil.rmtree(lab.folder / f"{name}-ckpt", ignore_errors=True)
 
 
 def main():
     for library in found_libraries():
-        for part in (killed_at_random,) if FAILURES else (cannot_start, stops, loses_a_host, killed_in_a_step, fails_while_saving):
+        for part in (fails_at_random,) if FAILURES else (cannot_start, stops, loses_a_host, killed_in_a_step, fails_while_saving):
             with tempfile.TemporaryDirectory(prefix="borealis-rank-failures-") as folder:
                 part(Lab(library, folder))
     sys.exit(1 if ranks_test.failures else 0)

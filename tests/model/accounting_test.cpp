@@ -136,6 +136,36 @@ TEST(MemoryPlan, RanksHaveSecondaryShardsAndPiecesOfSums) {
   EXPECT_EQ(sum, with.total_bytes());
 }
 
+// Of GPUs that exchange by themselves: a block of elements and one of packed rows on each, and with
+// the host the bits of the rows. Of GPUs that do not: as of the host, and a place to stage units.
+TEST(MemoryPlan, GpusOfAGroupHaveWhatTheyExchangeThrough) {
+  RunConfig config = run_config(report_llama3(2));
+  config.dtype = DType::kBF16;
+  config.parallel.world_size = 4;
+  GpuProfile gpu{.name = "a GPU", .multiprocessors = 100, .memory_bytes = int64_t{80} << 30};
+  const auto plan_on = [&](bool has_group) {
+    gpu.has_group = has_group;
+    return plan_memory(make_run_layout(config, 1, &gpu), {}, 0, 0);
+  };
+  const MemoryPlan alone = plan_on(false), group = plan_on(true);
+  constexpr int64_t kBlock = int64_t{64} << 20;
+  const int64_t bits = 4 * 256000 / 8;
+  EXPECT_EQ(alone.group_bytes, 0);
+  EXPECT_GT(alone.sums_bytes, kBlock);
+  EXPECT_EQ(group.sums_bytes, bits);
+  const RowGradientsShape rows = *make_run_layout(config, 1, &gpu).embedding_rows;
+  const int64_t packed = std::min(kBlock, 4 * rows.most_rows * rows.row_size);
+  EXPECT_NEAR(static_cast<double>(group.group_bytes), static_cast<double>(kBlock + packed), 1e5);
+  EXPECT_EQ(group.total_bytes() - alone.total_bytes(), group.group_bytes + kGpuGroupBytes);
+  config.parallel.grad_reduce_in_bf16 = true;
+  EXPECT_EQ(plan_on(true).group_bytes, group.group_bytes) << "half of it sent, half received";
+  int64_t sum = 0;
+  for (const MemoryClass& entry : group.classes(DType::kBF16)) sum += entry.bytes;
+  EXPECT_EQ(sum, group.total_bytes());
+  config.parallel.world_size = 1;
+  EXPECT_EQ(plan_on(true).group_bytes, 0);
+}
+
 TEST(MemoryPlan, RecomputeKeepsOneInputAStretchAndOneStretchOfActivations) {
   RunConfig config = run_config(small_llama(6));
   const int64_t all = plan_of(config).activations_bytes;

@@ -80,7 +80,7 @@ TEST_P(GroupExchangeTest, AddsUpWholeUnitsToTheHostsBits) {
     OneRank own(ranks, GetParam());
     std::vector<float> expected = values_of(ranks.rank());
     own.fill(expected);
-    own.exchange.queue_sum(own.values(), cut_for(1), 1);
+    own.exchange.queue_sum_on_all(own.values(), cut_for(1));
     EXPECT_EQ(own.group.times_followed(), 1);
     const std::vector<ExchangeSpan> spans = own.exchange.wait();
     sum_on_all(ranks, expected, own.host_sums);
@@ -97,7 +97,8 @@ TEST_P(GroupExchangeTest, AddsUpWhatARankOwnsAndLeavesTheRest) {
     const UnitCut cut = cut_for(kRanks);
     std::vector<float> expected = values_of(ranks.rank()), sums = expected;
     own.fill(expected);
-    own.exchange.queue_sum(own.values(), cut, kRanks);
+    own.exchange.queue_sum_at_owners(own.values(), cut, own.values() + cut.begin(ranks.rank()),
+                                     SumInto::kReplace);
     const std::vector<ExchangeSpan> spans = own.exchange.wait();
     sum_on_all(ranks, sums, own.host_sums);
     for (int64_t i = cut.begin(ranks.rank()); i < cut.end(ranks.rank()); ++i) {

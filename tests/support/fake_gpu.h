@@ -46,6 +46,9 @@ class FakeGpu : public Device {
   void download(void* to, const void* from, size_t bytes) override {
     work([&] { host_device().download(to, from, bytes); });
   }
+  void clear(void* memory, size_t bytes) override {
+    work([&] { host_device().clear(memory, bytes); });
+  }
   void wait() override {}
   int64_t mark() override { return host_device().mark(); }
   double ms_between(int64_t from, int64_t to) override {

@@ -2,6 +2,7 @@
 // hosts. Nothing is done before it is waited for, as a queue may have it.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -20,9 +21,8 @@ class FakeGroup : public DeviceGroup {
       : ranks_(std::move(ranks)), device_(device) {}
 
   void follow_device() override { ++followed_; }
-  void wait() override {
-    for (const auto& work : std::exchange(queue_, {})) work();
-  }
+  void device_follows(int64_t mark) override { run_until(marks_[static_cast<size_t>(mark)].at); }
+  void wait() override { run_until(queue_.size()); }
   int times_followed() const { return followed_; }
 
   void exchange(std::span<const std::span<const std::byte>> to,
@@ -55,13 +55,31 @@ class FakeGroup : public DeviceGroup {
     queue_on_device([=] { std::fill_n(values, count, 0.0f); });
   }
 
-  int64_t mark() override { return host_device().mark(); }
-  double ms_between(int64_t from, int64_t to) override {
-    return host_device().ms_between(from, to);
+  int64_t mark() override {
+    marks_.push_back({queue_.size(), Clock::now()});
+    return std::ssize(marks_) - 1;
   }
-  void forget_marks() override {}
+  double ms_between(int64_t from, int64_t to) override {
+    const auto when = [&](int64_t mark) { return marks_[static_cast<size_t>(mark)].when; };
+    return std::chrono::duration<double, std::milli>(when(to) - when(from)).count();
+  }
+  void forget_marks() override {
+    CHECK(done_ == queue_.size());
+    marks_.clear();
+    queue_.clear();
+    done_ = 0;
+  }
 
  private:
+  using Clock = std::chrono::steady_clock;
+  struct Mark {
+    size_t at;  // so many of the queue are before it
+    Clock::time_point when;
+  };
+
+  void run_until(size_t end) {
+    while (done_ < end) queue_[done_++]();
+  }
   void queue_on_device(std::function<void()> work) {
     queue_.emplace_back([this, work = std::move(work)] { device_.work(work); });
   }
@@ -95,7 +113,7 @@ class FakeGroup : public DeviceGroup {
           sum += float(rank == a.own_rank ? a.own[i] : a.received[rank * a.stride + i]);
         }
         const T travels(sum);
-        a.sum[i] = float(travels);
+        a.sum[i] = a.adds ? float(travels) + a.sum[i] : float(travels);
         if (a.rounded != nullptr) a.rounded[i] = travels;
       }
     });
@@ -115,6 +133,8 @@ class FakeGroup : public DeviceGroup {
   std::unique_ptr<Communicator> ranks_;
   FakeGpu& device_;
   std::vector<std::function<void()>> queue_;
+  size_t done_ = 0;
+  std::vector<Mark> marks_;
   int followed_ = 0;
 };
 

@@ -34,6 +34,8 @@ class DeviceRanksTest : public RankedRunTest {
         expect_same_bits(run_at(stage, ranks, where), on_host);
       }
     }
+    // Sums of each micro-batch are added to those before.
+    expect_same_bits(run_at(2, ranks, kGroup), run_at(2, ranks, kHost));
   }
 };
 

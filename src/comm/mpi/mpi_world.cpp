@@ -30,37 +30,35 @@ namespace {
 constexpr size_t kTextBytes = 1024;
 constexpr std::chrono::seconds kMostAbortTime(5);
 
-// Ends the process if MPI has not started within the limit: its start knows none.
-class StartWatch {
+// Ends the process with a line if what MPI does meanwhile, whose start and end know no limit, takes
+// longer than this.
+class Watch {
  public:
-  explicit StartWatch(RankTimeLimit limit)
-      : thread_([this, limit] {
+  Watch(double limit_s, std::string line)
+      : thread_([this, limit_s, line = std::move(line)] {
           std::unique_lock lock(mutex_);
-          if (end_.wait_for(lock, std::chrono::duration<double>(limit.seconds),
-                            [this] { return started_; })) {
+          if (end_.wait_for(lock, std::chrono::duration<double>(limit_s),
+                            [this] { return done_; })) {
             return;
           }
-          std::fputs(fmt::format("borealis: ranks: MPI has not started within {} s; are all hosts "
-                                 "reachable from this one?\n",
-                                 limit.seconds)
-                         .c_str(),
-                     stderr);
+          std::fputs(fmt::format("borealis: ranks: {}\n", line).c_str(), stderr);
+          end_hanging_launcher();
           std::_Exit(error_exit_code(ErrorKind::kRanks));
         }) {}
-  ~StartWatch() {
+  ~Watch() {
     {
       const std::lock_guard lock(mutex_);
-      started_ = true;
+      done_ = true;
     }
     end_.notify_one();
   }
-  StartWatch(const StartWatch&) = delete;
-  StartWatch& operator=(const StartWatch&) = delete;
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
 
  private:
   std::mutex mutex_;
   std::condition_variable end_;
-  bool started_ = false;
+  bool done_ = false;
   std::jthread thread_;  // last: it uses the others
 };
 
@@ -323,7 +321,10 @@ MpiWorld::MpiWorld(const std::filesystem::path& module, RankTimeLimit limit)
       job_(std::make_shared<MpiJob>(*calls_, limit)) {
   bool serialized = false;
   int rank = 0, size = 0;
-  const StartWatch watch(limit);
+  const Watch watch(limit.seconds,
+                    fmt::format("MPI has not started within {} s; are all hosts reachable from "
+                                "this one?",
+                                limit.seconds));
   job_->ask("starting", [&](MpiCalls& calls) {
     const int code = calls.initialize(serialized);
     return code != 0 ? code : calls.place_in(MpiCalls::kWorld, rank, size);
@@ -347,7 +348,12 @@ void MpiWorld::set_time_limit(RankTimeLimit limit) { job_->set_limit(limit); }
 
 MpiWorld::~MpiWorld() {
   if (std::uncaught_exceptions() > exceptions_) return;
+  const int64_t rank = ranks_->rank();
   ranks_.reset();
+  const Watch watch(job_->limit_s(),
+                    fmt::format("rank {} is done, and MPI does not end: other ranks have not "
+                                "answered for {} s; what was saved is whole",
+                                rank, job_->limit_s()));
   calls_->finalize();
 }
 

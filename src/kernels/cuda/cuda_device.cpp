@@ -103,6 +103,10 @@ void CudaDevice::download(void* to, const void* from, size_t bytes) {
   wait();
 }
 
+void CudaDevice::clear(void* memory, size_t bytes) {
+  check(cudaMemsetAsync(memory, 0, bytes, stream_), "clearing");
+}
+
 void CudaDevice::wait() { check(cudaStreamSynchronize(stream_), "working"); }
 
 }  // namespace borealis::cuda

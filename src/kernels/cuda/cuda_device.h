@@ -28,6 +28,7 @@ class CudaDevice : public Device {
   void release(std::byte* memory) noexcept override;
   void upload(void* to, const void* from, size_t bytes) override;
   void download(void* to, const void* from, size_t bytes) override;
+  void clear(void* memory, size_t bytes) override;
   void wait() override;
   int64_t mark() override { return marks_.mark(stream_); }
   double ms_between(int64_t from, int64_t to) override { return marks_.ms_between(from, to); }

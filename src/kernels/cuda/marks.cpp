@@ -14,6 +14,10 @@ int64_t Marks::mark(cudaStream_t stream) {
   return static_cast<int64_t>(marks_++);
 }
 
+void Marks::hold_back(cudaStream_t stream, int64_t mark) const {
+  check(cudaStreamWaitEvent(stream, events_[static_cast<size_t>(mark)], 0), "waiting for a mark");
+}
+
 double Marks::ms_between(int64_t from, int64_t to) const {
   float ms = 0;
   check(cudaEventElapsedTime(&ms, events_[static_cast<size_t>(from)],

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <exception>
 #include <thread>
 #include <utility>
 
@@ -32,7 +33,7 @@ NcclId NcclGroup::make_id(const NcclLibrary& library) {
 
 NcclGroup::NcclGroup(const NcclLibrary& library, const NcclId& id, int64_t rank, int64_t ranks,
                      double seconds, const CudaDevice& device)
-    : library_(library), device_(device), rank_(rank), ranks_(ranks), seconds_(seconds), marks_() {
+    : library_(library), device_(device), rank_(rank), ranks_(ranks), seconds_(seconds) {
   device.use();
   int least = 0, greatest = 0;
   check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "looking at the device");
@@ -62,7 +63,10 @@ void NcclGroup::connect() {
 }
 
 NcclGroup::~NcclGroup() {
-  if (comm_ != nullptr) library_.destroy(comm_);
+  if (comm_ != nullptr) {
+    // What is under way when something fails may wait for ranks that do not come any more.
+    std::uncaught_exceptions() > 0 ? library_.abort(comm_) : library_.destroy(comm_);
+  }
   if (device_is_so_far_ != nullptr) cudaEventDestroy(device_is_so_far_);
   if (stream_ != nullptr) cudaStreamDestroy(stream_);
 }
@@ -82,6 +86,8 @@ void NcclGroup::follow_device() {
   check(cudaEventRecord(device_is_so_far_, device_.stream()), "exchanging");
   check(cudaStreamWaitEvent(stream_, device_is_so_far_, 0), "exchanging");
 }
+
+void NcclGroup::device_follows(int64_t mark) { marks_.hold_back(device_.stream(), mark); }
 
 void NcclGroup::wait() {
   using Clock = std::chrono::steady_clock;

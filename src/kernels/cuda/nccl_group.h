@@ -28,6 +28,7 @@ class NcclGroup : public DeviceGroup {
   static NcclId make_id(const NcclLibrary& library);
 
   void follow_device() override;
+  void device_follows(int64_t mark) override;
   void wait() override;
   void exchange(std::span<const std::span<const std::byte>> to,
                 std::span<const std::span<std::byte>> from) override;

@@ -23,10 +23,11 @@ __global__ void sum_of_ranks_kernel(SumOfRanks<T> a, int64_t vectors) {
   }
   Vector<float, kCount> sum;
   Vector<T, kCount> travels;
+  if (a.adds) sum = Vector<float, kCount>::load(a.sum + i * kCount);
 #pragma unroll
   for (int k = 0; k < kCount; ++k) {
     travels.set(k, sums[k]);
-    sum.set(k, travels[k]);
+    sum.set(k, a.adds ? travels[k] + sum[k] : travels[k]);
   }
   sum.store(a.sum + i * kCount);
   if (a.rounded != nullptr) travels.store(a.rounded + i * kCount);
