@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <thread>
 
 #include "base/error.h"
@@ -113,8 +113,8 @@ int64_t RunRanks::core_sharers() {
 
 // A launcher may show each rank GPUs of its own.
 void RunRanks::share_gpus(MachineConfig& machine) {
-  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
-  const auto own = visible == nullptr ? size_t{0} : std::hash<std::string_view>()(visible);
+  const std::optional<std::string> visible = process_environment()("CUDA_VISIBLE_DEVICES");
+  const size_t own = visible ? std::hash<std::string>()(*visible) : 0;
   const std::vector<size_t> all = all_values(*host_, own, "looking at GPUs");
   machine.ranks_of_gpus = std::ranges::count(all, own);
   machine.rank_of_gpus = std::count(all.begin(), all.begin() + host_->rank(), own);
