@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <sstream>
 #include <string_view>
@@ -152,9 +153,13 @@ LauncherFamily family_of_version(const std::string& program, const std::string& 
 
 LauncherQuestions this_machine_questions() {
   const fs::path folder = fs::read_symlink("/proc/self/exe").parent_path();
+  // A sweep asks for every point.
+  static std::map<std::string, std::string> versions;
   return {.version =
               [](const std::string& program) {
-                return program_output({program, "--version"}).value_or("");
+                const auto [known, is_new] = versions.try_emplace(program);
+                if (is_new) known->second = program_output({program, "--version"}).value_or("");
+                return known->second;
               },
           .has_module =
               [folder](const std::string& module) {
