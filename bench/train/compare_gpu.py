@@ -72,7 +72,7 @@ def row_of(parser, text):
 class GpuRun(Run):
     """One training of a row; `variant` is "borealis" or "pytorch"."""
 
-    kept_variables = ("PATH", "HOME", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "CC")
+    kept_variables = ("PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "CC")
 
     def __init__(self, args, row, variant, round_number, cache):
         super().__init__(args, row, variant, round_number)
