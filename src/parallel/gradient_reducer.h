@@ -1,7 +1,7 @@
 // Adds gradients up over the ranks, unit by unit, beside the backward pass: as soon as a unit's are
 // complete a thread of its own sends and adds them, in the order of the ranks, while the units
-// before it compute. So do devices that reach each other, whose queue that thread is; those that do
-// not add them up when all are complete.
+// before it compute. Devices that reach each other do so in a queue of their own; those of others
+// are added up when all are complete.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
 // NCCL's calls, loaded where several GPUs are to exchange: who has one needs no NCCL. They are
 // declared here, as those of NVML, so that it need not be there to build either;
-// tests/cuda/nccl_library_test.cpp holds them against its header.
+// tests/cuda/nccl_group_test.cpp holds them against its header.
 #pragma once
 
 #include <cuda_runtime_api.h>
