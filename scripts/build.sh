@@ -43,6 +43,10 @@ if [ -n "$home" ] && [ "$home" != "$PWD" ]; then
 fi
 
 launcher=()
-command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+if command -v ccache >/dev/null; then
+  launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache)
+  # What one checkout compiled serves all others.
+  export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=true
+fi
 cmake --preset "$preset" "${launcher[@]}" >"$log" 2>&1 || fail configuring
 cmake --build "$build" --target "${targets[@]}" 2>&1 | tee -a "$log" | show_progress || fail building
