@@ -59,11 +59,9 @@ void write_model(FolderWriter& folder, const ModelConfig& model,
   for (const NamedTensor& tensor : tensors) {
     CHECK(tensor.dtype == dtype, tensor.name);
     sources.push_back(source_of(tensor));
-    if (!options.before_tensor) continue;
-    sources.back().produce = [&options, name = tensor.name,
-                              read = sources.back().produce](const ByteSink& sink) {
-      options.before_tensor(name);
-      read(sink);
+    if (!options.read) continue;
+    sources.back().produce = [&options, &tensor](const ByteSink& sink) {
+      options.read(tensor, sink);
     };
   }
   const SpecialTokens tokens =

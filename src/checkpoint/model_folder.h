@@ -24,9 +24,9 @@ namespace borealis {
 struct SaveOptions {
   std::optional<TokenizerSource> tokenizer = {};  // to ship with the model
   int64_t max_shard_bytes = kMaxShardBytes;
-  // Called before a tensor's data are read, in the order of the tensors; its pointer must hold
-  // then.
-  std::function<void(const std::string& name)> before_tensor = {};
+  // Passes a tensor's data on; called in the order of the tensors. Null: they lie in the host's
+  // memory.
+  std::function<void(const NamedTensor&, const ByteSink&)> read = {};
 };
 
 // Writes the files of a model. `tensors` are what config.json promises, without lm_head.weight

@@ -14,17 +14,20 @@ namespace {
 
 void require_stage_of_gpus(const OpenedBackend& opened, const ParallelConfig& parallel) {
   if (!opened.own || parallel.data_parallel_size() == 1) return;
-  const bool has_group = opened.own->gpu()->has_group;
-  const int64_t last = has_group ? 2 : 1;
-  if (parallel.zero_stage <= last) return;
-  throw Error(ErrorKind::kConfig,
-              fmt::format("ZERO_STAGE={} with {} ranks on GPUs: {}", parallel.zero_stage,
-                          parallel.data_parallel_size(),
-                          parallel.zero_stage > 2
-                              ? "weights cannot be sharded there yet"
-                              : "gradients can be sharded where each rank has a GPU and there is "
-                                "NCCL"),
-              fmt::format("set ZERO_STAGE to {} or less, or DEVICE=cpu", last));
+  constexpr int64_t kLastThroughHosts = 1;
+  if (!opened.own->gpu()->has_group && parallel.zero_stage > kLastThroughHosts) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("ZERO_STAGE={} with {} ranks on GPUs: gradients and weights can be "
+                            "sharded where each rank has a GPU and there is NCCL",
+                            parallel.zero_stage, parallel.data_parallel_size()),
+                fmt::format("set ZERO_STAGE to {} or less, or DEVICE=cpu", kLastThroughHosts));
+  }
+  if (parallel.zero_stage == 3 && parallel.zero_hpz_partition_size > 1) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("ZERO_HPZ_PARTITION_SIZE={} on GPUs: they keep no second shards",
+                            parallel.zero_hpz_partition_size),
+                "set it to 1, or DEVICE=cpu");
+  }
 }
 
 }  // namespace

@@ -54,6 +54,7 @@ class DeviceGroup {
   virtual void unpack_rows(const float* packed, std::span<const int32_t> places,
                            int32_t* places_there, int64_t width, float* table) = 0;
   virtual void clear(float* values, int64_t count) = 0;
+  virtual void copy(const std::byte* from, std::byte* to, size_t bytes) = 0;
 
   // As Device's, of what is queued here.
   virtual int64_t mark() = 0;

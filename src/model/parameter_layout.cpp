@@ -27,33 +27,50 @@ void draw(const ParameterTable& table, size_t entry, int64_t begin, int64_t size
   }
 }
 
+// In parts on a device, through the host's memory.
+template <typename T>
+class WeightWriter {
+ public:
+  WeightWriter(const ParameterTable& table, uint64_t seed, Device& device)
+      : table_(table), seed_(seed), device_(device) {
+    if (!device.is_host()) part_.resize(static_cast<size_t>(kPart));
+  }
+
+  void write(size_t entry, int64_t begin, int64_t size, T* values) {
+    if (device_.is_host()) {
+      draw(table_, entry, begin, size, seed_, values);
+      return;
+    }
+    for (int64_t at = 0; at < size; at += kPart) {
+      const int64_t count = std::min(kPart, size - at);
+      draw(table_, entry, begin + at, count, seed_, part_.data());
+      device_.upload(values + at, part_.data(), static_cast<size_t>(count) * sizeof(T));
+    }
+  }
+
+ private:
+  static constexpr int64_t kPart = int64_t{16} << 20;  // elements
+
+  const ParameterTable& table_;
+  uint64_t seed_;
+  Device& device_;
+  std::vector<T> part_;
+};
+
 template <typename T>
 void initialize(const ParameterBuffers& buffers, std::span<const ShardPiece> pieces, uint64_t seed,
                 Device& device) {
+  const ParameterTable& table = *buffers.table;
+  WeightWriter<T> writer(table, seed, device);
   if (buffers.weights_are_sharded()) {
     for (const ShardPiece& piece : pieces) {
-      draw(*buffers.table, piece.parameter, piece.begin, piece.size(), seed,
-           owned_weights<T>(buffers, piece));
+      writer.write(piece.parameter, piece.begin, piece.size(), owned_weights<T>(buffers, piece));
     }
     return;
   }
-  const std::span<const Parameter> parameters = buffers.table->entries();
-  if (!device.is_host()) {
-    constexpr int64_t kPart = int64_t{16} << 20;  // elements drawn at a time
-    std::vector<T> part(static_cast<size_t>(kPart));
-    for (size_t entry = 0; entry < parameters.size(); ++entry) {
-      for (int64_t at = 0; at < parameters[entry].size(); at += kPart) {
-        const int64_t size = std::min(kPart, parameters[entry].size() - at);
-        draw(*buffers.table, entry, at, size, seed, part.data());
-        device.upload(buffers.weights_as<T>() + parameters[entry].offset + at, part.data(),
-                      static_cast<size_t>(size) * sizeof(T));
-      }
-    }
-    return;
-  }
-  for (size_t entry = 0; entry < parameters.size(); ++entry) {
-    draw(*buffers.table, entry, 0, parameters[entry].size(), seed,
-         buffers.weights_as<T>() + parameters[entry].offset);
+  for (size_t entry = 0; entry < table.entries().size(); ++entry) {
+    const Parameter& parameter = table.entries()[entry];
+    writer.write(entry, 0, parameter.size(), buffers.weights_as<T>() + parameter.offset);
   }
 }
 

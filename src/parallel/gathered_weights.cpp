@@ -29,16 +29,19 @@ std::unique_ptr<Communicator> group_on_host(Communicator& ranks, int64_t size) {
 }  // namespace
 
 GatheredWeights::GatheredWeights(Communicator& ranks, const ParameterBuffers& parameters,
-                                 const Partition& partition, const Partition& secondary)
+                                 const Partition& partition, const Partition& secondary,
+                                 GroupExchange* joined)
     : ranks_(ranks),
       parameters_(parameters),
       partition_(partition),
       secondary_(secondary),
+      joined_(joined),
       host_(secondary.shards() > 0 ? group_on_host(ranks, secondary.shards()) : nullptr),
       host_has_(partition.cuts().size()),
       weight_slots_(weight_slots(*parameters.table, partition, secondary)),
       slots_(weight_slots_.elements.size()) {
   CHECK(partition.shards() == ranks.size());
+  CHECK(joined == nullptr || host_ == nullptr);
 }
 
 Request GatheredWeights::start_gathering(size_t unit) {
@@ -58,7 +61,11 @@ Request GatheredWeights::start_gathering(size_t unit) {
 void GatheredWeights::start(size_t unit) {
   Slot& slot = slot_of(unit);
   CHECK(slot.holds == 0);
-  waiting_.wait(slot.gathered);  // of a unit that was expected in its place
+  if (joined_ != nullptr) {
+    start_on_devices(slot, unit);
+    return;
+  }
+  wait_for(slot);  // of a unit that was expected in its place
   slot.unit = static_cast<int64_t>(unit);
   const Communicator& others = host_has_[unit] ? *host_ : ranks_;
   const int64_t part = (host_has_[unit] ? secondary_ : partition_).cuts()[unit].part;
@@ -70,6 +77,25 @@ void GatheredWeights::start(size_t unit) {
   slot.gathering = start_gathering(unit);
 }
 
+// Behind what the device has queued so far, which may read what was in the slot.
+void GatheredWeights::start_on_devices(Slot& slot, size_t unit) {
+  const auto width = static_cast<int64_t>(dtype_bytes(parameters_.dtype));
+  const UnitCut& cut = partition_.cuts()[unit];
+  slot.unit = static_cast<int64_t>(unit);
+  slot.gathered =
+      joined_->queue_gather(parameters_.weights_as<std::byte>() + cut.shard_offset * width,
+                            parameters_.places->weights[unit], cut, width);
+}
+
+void GatheredWeights::wait_for(const Slot& slot) {
+  if (slot.gathered == kDone) return;
+  if (joined_ != nullptr) {
+    joined_->device_follows(slot.gathered);
+  } else {
+    waiting_.wait(slot.gathered);
+  }
+}
+
 void GatheredWeights::finish(Slot& slot) {
   slot.gathering.wait();
   slot.span.end = ExchangeSpan::Clock::now();
@@ -78,10 +104,14 @@ void GatheredWeights::finish(Slot& slot) {
 void GatheredWeights::hold(size_t unit) {
   Slot& slot = slot_of(unit);
   if (slot.unit == static_cast<int64_t>(unit)) {
-    waiting_.wait(slot.gathered);
+    wait_for(slot);
   } else {
     start(unit);
-    finish(slot);
+    if (joined_ == nullptr) {
+      finish(slot);
+    } else {
+      wait_for(slot);
+    }
   }
   if (observer_ && slot.span.received_bytes > 0) observer_(std::exchange(slot.span, {}));
   if (host_ && !host_has_[unit]) keep_for_host(unit);
@@ -102,7 +132,7 @@ void GatheredWeights::gather_ahead() {
   Slot& slot = slot_of(next);
   if (slot.holds > 0 || slot.unit == static_cast<int64_t>(next)) return;
   start(next);
-  slot.gathered = waiting_.add([&slot] { finish(slot); });
+  if (joined_ == nullptr) slot.gathered = waiting_.add([&slot] { finish(slot); });
 }
 
 void GatheredWeights::keep_for_host(size_t unit) {
@@ -116,10 +146,15 @@ void GatheredWeights::keep_for_host(size_t unit) {
 
 void GatheredWeights::forget() {
   for (Slot& slot : slots_) {
-    waiting_.wait(slot.gathered);
+    wait_for(slot);
     slot.unit = -1;
   }
   host_has_.assign(host_has_.size(), false);
+}
+
+void GatheredWeights::all_is_done() {
+  if (joined_ == nullptr) return;
+  for (Slot& slot : slots_) slot.gathered = kDone;
 }
 
 }  // namespace borealis

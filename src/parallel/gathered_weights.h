@@ -1,5 +1,6 @@
 // Weights of which every rank keeps a shard (ZeRO 3): a unit's are gathered before they are used,
-// while the one before it computes.
+// while the one before it computes. Devices that reach each other gather them in a queue of their
+// own, which what they compute follows: their hosts do not wait.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +12,7 @@
 #include "base/side_queue.h"
 #include "comm/communicator.h"
 #include "parallel/exchange_span.h"
+#include "parallel/group_exchange.h"
 #include "parallel/partition.h"
 #include "parallel/unit_slots.h"
 #include "tensor/parameter_buffers.h"
@@ -22,9 +24,11 @@ class GatheredWeights {
   // secondary: over ranks of a host (ZeRO++, Wang et al. 2023, hpZ); of no shards: there is none.
   // Else the first gathering after an update, over all ranks, fills it, and those that follow are
   // from it. Collective. Throws AgreedError(kConfig) where its shards do not divide the ranks of
-  // every host.
+  // every host. joined: of devices that reach each other, which have no secondary (CHECK), else
+  // null.
   GatheredWeights(Communicator& ranks, const ParameterBuffers& parameters,
-                  const Partition& partition, const Partition& secondary);
+                  const Partition& partition, const Partition& secondary,
+                  GroupExchange* joined = nullptr);
 
   // A micro-batch begins (UnitFlow).
   void begin() { position_ = 0; }
@@ -33,22 +37,27 @@ class GatheredWeights {
   void release(size_t unit) { --slot_of(unit).holds; }
   // The owners have changed their weights.
   void forget();
-  // Told of every gathering that was held.
+  // What was queued on devices is done, and its marks are forgotten (GroupExchange::wait()).
+  void all_is_done();
+  // Told of every gathering that was held, but of those on devices.
   void observe(ExchangeObserver observer) { observer_ = std::move(observer); }
 
  private:
   struct Slot {
     int64_t unit = -1;  // whose weights are there, or will be once `gathered` is done
     int holds = 0;
-    Request gathering;
-    int64_t gathered = 0;  // number in the queue
-    ExchangeSpan span;
+    int64_t gathered = kDone;  // number in the queue, or a mark of the devices'
+    Request gathering = {};
+    ExchangeSpan span = {};
   };
+  static constexpr int64_t kDone = -1;
 
   Slot& slot_of(size_t unit) { return slots_[weight_slots_.slot_of_unit[unit]]; }
   void start(size_t unit);
+  void start_on_devices(Slot& slot, size_t unit);
   static void finish(Slot& slot);
   Request start_gathering(size_t unit);
+  void wait_for(const Slot& slot);
   void gather_ahead();
   void keep_for_host(size_t unit);
 
@@ -56,6 +65,7 @@ class GatheredWeights {
   const ParameterBuffers& parameters_;
   const Partition& partition_;
   const Partition& secondary_;
+  GroupExchange* joined_;
   std::unique_ptr<Communicator> host_;  // the ranks of a secondary partition, if there is one
   std::vector<bool> host_has_;          // by unit: these weights are in the secondary shards
   UnitSlots weight_slots_;

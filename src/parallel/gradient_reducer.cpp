@@ -63,6 +63,7 @@ void GradientReducer::hold(size_t unit) {
 }
 
 void GradientReducer::hand_on(size_t unit) {
+  has_begun_ = true;
   const bool in_each = parameters_.gradients_are_sharded() && !is_by_rows(unit);
   if (!in_each && !last_micro_batch_) return;
   const SumInto into = in_each && !first_ ? SumInto::kAdd : SumInto::kReplace;
@@ -99,6 +100,7 @@ void GradientReducer::finish() {
     }
   }
   adding_.wait(last_);
+  has_begun_ = false;
   if (joined_ == nullptr) return;
   spans_ = joined_->wait();
   std::ranges::fill(in_slot_, kNothing);

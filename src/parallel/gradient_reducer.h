@@ -41,6 +41,8 @@ class GradientReducer {
   void hold(size_t unit);
   // All ranks hand the same units on in the same order.
   void hand_on(size_t unit);
+  // Since finish() something was handed on.
+  bool has_begun() const { return has_begun_; }
   // After the last micro-batch: every gradient that this rank owns is the sum over the ranks.
   void finish();
   // What was added up since the last call, in its order. After finish().
@@ -66,7 +68,7 @@ class GradientReducer {
   std::vector<size_t> slot_of_unit_;  // of sharded gradients
   // What is added up from there: numbers in the queue, or marks of `joined_`, or kNothing.
   std::vector<int64_t> in_slot_;
-  bool first_ = true, last_micro_batch_ = true;
+  bool first_ = true, last_micro_batch_ = true, has_begun_ = false;
   int64_t last_ = 0;                 // number in the queue
   std::vector<ExchangeSpan> spans_;  // the queue's, until all is done
   SideQueue adding_;                 // last, so that it ends first

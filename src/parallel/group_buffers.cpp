@@ -7,7 +7,6 @@ namespace {
 
 // So much that a link's latency does not count, and the sums between two exchanges little.
 constexpr int64_t kBlockElements = (int64_t{64} << 20) / sizeof(float);
-constexpr int64_t kShareMultiple = 64;  // elements, so that every share begins on a cache line
 
 }  // namespace
 

@@ -20,6 +20,9 @@ class GroupBuffers {
   GroupBuffers(int64_t ranks, const std::optional<RowGradientsShape>& rows, DType travels,
                int64_t largest_unit, Arena& device);
 
+  // Elements, so that what each rank adds up begins on a cache line.
+  static constexpr int64_t kShareMultiple = 64;
+
   DType travels() const { return travels_; }
   // Elements of a rank's share of a block.
   int64_t share() const { return share_; }

@@ -91,7 +91,7 @@ void GroupExchange::sum_parts(const Parts& parts, float* sum, SumInto into, bool
 
 // At most a block.
 void GroupExchange::sum_on_all(std::span<float> values) {
-  constexpr size_t kMultiple = 64;  // elements, as GroupBuffers has it
+  constexpr auto kMultiple = static_cast<size_t>(GroupBuffers::kShareMultiple);
   const auto size = static_cast<size_t>(ranks_.size());
   const size_t share = ((values.size() + size - 1) / size + kMultiple - 1) / kMultiple * kMultiple;
   Parts parts;
@@ -172,17 +172,20 @@ void GroupExchange::queue_sum_of_rows(RowGradients& rows, const SumBuffers& host
   });
 }
 
-void GroupExchange::queue_gather(std::byte* weights, const UnitCut& cut, int64_t width) {
+int64_t GroupExchange::queue_gather(const std::byte* mine, std::byte* weights, const UnitCut& cut,
+                                    int64_t width) {
   std::vector<std::span<std::byte>> parts;
   for (int64_t r = 0; r < ranks_.size(); ++r) {
     parts.emplace_back(weights + cut.begin(r) * width, static_cast<size_t>(cut.size(r) * width));
   }
-  const std::vector<std::span<const std::byte>> mine(parts.size(),
-                                                     parts[static_cast<size_t>(ranks_.rank())]);
+  const std::span<std::byte> own = parts[static_cast<size_t>(ranks_.rank())];
+  const std::vector<std::span<const std::byte>> to(parts.size(), {mine, own.size()});
   queue(Exchange::kWeights, [&] {
-    group_.exchange(mine, parts);
-    return (cut.elements - cut.size(ranks_.rank())) * width;
+    if (mine != own.data() && !own.empty()) group_.copy(mine, own.data(), own.size());
+    group_.exchange(to, parts);
+    return cut.elements * width - std::ssize(own);
   });
+  return queued_.back().end;
 }
 
 // The device's clock is another: times are told from the last mark, which is now.

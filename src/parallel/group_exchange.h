@@ -35,8 +35,10 @@ class GroupExchange {
   int64_t queue_sum_at_owners(float* gradients, const UnitCut& cut, float* mine, SumInto into);
   // A rank's rows become those that any rank has. host: of the ranks' bits alone.
   void queue_sum_of_rows(RowGradients& rows, const SumBuffers& host);
-  // weights: a unit's, [cut.elements] of `width` bytes, of which every rank has its part.
-  void queue_gather(std::byte* weights, const UnitCut& cut, int64_t width);
+  // weights: a unit's, [cut.elements] of `width` bytes, which every rank's part comes to. mine:
+  // this rank's, [cut.size(rank)], there or elsewhere. Returns a mark.
+  int64_t queue_gather(const std::byte* mine, std::byte* weights, const UnitCut& cut,
+                       int64_t width);
   // The device writes no more over what was read until then.
   void device_follows(int64_t mark) { group_.device_follows(mark); }
   // Until all of it is done; marks are forgotten. What was queued since the last call, in its

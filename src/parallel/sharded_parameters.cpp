@@ -23,7 +23,9 @@ ShardedParameters::ShardedParameters(Communicator& ranks, const ParameterBuffers
       device_(device),
       joined_(joined),
       gradients_(ranks, parameters, partition, buffers, device, joined) {
-  if (parameters.weights_are_sharded()) weights_.emplace(ranks, parameters, partition, secondary);
+  if (parameters.weights_are_sharded()) {
+    weights_.emplace(ranks, parameters, partition, secondary, joined);
+  }
 }
 
 void ShardedParameters::observe(const ExchangeObserver& observer) {
@@ -33,13 +35,18 @@ void ShardedParameters::observe(const ExchangeObserver& observer) {
 
 void ShardedParameters::finish_gradients() {
   gradients_.finish();
-  for (const ExchangeSpan& span : gradients_.take_spans()) {
-    if (observer_) observer_(span);
-  }
+  tell(gradients_.take_spans());
+  if (weights_) weights_->all_is_done();
 }
 
 void ShardedParameters::begin() {
-  if (weights_) weights_->begin();
+  if (!weights_) return;
+  // Of passes that leave no gradients nobody else waits for what was gathered.
+  if (joined_ != nullptr && !gradients_.has_begun()) {
+    tell(joined_->wait());
+    weights_->all_is_done();
+  }
+  weights_->begin();
 }
 
 void ShardedParameters::hold(size_t unit, Hold what) {
@@ -77,9 +84,14 @@ int64_t ShardedParameters::gather_into_flat_buffer(size_t unit) {
 void ShardedParameters::gather_on_devices() {
   const auto width = static_cast<int64_t>(dtype_bytes(parameters_.dtype));
   for (const UnitCut& cut : partition_.cuts()) {
-    joined_->queue_gather(parameters_.weights_as<std::byte>() + cut.offset * width, cut, width);
+    std::byte* const unit = parameters_.weights_as<std::byte>() + cut.offset * width;
+    joined_->queue_gather(unit + cut.begin(ranks_.rank()) * width, unit, cut, width);
   }
-  for (const ExchangeSpan& span : joined_->wait()) {
+  tell(joined_->wait());
+}
+
+void ShardedParameters::tell(const std::vector<ExchangeSpan>& spans) const {
+  for (const ExchangeSpan& span : spans) {
     if (observer_) observer_(span);
   }
 }

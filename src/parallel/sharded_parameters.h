@@ -9,13 +9,14 @@
 //            it computes
 // A unit's gradients are added up beside the backward pass, as soon as they are complete, in f32
 // and in the order of the ranks: stages 0 and 1, and stages 2 and 3, have the same bits, and all of
-// them have where a step has one micro-batch a rank. Devices that reach each other do that by
-// themselves (parallel/group_exchange.h), at stages 0 to 2; of others it passes through the hosts'
-// memory (parallel/device_exchange.h), at stages 0 and 1.
+// them have where a step has one micro-batch a rank. Devices that reach each other do all that by
+// themselves (parallel/group_exchange.h); of others it passes through the hosts' memory
+// (parallel/device_exchange.h), at stages 0 and 1.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "base/stopwatch.h"
 #include "comm/communicator.h"
@@ -58,6 +59,7 @@ class ShardedParameters final : public UnitFlow {
 
  private:
   void gather_on_devices();
+  void tell(const std::vector<ExchangeSpan>& spans) const;
   int64_t gather_into_flat_buffer(size_t unit);
 
   Communicator& ranks_;

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/json_excerpt.h"
 #include "base/units.h"
+#include "device/read_device.h"
 #include "model/step_kernels.h"
 
 namespace borealis {
@@ -99,9 +100,11 @@ Prediction predict(const RunConfig& config, const RunLayout& layout, int64_t dat
     prediction.fits = fits_within(memory.total_bytes(), prediction.limit);
     // The host reads the state in its own memory alone.
     prediction.host_limit = memory_limit(std::nullopt, config.machine.ranks_on_host);
-    prediction.saves_in_background = config.output.save_checkpoints;
-    if (config.output.save_checkpoints) {
+    prediction.saves_in_background = config.output.save_checkpoints && !layout.shards_weights();
+    if (prediction.saves_in_background) {
       memory.snapshot_bytes = memory.weights_bytes + memory.optimizer_bytes;
+    } else if (config.output.save_checkpoints) {
+      memory.transfer_bytes += static_cast<int64_t>(kDeviceReadBytes);
     }
     return prediction;
   }
@@ -400,6 +403,7 @@ std::string prediction_json(const RunConfig& config, const Prediction& predictio
         {"seq_length", config.batch.seq_length},
         {"tie_word_embeddings", model.tie_word_embeddings},
         {"note", model.note}}},
+      {"device", prediction.gpu ? prediction.gpu->name : "cpu"},
       {"parameters", prediction.parameters},
       {"flops_per_token", prediction.flops_per_token},
       {"flops_formula", kFlopsFormulaName},

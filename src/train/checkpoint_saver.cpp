@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "comm/collectives.h"
+#include "device/read_device.h"
 #include "kernels/elementwise.h"
 #include "telemetry/metrics_file.h"
 
@@ -78,7 +79,7 @@ CheckpointSaver::CheckpointSaver(const RunConfig& config, const RunLayout& layou
       pace_(kMostRestPerWork) {
   CHECK(writers.ranks.size() == layout.partition.shards());
   CHECK(!in_background || !layout.shards_weights());
-  CHECK(in_background || device.is_host());
+  CHECK(in_background || device.is_host() || layout.shards_weights());
   // What cannot be written shall be known before hours of training, not after.
   agree([&] {
     if (!is_first()) return;
@@ -209,16 +210,20 @@ void CheckpointSaver::write(const Part& part) {
     return;
   }
   if (layout_.shards_weights()) gather_model_for_first();
-  checksum_ = write_state_shard(partial_path_, shard(), layout_.partition.shards(),
-                                state_sources(layout_, part.buffers, shard()), blocks_);
+  checksum_ =
+      write_state_shard(partial_path_, shard(), layout_.partition.shards(),
+                        state_sources(layout_, part.buffers, shard(), where_it_is()), blocks_);
 }
+
+// Of what is written.
+Device& CheckpointSaver::where_it_is() const { return snapshot_ ? host_device() : device_; }
 
 void CheckpointSaver::write_first(const Part& part) {
   CheckpointContent content;
   content.model = config_.model;
   content.options.tokenizer = tokenizer_source(config_.data);
   content.state = part.state;
-  content.pieces = state_sources(layout_, part.buffers, shard());
+  content.pieces = state_sources(layout_, part.buffers, shard(), where_it_is());
   if (layout_.shards_weights()) {
     write_gathered_model(content);
   } else {
@@ -241,9 +246,12 @@ void CheckpointSaver::write_gathered_model(CheckpointContent& content) {
   };
   writers_.weights->begin();
   content.tensors = model_tensors(buffers_.parameters);
-  content.options.before_tensor = [&](const std::string& name) {
-    const size_t unit = layout_.table.unit_at(layout_.table.at(name).offset);
+  content.options.read = [&](const NamedTensor& tensor, const ByteSink& sink) {
+    const Parameter& parameter = layout_.table.at(tensor.name);
+    const size_t unit = layout_.table.unit_at(parameter.offset);
     while (next <= unit) hold_next();
+    read_device(device_, tensor.data,
+                static_cast<size_t>(parameter.size()) * dtype_bytes(tensor.dtype), sink);
   };
   std::exception_ptr failure;
   try {

@@ -35,9 +35,9 @@ struct CheckpointWriters {
 class CheckpointSaver {
  public:
   // Of the buffers in `arenas`, which must outlive this, as `config`, `layout`, `writers` and the
-  // device must, on which they are; from a device it always saves by a copy of everything.
-  // The memory for it is taken here; not where weights are sharded (CHECK). Removes what killed
-  // processes left in the folder of the checkpoints.
+  // device must, on which they are; from a device it saves by a copy of everything. The memory for
+  // it is taken here; not where weights are sharded (CHECK), of which each unit is gathered to be
+  // written. Removes what killed processes left in the folder of the checkpoints.
   CheckpointSaver(const RunConfig& config, const RunLayout& layout, const TrainingArenas& arenas,
                   const TrainingBuffers& buffers, bool in_background, CheckpointWriters writers,
                   Device& device = host_device());
@@ -80,6 +80,7 @@ class CheckpointSaver {
   void begin_folder(int64_t iteration);
   void begin_writing();
   bool is_busy() const { return unwritten_.has_value() || writing_.is_busy(); }
+  Device& where_it_is() const;
   void write(const Part& part);
   void write_first(const Part& part);
   void write_gathered_model(CheckpointContent& content);

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/check.h"
+#include "device/read_device.h"
 #include "optim/adamw.h"
 #include "parallel/owned_parameters.h"
 
@@ -13,8 +14,8 @@ namespace {
 constexpr int64_t kPart = 4096;  // elements composed at a time, in the first cache
 
 // The f32 master weights of a piece of bf16 weights, from their two halves.
-void compose_master(const bf16* weights, const uint16_t* remainder, int64_t count,
-                    const ByteSink& sink) {
+void compose_on_host(const bf16* weights, const uint16_t* remainder, int64_t count,
+                     const ByteSink& sink) {
   std::array<float, kPart> whole;
   for (int64_t at = 0; at < count; at += kPart) {
     const int64_t part = std::min(kPart, count - at);
@@ -22,6 +23,25 @@ void compose_master(const bf16* weights, const uint16_t* remainder, int64_t coun
       whole[static_cast<size_t>(i)] = SplitF32{weights[at + i], remainder[at + i]}.whole();
     }
     sink(std::as_bytes(std::span(whole).first(static_cast<size_t>(part))));
+  }
+}
+
+void compose_master(Device& device, const bf16* weights, const uint16_t* remainder, int64_t count,
+                    const ByteSink& sink) {
+  if (device.is_host()) {
+    compose_on_host(weights, remainder, count, sink);
+    return;
+  }
+  constexpr auto kElements = static_cast<int64_t>(kDeviceReadBytes / sizeof(float));
+  const auto room = static_cast<size_t>(std::min(count, kElements));
+  std::vector<bf16> some_weights(room);
+  std::vector<uint16_t> some_remainder(room);
+  for (int64_t at = 0; at < count; at += kElements) {
+    const int64_t some = std::min(kElements, count - at);
+    const auto bytes = static_cast<size_t>(some) * sizeof(bf16);
+    device.download(some_weights.data(), weights + at, bytes);
+    device.download(some_remainder.data(), remainder + at, bytes);
+    compose_on_host(some_weights.data(), some_remainder.data(), some, sink);
   }
 }
 
@@ -98,7 +118,7 @@ std::vector<NamedTensor> model_tensors(const ParameterBuffers& sharded) {
 }
 
 std::vector<TensorSource> state_sources(const RunLayout& layout, const StateBuffers& buffers,
-                                        int64_t shard) {
+                                        int64_t shard, Device& device) {
   std::vector<TensorSource> sources;
   for (const ShardPiece& piece : layout.partition.pieces(shard)) {
     const Parameter& parameter = parameter_of(layout, piece);
@@ -106,15 +126,20 @@ std::vector<TensorSource> state_sources(const RunLayout& layout, const StateBuff
     const int64_t at = layout.shards_weights() ? piece.offset : parameter.offset + piece.begin;
     const OptimizerState& optimizer = buffers.optimizer;
     const auto add = [&](std::string_view kind, const float* values) {
-      sources.push_back(piece_source(kind, parameter.name, piece.begin,
-                                     std::span(values, static_cast<size_t>(size))));
+      const std::span all(values, static_cast<size_t>(size));
+      sources.push_back(device.is_host() ? piece_source(kind, parameter.name, piece.begin, all)
+                                         : piece_source(kind, parameter.name, piece.begin, size,
+                                                        [all, &device](const ByteSink& sink) {
+                                                          read_device(device, all.data(),
+                                                                      all.size_bytes(), sink);
+                                                        }));
     };
     if (layout.dtype == DType::kBF16) {
       const bf16* weights = static_cast<const bf16*>(buffers.weights) + at;
       const uint16_t* remainder = optimizer.master_remainder + piece.offset;
       sources.push_back(piece_source(kMasterWeight, parameter.name, piece.begin, size,
-                                     [weights, remainder, size](const ByteSink& sink) {
-                                       compose_master(weights, remainder, size, sink);
+                                     [weights, remainder, size, &device](const ByteSink& sink) {
+                                       compose_master(device, weights, remainder, size, sink);
                                      }));
     } else {
       add(kMasterWeight, static_cast<const float*>(buffers.weights) + at);

@@ -24,8 +24,9 @@ struct StateBuffers {
 // are sharded, the tensors refer to where they are while their unit is held.
 std::vector<NamedTensor> model_tensors(const RunLayout& layout, const StateBuffers& buffers);
 std::vector<NamedTensor> model_tensors(const ParameterBuffers& sharded);
+// device: that the buffers are of.
 std::vector<TensorSource> state_sources(const RunLayout& layout, const StateBuffers& buffers,
-                                        int64_t shard);
+                                        int64_t shard, Device& device = host_device());
 
 // What a folder of the model's weights has to hold.
 std::vector<PromisedTensor> promised_tensors(const ParameterTable& table);

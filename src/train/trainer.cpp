@@ -21,25 +21,14 @@
 #include "model/step_kernels.h"
 #include "optim/gradient_norm.h"
 #include "optim/lr_schedule.h"
+#include "parallel/join_group.h"
 #include "train/state_transfer.h"
 #include "train/stop_conditions.h"
 
 namespace borealis {
 namespace {
 
-std::unique_ptr<DeviceGroup> join_devices(Backend& backend, Communicator& ranks,
-                                          const ParallelConfig& parallel) {
-  constexpr const char* kWhat = "joining the GPUs of the ranks";
-  constexpr double kSecondsPerMinute = 60;
-  Backend::GroupId id{};
-  together(ranks, kWhat, [&] {
-    if (ranks.rank() == 0) id = backend.make_group_id();
-  });
-  ranks.broadcast(std::span<std::byte>(id), 0, kWhat);
-  return backend.join_group(id, ranks.rank(), ranks.size(),
-                            kSecondsPerMinute * parallel.timeout_minutes);
-}
-
+constexpr double kSecondsPerMinute = 60;
 constexpr double kLargestLossInPerplexity = 20;  // exp of more says nothing (contract section 10.1)
 
 }  // namespace
@@ -75,7 +64,7 @@ Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart star
   }
   if (ranks_.size() > 1) {
     if (layout.is_on_group()) {
-      group_ = join_devices(backend_, ranks_, config.parallel);
+      group_ = join_group(backend_, ranks_, kSecondsPerMinute * config.parallel.timeout_minutes);
       joined_.emplace(ranks_, *group_, buffers_.group);
     }
     sharded_.emplace(ranks_, buffers_.parameters, layout.partition, layout.secondary, buffers_.sums,

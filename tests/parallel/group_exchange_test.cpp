@@ -146,9 +146,30 @@ TEST_P(GroupExchangeTest, GathersWhatEachRankHas) {
       mine[static_cast<size_t>(i)] = whole[static_cast<size_t>(i)];
     }
     own.fill(mine);
-    own.exchange.queue_gather(own.memory.bytes().data(), cut, sizeof(float));
+    std::byte* const unit = own.memory.bytes().data();
+    constexpr int64_t kWidth = sizeof(float);
+    own.exchange.queue_gather(unit + cut.begin(ranks.rank()) * kWidth, unit, cut, kWidth);
     own.exchange.wait();
     EXPECT_EQ(own.now(), whole);
+  });
+}
+
+TEST_P(GroupExchangeTest, GathersFromShardsThatLieElsewhere) {
+  run_in_process(kRanks, [](Communicator& ranks) {
+    OneRank own(ranks, GetParam());
+    const UnitCut cut = cut_for(kRanks);
+    const std::vector<float> whole = values_of(0);
+    const std::vector<float> mine(whole.begin() + cut.begin(ranks.rank()),
+                                  whole.begin() + cut.end(ranks.rank()));
+    DeviceBuffer shard(own.device, mine.size() * sizeof(float), "a shard");
+    own.upload(reinterpret_cast<float*>(shard.bytes().data()), mine);
+    own.fill(std::vector<float>(kElements, -1.0f));
+    const int64_t mark = own.exchange.queue_gather(shard.bytes().data(), own.memory.bytes().data(),
+                                                   cut, sizeof(float));
+    own.exchange.device_follows(mark);
+    EXPECT_EQ(own.now(), whole);
+    EXPECT_EQ(own.exchange.wait().at(0).received_bytes,
+              (kElements - cut.size(ranks.rank())) * static_cast<int64_t>(sizeof(float)));
   });
 }
 

@@ -54,6 +54,9 @@ class FakeGroup : public DeviceGroup {
   void clear(float* values, int64_t count) override {
     queue_on_device([=] { std::fill_n(values, count, 0.0f); });
   }
+  void copy(const std::byte* from, std::byte* to, size_t bytes) override {
+    queue_on_device([=] { std::copy_n(from, bytes, to); });
+  }
 
   int64_t mark() override {
     marks_.push_back({queue_.size(), Clock::now()});

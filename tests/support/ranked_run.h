@@ -105,9 +105,10 @@ class RankedRunTest : public ::testing::Test {
       return whole;
     }
     const auto shard_bytes = static_cast<size_t>(layout.partition.shard_elements() * width);
+    std::vector<std::byte> mine(shard_bytes);
+    device.download(mine.data(), own, mine.size());
     std::vector<std::byte> shards(shard_bytes * static_cast<size_t>(ranks.size()));
-    ranks.all_gather(std::span<const std::byte>(own, shard_bytes), std::span<std::byte>(shards),
-                     "comparing");
+    ranks.all_gather(std::span<const std::byte>(mine), std::span<std::byte>(shards), "comparing");
     for (int64_t shard = 0; shard < ranks.size(); ++shard) {
       for (const ShardPiece& piece : layout.partition.pieces(shard)) {
         const int64_t to = layout.table.entries()[piece.parameter].offset + piece.begin;

@@ -1,8 +1,12 @@
 // Ranks whose memory is a device's (support/fake_gpu.h), as threads: what they exchange passes
 // through the host's, or is the devices' own matter (support/fake_group.h), and nothing else is
 // changed.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+
+#include "base/file.h"
 #include "support/ranked_run.h"
 
 namespace borealis {
@@ -35,7 +39,11 @@ class DeviceRanksTest : public RankedRunTest {
       }
     }
     // Sums of each micro-batch are added to those before.
-    expect_same_bits(run_at(2, ranks, kGroup), run_at(2, ranks, kHost));
+    const Result sharded = run_at(2, ranks, kHost);
+    for (const int64_t stage : {2, 3}) {
+      SCOPED_TRACE(::testing::Message() << "stage " << stage);
+      expect_same_bits(run_at(stage, ranks, kGroup), sharded);
+    }
   }
 };
 
@@ -59,8 +67,18 @@ TEST_F(DeviceRanksTest, AlsoWithTiedHeadsAndGradientsThatTravelInBf16) {
   expect_the_hosts_bits();
 }
 
-TEST_F(DeviceRanksTest, WhatTheySaveTheHostGoesOnFromAndTheOtherWayRound) {
-  const Result whole = run_at(1, 3, kHost);
+TEST_F(DeviceRanksTest, AlsoWhereActivationsAreComputedAgain) {
+  config_.recompute.enabled = true;
+  expect_same_bits(run_at(3, 3, kGroup), run_at(3, 3, kHost));
+}
+
+class DeviceRanksSaveTest : public DeviceRanksTest,
+                            public ::testing::WithParamInterface<std::pair<int64_t, DType>> {};
+
+TEST_P(DeviceRanksSaveTest, WhatTheySaveTheHostGoesOnFromAndTheOtherWayRound) {
+  const auto [stage, dtype] = GetParam();
+  config_.dtype = dtype;
+  const Result whole = run_at(stage, 3, kHost);
   config_.output.save_checkpoints = true;
   config_.checkpoint.load_given = true;
   save_in_background_ = true;
@@ -68,16 +86,28 @@ TEST_F(DeviceRanksTest, WhatTheySaveTheHostGoesOnFromAndTheOtherWayRound) {
     config_.output.checkpoint_dir = config_.checkpoint.load_dir =
         (folder_.path() / (device_first ? "of-devices" : "of-hosts")).string();
     config_.limits.train_iters = 2;
-    run_at(1, 3, device_first ? kGroup : kHost);
+    run_at(stage, 3, device_first ? kGroup : kHost);
     config_.limits.train_iters = 4;
-    const Result rest = run_at(1, 3, device_first ? kHost : kGroup);
+    const Result rest = run_at(stage, 3, device_first ? kHost : kGroup);
     ASSERT_EQ(rest.steps.size(), 2U);
     for (size_t i = 0; i < rest.steps.size(); ++i) {
       EXPECT_EQ(rest.steps[i].lm_loss, whole.steps[2 + i].lm_loss) << i;
     }
     EXPECT_TRUE(rest.weights == whole.weights);
   }
+  const auto model_of = [&](const char* run) {
+    return read_text_file(folder_.path() / run / "global_step2" / "model.safetensors");
+  };
+  EXPECT_EQ(model_of("of-devices"), model_of("of-hosts"));
 }
+
+INSTANTIATE_TEST_SUITE_P(Stages, DeviceRanksSaveTest,
+                         ::testing::Values(std::pair(1, DType::kF32), std::pair(3, DType::kF32),
+                                           std::pair(3, DType::kBF16)),
+                         [](const auto& param) {
+                           return fmt::format("{}_{}", param.param.first,
+                                              dtype_name(param.param.second));
+                         });
 
 }  // namespace
 }  // namespace borealis

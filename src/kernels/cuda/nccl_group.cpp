@@ -158,6 +158,10 @@ void NcclGroup::clear(float* values, int64_t count) {
         "clearing");
 }
 
+void NcclGroup::copy(const std::byte* from, std::byte* to, size_t bytes) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_), "copying");
+}
+
 int64_t NcclGroup::mark() { return marks_.mark(stream_); }
 double NcclGroup::ms_between(int64_t from, int64_t to) { return marks_.ms_between(from, to); }
 

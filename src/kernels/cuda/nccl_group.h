@@ -41,6 +41,7 @@ class NcclGroup : public DeviceGroup {
   void unpack_rows(const float* packed, std::span<const int32_t> places, int32_t* places_there,
                    int64_t width, float* table) override;
   void clear(float* values, int64_t count) override;
+  void copy(const std::byte* from, std::byte* to, size_t bytes) override;
   int64_t mark() override;
   double ms_between(int64_t from, int64_t to) override;
   void forget_marks() override { marks_.forget(); }
