@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
@@ -9,10 +10,12 @@
 #include "base/process.h"
 #include "base/stopwatch.h"
 #include "cli/command.h"
+#include "cli/open_backend.h"
 #include "cli/run_ranks.h"
 #include "cli/run_setup.h"
 #include "comm/collectives.h"
 #include "doctor/doctor_report.h"
+#include "parallel/join_group.h"
 
 namespace borealis {
 namespace {
@@ -40,13 +43,36 @@ double barrier_seconds(Communicator& ranks) {
   return median(times);
 }
 
-// The largest sum that every host has room for, of twice its size on each of its ranks.
-int64_t affordable_bytes(const std::vector<RankProbe>& probes, int64_t ranks_of_host) {
+// The largest sum that every host, or GPU, has room for, of twice its size on each of its ranks.
+int64_t affordable_bytes(const std::vector<RankProbe>& probes, bool on_gpus,
+                         int64_t ranks_of_host) {
   int64_t bytes = kMostSummedBytes;
   for (const RankProbe& probe : probes) {
-    bytes = std::min(bytes, probe.available_bytes / ranks_of_host / 4);
+    const int64_t room = on_gpus ? probe.gpu_free_bytes : probe.available_bytes / ranks_of_host;
+    bytes = std::min(bytes, room / 4);
   }
   return bytes;
+}
+
+// By the way that training takes, as far as it is one: what ranks that share a GPU add up passes
+// through their hosts, whose speed it is.
+void measure_sums(RunRanks& ranks, const RunConfig& config, Backend& backend,
+                  DoctorReport& report) {
+  Communicator& all = ranks.all();
+  report.barrier_s = barrier_seconds(all);
+  const std::vector<int64_t> on_hosts = all_values(all, ranks.on_this_host(), "counting ranks");
+  // Ranks of which some have no GPU, or no way between them, would wait for each other for ever.
+  report.sums_between_gpus =
+      report.diagnosis.faults.empty() && backend.gpu() != nullptr && backend.gpu()->has_group;
+  const int64_t most =
+      affordable_bytes(report.ranks, report.sums_between_gpus, *std::ranges::max_element(on_hosts));
+  if (!report.sums_between_gpus) {
+    report.sums = measure_all_reduce(all, most);
+    return;
+  }
+  const std::unique_ptr<DeviceGroup> group =
+      join_group(backend, all, 60 * config.parallel.timeout_minutes);
+  report.sums = measure_all_reduce(all, backend.device(), *group, most);
 }
 
 int examine(RunRanks& ranks, const std::vector<std::string>& arguments) {
@@ -69,23 +95,24 @@ int examine(RunRanks& ranks, const std::vector<std::string>& arguments) {
   log_open(LogStream::kStderr, ranks.is_first() ? config.log_level : "ERROR");
   ranks.share_machine(config.machine);
   const int threads = prepare_machine(config.machine);
+  OpenedBackend opened;
+  together(all, "looking for a GPU",
+           [&] { opened = open_backend(config.machine, config.parallel); });
+  Backend& backend = opened.get();
   report.ranks = probe_ranks(all, ranks.of_host(), config,
                              {.program = program_version(),
                               .library = ranks.library_version(),
                               .threads = threads,
-                              .core_sharers = ranks.core_sharers()});
+                              .core_sharers = ranks.core_sharers()},
+                             backend);
   report.diagnosis = diagnose(report.ranks);
+  if (!opened.warning.empty()) report.diagnosis.remarks.push_back(opened.warning);
   try {
     ranks.require_same(config);
   } catch (const AgreedError& error) {
     report.diagnosis.faults.emplace_back(error.text());
   }
-  if (all.size() > 1) {
-    report.barrier_s = barrier_seconds(all);
-    const std::vector<int64_t> on_hosts = all_values(all, ranks.on_this_host(), "counting ranks");
-    report.sums = measure_all_reduce(
-        all, affordable_bytes(report.ranks, *std::ranges::max_element(on_hosts)));
-  }
+  if (all.size() > 1) measure_sums(ranks, config, backend, report);
   if (ranks.is_first()) {
     fmt::print("{}", config.output.json ? doctor_json(report) : doctor_text(report));
   }

@@ -2,18 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+#include <string_view>
 #include <utility>
 
 #include "base/error.h"
 #include "base/fault_text.h"
-#include "base/memory.h"
 #include "cli/run_setup.h"
 #include "config/run_config_loader.h"
 #include "config/settings.h"
 #include "launch/launch_layout.h"
-#include "planner/planner.h"
+#include "sweep/child_process.h"
 #include "sweep/families.h"
 #include "sweep/point_command.h"
+#include "sweep/sweep_runner.h"
 
 namespace borealis {
 namespace {
@@ -55,10 +57,16 @@ class PointProblems {
   std::vector<std::pair<std::string, std::vector<std::string>>> all_;
 };
 
-}  // namespace
+std::string plan_failure(const ChildAnswer& answer) {
+  constexpr std::string_view kOurs = "borealis: ";
+  const std::string line = failure_line(answer.errors);
+  if (line.empty()) {
+    return fmt::format("`borealis plan` ended with exit code {}", answer.end.exit_code);
+  }
+  return line.starts_with(kOurs) ? line.substr(kOurs.size()) : line;
+}
 
-PointPlanner::PointPlanner(PointBasis basis)
-    : basis_(std::move(basis)), program_bytes_(resident_bytes()) {}
+}  // namespace
 
 std::vector<SweepPoint> PointPlanner::points(const std::vector<PointSettings>& all) {
   std::vector<SweepPoint> points;
@@ -72,8 +80,8 @@ std::vector<SweepPoint> PointPlanner::points(const std::vector<PointSettings>& a
       if (!is_new) {
         throw Error(ErrorKind::kConfig, "two points have this name", "sweep them apart");
       }
-      point.key = make_point_key(program_version(), config->second);
       point.plan = plan(point);
+      point.key = make_point_key(program_version(), config->second, point.plan.gpu);
       points.push_back(std::move(point));
     } catch (const Error& error) {
       problems.add(point.name, fault_text(error));
@@ -83,19 +91,28 @@ std::vector<SweepPoint> PointPlanner::points(const std::vector<PointSettings>& a
   return in_family_order(std::move(points));
 }
 
-PointPlan PointPlanner::plan(const SweepPoint& point) {
+PointPlan PointPlanner::plan(const SweepPoint& point) const {
   const RunConfig& config = configs_.at(point.name);
-  require_one_isa(config.machine);
-  const int threads = prepare_machine(config.machine);
-  const Prediction prediction =
-      predict(config, make_run_layout(config, threads), planned_data(config).bytes, program_bytes_);
-  return {.num_hidden_layers = config.model.num_hidden_layers,
-          .parameters = prediction.parameters,
+  ChildCommand command;
+  command.arguments = point_flags(basis_.flags, basis_.steps);
+  command.arguments.insert(command.arguments.begin(), "plan");
+  command.arguments.emplace_back("--json");
+  command.environment = point_environment(point.settings, process_environment(), basis_.cache_path);
+  const ChildAnswer answer = answer_of_child(std::move(command));
+  if (answer.end.exit_code != 0) {
+    throw Error(ErrorKind::kConfig, plan_failure(answer));
+  }
+  const nlohmann::json plan = nlohmann::json::parse(answer.output);
+  const nlohmann::json& memory = plan.at("memory");
+  const std::string device = plan.at("device");
+  return {.gpu = device == "cpu" ? "" : device,
+          .num_hidden_layers = config.model.num_hidden_layers,
+          .parameters = plan.at("parameters"),
           .tokens_per_step = config.batch.global_batch_size * config.batch.seq_length,
-          .flops_per_token = prediction.flops_per_token,
-          .planned_bytes = prediction.memory.total_bytes(),
-          .limit_bytes = prediction.limit.bytes,
-          .fits = prediction.fits};
+          .flops_per_token = plan.at("flops_per_token"),
+          .planned_bytes = memory.at("total_bytes"),
+          .limit_bytes = memory.at("limit_bytes"),
+          .fits = plan.at("fits")};
 }
 
 RunConfig PointPlanner::load(const PointSettings& settings) const {
@@ -108,14 +125,6 @@ RunConfig PointPlanner::load(const PointSettings& settings) const {
   RunConfig config = load_run_config(environment, point_flags(basis_.flags, basis_.steps), options);
   share_host(ranks.ranks_per_host, config.machine);
   return config;
-}
-
-// What a process plans for depends on its instructions, which are chosen once.
-void PointPlanner::require_one_isa(const MachineConfig& machine) {
-  if (isa_.empty()) isa_ = machine.cpu_isa;
-  if (isa_ == machine.cpu_isa) return;
-  throw Error(ErrorKind::kConfig, "BOREALIS_CPU_ISA cannot vary within a sweep",
-              "set it before the command, and sweep once for each, into folders of their own");
 }
 
 }  // namespace borealis

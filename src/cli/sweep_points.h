@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/run_config.h"
@@ -21,21 +22,20 @@ struct PointBasis {
 
 class PointPlanner {
  public:
-  explicit PointPlanner(PointBasis basis);
+  explicit PointPlanner(PointBasis basis) : basis_(std::move(basis)) {}
 
   // With their keys and plans, in the order to run them in. Throws one Error(kConfig) with all
   // problems of all points; passes HelpRequested on.
   std::vector<SweepPoint> points(const std::vector<PointSettings>& all);
-  // Anew, with the memory that is free now; of a point that points() gave.
-  PointPlan plan(const SweepPoint& point);
+  // Anew, with the memory that is free now; of a point that points() gave. A process of its own
+  // plans: what it needs of a GPU, and of instructions, stays its own. Throws Error(kConfig) with
+  // its line where it cannot.
+  PointPlan plan(const SweepPoint& point) const;
 
  private:
   RunConfig load(const PointSettings& settings) const;
-  void require_one_isa(const MachineConfig& machine);
 
   PointBasis basis_;
-  int64_t program_bytes_;  // before there was anything to plan
-  std::string isa_;
   std::map<std::string, RunConfig> configs_;  // by names of points
 };
 

@@ -68,6 +68,8 @@ Diagnosis diagnose(const std::vector<RankProbe>& probes) {
   compare(probes, &RankProbe::program, "program", diagnosis.faults);
   compare(probes, &RankProbe::library, "MPI library", diagnosis.faults);
   compare(probes, &RankProbe::isa, "instructions", diagnosis.faults);
+  compare(probes, &RankProbe::gpu, "GPU", diagnosis.faults);
+  compare(probes, &RankProbe::exchange, "exchange between GPUs", diagnosis.faults);
   std::map<std::string, std::vector<int64_t>> unread;
   for (const RankProbe& probe : probes) {
     if (!probe.data_fault.empty()) unread[probe.data_fault].push_back(probe.rank);

@@ -13,8 +13,8 @@ struct Diagnosis {
   std::vector<std::string> remarks;  // with these it would be slow
 };
 
-// Ranks that differ from rank 0 in program, MPI library, instructions or data are faults; so is
-// data that cannot be read. Rates below 80 % of the ranks' median, cores that more threads share
+// Ranks that differ from rank 0 in program, MPI library, instructions, GPU or data are faults; so
+// is data that cannot be read. Rates below 80 % of the ranks' median, cores that more threads share
 // than there are, and hosts of different processors are remarks.
 Diagnosis diagnose(const std::vector<RankProbe>& probes);
 

@@ -55,10 +55,11 @@ std::string hosts_table(const DoctorReport& report) {
     const RankProbe& first = *host.probes.front();
     const std::string cores =
         fmt::format("{}/{}{}", first.threads, first.cores, first.core_sharers > 1 ? " shared" : "");
-    text += fmt::format("{:<20} {:>12} {:>14} {:>12}  {:<26} {}\n", host.host, rank_ranges(ranks),
-                        cores, format_bytes(first.available_bytes),
-                        spread(host.probes, &RankProbe::gemm_flops_per_s, 1e12),
-                        spread(host.probes, &RankProbe::memory_bytes_per_s, 1e9));
+    text += fmt::format(
+        "{:<20} {:>12} {:>14} {:>12}  {:<26} {}\n", host.host, rank_ranges(ranks), cores,
+        format_bytes(first.gpu.empty() ? first.available_bytes : first.gpu_free_bytes),
+        spread(host.probes, &RankProbe::gemm_flops_per_s, 1e12),
+        spread(host.probes, &RankProbe::memory_bytes_per_s, 1e9));
   }
   return text;
 }
@@ -66,9 +67,10 @@ std::string hosts_table(const DoctorReport& report) {
 std::string sums_table(const DoctorReport& report) {
   if (report.sums.empty()) return "";
   std::string text = fmt::format(
-      "\nsums of f32 over all ranks; a barrier takes {}\n{:>10} {:>12} "
+      "\nsums of f32 over all ranks{}; a barrier takes {}\n{:>10} {:>12} "
       "{:>12}\n",
-      seconds_text(report.barrier_s), "size", "time", "bus GB/s");
+      report.sums_between_gpus ? ", between their GPUs" : "", seconds_text(report.barrier_s),
+      "size", "time", "bus GB/s");
   for (const AllReduceRate& sum : report.sums) {
     text += fmt::format("{:>10} {:>12} {:>12.2f}\n", format_bytes(sum.bytes),
                         seconds_text(sum.seconds), sum.bus_bytes_per_s * 1e-9);
@@ -82,10 +84,13 @@ std::string doctor_text(const DoctorReport& report) {
   const RankProbe& first = report.ranks.front();
   const auto hosts = std::ssize(by_host(report.ranks));
   std::string text = fmt::format(
-      "borealis {}, {}\n{} rank{} on {} host{}, together after {:.1f} s\n{}; {}\ndata: {}\n\n",
+      "borealis {}, {}\n{} rank{} on {} host{}, together after {:.1f} s\n{}; {}\n{}data: {}\n\n",
       first.program, first.library.empty() ? "without MPI" : first.library, report.ranks.size(),
       report.ranks.size() == 1 ? "" : "s", hosts, hosts == 1 ? "" : "s", report.start_s,
       first.cpu_model, first.isa,
+      first.gpu.empty()
+          ? ""
+          : fmt::format("computing on {}, whose memory and rates these are\n", first.gpu),
       first.data.empty() ? "none at hand (DATA_FILE_LIST)" : first.data);
   text += hosts_table(report) + sums_table(report) + "\n";
   for (const std::string& fault : report.diagnosis.faults) text += "FAULT   " + fault + "\n";
@@ -108,6 +113,7 @@ std::string doctor_json(const DoctorReport& report) {
                          {"start_s", report.start_s},
                          {"barrier_s", report.barrier_s},
                          {"all_reduce_f32", sums},
+                         {"all_reduce_between_gpus", report.sums_between_gpus},
                          {"faults", report.diagnosis.faults},
                          {"remarks", report.diagnosis.remarks}};
   return document.dump(2) + "\n";

@@ -15,6 +15,7 @@ struct DoctorReport {
   double start_s = 0;    // of the slowest rank, from its program's start to the first barrier
   double barrier_s = 0;  // median
   std::vector<AllReduceRate> sums;  // none with one rank
+  bool sums_between_gpus = false;
   Diagnosis diagnosis;
 };
 

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "device/device.h"
+#include "kernels/device_group.h"
 
 namespace borealis {
 
@@ -18,5 +20,8 @@ struct AllReduceRate {
 
 // Of 4 KiB to `most_bytes`, four times as many each; each within about a second. Collective.
 std::vector<AllReduceRate> measure_all_reduce(Communicator& ranks, int64_t most_bytes);
+// The same between the ranks' devices.
+std::vector<AllReduceRate> measure_all_reduce(Communicator& ranks, Device& device,
+                                              DeviceGroup& group, int64_t most_bytes);
 
 }  // namespace borealis

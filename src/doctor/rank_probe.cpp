@@ -35,7 +35,23 @@ void look_at_data(const RunConfig& config, RankProbe& probe) {
   }
 }
 
-void measure(Communicator& all, int64_t ranks_of_host, const RunConfig& config, RankProbe& probe) {
+// Enough for what fills a GPU.
+constexpr int64_t kMostGpuBytes = int64_t{2} << 30;
+
+void measure_gpu(Communicator& all, const RunConfig& config, Backend& backend, RankProbe& probe) {
+  const int64_t share = probe.gpu_free_bytes / backend.gpu()->ranks / 4;
+  const DeviceBuffer memory(backend.device(), static_cast<size_t>(std::min(share, kMostGpuBytes)),
+                            "products to measure");
+  const DecoderShape shape = decoder_shape(config, static_cast<int>(probe.threads), backend.gpu());
+  all.barrier("measuring products");
+  probe.gemm_flops_per_s =
+      measure_model_products(backend, shape, config.dtype, memory.bytes()).flops_per_s;
+  all.barrier("measuring memory");
+  probe.memory_bytes_per_s = backend.measure_bandwidth(memory.bytes());
+}
+
+void measure_host(Communicator& all, int64_t ranks_of_host, const RunConfig& config,
+                  RankProbe& probe) {
   const int64_t share = probe.available_bytes / ranks_of_host / 4;
   PageBuffer memory(static_cast<size_t>(std::clamp(share, kLeastProductBytes, kMostProductBytes)),
                     "products to measure");
@@ -55,12 +71,15 @@ RankProbe from_json(const nlohmann::json& json) {
           .library = json.at("library"),
           .isa = json.at("isa"),
           .cpu_model = json.at("cpu_model"),
+          .gpu = json.at("gpu"),
+          .exchange = json.at("exchange"),
           .data = json.at("data"),
           .data_fault = json.at("data_fault"),
           .threads = json.at("threads"),
           .cores = json.at("cores"),
           .core_sharers = json.at("core_sharers"),
           .available_bytes = json.at("available_bytes"),
+          .gpu_free_bytes = json.at("gpu_free_bytes"),
           .gemm_flops_per_s = json.at("gemm_flops_per_s"),
           .memory_bytes_per_s = json.at("memory_bytes_per_s")};
 }
@@ -90,18 +109,21 @@ nlohmann::ordered_json rank_probe_json(const RankProbe& probe) {
           {"library", probe.library},
           {"isa", probe.isa},
           {"cpu_model", probe.cpu_model},
+          {"gpu", probe.gpu},
+          {"exchange", probe.exchange},
           {"data", probe.data},
           {"data_fault", probe.data_fault},
           {"threads", probe.threads},
           {"cores", probe.cores},
           {"core_sharers", probe.core_sharers},
           {"available_bytes", probe.available_bytes},
+          {"gpu_free_bytes", probe.gpu_free_bytes},
           {"gemm_flops_per_s", probe.gemm_flops_per_s},
           {"memory_bytes_per_s", probe.memory_bytes_per_s}};
 }
 
 std::vector<RankProbe> probe_ranks(Communicator& all, Communicator& host, const RunConfig& config,
-                                   const ProbeBasis& basis) {
+                                   const ProbeBasis& basis, Backend& backend) {
   const MachineInfo machine = describe_machine();
   RankProbe mine{.rank = all.rank(),
                  .host = machine.hostname,
@@ -115,8 +137,17 @@ std::vector<RankProbe> probe_ranks(Communicator& all, Communicator& host, const 
   look_at_data(config, mine);
   host.barrier("looking at memory");
   mine.available_bytes = available_bytes();
+  if (const GpuProfile* gpu = backend.gpu()) {
+    mine.gpu = gpu->name;
+    if (all.size() > 1) mine.exchange = gpu->has_group ? "NCCL" : "MPI";
+    mine.gpu_free_bytes = backend.device().memory().free_bytes;
+  }
   host.barrier("looking at memory");
-  measure(all, host.size(), config, mine);
+  if (backend.gpu() != nullptr) {
+    measure_gpu(all, config, backend, mine);
+  } else {
+    measure_host(all, host.size(), config, mine);
+  }
   std::vector<RankProbe> probes;
   for (const std::string& text : all_texts(all, rank_probe_json(mine).dump(), "comparing ranks")) {
     probes.push_back(from_json(nlohmann::json::parse(text)));

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <ctime>
 
 #include "base/error.h"
+#include "base/file.h"
 
 namespace borealis {
 namespace {
@@ -66,6 +68,24 @@ struct Descriptor {
   }
 };
 
+int open_to_write(const std::filesystem::path& path) {
+  const int number = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (number < 0) throw file_error("write", path, errno);
+  return number;
+}
+
+// A file in memory, without a place in any folder.
+class MemoryFile {
+ public:
+  explicit MemoryFile(const char* name) : file_{::memfd_create(name, MFD_CLOEXEC)} {
+    if (file_.number < 0) throw file_error("make", name, errno);
+  }
+  std::filesystem::path path() const { return fmt::format("/proc/self/fd/{}", file_.number); }
+
+ private:
+  Descriptor file_;
+};
+
 // poll() would do, but a signal has to end the wait as well.
 void sleep_ms(int ms) {
   const timespec time{.tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1'000'000L};
@@ -85,14 +105,13 @@ ChildProcess::ChildProcess(const ChildCommand& command) {
   const std::vector<char*> argv = pointers_to(arguments), envp = pointers_to(environment);
   const Descriptor null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
   if (null.number < 0) throw file_error("open", "/dev/null", errno);
-  const Descriptor errors{
-      ::open(command.stderr_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
-  if (errors.number < 0) throw file_error("write", command.stderr_path, errno);
+  const Descriptor errors{open_to_write(command.stderr_path)};
+  const Descriptor output{command.stdout_path.empty() ? -1 : open_to_write(command.stdout_path)};
   const pid_t parent = ::getpid();
   id_ = ::fork();
   if (id_ == 0) {
     const bool is_launched = !command.launcher.empty();
-    become(parent, null.number, null.number, errors.number,
+    become(parent, null.number, output.number < 0 ? null.number : output.number, errors.number,
            is_launched ? argv.front() : kThisProgram, argv.data(), envp.data());
   }
   if (id_ < 0) {
@@ -127,6 +146,17 @@ void ChildProcess::stop() {
   ::kill(id_, SIGKILL);
   while (!wait(kMercyMs)) {
   }
+}
+
+ChildAnswer answer_of_child(ChildCommand command) {
+  constexpr int kTickMs = 1000;
+  const MemoryFile output("output of a child"), errors("errors of a child");
+  command.stdout_path = output.path();
+  command.stderr_path = errors.path();
+  ChildProcess child(command);
+  std::optional<ChildEnd> end;
+  while (!end) end = child.wait(kTickMs);
+  return {*end, read_text_file(output.path()), read_text_file(errors.path())};
 }
 
 }  // namespace borealis

@@ -21,6 +21,7 @@ struct ChildCommand {
   std::vector<std::string> arguments;          // behind the program's name
   std::vector<EnvironmentChange> environment;  // to this process's own
   std::filesystem::path stderr_path;           // replaced
+  std::filesystem::path stdout_path = {};      // likewise; empty: it goes nowhere
 };
 
 struct ChildEnd {
@@ -28,8 +29,8 @@ struct ChildEnd {
   int signal = 0;     // that ended it; 0: it ended by itself
 };
 
-// It reads nothing, its standard output goes nowhere, and it dies with this process. Where the
-// system runs out of memory, it is the first that the kernel ends.
+// It reads nothing, and it dies with this process. Where the system runs out of memory, it is the
+// first that the kernel ends.
 class ChildProcess {
  public:
   // Throws Error(kFile) if the file cannot be made, Error(kMemory) if there is no room for another
@@ -49,5 +50,13 @@ class ChildProcess {
   pid_t id_ = -1;
   std::optional<ChildEnd> end_;
 };
+
+// What a short one had to say.
+struct ChildAnswer {
+  ChildEnd end;
+  std::string output, errors;
+};
+// Waits for it; its paths are not used. Throws as ChildProcess.
+ChildAnswer answer_of_child(ChildCommand command);
 
 }  // namespace borealis

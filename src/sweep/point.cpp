@@ -29,7 +29,8 @@ std::string_view point_state_name(PointState state) {
   return "";
 }
 
-PointKey make_point_key(const std::string& version, const RunConfig& config) {
+PointKey make_point_key(const std::string& version, const RunConfig& config,
+                        const std::string& gpu) {
   nlohmann::json json = to_json(config);
   for (const char* irrelevant : {"output", "checkpoint", "notes", "warnings", "log_level"}) {
     json.erase(irrelevant);
@@ -39,11 +40,11 @@ PointKey make_point_key(const std::string& version, const RunConfig& config) {
   Checksum sum;
   sum.add(std::as_bytes(std::span(text)));
   const MachineInfo machine = describe_machine();
-  return {
-      .version = version,
-      .machine = fmt::format("{}: {}, {} cores, {} bytes, {}", machine.hostname, machine.cpu_model,
-                             machine.cores, machine.memory_bytes, machine.operating_system),
-      .configuration = sum.hex()};
+  return {.version = version,
+          .machine = fmt::format("{}: {}, {} cores, {} bytes, {}{}{}", machine.hostname,
+                                 machine.cpu_model, machine.cores, machine.memory_bytes,
+                                 machine.operating_system, gpu.empty() ? "" : ", ", gpu),
+          .configuration = sum.hex()};
 }
 
 std::string run_folder_name(const SweepPoint& point, int64_t repeat) {

@@ -28,11 +28,14 @@ struct PointKey {
   std::string configuration;  // checksum of the resolved configuration
   bool operator==(const PointKey&) const = default;
 };
-// Of this machine. Where a run's files lie, and what it logs, is not in it.
-PointKey make_point_key(const std::string& version, const RunConfig& config);
+// Of this machine. Where a run's files lie, and what it logs, is not in it. gpu: that computes, or
+// empty.
+PointKey make_point_key(const std::string& version, const RunConfig& config,
+                        const std::string& gpu);
 
 // What the plan says of it.
 struct PointPlan {
+  std::string gpu;  // that it is for, or empty
   int64_t num_hidden_layers = 0;
   int64_t parameters = 0;
   int64_t tokens_per_step = 0;

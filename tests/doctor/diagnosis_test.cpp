@@ -37,10 +37,12 @@ TEST(Diagnosis, NamesRanksThatDifferFromTheFirst) {
   std::vector<RankProbe> probes = alike(8);
   probes[3].program = probes[4].program = probes[6].program = "0.1.0 (def)";
   probes[2].isa = "SSE4";
+  probes[5].gpu = "NVIDIA H100";
   probes[7].data = "11 documents";
   EXPECT_THAT(diagnose(probes).faults,
               ElementsAre("program of ranks 3-4, 6: 0.1.0 (def); of rank 0: 0.1.0 (abc)",
                           "instructions of rank 2: SSE4; of rank 0: AVX2",
+                          "GPU of rank 5: NVIDIA H100; of rank 0: none",
                           "data of rank 7: 11 documents; of rank 0: 10 documents"));
 }
 

@@ -2,18 +2,28 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
 #include <vector>
 
 #include "comm/in_process.h"
+#include "support/fake_group.h"
 
 namespace borealis {
 namespace {
 
-TEST(LinkProbe, AllRanksHaveTheSameRates) {
+class LinkProbe : public ::testing::TestWithParam<bool> {};
+
+TEST_P(LinkProbe, AllRanksHaveTheSameRates) {
   constexpr int64_t kRanks = 3;
+  const bool between_gpus = GetParam();
   std::vector<std::vector<AllReduceRate>> rates(kRanks);
   run_in_process(kRanks, [&](Communicator& ranks) {
-    rates[static_cast<size_t>(ranks.rank())] = measure_all_reduce(ranks, 70'000);
+    testing::FakeGpu device;
+    testing::FakeGroup group(ranks.split(0), device);
+    rates[static_cast<size_t>(ranks.rank())] =
+        between_gpus ? measure_all_reduce(ranks, device, group, 70'000)
+                     : measure_all_reduce(ranks, 70'000);
+    EXPECT_EQ(group.times_followed() > 0, between_gpus);
   });
   ASSERT_EQ(rates[0].size(), 3U);
   for (size_t i = 0; i < rates[0].size(); ++i) {
@@ -26,6 +36,10 @@ TEST(LinkProbe, AllRanksHaveTheSameRates) {
     for (const auto& other : rates) EXPECT_EQ(other[i].seconds, rate.seconds);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Between, LinkProbe, ::testing::Values(false, true), [](const auto& param) {
+  return std::string(param.param ? "Gpus" : "Hosts");
+});
 
 }  // namespace
 }  // namespace borealis

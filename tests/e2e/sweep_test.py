@@ -281,7 +281,6 @@ def bad_input(folder):
             options=["--arch", "foo,2B", "--nlayers", "2,0", "--set", "DTYPE=fp16"])
     refused("flags", CONFIG, "--num-layers would set NLAYERS", "--train-iters is not for a sweep", options=["--nlayers", "2"],
             flags=["--num-layers", "3", "--train-iters", "4"])
-    refused("isa", CONFIG, "BOREALIS_CPU_ISA cannot vary", options=["--set", "BOREALIS_CPU_ISA=native,avx2"])
     refused("warm-up", USAGE, "--warmup 3 leaves none of the 3 steps", options=["--nlayers", "2", "--steps", "3", "--warmup", "3"])
     refused("no file", FILE, "grid.yaml", options=["--file", "grid.yaml"])
     grid = folder / "grid.json"

@@ -7,16 +7,26 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
+#include "base/error.h"
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_ops.h"
 
 namespace borealis::testing {
 
+struct FakeGpuMemory {
+  int64_t total_bytes = int64_t{1} << 40;
+  int64_t context_bytes = 0;  // of them that are never free
+  int64_t taken_bytes = 0;    // nor are these, which no plan knows
+};
+
 class FakeGpu : public Device {
  public:
+  explicit FakeGpu(FakeGpuMemory memory = {}) : memory_(memory) {}
+
   template <typename Work>
   auto work(const Work& what) {
     const Opened opened(*this);
@@ -25,8 +35,15 @@ class FakeGpu : public Device {
 
   bool is_host() const override { return false; }
   std::string name() const override { return "a fake GPU"; }
-  Memory memory() const override { return {int64_t{1} << 40, int64_t{1} << 40}; }
-  std::byte* allocate(size_t bytes, const std::string&) override {
+  Memory memory() const override {
+    return {memory_.total_bytes,
+            memory_.total_bytes - memory_.context_bytes - memory_.taken_bytes - used_bytes_};
+  }
+  std::byte* allocate(size_t bytes, const std::string& what) override {
+    if (std::cmp_greater(bytes, this->memory().free_bytes)) {
+      throw Error(ErrorKind::kMemory, "a fake GPU has no memory left for " + what);
+    }
+    used_bytes_ += static_cast<int64_t>(bytes);
     void* memory =
         ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     CHECK(memory != MAP_FAILED);
@@ -34,8 +51,9 @@ class FakeGpu : public Device {
     return pieces_.back().data();
   }
   void release(std::byte* memory) noexcept override {
-    std::erase_if(pieces_, [memory](const std::span<std::byte> piece) {
+    std::erase_if(pieces_, [this, memory](const std::span<std::byte> piece) {
       if (piece.data() != memory) return false;
+      used_bytes_ -= std::ssize(piece);
       ::munmap(piece.data(), piece.size());
       return true;
     });
@@ -73,6 +91,8 @@ class FakeGpu : public Device {
     }
   }
 
+  FakeGpuMemory memory_;
+  int64_t used_bytes_ = 0;
   std::vector<std::span<std::byte>> pieces_;
 };
 
@@ -183,10 +203,11 @@ class FakeOptimizerOps : public OptimizerOps {
 
 class FakeGpuBackend : public Backend {
  public:
-  FakeGpuBackend() {
+  explicit FakeGpuBackend(FakeGpuMemory memory = {}) : device_(memory) {
     profile_.name = device_.name();
     profile_.multiprocessors = 4;
-    profile_.memory_bytes = int64_t{1} << 40;
+    profile_.memory_bytes = memory.total_bytes;
+    profile_.context_bytes = memory.context_bytes;
     profile_.has_fused_attention = false;
   }
   FakeGpu& device() override { return device_; }

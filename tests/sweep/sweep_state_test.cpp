@@ -95,17 +95,18 @@ TEST(SweepState, RefusesWhatIsNone) {
 
 TEST(PointKey, IsOfWhatAMeasurementDependsOn) {
   const RunConfig config = fake_config(10);
-  const PointKey key = make_point_key("0.1.0", config);
-  EXPECT_EQ(make_point_key("0.1.0", config), key);
-  EXPECT_NE(make_point_key("0.1.1", config), key);
+  const PointKey key = make_point_key("0.1.0", config, "");
+  EXPECT_EQ(make_point_key("0.1.0", config, ""), key);
+  EXPECT_NE(make_point_key("0.1.1", config, ""), key);
+  EXPECT_NE(make_point_key("0.1.0", config, "NVIDIA H100"), key);
   RunConfig elsewhere = config;
   elsewhere.output.run_dir = "elsewhere";
   elsewhere.data.cache_path = "elsewhere";
   elsewhere.notes = {"a note"};
-  EXPECT_EQ(make_point_key("0.1.0", elsewhere), key);
+  EXPECT_EQ(make_point_key("0.1.0", elsewhere, ""), key);
   RunConfig longer = config;
   ++longer.limits.train_iters;
-  EXPECT_NE(make_point_key("0.1.0", longer).configuration, key.configuration);
+  EXPECT_NE(make_point_key("0.1.0", longer, "").configuration, key.configuration);
 }
 
 TEST(Measurement, IsTheMedianOfTheRepeatsMediansBehindTheWarmup) {
