@@ -39,6 +39,19 @@ SignalWatch::SignalWatch() {
 
 SignalWatch::~SignalWatch() { set_handlers(SIG_DFL); }
 
+SignalThread::SignalThread() : thread_([this] { end_.acquire(); }) {
+  sigset_t ours;
+  sigemptyset(&ours);
+  for (const WatchedSignal& watched : kSignals) sigaddset(&ours, watched.number);
+  ::pthread_sigmask(SIG_BLOCK, &ours, &before_);
+}
+
+SignalThread::~SignalThread() {
+  ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  end_.release();
+  thread_.join();
+}
+
 const char* SignalWatch::received() const {
   for (const WatchedSignal& watched : kSignals) {
     if (received_signal == watched.number) return watched.name;

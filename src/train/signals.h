@@ -4,7 +4,10 @@
 // program starts (SIGHUP under nohup) stays so.
 #pragma once
 
+#include <csignal>
+#include <semaphore>
 #include <string_view>
+#include <thread>
 
 namespace borealis {
 
@@ -17,6 +20,24 @@ class SignalWatch {
 
   // "SIGINT", "SIGTERM", "SIGHUP" or "SIGUSR1" once one has arrived, nullptr before.
   const char* received() const;
+};
+
+// While it is there a thread of its own receives these signals, and neither the calling thread nor
+// any that it starts does: to be made before others are. The system writes what a handler returns
+// to below the stack pointer of the thread that it interrupts, and oneDNN's products in f32 have
+// there, up to its version 3.11, a place in the heap (its issue 4845): what lies before it would be
+// lost.
+class SignalThread {
+ public:
+  SignalThread();
+  ~SignalThread();
+  SignalThread(const SignalThread&) = delete;
+  SignalThread& operator=(const SignalThread&) = delete;
+
+ private:
+  sigset_t before_{};
+  std::binary_semaphore end_{0};
+  std::thread thread_;
 };
 
 // What shells call the end by this signal, 128 + its number; 0 if it is none of the above.
