@@ -324,7 +324,7 @@ void bench_swiglu(const Card& card, const RandomValues& values, const Model& m) 
                 cuda::swiglu_backward(SwigluBackward<bf16>{gate_up.of(i), out.of(i), kRows, m.ffn},
                                       kStream);
               }),
-              5 * bytes);
+              6 * bytes);
 }
 
 void bench_attention(const RandomValues& values, const Model& m) {

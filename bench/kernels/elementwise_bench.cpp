@@ -140,7 +140,7 @@ void swiglu_forward_bench(benchmark::State& state, const Workload& w) {
 template <typename T>
 void swiglu_backward_bench(benchmark::State& state, const Workload& w) {
   const Buffer<T> gate_up(w.rows() * 2 * w.ffn), dout(w.rows() * w.ffn);
-  measure(state, w.rows() * w.ffn * 5 * int64_t{sizeof(T)},
+  measure(state, w.rows() * w.ffn * 6 * int64_t{sizeof(T)},
           [&] { swiglu_backward(gate_up.data(), dout.data(), w.rows(), w.ffn); });
 }
 

@@ -152,7 +152,7 @@ struct SwigluForward {
 template <typename T>
 struct SwigluBackward {
   T* gate_up = nullptr;           // [R, 2F]; their gradients on return
-  const T* dout = nullptr;        // [R, F]
+  T* dout = nullptr;              // [R, F]; out once more on return
   int64_t rows = 0, columns = 0;  // R, F
 };
 

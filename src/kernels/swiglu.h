@@ -13,8 +13,10 @@ namespace borealis {
 template <typename T>
 void swiglu_forward(const T* gate_up, int64_t rows, int64_t F, T* out);
 
-//   gate_up [rows, 2F]: on entry gate and up, on return their gradients; dout [rows, F].
+//   gate_up [rows, 2F]: on entry gate and up, on return their gradients; dout [rows, F]: on entry
+//   the gradient of out, on return out once more, of the same bits, which a backward pass needs for
+//   the product behind it and has not kept.
 template <typename T>
-void swiglu_backward(T* gate_up, const T* dout, int64_t rows, int64_t F);
+void swiglu_backward(T* gate_up, T* dout, int64_t rows, int64_t F);
 
 }  // namespace borealis

@@ -191,10 +191,9 @@ class Decoder : public LanguageModel {
     HeldUnit held = hold_for_backward(unit_of(layer), flow_);
 
     // x_next = x_middle + Wdown swiglu(Wgate_up norm(x_middle))
-    ops_.gate(a.gate_up, b.wide);
-    ops_.project_backward_weight(ops_.down, b.dx, b.wide, at.down);
     ops_.project_backward_input(ops_.down, b.dx, at.down, b.wide);
     ops_.gate_backward(a.gate_up, b.wide);
+    ops_.project_backward_weight(ops_.down, b.dx, b.wide, at.down);
     ops_.norm(a.x_middle, at.middle_norm, b.normed, nullptr);
     ops_.project_backward_weight(ops_.gate_up, a.gate_up, b.normed, at.gate_up);
     ops_.project_backward_input(ops_.gate_up, a.gate_up, at.gate_up, b.branch);

@@ -170,10 +170,10 @@ class LayerOps {
     const auto scope = timed(StepKernel::kSwiglu);
     ops_->swiglu({gate_up_rows, rows(), shape_.model.intermediate_size, y});
   }
-  // Overwrites gate_up_rows with their gradient.
-  void gate_backward(T* gate_up_rows, const T* dy) {
+  // Overwrites gate_up_rows with their gradient, and that of y with y.
+  void gate_backward(T* gate_up_rows, T* y) {
     const auto scope = timed(StepKernel::kSwigluBackward);
-    ops_->swiglu_backward({gate_up_rows, dy, rows(), shape_.model.intermediate_size});
+    ops_->swiglu_backward({gate_up_rows, y, rows(), shape_.model.intermediate_size});
   }
   void add(const T* x, const T* branch, T* sum) {
     const auto scope = timed(StepKernel::kAdd);

@@ -120,7 +120,7 @@ class Costs {
     set(kRmsNormBackward, "RMSNorm, backward", kLayer, 9 * r, 4 * r * width_);
     set(kRopeBackward, "RoPE, backward", kLayer, 3 * rotated, 2 * rotated * width_);
     set(kSwiglu, "SwiGLU", kLayer, 5 * inner, 3 * inner * width_);
-    set(kSwigluBackward, "SwiGLU, backward", kLayer, 11 * inner, 5 * inner * width_);
+    set(kSwigluBackward, "SwiGLU, backward", kLayer, 12 * inner, 6 * inner * width_);
     set(kAdd, "residual", kLayer, r, 3 * r * width_);
     set(kKeepInput, "copy of a segment input", kLayer, 0, 2 * r * width_);
   }

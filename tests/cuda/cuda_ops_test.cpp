@@ -244,7 +244,7 @@ TYPED_TEST(CudaOpsTest, SwigluAndResiduals) {
   for (const Sizes& s : {kOdd, kEven}) {
     this->begin(s);
     auto gate_up = random_values<T>(s.rows * 2 * s.F, 1, 3.0);
-    const auto dout = random_values<T>(s.rows * s.F, 2);
+    auto dout = random_values<T>(s.rows * s.F, 2);
     std::vector<T> out(dout.size());
     const DeviceArray<T> gate_up_(gate_up), dout_(dout), out_(out);
     this->cpu_->swiglu({gate_up.data(), s.rows, s.F, out.data()});
@@ -253,6 +253,8 @@ TYPED_TEST(CudaOpsTest, SwigluAndResiduals) {
     this->cpu_->swiglu_backward({gate_up.data(), dout.data(), s.rows, s.F});
     this->gpu_->swiglu_backward({gate_up_, dout_, s.rows, s.F});
     expect_same(gate_up_.values(), gate_up, this->relative(), 1e-6);
+    EXPECT_TRUE(same_bits(dout, out));
+    EXPECT_TRUE(same_bits(dout_.values(), out_.values()));
 
     const int64_t odd = s.rows * s.F - 3;  // and from a place between vectors
     this->cpu_->add(dout.data() + 1, out.data() + 1, out.data() + 1, odd);

@@ -44,15 +44,18 @@ TYPED_TEST(SwiGlu, BackwardAgreesWithTwin) {
     std::vector<double> expected(gate_up.size());
     reference::swiglu_backward(to_double(gate_up).data(), to_double(dout).data(), rows, F,
                                expected.data());
+    std::vector<T> out(dout.size());
+    swiglu_forward(gate_up.data(), rows, F, out.data());
     swiglu_backward(gate_up.data(), dout.data(), rows, F);
     expect_close(gate_up, expected, half_ulp<T>() + 1e-6, 3e-6);  // 1 + g (1 - s) may cancel
+    EXPECT_TRUE(same_bits(dout, out));
   });
 }
 
 TEST(SwiGluBackward, AgreesWithFiniteDifferences) {
   for_each_target([] {
     auto gate_up = random_values<float>(3 * 14, 1, 2.0);
-    const auto dout = random_values<float>(3 * 7, 2);
+    auto dout = random_values<float>(3 * 7, 2);
     const auto expected = numerical_gradient(to_double(gate_up), [&](const auto& values) {
       std::vector<double> out(dout.size());
       reference::swiglu_forward(values.data(), 3, 7, out.data());
@@ -93,10 +96,10 @@ TYPED_TEST(SwiGlu, SameBitsForAnyThreadsAndAlignment) {
     for_each_thread_count([&] {
       std::vector<T> out(dout.size());
       swiglu_forward(gate_up.data(), kRows, kF, out.data());
-      auto gradient = gate_up;
-      swiglu_backward(gradient.data(), dout.data(), kRows, kF);
-      Misaligned<T> moved(gate_up);
-      swiglu_backward(moved.data(), dout.data(), kRows, kF);
+      auto gradient = gate_up, again = dout;
+      swiglu_backward(gradient.data(), again.data(), kRows, kF);
+      Misaligned<T> moved(gate_up), moved_out(dout);
+      swiglu_backward(moved.data(), moved_out.data(), kRows, kF);
       if (first_out.empty()) {
         first_out = out;
         first_gradient = gradient;
@@ -104,6 +107,8 @@ TYPED_TEST(SwiGlu, SameBitsForAnyThreadsAndAlignment) {
       EXPECT_TRUE(same_bits(out, first_out));
       EXPECT_TRUE(same_bits(gradient, first_gradient));
       EXPECT_TRUE(same_bits(moved.values(), first_gradient));
+      EXPECT_TRUE(same_bits(again, first_out));
+      EXPECT_TRUE(same_bits(moved_out.values(), first_out));
     });
   });
 }

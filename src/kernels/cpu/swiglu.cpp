@@ -44,7 +44,7 @@ void forward_row(const T* gate_up, int64_t F, T* out) {
 
 // With s = sigmoid(gate): d silu / d gate = s (1 + gate (1 - s)).
 template <typename T>
-void backward_row(T* gate_up, const T* dout, int64_t F) {
+void backward_row(T* gate_up, T* dout, int64_t F) {
   const F32 d;
   const auto one = hn::Set(d, 1.0f);
   for_columns(d, F, [&](int64_t i, auto width) HWY_ATTR {
@@ -53,8 +53,10 @@ void backward_row(T* gate_up, const T* dout, int64_t F) {
     const auto gradient = load(d, dout + i, width);
     const auto s = sigmoid<T>(d, gate);
     const auto slope = hn::Mul(s, hn::MulAdd(gate, hn::Sub(one, s), one));
+    const auto silu = hn::Mul(gate, s);
     store(d, hn::Mul(hn::Mul(gradient, up), slope), gate_up + i, width);
-    store(d, hn::Mul(gradient, hn::Mul(gate, s)), gate_up + F + i, width);
+    store(d, hn::Mul(gradient, silu), gate_up + F + i, width);
+    store(d, hn::Mul(silu, up), dout + i, width);
   });
 }
 
@@ -66,10 +68,10 @@ void swiglu_forward_row_f32(const float* gate_up, int64_t F, float* out) {
 void swiglu_forward_row_bf16(const bf16* gate_up, int64_t F, bf16* out) {
   forward_row(gate_up, F, out);
 }
-void swiglu_backward_row_f32(float* gate_up, const float* dout, int64_t F) {
+void swiglu_backward_row_f32(float* gate_up, float* dout, int64_t F) {
   backward_row(gate_up, dout, F);
 }
-void swiglu_backward_row_bf16(bf16* gate_up, const bf16* dout, int64_t F) {
+void swiglu_backward_row_bf16(bf16* gate_up, bf16* dout, int64_t F) {
   backward_row(gate_up, dout, F);
 }
 
@@ -98,15 +100,15 @@ void swiglu_forward(const T* gate_up, int64_t rows, int64_t F, T* out) {
 }
 
 template <typename T>
-void swiglu_backward(T* gate_up, const T* dout, int64_t rows, int64_t F) {
+void swiglu_backward(T* gate_up, T* dout, int64_t rows, int64_t F) {
   const auto row_kernel = backward_row_of(dout);
   for_each_row(rows, F, [&](int64_t row) { row_kernel(gate_up + row * 2 * F, dout + row * F, F); });
 }
 
 template void swiglu_forward(const float*, int64_t, int64_t, float*);
 template void swiglu_forward(const bf16*, int64_t, int64_t, bf16*);
-template void swiglu_backward(float*, const float*, int64_t, int64_t);
-template void swiglu_backward(bf16*, const bf16*, int64_t, int64_t);
+template void swiglu_backward(float*, float*, int64_t, int64_t);
+template void swiglu_backward(bf16*, bf16*, int64_t, int64_t);
 
 }  // namespace borealis
 #endif

@@ -29,22 +29,24 @@ __global__ void forward_kernel(const T* gate_up, int64_t F, T* out) {
 }
 
 template <typename T, int kCount>
-__global__ void backward_kernel(T* gate_up, const T* dout, int64_t F) {
+__global__ void backward_kernel(T* gate_up, T* dout, int64_t F) {
   using V = Vector<T, kCount>;
   const int64_t at = (blockIdx.x * int64_t{blockDim.x} + threadIdx.x) * kCount;
   if (at >= F) return;
   T* row = gate_up + blockIdx.y * 2 * F;
-  V gate = V::load(row + at), up = V::load(row + F + at);
-  const V d = V::load(dout + blockIdx.y * F + at);
+  T* out_row = dout + blockIdx.y * F;
+  V gate = V::load(row + at), up = V::load(row + F + at), out = V::load(out_row + at);
 #pragma unroll
   for (int k = 0; k < kCount; ++k) {
-    const float g = gate[k], s = sigmoid<T>(g), silu = g * s;
-    const float dgate = d[k] * up[k] * (s + silu * (1.0f - s));
+    const float g = gate[k], u = up[k], d = out[k], s = sigmoid<T>(g), silu = g * s;
+    const float dgate = d * u * (s + silu * (1.0f - s));
     gate.set(k, dgate);
-    up.set(k, d[k] * silu);
+    up.set(k, d * silu);
+    out.set(k, silu * u);
   }
   gate.store(row + at);
   up.store(row + F + at);
+  out.store(out_row + at);
 }
 
 // Rows beyond what a grid's second dimension takes are launched apart.
@@ -81,7 +83,7 @@ void swiglu_backward(const SwigluBackward<T>& a, cudaStream_t stream) {
   const bool wide = F % kWide<T> == 0 && is_wide(a.gate_up) && is_wide(a.dout);
   for_rows(a.rows, [&](int64_t first, unsigned rows) {
     T* gate_up = a.gate_up + first * 2 * F;
-    const T* dout = a.dout + first * F;
+    T* dout = a.dout + first * F;
     if (wide) {
       const dim3 grid(blocks_for(F, kThreads * kWide<T>), rows);
       launch("SwiGLU, backward", backward_kernel<T, kWide<T>>, grid, kThreads, stream, gate_up,
