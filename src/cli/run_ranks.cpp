@@ -49,15 +49,6 @@ CoreMask core_mask() {
   return mask;
 }
 
-// Of rank 0, on all.
-std::string text_of_first(Communicator& ranks, std::string text, std::string_view what) {
-  int64_t length = std::ssize(text);
-  ranks.broadcast(std::span(&length, 1), 0, what);
-  text.resize(static_cast<size_t>(length));
-  ranks.broadcast(std::span<char>(text), 0, what);
-  return text;
-}
-
 }  // namespace
 
 RunRanks::RunRanks(const Environment& environment) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -39,6 +40,11 @@ std::vector<T> all_values(Communicator& ranks, const T& value, std::string_view 
   ranks.all_gather(std::span<const T>(&value, 1), std::span<T>(values), what);
   return values;
 }
+
+// Texts, each of its length: that of rank 0, on all, and those of all, by rank.
+std::string text_of_first(Communicator& ranks, std::string text, std::string_view what);
+std::vector<std::string> all_texts(Communicator& ranks, const std::string& text,
+                                   std::string_view what);
 
 // all: on `root` [ranks.size()][mine.size()] by rank, on the others of no size.
 template <Sendable T>

@@ -84,22 +84,6 @@ RankProbe from_json(const nlohmann::json& json) {
           .memory_bytes_per_s = json.at("memory_bytes_per_s")};
 }
 
-// A text of every rank, on all.
-std::vector<std::string> all_texts(Communicator& ranks, const std::string& text,
-                                   std::string_view what) {
-  const std::vector<int64_t> lengths = all_values<int64_t>(ranks, std::ssize(text), what);
-  const auto longest = static_cast<size_t>(*std::ranges::max_element(lengths));
-  std::string mine = text;
-  mine.resize(longest);
-  std::vector<char> all(longest * lengths.size());
-  ranks.all_gather(std::span<const char>(mine), std::span<char>(all), what);
-  std::vector<std::string> texts;
-  for (size_t r = 0; r < lengths.size(); ++r) {
-    texts.emplace_back(all.data() + r * longest, static_cast<size_t>(lengths[r]));
-  }
-  return texts;
-}
-
 }  // namespace
 
 nlohmann::ordered_json rank_probe_json(const RankProbe& probe) {

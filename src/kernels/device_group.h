@@ -33,11 +33,11 @@ class DeviceGroup {
 
   // What is queued here from now on begins when all that the device has queued so far is done.
   virtual void follow_device() = 0;
-  // What the device queues from now on begins when all before that mark is done here.
-  virtual void device_follows(int64_t mark) = 0;
-  // Returns when everything queued here is done. Throws Error(kRanks) where a rank is lost, or does
-  // not come within the time limit.
+  // Return when everything queued here is done, or all before that mark. What the device has queued
+  // goes on meanwhile. Throw Error(kRanks) where a rank is lost, or does not come within the time
+  // limit: which only these can tell, so that a device never follows what is queued here by itself.
   virtual void wait() = 0;
+  virtual void wait_for(int64_t mark) = 0;
 
   // Sends to[r] to rank r and receives from[r] of it, by rank, in sizes that both know; nothing of
   // a rank to itself.

@@ -90,7 +90,7 @@ void GatheredWeights::start_on_devices(Slot& slot, size_t unit) {
 void GatheredWeights::wait_for(const Slot& slot) {
   if (slot.gathered == kDone) return;
   if (joined_ != nullptr) {
-    joined_->device_follows(slot.gathered);
+    joined_->wait_for(slot.gathered);
   } else {
     waiting_.wait(slot.gathered);
   }

@@ -1,6 +1,6 @@
 // Weights of which every rank keeps a shard (ZeRO 3): a unit's are gathered before they are used,
 // while the one before it computes. Devices that reach each other gather them in a queue of their
-// own, which what they compute follows: their hosts do not wait.
+// own.
 #pragma once
 
 #include <cstddef>

@@ -54,7 +54,7 @@ void GradientReducer::hold(size_t unit) {
   if (!parameters_.gradients_are_sharded() || is_by_rows(unit)) return;
   if (const int64_t reading = in_slot_[slot_of_unit_[unit]]; reading != kNothing) {
     if (joined_ != nullptr) {
-      joined_->device_follows(reading);
+      joined_->wait_for(reading);
     } else {
       adding_.wait(reading);
     }

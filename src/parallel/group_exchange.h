@@ -39,8 +39,9 @@ class GroupExchange {
   // this rank's, [cut.size(rank)], there or elsewhere. Returns a mark.
   int64_t queue_gather(const std::byte* mine, std::byte* weights, const UnitCut& cut,
                        int64_t width);
-  // The device writes no more over what was read until then.
-  void device_follows(int64_t mark) { group_.device_follows(mark); }
+  // Until that is done; what the device has queued goes on meanwhile. As wait(), throws
+  // Error(kRanks) where a rank does not come.
+  void wait_for(int64_t mark) { group_.wait_for(mark); }
   // Until all of it is done; marks are forgotten. What was queued since the last call, in its
   // order.
   std::vector<ExchangeSpan> wait();

@@ -49,8 +49,10 @@ void ShardedParameters::begin() {
   weights_->begin();
 }
 
+// Of devices the host cannot tell whether it waits for others or for its own's computing.
 void ShardedParameters::hold(size_t unit, Hold what) {
-  const TimedScope timed(waited_ms_);
+  double of_device_ms = 0;
+  const TimedScope timed(joined_ == nullptr ? waited_ms_ : of_device_ms);
   if (weights_ && what != Hold::kGradients) weights_->hold(unit);
   if (what != Hold::kWeights) gradients_.hold(unit);
 }

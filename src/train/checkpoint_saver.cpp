@@ -6,9 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <exception>
-#include <ranges>
 #include <utility>
 #include <vector>
 
@@ -144,12 +142,7 @@ void CheckpointSaver::save(RunState state) {
   wait();
   agree([&] { begin_folder(state.iteration); });
   if (!is_alone()) {
-    std::vector<char> path(partial_path_.native().begin(), partial_path_.native().end());
-    auto length = std::ssize(path);
-    writers_.ranks.broadcast(std::span(&length, 1), 0, kSaving);
-    path.resize(static_cast<size_t>(length));
-    writers_.ranks.broadcast(std::span<char>(path), 0, kSaving);
-    partial_path_ = std::filesystem::path(path.begin(), path.end());
+    partial_path_ = text_of_first(writers_.ranks, partial_path_.string(), kSaving);
     unfinished_ = true;
   }
   if (!snapshot_) {
@@ -282,15 +275,12 @@ void CheckpointSaver::commit() {
 void CheckpointSaver::complete_together() {
   unfinished_ = false;
   agree([&] { writing_.settle(); });
-  std::array<char, 32> mine{};
-  std::ranges::copy(checksum_ | std::views::take(mine.size()), mine.begin());
-  const auto checksums = all_values(writers_.ranks, mine, kSaving);
+  const std::vector<std::string> checksums = all_texts(writers_.ranks, checksum_, kSaving);
   agree([&] {
     if (!is_first()) return;
     const int64_t shards = writers_.ranks.size();
     for (int64_t shard = 1; shard < shards; ++shard) {
-      const auto& text = checksums[static_cast<size_t>(shard)];
-      folder_->add_shard(shard, shards, std::string(text.begin(), text.end()));
+      folder_->add_shard(shard, shards, checksums[static_cast<size_t>(shard)]);
     }
     commit();
   });

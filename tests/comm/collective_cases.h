@@ -93,6 +93,21 @@ inline void gathers(Communicator& ranks, Problems& problems) {
 
 // Two exchanges under way at once, with parts of every size and of none: rank a sends to rank b
 // (a + 2 b) % 4 values.
+// Of which one is empty.
+inline void texts(Communicator& ranks, Problems& problems) {
+  const auto of = [](int64_t rank) {
+    return std::string(static_cast<size_t>(rank * 5), char('a' + rank % 26));
+  };
+  const std::vector<std::string> all = all_texts(ranks, of(ranks.rank()), "telling");
+  bool right = std::ssize(all) == ranks.size();
+  for (int64_t rank = 0; right && rank < ranks.size(); ++rank) {
+    right = all[static_cast<size_t>(rank)] == of(rank);
+  }
+  expect(right, ranks, "texts of all ranks", problems);
+  expect(text_of_first(ranks, "rank " + of(ranks.rank()), "telling") == "rank ", ranks,
+         "the first rank's text", problems);
+}
+
 inline void exchanges(Communicator& ranks, Problems& problems) {
   const auto size = static_cast<size_t>(ranks.size());
   const auto length = [](size_t a, size_t b) { return (a + 2 * b) % 4; };
@@ -158,6 +173,7 @@ inline Problems check_all(Communicator& ranks) {
   sums<double>(ranks, 100, problems);
   sums<int64_t>(ranks, 100, problems);
   gathers(ranks, problems);
+  texts(ranks, problems);
   exchanges(ranks, problems);
   splits(ranks, problems);
   failures(ranks, problems);

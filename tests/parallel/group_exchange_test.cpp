@@ -166,7 +166,7 @@ TEST_P(GroupExchangeTest, GathersFromShardsThatLieElsewhere) {
     own.fill(std::vector<float>(kElements, -1.0f));
     const int64_t mark = own.exchange.queue_gather(shard.bytes().data(), own.memory.bytes().data(),
                                                    cut, sizeof(float));
-    own.exchange.device_follows(mark);
+    own.exchange.wait_for(mark);
     EXPECT_EQ(own.now(), whole);
     EXPECT_EQ(own.exchange.wait().at(0).received_bytes,
               (kElements - cut.size(ranks.rank())) * static_cast<int64_t>(sizeof(float)));

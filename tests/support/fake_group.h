@@ -21,8 +21,8 @@ class FakeGroup : public DeviceGroup {
       : ranks_(std::move(ranks)), device_(device) {}
 
   void follow_device() override { ++followed_; }
-  void device_follows(int64_t mark) override { run_until(marks_[static_cast<size_t>(mark)].at); }
   void wait() override { run_until(queue_.size()); }
+  void wait_for(int64_t mark) override { run_until(marks_[static_cast<size_t>(mark)].at); }
   int times_followed() const { return followed_; }
 
   void exchange(std::span<const std::span<const std::byte>> to,

@@ -16,8 +16,8 @@ class Marks {
   Marks& operator=(const Marks&) = delete;
 
   int64_t mark(cudaStream_t stream);
-  // What is queued in the stream from now on waits for the mark.
-  void hold_back(cudaStream_t stream, int64_t mark) const;
+  // cudaSuccess once all before it is done, cudaErrorNotReady until then.
+  cudaError_t state(int64_t mark) const;
   double ms_between(int64_t from, int64_t to) const;
   void forget() { marks_ = 0; }
 

@@ -87,15 +87,20 @@ void NcclGroup::follow_device() {
   check(cudaStreamWaitEvent(stream_, device_is_so_far_, 0), "exchanging");
 }
 
-void NcclGroup::device_follows(int64_t mark) { marks_.hold_back(device_.stream(), mark); }
-
 void NcclGroup::wait() {
+  wait_until([this] { return cudaStreamQuery(stream_); });
+}
+void NcclGroup::wait_for(int64_t mark) {
+  wait_until([this, mark] { return marks_.state(mark); });
+}
+
+void NcclGroup::wait_until(const std::function<cudaError_t()>& state_of) {
   using Clock = std::chrono::steady_clock;
   constexpr std::chrono::microseconds kPause(20);
   const Clock::time_point end = Clock::now() + std::chrono::duration_cast<Clock::duration>(
                                                    std::chrono::duration<double>(seconds_));
   for (;;) {
-    const cudaError_t state = cudaStreamQuery(stream_);
+    const cudaError_t state = state_of();
     if (state == cudaSuccess) return;
     if (state != cudaErrorNotReady) check(state, "exchanging");
     int code = NcclLibrary::kSuccess;

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -28,8 +29,8 @@ class NcclGroup : public DeviceGroup {
   static NcclId make_id(const NcclLibrary& library);
 
   void follow_device() override;
-  void device_follows(int64_t mark) override;
   void wait() override;
+  void wait_for(int64_t mark) override;
   void exchange(std::span<const std::span<const std::byte>> to,
                 std::span<const std::span<std::byte>> from) override;
   void add_up(const SumOfRanks<float>& a) override;
@@ -49,6 +50,7 @@ class NcclGroup : public DeviceGroup {
  private:
   void require(int code, const char* what) const;
   [[noreturn]] void give_up(const char* why);
+  void wait_until(const std::function<cudaError_t()>& state);
   void connect();
   void upload(std::span<const int32_t> from, int32_t* to);
 
