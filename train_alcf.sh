@@ -5,13 +5,16 @@
 set -euo pipefail
 if [ -n "${DEBUG:-}" ]; then set -x; fi
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# sbatch and qsub run a copy of this file, far from the others.
+[ -d "$home/scripts" ] || home=${SLURM_SUBMIT_DIR:-${PBS_O_WORKDIR:-$home}}
 cd "${PBS_O_WORKDIR:-${SLURM_SUBMIT_DIR:-$PWD}}"
 export BOREALIS_HOME=$home
 
 bash "$home/scripts/install_packages.sh" run
 bash "$home/scripts/install_packages.sh" cuda || echo "going on without cuDNN's attention" >&2
 # Several ranks need an MPI library: the site's, and where there is none Debian's.
-if [ "${NGPU_PER_HOST:-1}" != 1 ] || [ "${WORLD_SIZE:-1}" != 1 ] || [ -n "${HOSTFILE:-}" ]; then
+if [ "${NGPU_PER_HOST:-1}" != 1 ] || [ "${WORLD_SIZE:-1}" != 1 ] || [ -n "${HOSTFILE:-}" ] ||
+  [ "${SLURM_NTASKS:-1}" != 1 ] || [ "${SLURM_JOB_NUM_NODES:-1}" != 1 ]; then
   command -v mpicc mpicc.openmpi mpicc.mpich >/dev/null ||
     bash "$home/scripts/install_packages.sh" mpi
 fi

@@ -71,6 +71,10 @@ std::optional<ProcessState> process_state(int64_t id) {
 
 }  // namespace
 
+std::string process_name(int64_t id) {
+  return std::string(trimmed(text_or_empty(fmt::format("/proc/{}/comm", id))));
+}
+
 double process_age_s() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - program_start).count();
 }

@@ -26,6 +26,8 @@ ProcessMark this_process();
 // Whether it is still there, asked without disturbing it. None: it is of another machine, boot or
 // container, or the system does not tell.
 std::optional<bool> is_alive(const ProcessMark& process);
+// Of its program, 15 characters at most; "": there is no such process.
+std::string process_name(int64_t id);
 // By SIGSTOP or a debugger, for certain.
 bool is_stopped(const ProcessMark& process);
 

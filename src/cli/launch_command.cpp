@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "cli/command.h"
-#include "config/launched_job.h"
+#include "cli/run_ranks.h"
 #include "config/run_command.h"
 #include "launch/launch_layout.h"
 #include "sweep/grid.h"
@@ -98,7 +98,7 @@ int run_launch_command(const std::vector<std::string>& arguments) {
   const bool asks_help = std::ranges::find(options, "--help") != options.end() ||
                          std::ranges::find(options, "-h") != options.end();
   const Environment environment = process_environment();
-  if (asks_help || launched_job(environment)) return command.run(options);
+  if (asks_help || job_of_this_process(environment)) return command.run(options);
   const LaunchPlan plan = plan_launch(environment);
   if (!plan.note.empty()) tell("note: " + plan.note);
   std::vector<std::string> program = {std::filesystem::read_symlink("/proc/self/exe").string(),
@@ -109,7 +109,8 @@ int run_launch_command(const std::vector<std::string>& arguments) {
     fmt::print("{}\n", shell_text(program));
     return 0;
   }
-  const HostCores cores{usable_physical_cores(), usable_cores()};
+  const HostCores cores =
+      cores_of_job(environment, plan.layout.scheduler, {usable_physical_cores(), usable_cores()});
   const std::vector<std::string> words =
       launch_command(*plan.launcher, plan.layout, cores, environment, variables_of_run(), program);
   if (dry_run) {

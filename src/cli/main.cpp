@@ -73,7 +73,7 @@ void require_one_process(const std::string& name) {
   const auto command =
       std::ranges::find_if(kCommands, [&](const Command& c) { return name == c.name; });
   if (command == kCommands.end() || command->of_ranks) return;
-  const std::optional<LaunchedJob> job = launched_job(process_environment());
+  const std::optional<LaunchedJob> job = job_of_this_process(process_environment());
   if (!job || (!job->ranks && job->rank == 0)) return;  // PALS does not say how many there are
   const Error error(
       ErrorKind::kUsage,

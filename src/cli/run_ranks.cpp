@@ -51,8 +51,17 @@ CoreMask core_mask() {
 
 }  // namespace
 
+std::optional<LaunchedJob> job_of_this_process(const Environment& environment) {
+  try {
+    return launched_job(environment);
+  } catch (const Error& error) {
+    if (environment("SLURM_PROCID").value_or("0") == "0") throw;
+    throw ToldByOthers(error.kind(), std::string(error.text()));
+  }
+}
+
 RunRanks::RunRanks(const Environment& environment) {
-  const std::optional<LaunchedJob> job = launched_job(environment);
+  const std::optional<LaunchedJob> job = job_of_this_process(environment);
   if (job) {
     try {
       world_.emplace(module_of(*job), RankTimeLimit{});

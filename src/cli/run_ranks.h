@@ -9,6 +9,7 @@
 
 #include "comm/communicator.h"
 #include "comm/mpi/mpi_world.h"
+#include "config/launched_job.h"
 #include "config/run_config.h"
 #include "config/run_config_loader.h"
 
@@ -48,6 +49,9 @@ class RunRanks {
   std::unique_ptr<Communicator> host_;
   int64_t hosts_ = 1;
 };
+
+// launched_job(), of which the first of a step's tasks tells for all what is wrong.
+std::optional<LaunchedJob> job_of_this_process(const Environment& environment);
 
 // The body of a command that all ranks of a job run together: `work` returns the exit code. What
 // they agree is wrong is told once; where one rank alone fails, it is named and ends the job.

@@ -41,10 +41,11 @@ std::optional<int64_t> count_of(const Environment& environment, const char* vari
 struct FoundHosts {
   RankLayout layout;
   std::vector<int64_t> slots;
+  std::string slots_from;  // for messages
 };
 
 void take_file(const std::string& variable, const std::string& path, FoundHosts& found) {
-  found.layout.hosts_from = fmt::format("{}={}", variable, path);
+  found.layout.hosts_from = found.slots_from = fmt::format("{}={}", variable, path);
   for (const ListedHost& host : read_host_file(path)) {
     found.layout.hosts.push_back(host.name);
     found.slots.push_back(host.slots);
@@ -68,7 +69,10 @@ FoundHosts find_hosts(const Environment& environment) {
     const auto tasks = set_value(environment, "SLURM_NTASKS")
                            ? set_value(environment, "SLURM_TASKS_PER_NODE")
                            : std::nullopt;
-    if (tasks) found.slots = expand_slurm_counts(*tasks);
+    if (tasks) {
+      found.slots = expand_slurm_counts(*tasks);
+      found.slots_from = fmt::format("SLURM_TASKS_PER_NODE={}", *tasks);
+    }
   } else if (node_file) {
     take_file("PBS_NODEFILE", *node_file, found);
   } else {
@@ -84,7 +88,7 @@ std::optional<int64_t> slots_of_each(const FoundHosts& found) {
   if (*least == *most) return *most;
   throw Error(ErrorKind::kConfig,
               fmt::format("{} gives its hosts {} to {} ranks; all have to have equally many",
-                          found.layout.hosts_from, *least, *most),
+                          found.slots_from, *least, *most),
               fmt::format("say how many: {}", kRanksPerHost));
 }
 
@@ -117,7 +121,7 @@ RankLayout find_rank_layout(const Environment& environment, int64_t default_rank
     layout.ranks_from = fmt::format("SLURM_NTASKS_PER_NODE={}", *tasks);
   } else if (const auto slots = slots_of_each(found)) {
     layout.ranks_per_host = *slots;
-    layout.ranks_from = layout.hosts_from;
+    layout.ranks_from = found.slots_from;
   } else {
     layout.ranks_per_host = default_ranks_per_host;
   }

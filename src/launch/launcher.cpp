@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -14,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/program_output.h"
+#include "config/host_list.h"
 #include "config/settings.h"
 
 namespace borealis {
@@ -52,6 +54,8 @@ Words open_mpi_words(const RankLayout& layout, HostCores cores,
   if (::geteuid() == 0) append(words, {"--allow-run-as-root"});
   append(words, {"-n", std::to_string(layout.ranks())});
   if (!is_local(layout)) append(words, {"--host", host_list(layout, true)});
+  // Slurm's tasks are its slots, and may be fewer than ranks were asked for.
+  if (layout.scheduler == Scheduler::kSlurm) append(words, {"--oversubscribe"});
   std::string mapping = fmt::format("ppr:{}:node", layout.ranks_per_host);
   const bool enough = layout.ranks_per_host <= cores.physical;
   if (!enough) mapping += ":OVERSUBSCRIBE";
@@ -69,6 +73,10 @@ Words hydra_words(const RankLayout& layout, HostCores cores,
                   const std::optional<std::string>& binding) {
   Words words;
   if (!is_local(layout)) append(words, {"-hosts", host_list(layout, true)});
+  // In a step of Slurm's it would start its helper by srun, and wait for the step's own cores.
+  if (is_local(layout) && layout.scheduler == Scheduler::kSlurm) {
+    append(words, {"-launcher", "fork"});
+  }
   append(words,
          {"-n", std::to_string(layout.ranks()), "-ppn", std::to_string(layout.ranks_per_host)});
   const bool enough = layout.ranks_per_host <= cores.physical;
@@ -102,7 +110,13 @@ Words slurm_words(const RankLayout& layout, HostCores cores,
                   const std::optional<std::string>& binding, const Environment& environment) {
   Words words = {"--unbuffered", "--kill-on-bad-exit=1"};
   if (layout.hosts_chosen) append(words, {"--nodelist=" + host_list(layout, false)});
-  const auto of_task = set_value(environment, "SLURM_CPUS_PER_TASK");
+  // Within a step the cores are the step's, which shares them only where both say so.
+  if (set_value(environment, "SLURM_STEP_ID")) append(words, {"--overlap"});
+  // Of the tasks that Slurm was asked for: more ranks than those share what the job has.
+  auto of_task = set_value(environment, "SLURM_CPUS_PER_TASK");
+  if (of_task && std::atoll(of_task->c_str()) * layout.ranks_per_host > cores.logical) {
+    of_task.reset();
+  }
   append(
       words,
       {fmt::format("--nodes={}", layout.host_count()), fmt::format("--ntasks={}", layout.ranks()),
@@ -197,6 +211,14 @@ Launcher find_launcher(const Environment& environment, Scheduler scheduler,
   throw Error(ErrorKind::kRanks, "there is no launcher of an MPI library (mpiexec, mpirun) in PATH",
               "install one and build again (apt-get install openmpi-bin libopenmpi-dev), or name "
               "it: MPIEXEC");
+}
+
+HostCores cores_of_job(const Environment& environment, Scheduler scheduler, HostCores here) {
+  const auto given = set_value(environment, "SLURM_JOB_CPUS_PER_NODE");
+  if (!given || scheduler != Scheduler::kSlurm) return here;
+  const int64_t threads_of_core = std::max<int64_t>(1, here.logical / here.physical);
+  const int64_t logical = std::ranges::min(expand_slurm_counts(*given));
+  return {.physical = std::max<int64_t>(1, logical / threads_of_core), .logical = logical};
 }
 
 std::vector<std::string> launch_command(const Launcher& launcher, const RankLayout& layout,

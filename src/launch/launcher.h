@@ -49,6 +49,10 @@ struct HostCores {
   int64_t logical = 1;  // hardware threads
 };
 
+// Of a job of Slurm what it has of each host (the least), which is not what the shell sees that
+// starts the ranks: it may be on another machine, or not be bound. Else `here`, this machine's.
+HostCores cores_of_job(const Environment& environment, Scheduler scheduler, HostCores here);
+
 // The command line that starts `program` on every rank, each bound to its own share of the cores;
 // where a host has fewer cores than ranks, they are not bound. CPU_BIND replaces the binding.
 // `exported`: variables that have to reach other hosts.

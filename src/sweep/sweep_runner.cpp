@@ -61,7 +61,8 @@ std::string failure_line(const std::string& stderr_text) {
     const size_t end = std::min(stderr_text.find('\n', at), stderr_text.size());
     const std::string line = stderr_text.substr(at, end - at);
     if (!line.empty()) last = line;
-    if (line.starts_with("borealis: ")) failure = line;
+    const bool is_slurms = line.find("*** ") != std::string::npos;  // "STEP 1.0 ... CANCELLED"
+    if (line.starts_with("borealis: ") || (is_slurms && failure.empty())) failure = line;
     at = end + 1;
   }
   return printable(failure.empty() ? last : failure);

@@ -63,8 +63,8 @@ class SweepRunner {
   SweepClock clock_;
 };
 
-// The line of a process's standard error that says why it ended, "borealis: ...", or its last one;
-// empty if it wrote none.
+// The line of a process's standard error that says why it ended: "borealis: ...", else Slurm's
+// "*** STEP ... CANCELLED ...", else its last one; empty if it wrote none.
 std::string failure_line(const std::string& stderr_text);
 
 // Where the sample indices of all points are kept.

@@ -59,5 +59,10 @@ TEST(ProcessMark, OneThatNobodyHasWaitedForIsDead) {
   ::close(ends[1]);
 }
 
+TEST(ProcessName, IsThePrograms) {
+  EXPECT_EQ(process_name(::getpid()), "test_base");
+  EXPECT_EQ(process_name(999'999'999), "");
+}
+
 }  // namespace
 }  // namespace borealis

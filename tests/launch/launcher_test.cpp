@@ -135,6 +135,30 @@ TEST(LaunchCommand, TheUserBindsOtherwise) {
               HasSubstr("--cpus-per-task=16 --cpu-bind=sockets"));
 }
 
+// srun refuses a step that asks for more than the job has, and waits for ever for what the step
+// that it is called in holds.
+TEST(LaunchCommand, AsksSlurmForNoMoreThanTheJobHas) {
+  EXPECT_THAT(line(LauncherFamily::kSlurm, two_hosts(2), {2, 2}, {{"SLURM_CPUS_PER_TASK", "2"}}),
+              HasSubstr("--cpus-per-task=1 "));
+  EXPECT_THAT(line(LauncherFamily::kSlurm, two_hosts(2), {4, 4}, {{"SLURM_STEP_ID", "0"}}),
+              HasSubstr("--kill-on-bad-exit=1 --overlap --nodes=2"));
+  const auto cores = [](const Variables& variables, Scheduler scheduler) {
+    return cores_of_job(environment_of(variables), scheduler, {.physical = 8, .logical = 16})
+        .logical;
+  };
+  const Variables job = {{"SLURM_JOB_CPUS_PER_NODE", "6(x2),4"}};
+  EXPECT_EQ(cores(job, Scheduler::kSlurm), 4);
+  EXPECT_EQ(cores(job, Scheduler::kNone), 16);
+  EXPECT_EQ(cores({}, Scheduler::kSlurm), 16);
+}
+
+TEST(LaunchCommand, InAJobOfSlurmOtherLaunchersMakeDoWithItsTasks) {
+  RankLayout here{.hosts = {"localhost"}, .ranks_per_host = 2, .scheduler = Scheduler::kSlurm};
+  EXPECT_THAT(line(LauncherFamily::kOpenMpi, here, {2, 2}),
+              HasSubstr("-n 2 --oversubscribe --map"));
+  EXPECT_THAT(line(LauncherFamily::kHydra, here, {2, 2}), HasSubstr("start -launcher fork -n 2"));
+}
+
 TEST(LaunchCommand, SomeHostsOfAJob) {
   RankLayout chosen = two_hosts(2);
   chosen.hosts_chosen = true;

@@ -94,6 +94,11 @@ TEST(FailureLine, IsTheProgramsOwn) {
   EXPECT_EQ(failure_line("warning\nborealis: file: cannot\n  more\n"), "borealis: file: cannot");
   EXPECT_EQ(failure_line("terminate called\nlast words\n\n"), "last words");
   EXPECT_EQ(failure_line(""), "");
+  const std::string cancelled = "slurmstepd: error: *** STEP 7.0 ON a CANCELLED AT 12:00 ***";
+  EXPECT_EQ(failure_line(cancelled + "\nsrun: error: a: task 0: Exited with exit code 143\n"),
+            cancelled);
+  EXPECT_EQ(failure_line(cancelled + "\nborealis: ranks: lost\nsrun: error\n"),
+            "borealis: ranks: lost");
 }
 
 TEST(PointCommand, HidesOtherNamesOfAVariable) {

@@ -6,6 +6,8 @@
 
 #include <csignal>
 
+#include "base/process.h"
+
 namespace borealis {
 namespace {
 
@@ -15,6 +17,7 @@ constexpr int kPatienceMs = 15'000;
 
 // In the child only system calls are allowed: this process has threads.
 void end_hanging_launcher() {
+  if (process_name(::getppid()) == "slurmstepd") return;  // whose srun ends by itself
   const auto launcher = static_cast<int>(::syscall(SYS_pidfd_open, ::getppid(), 0));
   if (launcher < 0 || ::fork() != 0) return;  // an old kernel: the launcher is on its own
   ::setsid();
