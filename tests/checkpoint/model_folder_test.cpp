@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "checkpoint/run_checkpoints.h"
 #include "support/expect_error.h"
+#include "support/paths.h"
 #include "support/sentencepiece_bytes.h"
 #include "support/temporary_folder.h"
 

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "support/expect_error.h"
+#include "support/paths.h"
 #include "support/temporary_folder.h"
 
 namespace borealis {

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "config/support.h"
+#include "support/paths.h"
 
 namespace borealis::testing {
 namespace {

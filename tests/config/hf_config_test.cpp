@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "support/expect_error.h"
+#include "support/paths.h"
 
 namespace borealis {
 namespace {

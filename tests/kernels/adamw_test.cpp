@@ -8,6 +8,7 @@
 
 #include "kernels/reference/adamw.h"
 #include "support/kernel_testing.h"
+#include "support/paths.h"
 
 namespace borealis {
 namespace {

@@ -7,6 +7,7 @@
 
 #include "kernels/reference/rope.h"
 #include "support/kernel_testing.h"
+#include "support/paths.h"
 
 namespace borealis {
 namespace {

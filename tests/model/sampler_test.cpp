@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "support/expect_error.h"
+#include "support/paths.h"
 
 namespace borealis {
 namespace {

@@ -13,6 +13,7 @@
 #include "checkpoint/safetensors_file.h"
 #include "data/document_ends.h"
 #include "optim/adamw.h"
+#include "support/paths.h"
 #include "support/test_backend.h"
 #include "support/trainable_model.h"
 #include "support/whole_optimizer.h"

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "planner/step_table.h"
 #include "support/expect_error.h"
+#include "support/paths.h"
 #include "support/small_models.h"
 
 namespace borealis {

@@ -9,6 +9,7 @@
 #include "planner/planner.h"
 #include "planner/stack_memory.h"
 #include "support/expect_error.h"
+#include "support/paths.h"
 #include "support/small_models.h"
 
 namespace borealis {

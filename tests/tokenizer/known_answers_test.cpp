@@ -1,6 +1,7 @@
 // Known answers of released tokenizers, where their files are at hand.
 #include <filesystem>
 
+#include "support/paths.h"
 #include "tokenizer/small_tokenizers.h"
 
 namespace borealis {

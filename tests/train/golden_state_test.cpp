@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "config/run_config_loader.h"
+#include "support/paths.h"
 #include "support/temporary_folder.h"
 #include "train/run_start.h"
 #include "train/state_transfer.h"
