@@ -31,7 +31,7 @@ class GroupExchange {
   // become the sums on every rank.
   void queue_sum_on_all(float* gradients, const UnitCut& cut);
   // mine: [cut.size(rank)], which gets or is added the sums of this rank's part; may be that part
-  // where it is replaced. Returns a mark, for device_follows().
+  // where it is replaced. Returns a mark, for wait_for().
   int64_t queue_sum_at_owners(float* gradients, const UnitCut& cut, float* mine, SumInto into);
   // A rank's rows become those that any rank has. host: of the ranks' bits alone.
   void queue_sum_of_rows(RowGradients& rows, const SumBuffers& host);
