@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Holds `borealis plan` against this machine: calibrates a machine file on four small runs, predicts
-eight others (other depth, width, sequence, vocabulary, recompute, accumulation), and compares.
+"""Holds `borealis plan` against this machine: calibrates a machine file on four small runs and on what
+doctor measures of its links, predicts ten others (other depth, width, sequence, vocabulary, recompute,
+accumulation, ranks), and compares.
 
     calibrate_plan.py [--borealis build/release/borealis] [--output FOLDER] [--steps 10] [--repeat 2]
                       [--dtype bf16] [--tolerance 0.1]
 
-Prints predicted and measured tokens/s, and ends with 1 if one of the eight is off by more than the
-tolerance. The machine should do nothing else meanwhile; every run is made --repeat times, all of
+Prints predicted and measured tokens/s, and ends with 1 if one of the ten is off by more than the
+tolerance. Without an MPI library those of two ranks are left out. The machine should do nothing else meanwhile; every run is made --repeat times, all of
 them in turn, and the fastest median of a configuration counts.
 """
 
@@ -14,11 +15,12 @@ import argparse
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
 
-# layers, hidden, heads, kv heads, ffn, vocabulary, sequence, micro batch, more flags
+# layers, hidden, heads, kv heads, ffn, vocabulary, sequence, micro batch, more flags; ranks, ZeRO stage
 CALIBRATION = {
     "wide": (4, 1024, 16, 4, 2816, 32000, 1024, 1, ()),
     "deep": (8, 512, 8, 4, 1408, 8192, 512, 4, ()),
@@ -34,6 +36,8 @@ PREDICTION = {
     "accumulate": (6, 512, 8, 4, 1408, 8192, 512, 2, ("--grad-acc-steps", "4")),
     "vocabulary": (4, 384, 6, 2, 1024, 32000, 512, 4, ()),
     "wider": (6, 1024, 8, 4, 2816, 32000, 2048, 1, ()),
+    "ranks": (4, 768, 12, 4, 2048, 8192, 512, 4, (), 2, 0),
+    "sharded": (8, 512, 8, 4, 1408, 8192, 512, 4, (), 2, 3),
 }
 SIZES = ("--num-layers", "--hidden-size", "--num-attention-heads", "--num-key-value-heads",
          "--ffn-hidden-size", "--vocab-size", "--seq-length", "--micro-batch-size")
@@ -41,7 +45,15 @@ SIZES = ("--num-layers", "--hidden-size", "--num-attention-heads", "--num-key-va
 
 def flags_of(shape, dtype):
     flags = [text for name, size in zip(SIZES, shape) for text in (name, str(size))]
-    return flags + list(shape[-1]) + ["--dtype", dtype, "--mock-data"]
+    return flags + list(shape[len(SIZES)]) + ["--dtype", dtype, "--mock-data"]
+
+
+def ranks_of(shape):
+    return shape[len(SIZES) + 1] if len(shape) > len(SIZES) + 1 else 1
+
+
+def settings_of(shape):
+    return {"ZERO_STAGE": str(shape[-1])} if ranks_of(shape) > 1 else {}
 
 
 def step_ms(run):
@@ -58,10 +70,12 @@ def main():
     parser.add_argument("--tolerance", type=float, default=0.1)
     arguments = parser.parse_args()
     borealis = str(pathlib.Path(arguments.borealis).resolve())
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+    kept = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "DEVICE": "cpu"}
+    launchers = any(shutil.which(name) for name in ("mpirun", "mpiexec"))
+    predicted = {name: shape for name, shape in PREDICTION.items() if launchers or ranks_of(shape) == 1}
 
-    def call(*words):
-        result = subprocess.run([borealis, *words], env=environment, capture_output=True, text=True)
+    def call(*words, **settings):
+        result = subprocess.run([borealis, *words], env=kept | settings, capture_output=True, text=True)
         if result.returncode != 0:
             sys.exit(f"borealis {' '.join(words)}\n{result.stdout}{result.stderr}")
         return result.stdout
@@ -70,21 +84,26 @@ def main():
         folder = pathlib.Path(arguments.output or temporary).resolve()
         best = {}
         for repeat in range(arguments.repeat):
-            for name, shape in (CALIBRATION | PREDICTION).items():
+            for name, shape in (CALIBRATION | predicted).items():
                 run = folder / f"{name}-{repeat}"
                 if not (run / "report.html").exists():
-                    call("train", *flags_of(shape, arguments.dtype), "--train-iters",
+                    ranks = ranks_of(shape)
+                    call(*(["launch"] if ranks > 1 else []), "train", *flags_of(shape, arguments.dtype), "--train-iters",
                          str(arguments.steps), "--eval-interval", "0", "--split", "1,0,0", "--no-save",
-                         "--no-load", "--no-progress", "--run-dir", str(run))
+                         "--no-load", "--no-progress", "--run-dir", str(run), NGPU_PER_HOST=str(ranks), **settings_of(shape))
                 if name not in best or step_ms(run) < step_ms(best[name]):
                     best[name] = run
         machine = folder / "this-machine.json"
-        print(call("plan", "--calibrate", *(str(best[name]) for name in CALIBRATION), "--output",
+        links = []
+        if launchers:
+            links = [str(folder / "links.json")]
+            pathlib.Path(links[0]).write_text(call("launch", "doctor", "--mock-data", "--json", NGPU_PER_HOST="2"))
+        print(call("plan", "--calibrate", *(str(best[name]) for name in CALIBRATION), *links, "--output",
                    str(machine)))
         worst = 0
-        for name, shape in PREDICTION.items():
-            plan = json.loads(call("plan", "--machine", str(machine), "--json",
-                                   *flags_of(shape, arguments.dtype)))
+        for name, shape in predicted.items():
+            plan = json.loads(call("plan", "--machine", str(machine), "--ranks-per-host", str(ranks_of(shape)), "--json",
+                                   *flags_of(shape, arguments.dtype), **settings_of(shape)))
             point = plan["points"][0]
             measured = step_ms(best[name])
             error = 1000 * point["step_time_s"] / measured - 1

@@ -27,18 +27,27 @@ namespace fs = std::filesystem;
 // A run's step, and what it says of its machine.
 struct OwnStep {
   MeasuredStep step;
+  int64_t threads = 0;  // of a rank; 0: all cores that it may use
   RunSummary summary;
+
+  bool is_on_gpu() const { return !summary.accelerator.empty(); }
+  int64_t rank_threads() const { return threads > 0 ? threads : summary.machine.cores; }
+  // A rank that uses all cores that it may use was alone, or bound to its part of the host.
+  int64_t host_cores() const {
+    const bool is_bound = rank_threads() == summary.machine.cores;
+    return summary.machine.cores * (is_bound ? step.shape.ranks_per_host : 1);
+  }
 };
 
-// The shape of a run's step from its config.json.
-StepShape shape_of_run(const fs::path& run_dir) {
+// The shape of a run's step from its config.json, and its threads.
+void read_configuration(const fs::path& run_dir, OwnStep& own) {
   const fs::path path = run_dir / "config.json";
   std::string wrong;
   try {
     const nlohmann::json json = nlohmann::json::parse(read_text_file(path));
     const nlohmann::json& model = json.at("model");
     const nlohmann::json& batch = json.at("batch");
-    StepShape shape;
+    StepShape& shape = own.step.shape;
     shape.model.num_hidden_layers = model.at("num_hidden_layers");
     shape.model.hidden_size = model.at("hidden_size");
     shape.model.num_attention_heads = model.at("num_attention_heads");
@@ -54,8 +63,14 @@ StepShape shape_of_run(const fs::path& run_dir) {
     if (recompute.at("enabled").get<bool>()) {
       shape.recompute_segment = recompute.at("layers_per_segment");
     }
-    shape.zero_stage = json.at("parallel").at("zero_stage");
-    shape.ranks_per_host = json.at("parallel").at("world_size");
+    const nlohmann::json& parallel = json.at("parallel");
+    shape.zero_stage = parallel.at("zero_stage");
+    shape.zero_hpz_partition_size = parallel.value("zero_hpz_partition_size", int64_t{1});
+    if (parallel.value("grad_reduce_in_bf16", false)) shape.grad_reduce_dtype = DType::kBF16;
+    const int64_t ranks = parallel.at("world_size");
+    shape.hosts = std::max<int64_t>(1, parallel.value("hosts", int64_t{1}));
+    shape.ranks_per_host = ranks / shape.hosts;
+    if (ranks % shape.hosts != 0) wrong = fmt::format("{} ranks on {} hosts", ranks, shape.hosts);
     const std::string dtype = json.at("dtype");
     shape.dtype = dtype == dtype_name(DType::kF32) ? DType::kF32 : DType::kBF16;
     if (dtype != dtype_name(shape.dtype)) wrong = fmt::format("dtype {}", dtype);
@@ -64,7 +79,8 @@ StepShape shape_of_run(const fs::path& run_dir) {
           shape.seq_length, shape.micro_batch_size, shape.grad_accum_steps, shape.ranks_per_host}) {
       if (size < 1) wrong = "a size that is not above 0";
     }
-    if (wrong.empty()) return shape;
+    own.threads = json.at("machine").at("threads");
+    if (wrong.empty()) return;
   } catch (const nlohmann::json::exception& fault) {
     wrong = fault_text(fault);
   }
@@ -73,8 +89,10 @@ StepShape shape_of_run(const fs::path& run_dir) {
 }
 
 OwnStep read_run(const fs::path& run_dir) {
-  OwnStep own{.step = {.name = run_dir.string(), .shape = shape_of_run(run_dir), .seconds = 0},
-              .summary = read_run_summary(run_dir)};
+  OwnStep own;
+  own.step.name = run_dir.string();
+  read_configuration(run_dir, own);
+  own.summary = read_run_summary(run_dir);
   own.step.seconds = 1e-3 * own.summary.step_ms;
   if (own.summary.stopped_by.empty() || !(own.step.seconds > 0)) {
     throw Error(ErrorKind::kData,
@@ -115,19 +133,38 @@ void require_one_machine(const std::vector<OwnStep>& runs) {
                   "calibrate a machine file for each");
     };
     same("CPU", first.machine.cpu_model, other.machine.cpu_model);
-    same("cores", first.machine.cores, other.machine.cores);
+    same("cores", runs.front().host_cores(), run.host_cores());
     same("kernels", first.isa, other.isa);
     same("DTYPE", first.dtype, other.dtype);
   }
+}
+
+// What ranks share of a host they are taken to use.
+void require_all_cores(const OwnStep& run) {
+  const int64_t cores = run.host_cores();
+  const int64_t share = std::max<int64_t>(1, cores / run.step.shape.ranks_per_host);
+  if (run.is_on_gpu() || run.rank_threads() >= share) return;
+  throw Error(ErrorKind::kConfig,
+              fmt::format("{} computed on {} of its {} cores", run.step.name,
+                          run.rank_threads() * run.step.shape.ranks_per_host, cores),
+              "calibrate with runs that had the machine to themselves, without OMP_NUM_THREADS");
 }
 
 // What runs say of their machine. What they do not: bytes that memory moves for every FLOP of a
 // product, which the fit corrects, and links, which nobody measured.
 MachineModel machine_of(const std::vector<OwnStep>& runs) {
   const RunSummary& summary = runs.front().summary;
+  if (runs.front().is_on_gpu()) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("{} ran on {}, whose memory and links no run knows",
+                            runs.front().step.name, summary.isa),
+                "name that GPU's machine file to start from (--machine)");
+  }
   std::vector<double> rates;
   for (const OwnStep& run : runs) {
-    if (run.summary.gemm_tflops > 0) rates.push_back(1e12 * run.summary.gemm_tflops);
+    // Measured by one rank, on its part of the host.
+    const auto ranks = static_cast<double>(run.step.shape.ranks_per_host);
+    if (run.summary.gemm_tflops > 0) rates.push_back(1e12 * ranks * run.summary.gemm_tflops);
   }
   if (rates.empty()) {
     throw Error(ErrorKind::kData, "no run knows its machine's rate of matrix products",
@@ -136,7 +173,8 @@ MachineModel machine_of(const std::vector<OwnStep>& runs) {
   MachineModel machine;
   machine.dtype = runs.front().step.shape.dtype;
   machine.description = fmt::format("{}, {} cores, {} kernels", summary.machine.cpu_model,
-                                    summary.machine.cores, summary.isa);
+                                    runs.front().host_cores(), summary.isa);
+  machine.cores_per_host = runs.front().host_cores();
   machine.memory_bytes = summary.machine.memory_bytes;
   machine.reserve_bytes = std::max(int64_t{1} << 30, machine.memory_bytes / 16);
   machine.links = {.within_host_bytes_per_s = 5e9,
@@ -144,7 +182,7 @@ MachineModel machine_of(const std::vector<OwnStep>& runs) {
                    .between_hosts_bytes_per_s = 1.25e9,
                    .between_hosts_latency_s = 50e-6,
                    .all_reduce = AllReduce::kHierarchical};
-  machine.provenance = "links are assumed, not measured";
+  machine.provenance = "links that were not measured are assumed";
   const double rate = median(rates);
   const double flops_a_byte = machine.dtype == DType::kBF16 ? 30 : 12;
   constexpr double kOptimizerBytes = 26;  // a parameter: AdamW reads and writes its state, the norm
@@ -215,14 +253,20 @@ CalibrationInput read_calibration_input(const std::vector<std::string>& places,
                                         const std::optional<MachineModel>& base) {
   CalibrationInput input;
   std::vector<OwnStep> runs;
+  std::vector<std::string> names;  // of what has steps
   for (const std::string& place : places) {
     std::error_code none;
     std::vector<MeasuredStep> steps;
     if (!fs::exists(place, none)) {
       throw Error(ErrorKind::kFile, fmt::format("{} does not exist", place),
-                  "name the folder of a run or of a sweep, a published report, or a table of steps "
-                  "(docs/planner.md)");
+                  "name the folder of a run or of a sweep, a published report, a table of steps, "
+                  "or what doctor printed (docs/planner.md)");
     }
+    if (place.ends_with(".json")) {
+      input.links.push_back(parse_measured_links(read_text_file(place), place));
+      continue;
+    }
+    names.push_back(fs::path(place).filename().string());
     if (fs::is_directory(place, none)) {
       const auto sweep = read_sweep_state(place);
       for (OwnStep& own : sweep ? read_sweep(place, *sweep) : std::vector{read_run(place)}) {
@@ -236,15 +280,14 @@ CalibrationInput read_calibration_input(const std::vector<std::string>& places,
     }
     std::ranges::move(steps, std::back_inserter(input.steps));
   }
-  std::vector<std::string> names;
-  for (const std::string& place : places) names.push_back(fs::path(place).filename().string());
   constexpr size_t kNamed = 4;
   input.source = names.size() <= kNamed
                      ? fmt::format("{}", fmt::join(names, ", "))
                      : fmt::format("{} and {} more", names.front(), names.size() - 1);
   if (!runs.empty()) {
     require_one_machine(runs);
-    input.machine = machine_of(runs);
+    for (const OwnStep& run : runs) require_all_cores(run);
+    if (!base) input.machine = machine_of(runs);
   }
   return input;
 }

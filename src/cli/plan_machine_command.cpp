@@ -56,8 +56,10 @@ void add_options(CLI::App& app, MachineArguments& parsed) {
       ->check(whole_number(1, 4096));
   app.add_option("--tokens", parsed.tokens,
                  "tokens to train on, such as 300B: time and node hours to that");
-  app.add_option("--calibrate", parsed.calibrate,
-                 "instead: fit a machine to run folders, sweeps, a published report or a .csv")
+  app.add_option(
+         "--calibrate", parsed.calibrate,
+         "instead: fit a machine to run folders, sweeps, a published report or a .csv, with "
+         "links of what doctor --json printed")
       ->expected(1, 10000);
   app.add_option("--output", parsed.output, "with --calibrate: where the machine file goes");
   app.add_flag("--json", parsed.json, "print one JSON document");
@@ -193,7 +195,17 @@ int calibrate_machine(const MachineArguments& arguments, const std::string& home
   std::optional<MachineModel> base;
   if (!arguments.machine.empty()) base = find_machine(arguments.machine, home);
   const CalibrationInput input = read_calibration_input(arguments.calibrate, base);
+  if (input.steps.empty()) {
+    throw Error(ErrorKind::kUsage, "--calibrate has no measured steps",
+                "name folders of runs besides what doctor printed");
+  }
   MachineModel machine = base ? *base : *input.machine;
+  take_measured_links(input.links, machine.links);
+  for (const MeasuredLinks& links : input.links) {
+    machine.provenance += fmt::format("; links {} as {} measured them",
+                                      links.hosts == 1 ? "within a host" : "between hosts",
+                                      std::filesystem::path(links.file).filename().string());
+  }
   machine.calibration = calibrate(machine, input.steps, input.source);
   if (!arguments.output.empty()) {
     machine.name = std::filesystem::path(arguments.output).stem().string();

@@ -17,8 +17,8 @@ struct MeasuredStep {
 // Minimizes over s >= 0
 //   sum_rows [(t(s) - measured) / (measured noise)]^2 + sum_terms [(s / assumed - 1) / deviation]^2
 // with t of step_time.h: relative errors of the rows, and for what the rows do not tell apart (one
-// architecture alone, say) the machine's assumptions. noise: the residuals' own standard deviation,
-// found by repeating the fit, at least 0.3 %. Its covariance is the inverse of half the second
+// architecture alone, say) the machine's assumptions. noise: for which the rows are likeliest,
+// given the assumptions, from 0.3 % on. Its covariance is the inverse of half the second
 // derivative. Every row is also predicted from the others.
 //   base: links, stack and assumptions; a calibration that it has is not looked at.
 // Throws Error(kData) for fewer than two rows, Error(kConfig) for rows of another DTYPE, or shorter

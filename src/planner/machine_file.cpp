@@ -47,6 +47,7 @@ Json calibration_json(const MachineCalibration& calibration) {
   const CalibrationErrors errors = calibration.errors();
   return {{"source", calibration.source},
           {"hosts", calibration.hosts},
+          {"ranks_per_host", calibration.ranks_per_host},
           {"constants", constants_json(calibration.seconds)},
           {"noise", calibration.noise},
           {"covariance", calibration.covariance},
@@ -97,6 +98,14 @@ class Keys {
     const Json& found = value(key);
     if (!found.is_string()) wrong(key, found, "text");
     return found.get<std::string>();
+  }
+  std::vector<int64_t> whole_numbers(const char* key) const {
+    const Json& list = value(key);
+    const bool good = list.is_array() && std::ranges::all_of(list, [](const Json& one) {
+                        return one.is_number_integer();
+                      });
+    if (!good) wrong(key, list, "a list of whole numbers");
+    return list.get<std::vector<int64_t>>();
   }
   // One number a term, each above `above`.
   StepVector numbers(const Json& list, const char* key, double above) const {
@@ -149,15 +158,13 @@ StepVector parse_constants(const Keys& keys, bool may_be_null) {
   return seconds;
 }
 
-MachineCalibration parse_calibration(const Keys& keys) {
+// ranks_per_host: of the machine, for files that do not say those of the rows.
+MachineCalibration parse_calibration(const Keys& keys, int64_t ranks_per_host) {
   MachineCalibration calibration;
   calibration.source = keys.text("source");
-  const Json& hosts = keys.value("hosts");
-  if (!hosts.is_array()) keys.wrong("hosts", hosts, "a list of whole numbers");
-  for (const Json& one : hosts) {
-    if (!one.is_number_integer()) keys.wrong("hosts", hosts, "a list of whole numbers");
-    calibration.hosts.push_back(one.get<int64_t>());
-  }
+  calibration.hosts = keys.whole_numbers("hosts");
+  calibration.ranks_per_host = keys.has("ranks_per_host") ? keys.whole_numbers("ranks_per_host")
+                                                          : std::vector{ranks_per_host};
   calibration.seconds = parse_constants(keys.object("constants"), true);
   calibration.noise = keys.number("noise");
   const Json& covariance = keys.value("covariance");
@@ -197,6 +204,7 @@ MachineModel parse_keys(const Keys& keys) {
     machine.gpu_multiprocessors = keys.whole("gpu_multiprocessors", 1);
   }
   machine.ranks_per_host = keys.whole("ranks_per_host", 1);
+  if (keys.has("cores_per_host")) machine.cores_per_host = keys.whole("cores_per_host", 1);
   const Keys links = keys.object("links");
   machine.links = {.within_host_bytes_per_s = links.number("within_host_bytes_per_s", true),
                    .within_host_latency_s = links.number("within_host_latency_s"),
@@ -207,7 +215,9 @@ MachineModel parse_keys(const Keys& keys) {
                        std::array{AllReduce::kFlat, AllReduce::kRing, AllReduce::kHierarchical})};
   machine.assumed = parse_constants(keys.object("assumed"), false);
   machine.assumed_deviation = keys.positive_numbers("assumed_deviation");
-  if (keys.has("calibration")) machine.calibration = parse_calibration(keys.object("calibration"));
+  if (keys.has("calibration")) {
+    machine.calibration = parse_calibration(keys.object("calibration"), machine.ranks_per_host);
+  }
   return machine;
 }
 
@@ -244,6 +254,7 @@ std::string machine_json(const MachineModel& machine) {
                {"calibration",
                 machine.calibration ? calibration_json(*machine.calibration) : Json(nullptr)}};
   if (machine.gpu_multiprocessors > 0) json["gpu_multiprocessors"] = machine.gpu_multiprocessors;
+  if (machine.cores_per_host > 0) json["cores_per_host"] = machine.cores_per_host;
   return json_text(json, 2) + '\n';
 }
 

@@ -23,10 +23,38 @@ CalibrationErrors MachineCalibration::errors() const {
   return errors;
 }
 
+double MachineModel::rank_share(int64_t ranks_on_host) const {
+  if (cores_per_host == 0) return 1;
+  return static_cast<double>(ranks_per_host) / static_cast<double>(ranks_on_host);
+}
+
+int64_t MachineModel::rank_memory_bytes(int64_t ranks_on_host) const {
+  return static_cast<int64_t>(rank_share(ranks_on_host) * static_cast<double>(memory_bytes));
+}
+
+int64_t MachineModel::rank_reserve_bytes(int64_t ranks_on_host) const {
+  return static_cast<int64_t>(rank_share(ranks_on_host) * static_cast<double>(reserve_bytes));
+}
+
+StepVector machine_units(const MachineModel& machine, const StepShape& shape) {
+  StepVector units = step_units(shape, machine.stack);
+  for (const size_t i : {kProducts, kAttention, kTraffic, kParameters}) {
+    units[i] /= machine.rank_share(shape.ranks_per_host);
+  }
+  return units;
+}
+
+double passes_seconds(const StepVector& units, const StepVector& seconds) {
+  double sum = 0;
+  for (const size_t i : {kProducts, kAttention, kTraffic}) sum += units[i] * seconds[i];
+  return sum;
+}
+
 StepEstimate estimate_step(const MachineModel& machine, const StepShape& shape) {
-  const StepVector units = step_units(shape, machine.stack);
+  const StepVector units = machine_units(machine, shape);
   StepEstimate estimate;
-  estimate.communication_s = communication_seconds(shape, machine.stack, machine.links);
+  estimate.communication_s = communication_seconds(shape, machine.stack, machine.links,
+                                                   passes_seconds(units, machine.seconds()));
   estimate.seconds = estimate.communication_s;
   for (size_t i = 0; i < kStepTerms; ++i) estimate.seconds += units[i] * machine.seconds()[i];
 
@@ -48,9 +76,11 @@ StepEstimate estimate_step(const MachineModel& machine, const StepShape& shape) 
     // Few rows are fitted better than they predict one another.
     const double noise = machine.calibration->noise;
     variance += std::pow(std::max(noise, machine.calibration->errors().rms_left_out), 2);
-    estimate.known_hosts |= std::ranges::find(machine.calibration->hosts, shape.hosts) !=
-                                machine.calibration->hosts.end() &&
-                            shape.ranks_per_host == machine.ranks_per_host;
+    const auto has = [](const std::vector<int64_t>& numbers, int64_t number) {
+      return std::ranges::find(numbers, number) != numbers.end();
+    };
+    estimate.known_hosts |= has(machine.calibration->hosts, shape.hosts) &&
+                            has(machine.calibration->ranks_per_host, shape.ranks_per_host);
   }
   if (!estimate.known_hosts) {
     variance += std::pow(kLinkDeviation * estimate.communication_s / estimate.seconds, 2);

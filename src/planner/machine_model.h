@@ -11,6 +11,7 @@
 
 #include "config/run_config.h"
 #include "kernels/gpu_needs.h"
+#include "planner/communication.h"
 #include "planner/step_time.h"
 
 namespace borealis {
@@ -36,9 +37,10 @@ using StepMatrix = std::array<StepVector, kStepTerms>;
 struct MachineCalibration {
   std::string source;          // what it was fitted to
   std::vector<int64_t> hosts;  // of the rows
-  StepVector seconds{};        // a unit of each term; 0: the rows show no time for it
-  double noise = 0;            // relative standard deviation of a row
-  StepMatrix covariance{};     // of seconds / assumed seconds
+  std::vector<int64_t> ranks_per_host;
+  StepVector seconds{};     // a unit of each term; 0: the rows show no time for it
+  double noise = 0;         // relative standard deviation of a row
+  StepMatrix covariance{};  // of seconds / assumed seconds
   std::vector<CalibrationRow> rows;
 
   CalibrationErrors errors() const;
@@ -54,6 +56,10 @@ struct MachineModel {
   int64_t reserve_bytes = 0;        // what context, libraries and fragmentation take of it
   int64_t gpu_multiprocessors = 0;  // 0: not a GPU that CUDA or its like computes on
   int64_t ranks_per_host = 1;
+  // Of a host whose ranks share them and its memory (CPUs): constants and memory_bytes are those of
+  // one of ranks_per_host ranks, and of r ranks each has ranks_per_host / r of them. 0: every rank
+  // has a device of its own.
+  int64_t cores_per_host = 0;
   Links links;
   // What is assumed where nothing was measured, and where calibration starts: seconds a unit, and
   // how far off they may be (relative standard deviations).
@@ -62,6 +68,10 @@ struct MachineModel {
   std::optional<MachineCalibration> calibration;
 
   std::optional<GpuProfile> gpu() const;  // of what plans for a run on one ask
+  // Of what a rank has by the machine's file, what it has as one of so many of its host.
+  double rank_share(int64_t ranks_on_host) const;
+  int64_t rank_memory_bytes(int64_t ranks_on_host) const;
+  int64_t rank_reserve_bytes(int64_t ranks_on_host) const;
   const StepVector& seconds() const { return calibration ? calibration->seconds : assumed; }
 };
 
@@ -72,6 +82,12 @@ struct StepEstimate {
   bool calibrated = false;   // measurements stand behind the constants,
   bool known_hosts = false;  // and behind communication: one rank, or hosts that were measured
 };
+
+// The shape's work in units of the machine's constants: what a rank with less than the file's share
+// of the host does is as much more.
+StepVector machine_units(const MachineModel& machine, const StepShape& shape);
+// Of these units, by `seconds` a unit, the time of the forward and backward passes.
+double passes_seconds(const StepVector& units, const StepVector& seconds);
 
 // The deviation is that of the constants (after calibration: their posterior covariance, and the
 // noise of a row, or what rows predict of one another if that is more); for numbers of hosts that

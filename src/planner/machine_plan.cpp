@@ -20,11 +20,12 @@ constexpr int64_t kMostLayers = 4096;  // looked at for the end of memory
 // "llama3-3B-nLayers14" -> "llama3-3B": the same for all depths.
 std::string family_name(const std::string& name) { return name.substr(0, name.rfind("-nLayers")); }
 
-int64_t layers_that_fit(const RunConfig& config, const MachineModel& machine, int64_t ranks,
-                        int threads) {
+int64_t layers_that_fit(const RunConfig& config, const MachineModel& machine,
+                        const StepShape& shape, int threads) {
   return largest_fitting(kMostLayers, [&](int64_t layers) {
     const RunConfig changed = with_layers(config, layers);
-    return total_bytes(rank_memory(changed, machine, ranks, threads)) <= machine.memory_bytes;
+    return total_bytes(rank_memory(changed, machine, shape.hosts, shape.ranks_per_host, threads)) <=
+           machine.rank_memory_bytes(shape.ranks_per_host);
   });
 }
 
@@ -58,10 +59,13 @@ MachinePoint plan_point(const RunConfig& config, const MachineModel& machine, in
   point.tokens_per_gpu_per_second = shape.tokens() / estimate.seconds;
   point.tflops = point.tokens_per_gpu_per_second *
                  flops_per_token(config.model, config.batch.seq_length) * 1e-12;
-  point.memory = rank_memory(config, machine, shape.ranks(), threads);
+  if (machine.cores_per_host > 0) {
+    threads = static_cast<int>(std::max<int64_t>(1, machine.cores_per_host / ranks_per_host));
+  }
+  point.memory = rank_memory(config, machine, hosts, ranks_per_host, threads);
   point.total_bytes = total_bytes(point.memory);
-  point.fits = point.total_bytes <= machine.memory_bytes;
-  point.most_layers = layers_that_fit(config, machine, shape.ranks(), threads);
+  point.fits = point.total_bytes <= machine.rank_memory_bytes(ranks_per_host);
+  point.most_layers = layers_that_fit(config, machine, shape, threads);
   point.standing = standing_of(estimate);
   if (tokens) {
     const double rate = point.tokens_per_gpu_per_second * static_cast<double>(shape.ranks());

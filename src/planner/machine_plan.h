@@ -38,7 +38,8 @@ struct MachinePoint {
   std::string standing;
 };
 
-// config: of a run on hosts x ranks_per_host ranks. threads: of a rank of our own program.
+// config: of a run on hosts x ranks_per_host ranks. threads: of a rank of our own program where the
+// machine does not say how many cores its ranks share.
 // Throws Error(kConfig) where the machine's constants are of another DTYPE.
 MachinePoint plan_point(const RunConfig& config, const MachineModel& machine, int64_t hosts,
                         int64_t ranks_per_host, std::optional<double> tokens, int threads);

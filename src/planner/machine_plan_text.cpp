@@ -53,9 +53,12 @@ std::vector<std::string> machine_lines(const MachineModel& machine) {
   std::vector<std::string> lines = {
       fmt::format("{}: {}", machine.name, machine.description),
       fmt::format(
-          "{} a rank, of which {} are kept free; {} a host; stack {}, {}",
+          "{} a rank, of which {} are kept free; {} a host{}; stack {}, {}",
           format_bytes(machine.memory_bytes), format_bytes(machine.reserve_bytes),
           machine.ranks_per_host == 1 ? "a rank" : fmt::format("{} ranks", machine.ranks_per_host),
+          machine.cores_per_host == 0
+              ? ""
+              : fmt::format(" on {} cores, which more ranks would share", machine.cores_per_host),
           training_stack_name(machine.stack), dtype_name(machine.dtype))};
   if (!machine.calibration) {
     lines.push_back("uncalibrated: these figures were not fitted to measured steps");
@@ -120,11 +123,12 @@ std::vector<std::string> memory_end_lines(const std::vector<MachinePoint>& point
                                           const MachineModel& machine) {
   std::vector<std::string> lines;
   for (const MachinePoint& point : points) {
-    std::string line = point.most_layers == 0
-                           ? fmt::format("{}: not one layer fits in {}", point.model,
-                                         format_bytes(machine.memory_bytes))
-                           : fmt::format("{}: memory ends behind {} layer{}", point.model,
-                                         point.most_layers, point.most_layers == 1 ? "" : "s");
+    std::string line =
+        point.most_layers == 0
+            ? fmt::format("{}: not one layer fits in {}", point.model,
+                          format_bytes(machine.rank_memory_bytes(point.ranks / point.hosts)))
+            : fmt::format("{}: memory ends behind {} layer{}", point.model, point.most_layers,
+                          point.most_layers == 1 ? "" : "s");
     if (point.ranks > 1) line += fmt::format(" on {} ranks", point.ranks);
     if (std::ranges::find(lines, line) == lines.end()) lines.push_back(line);
   }

@@ -76,6 +76,20 @@ Matrix inverse(Matrix matrix) {
   return result;
 }
 
+double log_determinant(Matrix matrix) {
+  double sum = 0;
+  for (size_t k = 0; k < matrix.size(); ++k) {
+    const double pivot = matrix[k][k];
+    if (!(pivot > 0)) return std::numeric_limits<double>::quiet_NaN();
+    sum += std::log(pivot);
+    for (size_t i = k + 1; i < matrix.size(); ++i) {
+      const double factor = matrix[i][k] / pivot;
+      for (size_t j = k; j < matrix.size(); ++j) matrix[i][j] -= factor * matrix[k][j];
+    }
+  }
+  return sum;
+}
+
 std::vector<double> non_negative_least_squares(const Matrix& rows, const std::vector<double>& b) {
   CHECK(!rows.empty() && rows.size() == b.size());
   const size_t n = rows.front().size();

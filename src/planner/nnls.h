@@ -15,4 +15,8 @@ std::vector<double> non_negative_least_squares(const std::vector<std::vector<dou
 // The inverse of a symmetric positive definite matrix; empty where it is not one.
 std::vector<std::vector<double>> inverse(std::vector<std::vector<double>> matrix);
 
+// The logarithm of the determinant of a symmetric positive definite matrix; NaN where it is not
+// one.
+double log_determinant(std::vector<std::vector<double>> matrix);
+
 }  // namespace borealis

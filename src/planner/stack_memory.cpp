@@ -48,12 +48,14 @@ std::vector<MemoryClass> reference_memory(const RunConfig& config, int64_t ranks
 }  // namespace
 
 std::vector<MemoryClass> rank_memory(const RunConfig& config, const MachineModel& machine,
-                                     int64_t ranks, int threads) {
+                                     int64_t hosts, int64_t ranks_per_host, int threads) {
+  const int64_t ranks = hosts * ranks_per_host;
   std::vector<MemoryClass> classes = machine.stack == TrainingStack::kBorealis
                                          ? own_memory(config, machine, ranks, threads)
                                          : reference_memory(config, ranks);
   if (machine.stack != TrainingStack::kBorealis || !machine.gpu()) {
-    classes.push_back({"context, libraries, fragmentation", machine.reserve_bytes});
+    classes.push_back(
+        {"context, libraries, fragmentation", machine.rank_reserve_bytes(ranks_per_host)});
   }
   std::erase_if(classes, [](const MemoryClass& entry) { return entry.bytes == 0; });
   return classes;

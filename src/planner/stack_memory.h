@@ -26,7 +26,7 @@ namespace borealis {
 //
 // Besides these the machine's reserve. Of kinds without a byte nothing is listed.
 std::vector<MemoryClass> rank_memory(const RunConfig& config, const MachineModel& machine,
-                                     int64_t ranks, int threads);
+                                     int64_t hosts, int64_t ranks_per_host, int threads);
 
 int64_t total_bytes(const std::vector<MemoryClass>& classes);
 

@@ -16,12 +16,13 @@
 //               why small widths are slower: their products move more bytes a FLOP.
 //               A layer whose forward pass is run again adds a third of its products and bytes,
 //               and 2/7 of its attention (two of the seven products of a flash attention).
-//   parameters  N: AdamW, norm, casts; what a step does once a parameter
+//   parameters  N: AdamW, norm, casts; what a step does once a parameter. Of our own program's
+//               ranks each has its shard's, N / W, from ZeRO stage 1 on
 //   steps       1: what a step costs whatever its size
 //
-// and communication as in communication_seconds. Left out: overlap of communication and backward,
-// load imbalance, input, validation and saving, rates that depend on the shape beyond the traffic
-// of operands, causal blocks (attention is linear in T here), pipelines, tensor parallelism.
+// and communication (planner/communication.h). Left out: load imbalance, input, validation and
+// saving, rates that depend on the shape beyond the traffic of operands, causal blocks (attention
+// is linear in T here), pipelines, tensor parallelism.
 //
 // B micro-batch, T sequence, D hidden, H query heads, K key/value heads, C head dim, F
 // intermediate, V vocabulary, L layers, g micro-batches a step.
@@ -56,12 +57,14 @@ struct StepShape {
   DType dtype = DType::kBF16;
   int64_t recompute_segment = 0;  // layers that are recomputed together; 0: activations are kept
   int64_t zero_stage = 0;
+  int64_t zero_hpz_partition_size = 1;
   DType grad_reduce_dtype = DType::kF32;  // of Borealis
   int64_t hosts = 1;
   int64_t ranks_per_host = 1;
 
   int64_t ranks() const { return hosts * ranks_per_host; }
-  double tokens() const;  // of a rank
+  double micro_batch_tokens() const;  // of a rank
+  double tokens() const;
 };
 StepShape step_shape(const RunConfig& config, int64_t hosts, int64_t ranks_per_host);
 
@@ -72,36 +75,19 @@ struct StackTraffic {
 };
 StackTraffic stack_traffic(TrainingStack stack);
 
+// Of a layer, and of the head with the loss, in one micro-batch: forward and backward, of which a
+// third is forward.
+struct PassWork {
+  double product_flops = 0;
+  double attention_flops = 0;
+  double bytes = 0;
+  double flops() const { return product_flops + attention_flops; }
+};
+PassWork layer_work(const StepShape& shape, TrainingStack stack);
+PassWork head_work(const StepShape& shape, TrainingStack stack);
+// How many layers a micro-batch runs forward once more.
+double recomputed_layers(const StepShape& shape, TrainingStack stack);
+
 StepVector step_units(const StepShape& shape, TrainingStack stack);
-
-enum class AllReduce {
-  kFlat,          // to one rank, and from it to all
-  kRing,          // one ring through all ranks
-  kHierarchical,  // reduce-scatter within a host, all-reduce between hosts, all-gather within
-};
-std::string_view all_reduce_name(AllReduce kind);  // "flat", "ring", "hierarchical"
-
-struct Links {
-  double within_host_bytes_per_s = 0;  // of a rank, each way
-  double within_host_latency_s = 0;
-  double between_hosts_bytes_per_s = 0;  // of a host, each way; its ranks share it
-  double between_hosts_latency_s = 0;
-  AllReduce all_reduce = AllReduce::kHierarchical;
-};
-
-// Of S bytes on every rank, n hosts of r ranks, W = n r; b, l of the links:
-//   flat          2 (W-1) S / b + 2 (W-1) l                the slower link's b and l, if n > 1
-//   ring          2 (W-1)/W S / b + 2 (W-1) l              the same
-//   hierarchical  2 (r-1)/r S / b_in + 2 (r-1) l_in + 2 (n-1)/n S / b_out + 2 (n-1) l_out
-double all_reduce_seconds(const Links& links, double bytes, int64_t hosts, int64_t ranks_per_host);
-
-// What a stack exchanges in a step; a reduce-scatter and an all-gather are half an all-reduce each.
-//   borealis            ZeRO 0: all-reduce of gradients. 1: their reduce-scatter, and an
-//                       all-gather of the weights. 2: the reduce-scatter once a micro-batch.
-//                       3: and in each two all-gathers of the weights, three with recompute
-//   megatron-deepspeed  all-reduce of bf16 gradients, and an all-gather of the bf16 weights, since
-//                       optimizer state is split over the ranks at every ZeRO stage; ZeRO 3 gathers
-//                       the weights twice more in every micro-batch
-double communication_seconds(const StepShape& shape, TrainingStack stack, const Links& links);
 
 }  // namespace borealis

@@ -5,9 +5,12 @@ import csv
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
+
+from mpi_launchers import AS_ROOT, LAUNCHERS, module_of
 
 BOREALIS = os.environ["BOREALIS"]
 SOURCE = pathlib.Path(os.environ["BOREALIS_SOURCE_DIR"])
@@ -25,7 +28,7 @@ def check(name, condition, *details):
 
 
 def call(*words, command="plan", environment=None, folder="."):
-    kept = {name: os.environ[name] for name in ("PATH", "OMP_NUM_THREADS") if name in os.environ}
+    kept = {"PATH": os.environ["PATH"]}
     environment = {**kept, "HOME": str(folder), "BOREALIS_HOME": str(SOURCE), "OMP_WAIT_POLICY": "passive", **(environment or {})}
     return subprocess.run([BOREALIS, command, *map(str, words)], cwd=folder, env=environment, text=True, capture_output=True, timeout=300)
 
@@ -77,9 +80,9 @@ def check_published(folder):
             check(f"{source.name}: {name}", abs(written["calibration"]["constants"][name] / value - 1) < 1e-6, written)
 
 
-def train(folder, name, layers, hidden, *flags):
+def train(folder, name, layers, hidden, *flags, environment=None):
     result = call("--num-layers", layers, "--hidden-size", hidden, "--seq-length", 32, *SHAPE, "--train-iters", 4, "--eval-interval", 0,
-                  "--split", "1,0,0", "--no-save", "--no-progress", "--run-dir", name, *flags, command="train", folder=folder)
+                  "--split", "1,0,0", "--no-save", "--no-progress", "--run-dir", name, *flags, command="train", environment=environment, folder=folder)
     check(f"train {name}", result.returncode == 0, result.stderr)
     return name
 
@@ -109,6 +112,39 @@ def check_own_runs(folder):
     result = call("--calibrate", "a", wide, "--output", "both.json", folder=folder)
     check("one machine", result.returncode == CONFIG and "differ in their" in result.stderr and not (folder / "both.json").exists(),
           result.stderr)
+    check_ranks(folder)
+
+
+def check_ranks(folder):
+    """Beside the runs a and b, one of two ranks and what doctor measured between them, on a machine whose ranks share its cores."""
+    if not any(module_of(name).exists() and shutil.which(command[0]) for name, command in LAUNCHERS.items()):
+        print("skipped: no MPI library and launcher is on this machine")
+        return
+    two = {"NGPU_PER_HOST": "2", "BOREALIS_HOME": str(SOURCE), **AS_ROOT}
+    shape = ["--num-layers", "2", "--hidden-size", "32", "--seq-length", "32", *SHAPE]
+    result = call("doctor", "--mock-data", "--json", command="launch", environment=two, folder=folder)
+    check("doctor", result.returncode == 0, result.stderr)
+    (folder / "links.json").write_text(result.stdout)
+    result = call("train", *shape, "--train-iters", 4, "--eval-interval", 0, "--split", "1,0,0", "--no-save", "--no-progress", "--run-dir", "two",
+                  command="launch", environment=two | {"ZERO_STAGE": "1"}, folder=folder)
+    check("two ranks", result.returncode == 0, result.stderr)
+    cores = len(os.sched_getaffinity(0))
+    if cores >= 2 and cores % 2 == 0:
+        result = call("--calibrate", "a", "b", "two", "links.json", "--output", "ranks.json", folder=folder)
+        check("of one and two ranks", result.returncode == 0, result.stdout, result.stderr)
+        machine = json.loads((folder / "ranks.json").read_text())
+        largest = json.loads((folder / "links.json").read_text())["all_reduce_f32"][-1]
+        check("what doctor measured", abs(machine["links"]["within_host_bytes_per_s"] / largest["bus_bytes_per_s"] - 1) < 1e-9 and
+              machine["cores_per_host"] == cores and machine["calibration"]["ranks_per_host"] == [1, 2] and "links.json" in machine["provenance"], machine)
+        one, both = (plan("--machine", "ranks.json", "--ranks-per-host", n, *shape, environment={"ZERO_STAGE": "1"}, folder=folder)["points"][0] for n in (1, 2))
+        check("ranks share", both["standing"] == "calibrated" and both["step_time_s"] > one["step_time_s"] and one["communication_s"] == 0 < both["communication_s"],
+              one, both)
+    train(folder, "slow", 2, 32, environment={"OMP_NUM_THREADS": "1"})
+    if cores > 1:
+        result = call("--calibrate", "slow", "b", folder=folder)
+        check("part of the cores", result.returncode == CONFIG and f"computed on 1 of its {cores} cores" in result.stderr, result.stderr)
+    result = call("--calibrate", "links.json", folder=folder)
+    check("links alone", result.returncode == USAGE and "has no measured steps" in result.stderr, result.stderr)
 
 
 def check_sweep(folder):
@@ -141,6 +177,7 @@ def check_refusals(folder):
             (("--calibrate", "nosuch"), FILE, "nosuch does not exist"),
             (("--calibrate", "broken.csv", "--output", "x.json"), USAGE, "does not say on which machine"),
             (("--calibrate", "broken.csv", *machine, "--output", "x.json"), DATA, "'speed' is no column"),
+            (("--calibrate", "broken.json"), DATA, "broken.json is not what doctor prints"),
             (("--calibrate", "text.md", *machine, "--output", "x.json"), DATA, "text.md has no table"),
             (("--calibrate", STEPS, *machine, "--output", "nowhere/x.json"), FILE, "nowhere"),
             (("--calibrate", STEPS, *machine, "--seed", "3"), USAGE, "--seed is not for --calibrate")):

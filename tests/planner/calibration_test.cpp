@@ -118,6 +118,63 @@ TEST(Calibration, FindsTheConstantsThatMadeTheSteps) {
   }
 }
 
+// Four steps that are each off by a tenth could be followed by constants three times as large as
+// what is assumed. What is far from them would be foretold worse than by assumptions alone.
+TEST(Calibration, FewNoisyRowsAreNotFollowedWherever) {
+  MachineModel machine = aurora();
+  machine.calibration.reset();
+  const auto shape = [](const ModelConfig& model, int64_t seq_length) {
+    return StepShape{.model = model, .seq_length = seq_length, .hosts = 2, .ranks_per_host = 12};
+  };
+  std::vector<MeasuredStep> steps;
+  double off = 0.1;
+  for (const auto& [layers, seq_length] :
+       {std::pair(2, 512), std::pair(4, 8192), std::pair(20, 1024), std::pair(8, 2048)}) {
+    const StepShape of = shape(report_smollm3(layers), seq_length);
+    steps.push_back({"", of, (1 + off) * estimate_step(machine, of).seconds});
+    off = -off;
+  }
+  const MachineModel truth = machine;
+  machine.calibration = calibrate(machine, steps, "test");
+  EXPECT_GT(machine.calibration->noise, 0.03);
+  for (const int64_t layers : {2, 12, 30}) {
+    const StepShape of = shape(report_llama3(layers), 4096);
+    const double error = estimate_step(machine, of).seconds / estimate_step(truth, of).seconds - 1;
+    EXPECT_LT(std::abs(error), 0.1) << layers;
+  }
+}
+
+// What a step leaves uncovered of its exchange depends on how long it computes, and is found with
+// it.
+TEST(Calibration, FindsTheConstantsBehindOverlap) {
+  MachineModel truth = find_machine("h100-80g", kSource);
+  truth.links.within_host_bytes_per_s = 5e9;  // an exchange that takes as long as the passes
+  std::vector<MeasuredStep> steps;
+  for (const int64_t layers : {2, 6, 20}) {
+    for (const int64_t seq_length : {512, 8192}) {
+      for (const int64_t stage : {0, 3}) {
+        for (const ModelConfig& model : {report_llama3(layers), report_smollm3(layers)}) {
+          MeasuredStep step;
+          step.shape = {.model = model,
+                        .seq_length = seq_length,
+                        .grad_accum_steps = 4,
+                        .zero_stage = stage,
+                        .ranks_per_host = 2};
+          step.seconds = estimate_step(truth, step.shape).seconds;
+          steps.push_back(step);
+        }
+      }
+    }
+  }
+  MachineModel machine = truth;
+  for (double& constant : machine.assumed) constant *= 1.4;
+  machine.calibration = calibrate(machine, steps, "test");
+  EXPECT_EQ(machine.calibration->ranks_per_host, std::vector<int64_t>{2});
+  // A step that only waits for its link tells nothing of the constants but that they are no larger.
+  for (const MeasuredStep& step : steps) EXPECT_LT(std::abs(error_of(machine, step)), 0.02);
+  EXPECT_NEAR(machine.calibration->seconds[kProducts] / truth.assumed[kProducts], 1, 0.05);
+}
+
 // The constants of h100-80g come from the parts of one step of a prototype (llama3, 14 layers). Its
 // other steps, on cards that differed by up to 3 %, were not fitted, but were known.
 TEST(Calibration, AnH100FromOneStepForetellsTheOthers) {

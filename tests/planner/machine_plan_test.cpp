@@ -54,7 +54,7 @@ TEST(MachinePlan, MemoryOfTheReferenceByHand) {
   const int64_t N = 1'975'544'832, tokens = 8192;
   const int64_t layer = 24 * 3072 + 10 * 3072 + 8 * 8192;
   const int64_t logits = tokens * 10 * 256000;
-  const auto total = [&] { return total_bytes(rank_memory(config, machine, 24, 1)); };
+  const auto total = [&] { return total_bytes(rank_memory(config, machine, 2, 12, 1)); };
   EXPECT_EQ(total(), 8 * N + 12 * N / 24 + 4 * tokens * layer + logits + machine.reserve_bytes);
   config.recompute.enabled = true;
   EXPECT_EQ(total(),
@@ -72,7 +72,7 @@ TEST(MachinePlan, MemoryOfOurProgramIsItsPlan) {
   const MemoryPlan plan =
       plan_memory(make_run_layout(config, 2), ProfiledSteps(), 0, machine.reserve_bytes);
   const int64_t ranks = config.parallel.world_size;
-  EXPECT_EQ(total_bytes(rank_memory(config, machine, ranks, 2)), plan.total_bytes());
+  EXPECT_EQ(total_bytes(rank_memory(config, machine, 1, ranks, 2)), plan.total_bytes());
 }
 
 // What cudaMemGetInfo said at the end of the report's runs on an H100 80GB HBM3
@@ -93,7 +93,7 @@ TEST(MachinePlan, MemoryOfAnH100IsWhatWasMeasured) {
     config.parallel.world_size = 1;
     config.machine.deterministic = run.deterministic;
     config.recompute.enabled = run.recompute;
-    const auto planned = static_cast<double>(total_bytes(rank_memory(config, machine, 1, 2)));
+    const auto planned = static_cast<double>(total_bytes(rank_memory(config, machine, 1, 1, 2)));
     EXPECT_NEAR(planned / run.bytes, 1, 0.01) << config.model.num_hidden_layers;
   }
 }
@@ -117,10 +117,35 @@ TEST(MachinePlan, ShardedStateTakesLessMemoryARank) {
   RunConfig config = report_run(report_llama3(4));
   const auto total = [&](int64_t stage, int64_t ranks) {
     config.parallel.zero_stage = stage;
-    return total_bytes(rank_memory(config, machine, ranks, 2));
+    return total_bytes(rank_memory(config, machine, 1, ranks, 2));
   };
   EXPECT_EQ(total(3, 1), total(0, 1)) << "of one rank nothing is sharded";
   for (const int64_t stage : {1, 2, 3}) EXPECT_LT(total(stage, 24), total(stage - 1, 24));
+}
+
+// Two ranks of a host of CPUs have half of its cores and memory each, and take twice as long over
+// everything but what a step costs whatever its size.
+TEST(MachinePlan, RanksShareTheCoresOfAHost) {
+  MachineModel machine = machine_named("h100-80g");
+  machine.gpu_multiprocessors = 0;
+  machine.cores_per_host = 8;
+  machine.ranks_per_host = 1;
+  machine.links.within_host_bytes_per_s = machine.links.between_hosts_bytes_per_s = 1e30;
+  machine.links.within_host_latency_s = machine.links.between_hosts_latency_s = 0;
+  RunConfig config = report_run(report_llama3(4));
+  config.parallel.world_size = 2;
+  const MachinePoint alone = plan_point(config, machine, 2, 1, {}, 3);
+  const MachinePoint shared = plan_point(config, machine, 1, 2, {}, 3);
+  const double step_s = machine.seconds()[kSteps];
+  EXPECT_NEAR((shared.step_s - step_s) / (alone.step_s - step_s), 2, 1e-9);
+  EXPECT_EQ(machine.rank_memory_bytes(2), machine.memory_bytes / 2);
+  EXPECT_EQ(shared.total_bytes, total_bytes(rank_memory(config, machine, 1, 2, 4)))
+      << "four threads a rank, whatever the planning machine has";
+  EXPECT_EQ(alone.total_bytes, total_bytes(rank_memory(config, machine, 2, 1, 8)));
+  EXPECT_LT(shared.most_layers, alone.most_layers);
+  machine.cores_per_host = 0;
+  EXPECT_NEAR(plan_point(config, machine, 1, 2, {}, 3).step_s, alone.step_s, 1e-9)
+      << "ranks with devices of their own";
 }
 
 TEST(MachinePlan, TokensCostTimeAndNodeHours) {
@@ -182,6 +207,18 @@ TEST(MachineFile, IsWhatItWasAfterWritingAndReading) {
   }
 }
 
+TEST(MachineFile, KeepsWhatRanksShareAndWereMeasuredOn) {
+  MachineModel machine = machine_named("aurora-pvc-tile");
+  EXPECT_EQ(machine.cores_per_host, 0);
+  EXPECT_EQ(machine.calibration->ranks_per_host, std::vector<int64_t>{12})
+      << "a file that does not say means its machine's";
+  machine.cores_per_host = 96;
+  machine.calibration->ranks_per_host = {1, 12};
+  const MachineModel again = parse_machine(machine_json(machine), "again.json");
+  EXPECT_EQ(again.cores_per_host, 96);
+  EXPECT_EQ(again.calibration->ranks_per_host, machine.calibration->ranks_per_host);
+}
+
 TEST(MachineFile, TellsWhatIsWrong) {
   const std::string good = machine_json(machine_named("aurora-pvc-tile"));
   const auto broken = [&](const std::string& from, const std::string& to) {
@@ -203,6 +240,9 @@ TEST(MachineFile, TellsWhatIsWrong) {
                "has no \"memory_bytes\"");
   EXPECT_ERROR(parse(broken("\"all_reduce\": \"hierarchical\"", "\"all_reduce\": 3")),
                ErrorKind::kData, "m.json: \"links\" has \"all_reduce\": 3");
+  EXPECT_ERROR(
+      parse(broken("\"ranks_per_host\": 12", "\"ranks_per_host\": 12, \"cores_per_host\": 0")),
+      ErrorKind::kData, "\"cores_per_host\": 0");
   EXPECT_ERROR(parse(broken("\"noise\": ", "\"noise\": -")), ErrorKind::kData, "\"noise\": -0.0");
   EXPECT_ERROR(parse(broken("\"covariance\": [", "\"covariance\": [[],")), ErrorKind::kData,
                "\"covariance\"");

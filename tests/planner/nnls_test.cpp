@@ -80,5 +80,11 @@ TEST(Inverse, TimesTheMatrixIsOne) {
   EXPECT_TRUE(inverse({{0}}).empty());
 }
 
+TEST(LogDeterminant, OfWhatIsPositiveDefinite) {
+  EXPECT_NEAR(log_determinant({{4, 2}, {2, 3}}), std::log(8), 1e-12);
+  EXPECT_NEAR(log_determinant({{1e-8, 0, 0}, {0, 2, 1}, {0, 1, 1}}), std::log(1e-8), 1e-9);
+  EXPECT_TRUE(std::isnan(log_determinant({{1, 2}, {2, 1}})));
+}
+
 }  // namespace
 }  // namespace borealis

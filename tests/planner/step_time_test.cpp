@@ -71,52 +71,21 @@ TEST(StepTime, Fp32MovesTwiceTheElements) {
   EXPECT_LT(wide, 2 * narrow) << "gradients are f32 in both";
 }
 
-// 100 bytes/s and 1 s within a host, 10 bytes/s and 2 s between: the sums by hand.
-TEST(StepTime, AllReduceOfEachKind) {
-  Links links = {.within_host_bytes_per_s = 100,
-                 .within_host_latency_s = 1,
-                 .between_hosts_bytes_per_s = 10,
-                 .between_hosts_latency_s = 2,
-                 .all_reduce = AllReduce::kFlat};
-  EXPECT_EQ(all_reduce_seconds(links, 800, 1, 1), 0);
-  EXPECT_NEAR(all_reduce_seconds(links, 800, 1, 4), 2 * 3 * (8 + 1), 1e-12);
-  EXPECT_NEAR(all_reduce_seconds(links, 800, 2, 4), 2 * 7 * (80 + 2), 1e-12);
-  links.all_reduce = AllReduce::kRing;
-  EXPECT_NEAR(all_reduce_seconds(links, 800, 1, 4), 2 * 3 * (2 + 1), 1e-12);
-  EXPECT_NEAR(all_reduce_seconds(links, 800, 2, 4), 2 * 7 * (10 + 2), 1e-12);
-  links.all_reduce = AllReduce::kHierarchical;
-  EXPECT_NEAR(all_reduce_seconds(links, 800, 1, 4), 2 * 3 * (2 + 1), 1e-12);
-  EXPECT_NEAR(all_reduce_seconds(links, 800, 2, 4), 2 * 3 * (2 + 1) + 2 * 1 * (40 + 2), 1e-12);
-  EXPECT_NEAR(all_reduce_seconds(links, 800, 2, 1), 2 * 1 * (40 + 2), 1e-12);
-}
-
-TEST(StepTime, CommunicationOfTheStacks) {
-  const Links links = {.within_host_bytes_per_s = 1e9, .between_hosts_bytes_per_s = 1e9};
+// Each rank updates its shard; the reference's constants were fitted with all of it.
+TEST(StepTime, FromZero1OnARankUpdatesItsShard) {
   StepShape shape = report_shape(4);
-  EXPECT_EQ(communication_seconds(shape, TrainingStack::kBorealis, links), 0) << "one rank";
-  shape.ranks_per_host = 2;
-  const double N = 1'975'544'832;
-  // Of S bytes between two ranks, S / 1e9 seconds.
-  EXPECT_NEAR(communication_seconds(shape, TrainingStack::kBorealis, links), 4 * N * 1e-9, 1e-6);
-  EXPECT_NEAR(communication_seconds(shape, TrainingStack::kMegatronDeepSpeed, links), 3 * N * 1e-9,
-              1e-6);
-  shape.zero_stage = 3;
-  EXPECT_NEAR(communication_seconds(shape, TrainingStack::kMegatronDeepSpeed, links),
-              (3 + 2 * 2) * N * 1e-9, 1e-6);
-  // Half of an all-reduce: 2 bytes a parameter of f32 gradients, 1 of bf16 weights.
-  const auto own = [&](int64_t stage) {
+  shape.hosts = 2;
+  shape.ranks_per_host = 12;
+  const auto parameters = [&](TrainingStack stack, int64_t stage) {
     shape.zero_stage = stage;
-    return communication_seconds(shape, TrainingStack::kBorealis, links) / (N * 1e-9);
+    return step_units(shape, stack)[kParameters];
   };
-  ASSERT_EQ(shape.grad_accum_steps, 2);
-  EXPECT_NEAR(own(1), 2 + 1, 1e-6);
-  EXPECT_NEAR(own(2), 2 * 2 + 1, 1e-6);
-  EXPECT_NEAR(own(3), 2 * (2 + 2 * 1), 1e-6);
-  shape.recompute_segment = 1;
-  EXPECT_NEAR(own(3), 2 * (2 + 3 * 1), 1e-6);
-  shape.grad_reduce_dtype = DType::kBF16;
-  EXPECT_NEAR(own(0), 2, 1e-6);
-  EXPECT_NEAR(own(3), 2 * (1 + 3 * 1), 1e-6);
+  const double N = 1'975'544'832;
+  EXPECT_EQ(parameters(TrainingStack::kBorealis, 0), N);
+  for (const int64_t stage : {1, 2, 3}) {
+    EXPECT_DOUBLE_EQ(parameters(TrainingStack::kBorealis, stage), N / 24);
+    EXPECT_EQ(parameters(TrainingStack::kMegatronDeepSpeed, stage), N);
+  }
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""The original report's rows, what the planner says of them, and the rows measured here, as a Markdown table.
+"""The original report's rows, what the planner says of them, what has been measured of them on an H100 (../h100/rows.jsonl: the
+fastest run without recompute), and the rows measured here, as a Markdown table.
 
     beside.py report.csv plan-llama3.json plan-smollm3.json"""
 
 import csv
 import json
+import pathlib
 import sys
 
 # Table of "AuroraGPT-v1 (Small)": layers, billions of parameters, tokens per GPU and second, TFLOPs.
@@ -19,18 +21,31 @@ def planned(document):
     return {row["num_hidden_layers"]: row for row in document["points"]}
 
 
+def on_h100():
+    best = {}
+    for line in (pathlib.Path(__file__).parent / "../h100/rows.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        key = row["arch"].split("-")[0], row["layers"]
+        if "RC=0" in row["env"] and row["tps"] > best.get(key, row | {"tps": 0})["tps"]:
+            best[key] = row
+    return best
+
+
 def main():
+    measured = on_h100()
     ours = {(line["model_arch"].split("-")[0], int(line["nlayers"])): line for line in csv.DictReader(open(sys.argv[1]))}
     plans = {"llama3": planned(json.load(open(sys.argv[2]))), "smollm3": planned(json.load(open(sys.argv[3])))}
     print("| model-arch | nlayers | report: tpgps | report: TFLOPs | planned: tpgps | planned: TFLOPs | planned memory (GiB) "
-          "| ours, scaled down: size (M) | tpgps | TFLOPs | of GEMM rate | peak memory (MiB) |")
-    print("| :--- |" + " ---: |" * 11)
+          "| one H100: tpgps | TFLOPs | ours, scaled down: size (M) | tpgps | TFLOPs | of GEMM rate | peak memory (MiB) |")
+    print("| :--- |" + " ---: |" * 13)
     for family, rows in ORIGINAL.items():
         for layers, _, rate, tflops in rows:
             plan, line = plans[family][layers], ours.get((family, layers), {})
             cells = [family, layers, rate or "out of memory", tflops or "-"]
             cells += [f"{plan['tokens_per_gpu_per_second']:.0f}", f"{plan['tflops']:.2f}"] if plan["fits"] else ["does not fit", "-"]
             cells += [f"{plan['memory']['total_bytes'] / 2 ** 30:.1f}"]
+            row = measured.get((family, layers))
+            cells += [f"{row['tps']:.0f}", f"{row['tflops']:.1f}"] if row else ["not measured", "-"]
             if line.get("state") == "done":
                 cells += [f"{int(line['parameters']) * 1e-6:.1f}", f"{float(line['tokens_per_gpu_per_second']):.0f}", f"{float(line['tflops']):.3f}",
                           f"{100 * float(line['gemm_share']):.0f} %", f"{int(line['peak_memory_bytes']) / 2 ** 20:.0f}"]
