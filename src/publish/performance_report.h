@@ -46,7 +46,7 @@ struct MemoryEnd {
   std::string family;
   std::string variant;
   int64_t layers = 0;
-  std::string kind;  // "does_not_fit", "killed", "beyond_memory": of sweep.json
+  std::string kind;  // "does_not_fit", "out_of_memory", "killed", "beyond_memory": of sweep.json
   std::string reason;
   int64_t planned_bytes = 0;
   int64_t limit_bytes = 0;

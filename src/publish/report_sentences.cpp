@@ -88,7 +88,9 @@ std::string memory_end_sentence(const PerformanceReport& report) {
     if (end.kind == "beyond_memory") continue;
     const std::string name =
         end.variant.empty() ? end.family : fmt::format("{} ({})", end.family, end.variant);
-    const char* how = end.kind == "killed" ? "killed by the system" : "refused by the plan";
+    const char* how = end.kind == "killed"          ? "killed by the system"
+                      : end.kind == "out_of_memory" ? "an allocation failed"
+                                                    : "refused by the plan";
     std::string sizes;
     if (end.planned_bytes > 0 && end.limit_bytes > 0) {
       sizes = fmt::format(": {} planned of {}", format_bytes(end.planned_bytes),

@@ -58,6 +58,7 @@ void add_column(ReportTable& table, const std::string& name) {
 
 std::string kind_text(const std::string& kind) {
   if (kind == "does_not_fit") return "does not fit";
+  if (kind == "out_of_memory") return "an allocation failed";
   if (kind == "killed") return "killed by the system";
   return kind == "beyond_memory" ? "larger than one that ran out" : kind;
 }

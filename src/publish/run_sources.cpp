@@ -41,8 +41,9 @@ std::string setting(const PointSettings& settings, std::string_view name) {
 }
 
 std::optional<MemoryEnd> memory_end_of(const SweepPoint& point) {
-  const bool ended = point.state == PointState::kDoesNotFit || point.state == PointState::kKilled ||
-                     point.state == PointState::kBeyondMemory;
+  const bool ended = point.state == PointState::kDoesNotFit ||
+                     point.state == PointState::kOutOfMemory ||
+                     point.state == PointState::kKilled || point.state == PointState::kBeyondMemory;
   const std::string layers = setting(point.settings, "NLAYERS");
   if (!ended || layers.empty() || layers.size() > 9) return std::nullopt;
   MemoryEnd end;

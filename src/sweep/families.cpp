@@ -11,7 +11,8 @@ namespace {
 constexpr std::string_view kLayers = "NLAYERS";
 
 bool ran_out_of_memory(PointState state) {
-  return state == PointState::kDoesNotFit || state == PointState::kKilled;
+  return state == PointState::kDoesNotFit || state == PointState::kOutOfMemory ||
+         state == PointState::kKilled;
 }
 
 const SweepPoint* find_point(const std::vector<SweepPoint>& points, const SweepPoint& wanted) {

@@ -24,7 +24,7 @@ bool is_settled(const SweepPoint& point);
 // What an earlier command on the folder knew. Of a point whose key is unchanged:
 //   done, with at least `now.repeats` runs: stays done; with fewer, it keeps them and is pending;
 //   does_not_fit: stays, unless the plan has room for it now;
-//   killed: stays;   failed, beyond_memory: pending.
+//   killed: stays;   out_of_memory, failed, beyond_memory: pending.
 // Another key: pending, without runs. Points that are not in the grid now stay behind the others,
 // in_grid = false, unless they were pending.
 void go_on_from(const SweepState& before, SweepState& now);

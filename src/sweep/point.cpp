@@ -19,6 +19,8 @@ std::string_view point_state_name(PointState state) {
       return "done";
     case PointState::kDoesNotFit:
       return "does_not_fit";
+    case PointState::kOutOfMemory:
+      return "out_of_memory";
     case PointState::kKilled:
       return "killed";
     case PointState::kFailed:

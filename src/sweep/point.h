@@ -15,6 +15,7 @@ enum class PointState {
   kPending,
   kDone,
   kDoesNotFit,    // the plan refused it
+  kOutOfMemory,   // it began, and an allocation failed: a GPU's, or one beyond a limit
   kKilled,        // its process died by SIGKILL, as of one that the system's memory ends for
   kFailed,        // anything else
   kBeyondMemory,  // not tried: a smaller one of its family ran out of memory

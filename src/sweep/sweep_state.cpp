@@ -36,8 +36,8 @@ Json point_json(const SweepPoint& point) {
 
 PointState state_named(const std::string& name) {
   for (const PointState state :
-       {PointState::kPending, PointState::kDone, PointState::kDoesNotFit, PointState::kKilled,
-        PointState::kFailed, PointState::kBeyondMemory}) {
+       {PointState::kPending, PointState::kDone, PointState::kDoesNotFit, PointState::kOutOfMemory,
+        PointState::kKilled, PointState::kFailed, PointState::kBeyondMemory}) {
     if (point_state_name(state) == name) return state;
   }
   throw Error(ErrorKind::kData, fmt::format("'{}' is no state of a point", printable(name)));

@@ -30,7 +30,9 @@ std::vector<std::string> result_row(const std::filesystem::path& folder, const S
 }
 
 std::string memory_end(const SweepPoint& point) {
-  const char* how = point.state == PointState::kKilled ? "was killed" : "does not fit";
+  const char* how = point.state == PointState::kKilled        ? "was killed"
+                    : point.state == PointState::kOutOfMemory ? "ran out of it"
+                                                              : "does not fit";
   return fmt::format("memory ends at {}, which {}: {} planned of {}\n", point.name, how,
                      format_bytes(point.plan.planned_bytes), format_bytes(point.plan.limit_bytes));
 }

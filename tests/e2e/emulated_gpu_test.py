@@ -120,6 +120,18 @@ def sweeps(folder):
     for point in swept[:2]:
         told = summary(folder / "sweep", point["runs"][0])
         check(f"{point['name']}: planned", told["planned_memory_bytes"] == point["planned_bytes"], (told["planned_memory_bytes"], point))
+    # Others have so much of the card that the second point's allocation fails, though its plan fits.
+    grid[grid.index("sweep", 1)] = "taken"
+    taken = (1 << 30) - (planned[0] + planned[1]) // 2
+    swept = points(EMULATED_GPU_TAKEN=taken)
+    check("told apart", [point["state"] for point in swept] == ["done", "out_of_memory", "beyond_memory", "beyond_memory"], swept)
+    check("reason", swept[1]["reason"].startswith("borealis: memory: ") and "GPU" in swept[1]["reason"], swept[1])
+    result = run(folder, ON_GPU, "report", "taken", "--output", "report")
+    ends = json.loads((folder / "report/report.json").read_text())["out_of_memory"] if result.returncode == 0 else []
+    check("report", [end["kind"] for end in ends] == ["out_of_memory", "beyond_memory", "beyond_memory"], result.stderr)
+    check("sentence", "(an allocation failed: " in (folder / "report/report.md").read_text())
+    swept = points()
+    check("tried again", [point["state"] for point in swept] == ["done"] * 4, swept)
 
 
 def examines(folder):

@@ -110,6 +110,8 @@ TEST(GoingOn, TriesFailuresAgainButNotWhatWasKilled) {
   EXPECT_EQ(gone_on(point("a", 2, PointState::kFailed), point("a", 2)).state, PointState::kPending);
   EXPECT_EQ(gone_on(point("a", 2, PointState::kBeyondMemory), point("a", 2)).state,
             PointState::kPending);
+  EXPECT_EQ(gone_on(point("a", 2, PointState::kOutOfMemory), point("a", 2)).state,
+            PointState::kPending);
   EXPECT_EQ(gone_on(point("a", 2, PointState::kKilled), point("a", 2)).state, PointState::kKilled);
 }
 
