@@ -19,17 +19,22 @@ constexpr int64_t kLargestSampledModel = 500'000'000;
 
 // Whether it lies in memory that is there already, or finds room beside it.
 bool has_room(const GenerationShape& shape, const RunConfig& config,
-              std::span<std::byte> idle_memory) {
+              std::span<std::byte> idle_memory, Backend& backend) {
   const int64_t bytes = measure_generation(shape).used_bytes();
-  return bytes <= static_cast<int64_t>(idle_memory.size()) ||
-         resident_bytes() + bytes <
-             memory_limit(config.machine.memory_limit_bytes, config.machine.ranks_on_host).bytes;
+  if (bytes <= static_cast<int64_t>(idle_memory.size())) return true;
+  const std::optional<int64_t> given = config.machine.memory_limit_bytes;
+  if (shape.gpu) {
+    const auto [total, free] = backend.device().memory();
+    return total - free + bytes < std::min(given.value_or(total), total);
+  }
+  return resident_bytes() + bytes < memory_limit(given, config.machine.ranks_on_host).bytes;
 }
 
 }  // namespace
 
 std::optional<SampleText> sample_text(const RunConfig& config, const ParameterBuffers& parameters,
-                                      int threads, std::span<std::byte> idle_memory) {
+                                      int threads, std::span<std::byte> idle_memory,
+                                      Backend& backend) {
   const auto source = tokenizer_source(config.data);
   // To numbers a prompt of words means nothing; and of sharded weights nobody has all.
   if (parameters.weights_are_sharded() || config.data.mock_data || !source ||
@@ -45,10 +50,11 @@ std::optional<SampleText> sample_text(const RunConfig& config, const ParameterBu
         static_cast<int64_t>(prompt.size()) >= config.model.max_position_embeddings) {
       return std::nullopt;
     }
-    const GenerationShape shape = generation_shape(config.model, {&prompt, 1}, kSampleTokens,
-                                                   /*batch_size=*/1, parameters.dtype, threads);
-    if (!has_room(shape, config, idle_memory)) return std::nullopt;
-    Generator generator(shape, parameters, idle_memory);
+    GenerationShape shape = generation_shape(config.model, {&prompt, 1}, kSampleTokens,
+                                             /*batch_size=*/1, parameters.dtype, threads);
+    if (backend.gpu() != nullptr) shape.gpu = *backend.gpu();
+    if (!has_room(shape, config, idle_memory, backend)) return std::nullopt;
+    Generator generator(shape, parameters, idle_memory, backend);
     TextGenerationOptions options;
     options.generation.max_new_tokens = kSampleTokens;
     options.generation.sampling.seed = config.seed;

@@ -156,9 +156,8 @@ TrainedModel run_training(std::unique_ptr<Trainer> trainer, const RunConfig& con
   }
   // Taken here: what the report allocates is not training's.
   trained.peak_bytes = peak_bytes(backend);
-  if (backend.gpu() == nullptr) {
-    trained.sample = sample_text(config, trainer->parameters(), threads, trainer->idle_memory());
-  }
+  trained.sample =
+      sample_text(config, trainer->parameters(), threads, trainer->idle_memory(), backend);
   return trained;
 }
 

@@ -66,6 +66,40 @@ def trains(folder):
             check(name, rest.returncode == 0 and computed(folder, f"{checkpoints}-rest")[-3:] == expected[3:], rest.stderr + rest.stdout[-3000:])
 
 
+def write_byte_tokenizer(folder):
+    """A tokenizer.json with a token a byte, in GPT-2's alphabet."""
+    folder.mkdir()
+    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in shown]
+    vocabulary = {chr(byte): byte for byte in shown} | {chr(256 + i): byte for i, byte in enumerate(others)}
+    bytes_only = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    (folder / "tokenizer.json").write_text(json.dumps({
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None, "pre_tokenizer": bytes_only,
+        "post_processor": None, "decoder": bytes_only, "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+                                                                 "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
+                                                                 "vocab": vocabulary, "merges": []}}))
+
+
+def shows_a_sample(folder):
+    """What the trained model makes of a prompt, by the GPU, in memory that training has done with."""
+    write_byte_tokenizer(folder / "bytes")
+    (folder / "text.jsonl").write_text("".join(json.dumps({"text": f"In the beginning there were {i} of them. " * 5}) + "\n" for i in range(40)))
+    made = run(folder, ON_CPU, "data", "tokenize", "--input", "text.jsonl", "--tokenizer", "bytes", "--no-append-eod", "--output-prefix", "text")
+    check("sample: data", made.returncode == 0, made.stderr)
+    (folder / "list.txt").write_text("1.0 text corpus\n")
+    shape = [word for word in SHAPE if word != "--mock-data"]
+    samples = []
+    for program, name in ((ON_CPU, "cpu"), (ON_GPU, "gpu")):
+        result = run(folder, program, "train", *shape, "--data-file-list", "list.txt", "--split", "90,10,0", "--no-progress", "--eval-interval", "0", "--no-save",
+                     "--train-iters", "4", "--dtype", "fp32", "--run-dir", f"sample-{name}", TOKENIZER_TYPE="HFTokenizer", TOKENIZER_MODEL="bytes")
+        check(f"sample: trains on {name}", result.returncode == 0, result.stderr)
+        told = summary(folder, f"sample-{name}")
+        samples.append((told["sample_prompt"], told["sample_text"]))
+    check("sample: a CPU's text", samples[0] == samples[1] and samples[1][0] == "In the beginning" and samples[1][1], samples)
+    planned, peak = told["planned_memory_bytes"], told["peak_memory_bytes"]
+    check("sample: in the memory planned", abs(planned / peak - 1) < 0.001, (planned, peak))
+
+
 def uses_a_model(folder):
     """`generate` and `eval`, of the checkpoint that trains() left."""
     model = folder / "of-gpu-fp32/global_step6"
@@ -167,7 +201,7 @@ def has_ranks(folder, library):
 def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        for part in (trains, uses_a_model, refuses, sweeps, examines):
+        for part in (trains, shows_a_sample, uses_a_model, refuses, sweeps, examines):
             part(folder)
         for library in [] if failures else found_libraries():
             has_ranks(folder, library)
