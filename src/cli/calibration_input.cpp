@@ -31,11 +31,9 @@ struct OwnStep {
   RunSummary summary;
 
   bool is_on_gpu() const { return !summary.accelerator.empty(); }
-  int64_t rank_threads() const { return threads > 0 ? threads : summary.machine.cores; }
-  // A rank that uses all cores that it may use was alone, or bound to its part of the host.
-  int64_t host_cores() const {
-    const bool is_bound = rank_threads() == summary.machine.cores;
-    return summary.machine.cores * (is_bound ? step.shape.ranks_per_host : 1);
+  // Of the cores that the host's ranks may use.
+  int64_t rank_share() const {
+    return std::max<int64_t>(1, summary.machine.cores / step.shape.ranks_per_host);
   }
 };
 
@@ -133,7 +131,7 @@ void require_one_machine(const std::vector<OwnStep>& runs) {
                   "calibrate a machine file for each");
     };
     same("CPU", first.machine.cpu_model, other.machine.cpu_model);
-    same("cores", runs.front().host_cores(), run.host_cores());
+    same("cores", first.machine.cores, other.machine.cores);
     same("kernels", first.isa, other.isa);
     same("DTYPE", first.dtype, other.dtype);
   }
@@ -141,12 +139,10 @@ void require_one_machine(const std::vector<OwnStep>& runs) {
 
 // What ranks share of a host they are taken to use.
 void require_all_cores(const OwnStep& run) {
-  const int64_t cores = run.host_cores();
-  const int64_t share = std::max<int64_t>(1, cores / run.step.shape.ranks_per_host);
-  if (run.is_on_gpu() || run.rank_threads() >= share) return;
+  if (run.is_on_gpu() || run.threads == 0 || run.threads >= run.rank_share()) return;
   throw Error(ErrorKind::kConfig,
               fmt::format("{} computed on {} of its {} cores", run.step.name,
-                          run.rank_threads() * run.step.shape.ranks_per_host, cores),
+                          run.threads * run.step.shape.ranks_per_host, run.summary.machine.cores),
               "calibrate with runs that had the machine to themselves, without OMP_NUM_THREADS");
 }
 
@@ -173,8 +169,8 @@ MachineModel machine_of(const std::vector<OwnStep>& runs) {
   MachineModel machine;
   machine.dtype = runs.front().step.shape.dtype;
   machine.description = fmt::format("{}, {} cores, {} kernels", summary.machine.cpu_model,
-                                    runs.front().host_cores(), summary.isa);
-  machine.cores_per_host = runs.front().host_cores();
+                                    summary.machine.cores, summary.isa);
+  machine.cores_per_host = summary.machine.cores;
   machine.memory_bytes = summary.machine.memory_bytes;
   machine.reserve_bytes = std::max(int64_t{1} << 30, machine.memory_bytes / 16);
   machine.links = {.within_host_bytes_per_s = 5e9,

@@ -103,7 +103,7 @@ int examine(RunRanks& ranks, const std::vector<std::string>& arguments) {
                              {.program = program_version(),
                               .library = ranks.library_version(),
                               .threads = threads,
-                              .core_sharers = ranks.core_sharers()},
+                              .core_sharers = ranks.host_cores().sharers},
                              backend);
   report.diagnosis = diagnose(report.ranks);
   if (!opened.warning.empty()) report.diagnosis.remarks.push_back(opened.warning);

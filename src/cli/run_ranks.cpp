@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
@@ -106,9 +107,15 @@ void RunRanks::set_time_limit(double seconds) {
   if (world_) world_->set_time_limit({seconds});
 }
 
-int64_t RunRanks::core_sharers() {
+RunRanks::HostCores RunRanks::host_cores() {
   const std::vector<CoreMask> masks = all_values(*host_, core_mask(), "looking at cores");
-  return std::ranges::count(masks, core_mask());
+  CoreMask together{};
+  for (const CoreMask& mask : masks) {
+    std::ranges::transform(together, mask, together.begin(), std::bit_or<unsigned char>());
+  }
+  HostCores cores{.cores = 0, .sharers = std::ranges::count(masks, core_mask())};
+  for (const unsigned char bits : together) cores.cores += std::popcount(bits);
+  return cores;
 }
 
 // A launcher may show each rank GPUs of its own.
@@ -120,13 +127,14 @@ void RunRanks::share_gpus(MachineConfig& machine) {
   machine.rank_of_gpus = std::count(all.begin(), all.begin() + host_->rank(), own);
 }
 
-void RunRanks::share_machine(MachineConfig& machine) {
+int64_t RunRanks::share_machine(MachineConfig& machine) {
   machine.ranks_on_host = on_this_host();
   share_gpus(machine);
-  const int64_t sharers = core_sharers();
-  if (machine.threads == 0 && sharers > 1) {
-    machine.threads = std::max<int64_t>(1, usable_cores() / sharers);
+  const HostCores cores = host_cores();
+  if (machine.threads == 0 && cores.sharers > 1) {
+    machine.threads = std::max<int64_t>(1, usable_cores() / cores.sharers);
   }
+  return cores.cores;
 }
 
 namespace {

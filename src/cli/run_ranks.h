@@ -31,11 +31,14 @@ class RunRanks {
   void set_time_limit(double seconds);
   std::string description() const;  // "2 ranks on 1 host, Open MPI v4.1.4"
 
-  // Ranks of this host that may use the same cores as this one, itself included. Collective.
-  int64_t core_sharers();
+  struct HostCores {
+    int64_t cores = 0;    // of this host that any of its ranks may use
+    int64_t sharers = 0;  // ranks that may use the same ones as this, itself included
+  };
+  HostCores host_cores();  // collective
   // What the ranks of a host share is divided among them: its memory, and its cores, unless the
-  // launcher gave each rank its own.
-  void share_machine(MachineConfig& machine);
+  // launcher gave each rank its own. Returns this host's cores that its ranks may use. Collective.
+  int64_t share_machine(MachineConfig& machine);
   // Throws AgreedError naming the first of these that a rank has otherwise than rank 0.
   void require_same(const nlohmann::json& facts);
   void require_same(const RunConfig& config);  // but for what each rank may have of its own

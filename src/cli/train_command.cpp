@@ -306,6 +306,7 @@ struct RunRecords {
   std::optional<RunTracker> tracker;
   RunSummary summary;
   std::optional<SummaryWriter> writer;
+  int64_t host_cores = 0;  // of all ranks of this host
 };
 
 // Before the trainer of this try to start is made.
@@ -319,6 +320,7 @@ void begin_records(PlannedRun& run, RunConfig& config, const DataTokenizers& dat
   if (first_try) log_configuration(run);
   log_start(run);
   records.summary = begin_summary(run, data_tokenizer_text(run.config, data_tokenizers), command);
+  records.summary.machine.cores = records.host_cores;
   records.writer.emplace(run.config.output.run_dir);
   records.writer->begin(records.summary);
 }
@@ -326,7 +328,7 @@ void begin_records(PlannedRun& run, RunConfig& config, const DataTokenizers& dat
 int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPhases phases) {
   // Whoever read the log may go away; the run has a file of it and goes on.
   std::signal(SIGPIPE, SIG_IGN);
-  ranks.share_machine(config.machine);
+  const int64_t host_cores = ranks.share_machine(config.machine);
   const int threads = prepare_machine(config.machine);
   OpenedBackend opened;
   together(ranks.all(), "looking for a GPU",
@@ -340,6 +342,7 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPh
   });
   StartChooser starts(config);
   RunRecords records;
+  records.host_cores = host_cores;
   phases.end("looking at data");
   for (;;) {
     PlannedRun run;

@@ -9,7 +9,7 @@ namespace borealis {
 struct MachineInfo {
   std::string hostname;
   std::string cpu_model;         // "AMD EPYC 9B45"; "unknown" if the kernel does not say
-  int64_t cores = 0;             // logical, usable by this process
+  int64_t cores = 0;             // logical, usable by this process, or by all ranks of its host
   int64_t memory_bytes = 0;      // of the machine
   std::string operating_system;  // "Debian GNU/Linux 12 (bookworm), Linux 6.1.0"
 };

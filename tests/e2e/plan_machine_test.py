@@ -129,6 +129,8 @@ def check_ranks(folder):
                   command="launch", environment=two | {"ZERO_STAGE": "1"}, folder=folder)
     check("two ranks", result.returncode == 0, result.stderr)
     cores = len(os.sched_getaffinity(0))
+    told = json.loads((folder / "two/summary.json").read_text())
+    check("cores of both", told["machine"]["cores"] == cores, told["machine"])
     if cores >= 2 and cores % 2 == 0:
         result = call("--calibrate", "a", "b", "two", "links.json", "--output", "ranks.json", folder=folder)
         check("of one and two ranks", result.returncode == 0, result.stdout, result.stderr)
