@@ -66,17 +66,28 @@ void read_configuration(const fs::path& run_dir, OwnStep& own) {
     shape.zero_hpz_partition_size = parallel.value("zero_hpz_partition_size", int64_t{1});
     if (parallel.value("grad_reduce_in_bf16", false)) shape.grad_reduce_dtype = DType::kBF16;
     const int64_t ranks = parallel.at("world_size");
-    shape.hosts = std::max<int64_t>(1, parallel.value("hosts", int64_t{1}));
-    shape.ranks_per_host = ranks / shape.hosts;
-    if (ranks % shape.hosts != 0) wrong = fmt::format("{} ranks on {} hosts", ranks, shape.hosts);
+    shape.hosts = parallel.value("hosts", int64_t{1});
+    const bool divides = shape.hosts >= 1 && ranks % shape.hosts == 0;
+    if (!divides) wrong = fmt::format("{} ranks on {} hosts", ranks, shape.hosts);
+    shape.ranks_per_host = divides ? ranks / shape.hosts : 0;
     const std::string dtype = json.at("dtype");
     shape.dtype = dtype == dtype_name(DType::kF32) ? DType::kF32 : DType::kBF16;
     if (dtype != dtype_name(shape.dtype)) wrong = fmt::format("dtype {}", dtype);
+    constexpr int64_t kMost = int64_t{1} << 24, kMostLayers = 1 << 14;
     for (const int64_t size :
-         {shape.model.num_hidden_layers, shape.model.hidden_size, shape.model.vocab_size,
-          shape.seq_length, shape.micro_batch_size, shape.grad_accum_steps, shape.ranks_per_host}) {
-      if (size < 1) wrong = "a size that is not above 0";
+         {shape.model.hidden_size, shape.model.num_attention_heads, shape.model.num_key_value_heads,
+          shape.model.head_dim, shape.model.intermediate_size, shape.model.vocab_size,
+          shape.seq_length, shape.micro_batch_size, shape.grad_accum_steps, shape.hosts,
+          shape.ranks_per_host, shape.zero_hpz_partition_size}) {
+      if (size < 1 || size > kMost) wrong = fmt::format("a size that is not 1 to {}", kMost);
     }
+    if (shape.model.num_hidden_layers < 1 || shape.model.num_hidden_layers > kMostLayers) {
+      wrong = fmt::format("{} layers", shape.model.num_hidden_layers);
+    }
+    if (shape.zero_stage < 0 || shape.zero_stage > 3) {
+      wrong = fmt::format("ZeRO stage {}", shape.zero_stage);
+    }
+    if (shape.recompute_segment < 0) wrong = "segments of layers that are not above 0";
     own.threads = json.at("machine").at("threads");
     if (wrong.empty()) return;
   } catch (const nlohmann::json::exception& fault) {

@@ -135,6 +135,25 @@ TEST(Communication, ShortPassesCoverTheirOwnTime) {
   }
 }
 
+// Where the link carries less than the passes bring, each micro-batch more waits as long as the one
+// before it; where it carries more, only the last waits.
+TEST(Communication, ManyMicroBatchesAreAsFew) {
+  TwoRanks two;
+  const auto of_micro_batches = [&](int64_t g, double s_each) {
+    two.shape.grad_accum_steps = g;
+    two.shape.seq_length = 64;  // the embedding's rows are more by as many, too
+    return two.seconds(static_cast<double>(g) * s_each);
+  };
+  for (const int64_t stage : {0, 1, 2, 3}) {
+    two.shape.zero_stage = stage;
+    for (const double s_each : {0.0, 2.0, 100.0}) {
+      const double four = of_micro_batches(4, s_each), eight = of_micro_batches(8, s_each);
+      EXPECT_NEAR(of_micro_batches(16, s_each), eight + 2 * (eight - four), 1e-6)
+          << stage << " " << s_each;
+    }
+  }
+}
+
 // hpZ: the second time in a step the weights come from ranks of the host, over its link.
 TEST(Communication, SecondaryShardsAreGatheredWithinAHost) {
   Links links = kLinks;
