@@ -102,9 +102,9 @@ class Keys {
   std::vector<int64_t> whole_numbers(const char* key) const {
     const Json& list = value(key);
     const bool good = list.is_array() && std::ranges::all_of(list, [](const Json& one) {
-                        return one.is_number_integer();
+                        return one.is_number_integer() && one.get<double>() >= 1;
                       });
-    if (!good) wrong(key, list, "a list of whole numbers");
+    if (!good) wrong(key, list, "a list of whole numbers above 0");
     return list.get<std::vector<int64_t>>();
   }
   // One number a term, each above `above`.
