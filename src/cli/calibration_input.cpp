@@ -7,10 +7,12 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
 #include "base/fault_text.h"
 #include "base/file.h"
+#include "base/json_excerpt.h"
 #include "base/median.h"
 #include "config/tokenizer_lookup.h"
 #include "planner/step_table.h"
@@ -37,6 +39,17 @@ struct OwnStep {
   }
 };
 
+// nlohmann's own conversion cuts fractions off.
+int64_t whole(const nlohmann::json& object, const char* key, int64_t least, int64_t most) {
+  const nlohmann::json& value = object.at(key);
+  const bool good = value.is_number_integer() &&
+                    value.get<double>() >= static_cast<double>(least) &&
+                    value.get<double>() <= static_cast<double>(most);
+  if (good) return value.get<int64_t>();
+  throw Error(ErrorKind::kData, fmt::format("\"{}\" is {}, which is not a whole number of {} to {}",
+                                            key, json_excerpt(value), least, most));
+}
+
 // The shape of a run's step from its config.json, and its threads.
 void read_configuration(const fs::path& run_dir, OwnStep& own) {
   const fs::path path = run_dir / "config.json";
@@ -46,55 +59,49 @@ void read_configuration(const fs::path& run_dir, OwnStep& own) {
     const nlohmann::json& model = json.at("model");
     const nlohmann::json& batch = json.at("batch");
     StepShape& shape = own.step.shape;
-    shape.model.num_hidden_layers = model.at("num_hidden_layers");
-    shape.model.hidden_size = model.at("hidden_size");
-    shape.model.num_attention_heads = model.at("num_attention_heads");
-    shape.model.num_key_value_heads = model.at("num_key_value_heads");
-    shape.model.head_dim = model.at("head_dim");
-    shape.model.intermediate_size = model.at("intermediate_size");
-    shape.model.vocab_size = model.at("vocab_size");
+    constexpr int64_t kMost = int64_t{1} << 24, kMostLayers = 1 << 14;
+    const auto size = [&](const nlohmann::json& object, const char* key) {
+      return whole(object, key, 1, kMost);
+    };
+    shape.model.num_hidden_layers = whole(model, "num_hidden_layers", 1, kMostLayers);
+    shape.model.hidden_size = size(model, "hidden_size");
+    shape.model.num_attention_heads = size(model, "num_attention_heads");
+    shape.model.num_key_value_heads = size(model, "num_key_value_heads");
+    shape.model.head_dim = size(model, "head_dim");
+    shape.model.intermediate_size = size(model, "intermediate_size");
+    shape.model.vocab_size = size(model, "vocab_size");
     shape.model.tie_word_embeddings = model.at("tie_word_embeddings");
-    shape.seq_length = batch.at("seq_length");
-    shape.micro_batch_size = batch.at("micro_batch_size");
-    shape.grad_accum_steps = batch.at("grad_accum_steps");
+    shape.seq_length = size(batch, "seq_length");
+    shape.micro_batch_size = size(batch, "micro_batch_size");
+    shape.grad_accum_steps = size(batch, "grad_accum_steps");
     const nlohmann::json& recompute = json.at("recompute");
     if (recompute.at("enabled").get<bool>()) {
-      shape.recompute_segment = recompute.at("layers_per_segment");
+      shape.recompute_segment = size(recompute, "layers_per_segment");
     }
     const nlohmann::json& parallel = json.at("parallel");
-    shape.zero_stage = parallel.at("zero_stage");
-    shape.zero_hpz_partition_size = parallel.value("zero_hpz_partition_size", int64_t{1});
+    shape.zero_stage = whole(parallel, "zero_stage", 0, 3);
+    if (parallel.contains("zero_hpz_partition_size")) {
+      shape.zero_hpz_partition_size = size(parallel, "zero_hpz_partition_size");
+    }
     if (parallel.value("grad_reduce_in_bf16", false)) shape.grad_reduce_dtype = DType::kBF16;
-    const int64_t ranks = parallel.at("world_size");
-    shape.hosts = parallel.value("hosts", int64_t{1});
-    const bool divides = shape.hosts >= 1 && ranks % shape.hosts == 0;
-    if (!divides) wrong = fmt::format("{} ranks on {} hosts", ranks, shape.hosts);
-    shape.ranks_per_host = divides ? ranks / shape.hosts : 0;
+    const int64_t ranks = size(parallel, "world_size");
+    if (parallel.contains("hosts")) shape.hosts = size(parallel, "hosts");
+    shape.ranks_per_host = ranks / shape.hosts;
+    if (ranks % shape.hosts != 0) wrong = fmt::format("{} ranks on {} hosts", ranks, shape.hosts);
     const std::string dtype = json.at("dtype");
     shape.dtype = dtype == dtype_name(DType::kF32) ? DType::kF32 : DType::kBF16;
     if (dtype != dtype_name(shape.dtype)) wrong = fmt::format("dtype {}", dtype);
-    constexpr int64_t kMost = int64_t{1} << 24, kMostLayers = 1 << 14;
-    for (const int64_t size :
-         {shape.model.hidden_size, shape.model.num_attention_heads, shape.model.num_key_value_heads,
-          shape.model.head_dim, shape.model.intermediate_size, shape.model.vocab_size,
-          shape.seq_length, shape.micro_batch_size, shape.grad_accum_steps, shape.hosts,
-          shape.ranks_per_host, shape.zero_hpz_partition_size}) {
-      if (size < 1 || size > kMost) wrong = fmt::format("a size that is not 1 to {}", kMost);
-    }
-    if (shape.model.num_hidden_layers < 1 || shape.model.num_hidden_layers > kMostLayers) {
-      wrong = fmt::format("{} layers", shape.model.num_hidden_layers);
-    }
-    if (shape.zero_stage < 0 || shape.zero_stage > 3) {
-      wrong = fmt::format("ZeRO stage {}", shape.zero_stage);
-    }
-    if (shape.recompute_segment < 0) wrong = "segments of layers that are not above 0";
-    own.threads = json.at("machine").at("threads");
+    own.threads = whole(json.at("machine"), "threads", 0, kMost);
     if (wrong.empty()) return;
   } catch (const nlohmann::json::exception& fault) {
     wrong = fault_text(fault);
+  } catch (const Error& fault) {
+    if (fault.kind() != ErrorKind::kData) throw;
+    wrong = fault_text(fault);
   }
   throw Error(ErrorKind::kData,
-              fmt::format("{} is not the configuration of a run ({})", path.string(), wrong));
+              fmt::format("{} is not the configuration of a run ({})", path.string(), wrong),
+              "restore the file, or calibrate with other runs");
 }
 
 OwnStep read_run(const fs::path& run_dir) {
@@ -107,6 +114,17 @@ OwnStep read_run(const fs::path& run_dir) {
     throw Error(ErrorKind::kData,
                 fmt::format("the run in {} has no finished steps", run_dir.string()),
                 "calibrate with runs that went to their end");
+  }
+  constexpr double kMostTflops = 1e9;
+  const int64_t memory = own.summary.machine.memory_bytes, cores = own.summary.machine.cores;
+  if (memory < 1 || memory > int64_t{1} << 60 || cores < 1 || cores > 1 << 20 ||
+      own.summary.gemm_tflops > kMostTflops) {
+    throw Error(
+        ErrorKind::kData,
+        fmt::format("{}/{} tells of no machine that there can be: {} bytes of memory, {} "
+                    "cores, {:g} TFLOP/s",
+                    run_dir.string(), kSummaryFileName, memory, cores, own.summary.gemm_tflops),
+        "restore the file, or calibrate with other runs");
   }
   return own;
 }
@@ -146,6 +164,17 @@ void require_one_machine(const std::vector<OwnStep>& runs) {
     same("kernels", first.isa, other.isa);
     same("DTYPE", first.dtype, other.dtype);
   }
+}
+
+// A base is of our own program's kernels, and computes where the runs did.
+void require_base(const OwnStep& run, const MachineModel& base) {
+  const bool is_gpu = base.gpu_multiprocessors > 0;
+  if (base.stack == TrainingStack::kBorealis && is_gpu == run.is_on_gpu()) return;
+  throw Error(ErrorKind::kConfig,
+              fmt::format("{} is a run of this program on a {}, {} a machine of stack {} on a {}",
+                          run.step.name, run.is_on_gpu() ? "GPU" : "CPU", base.name,
+                          training_stack_name(base.stack), is_gpu ? "GPU" : "CPU"),
+              "name a machine file of the runs' own kind, or none for a CPU's runs");
 }
 
 // What ranks share of a host they are taken to use.
@@ -261,9 +290,14 @@ CalibrationInput read_calibration_input(const std::vector<std::string>& places,
   CalibrationInput input;
   std::vector<OwnStep> runs;
   std::vector<std::string> names;  // of what has steps
+  std::set<fs::path> seen;
   for (const std::string& place : places) {
     std::error_code none;
     std::vector<MeasuredStep> steps;
+    if (!seen.insert(fs::weakly_canonical(place, none)).second) {
+      throw Error(ErrorKind::kUsage, fmt::format("{} is named twice", place),
+                  "the same steps tell nothing new");
+    }
     if (!fs::exists(place, none)) {
       throw Error(ErrorKind::kFile, fmt::format("{} does not exist", place),
                   "name the folder of a run or of a sweep, a published report, a table of steps, "
@@ -293,7 +327,10 @@ CalibrationInput read_calibration_input(const std::vector<std::string>& places,
                      : fmt::format("{} and {} more", names.front(), names.size() - 1);
   if (!runs.empty()) {
     require_one_machine(runs);
-    for (const OwnStep& run : runs) require_all_cores(run);
+    for (const OwnStep& run : runs) {
+      require_all_cores(run);
+      if (base) require_base(run, *base);
+    }
     if (!base) input.machine = machine_of(runs);
   }
   return input;

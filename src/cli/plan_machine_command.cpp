@@ -122,6 +122,16 @@ std::vector<PointSettings> points_of(const MachineArguments& arguments, Problems
   return grid_points({grid}, problems);
 }
 
+// "ZERO_STAGE=3": what a point has besides the columns of the table.
+std::string other_settings(const PointSettings& point) {
+  std::string text;
+  for (const auto& [variable, value] : point) {
+    if (variable == "MODEL_ARCH" || variable == "NLAYERS") continue;
+    text += fmt::format("{}{}={}", text.empty() ? "" : " ", variable, value);
+  }
+  return text;
+}
+
 struct PlannedPoints {
   std::vector<MachinePoint> points;
   std::vector<std::string> warnings;  // of their configurations, each once
@@ -152,6 +162,7 @@ PlannedPoints plan_points(const MachineArguments& arguments, const MachineModel&
       const int threads = prepare_machine(config.machine);
       planned.points.push_back(
           plan_point(config, machine, on_hosts, ranks_per_host, tokens, threads));
+      planned.points.back().settings = other_settings(point);
       for (const std::string& warning : config.warnings) {
         if (std::ranges::find(planned.warnings, warning) == planned.warnings.end()) {
           planned.warnings.push_back(warning);
@@ -191,6 +202,16 @@ int calibrate_machine(const MachineArguments& arguments, const std::string& home
     throw Error(ErrorKind::kUsage,
                 fmt::format("{} is not for --calibrate", arguments.flags.front()),
                 "see `borealis plan --calibrate X --help`");
+  }
+  for (const auto& [flag, is_given] :
+       {std::pair("--tokens", !arguments.tokens.empty()),
+        std::pair("--arch", !arguments.arch.empty()),
+        std::pair("--nlayers", !arguments.layers.empty()),
+        std::pair("--set", !arguments.settings.empty()),
+        std::pair("--ranks-per-host", arguments.ranks_per_host > 0)}) {
+    if (!is_given) continue;
+    throw Error(ErrorKind::kUsage, fmt::format("{} is not for --calibrate", flag),
+                "plan with it once the machine file is there");
   }
   std::optional<MachineModel> base;
   if (!arguments.machine.empty()) base = find_machine(arguments.machine, home);

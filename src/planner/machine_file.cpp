@@ -23,6 +23,7 @@ constexpr const char* kFormat = "borealis machine 1";
 constexpr std::array<const char*, kStepTerms> kConstantKeys = {
     "product_flops_per_s", "attention_flops_per_s", "memory_bytes_per_s", "parameter_s", "step_s"};
 constexpr size_t kRates = 3;
+constexpr double kMostVariance = 1e12;
 
 Json constants_json(const StepVector& seconds) {
   Json json;
@@ -72,17 +73,31 @@ class Keys {
   Keys object(const char* key) const {
     return {value(key), fmt::format("{}: \"{}\"", where_, key)};
   }
+  Keys element(const Json& one, const char* key) const {
+    return {one, fmt::format("{}, one of \"{}\",", where_, key)};
+  }
   bool has(const char* key) const {
     const auto found = object_.find(key);
     return found != object_.end() && !found->is_null();
   }
-  // Finite, and not below 0; above it where `positive`.
+  // 0, or what a quantity of a machine can be, so that what is computed of it stays finite; above 0
+  // where `positive`.
   double number(const char* key, bool positive = false) const {
+    constexpr double kLeast = 1e-30, kMost = 1e24;
     const Json& found = value(key);
     const double number = found.is_number() ? found.get<double>() : -1;
-    if (number < 0 || !std::isfinite(number) || (positive && number == 0)) {
-      wrong(key, found, positive ? "a number above 0" : "a number of 0 or more");
+    const bool is_zero = number == 0 && !positive;
+    if (!is_zero && !(number >= kLeast && number <= kMost)) {
+      wrong(key, found,
+            fmt::format("a number of {:g} to {:g}{}", kLeast, kMost, positive ? "" : ", or 0"));
     }
+    return number;
+  }
+  // A time: of 0 to 30 years.
+  double seconds(const char* key) const {
+    constexpr double kMost = 1e9;
+    const double number = this->number(key);
+    if (number > kMost) wrong(key, value(key), fmt::format("seconds up to {:g}", kMost));
     return number;
   }
   int64_t whole(const char* key, int64_t least) const {
@@ -90,7 +105,7 @@ class Keys {
     const Json& found = value(key);
     if (!found.is_number_integer() || found.get<double>() < static_cast<double>(least) ||
         found.get<double>() > kMost) {
-      wrong(key, found, fmt::format("a whole number of {} or more", least));
+      wrong(key, found, fmt::format("a whole number of {} to {:g}", least, kMost));
     }
     return found.get<int64_t>();
   }
@@ -113,7 +128,7 @@ class Keys {
     bool good = list.is_array() && list.size() == kStepTerms;
     for (size_t i = 0; good && i < kStepTerms; ++i) {
       good = list[i].is_number() && std::isfinite(list[i].get<double>()) &&
-             list[i].get<double>() > above;
+             list[i].get<double>() > above && list[i].get<double>() < kMostVariance;
       if (good) numbers[i] = list[i].get<double>();
     }
     if (!good) wrong(key, list, fmt::format("a list of {} numbers it can have", kStepTerms));
@@ -150,7 +165,7 @@ StepVector parse_constants(const Keys& keys, bool may_be_null) {
   for (size_t i = 0; i < kStepTerms; ++i) {
     const char* key = kConstantKeys[i];
     if (i >= kRates) {
-      seconds[i] = keys.number(key);
+      seconds[i] = keys.seconds(key);
     } else if (keys.has(key) || !may_be_null) {
       seconds[i] = 1 / keys.number(key, true);
     }
@@ -172,12 +187,15 @@ MachineCalibration parse_calibration(const Keys& keys, int64_t ranks_per_host) {
     keys.wrong("covariance", covariance, fmt::format("a list of {} lists", kStepTerms));
   }
   for (size_t i = 0; i < kStepTerms; ++i) {
-    calibration.covariance[i] = keys.numbers(covariance[i], "covariance", -1e300);
+    calibration.covariance[i] = keys.numbers(covariance[i], "covariance", -kMostVariance);
+    if (!(calibration.covariance[i][i] >= 0)) {
+      keys.wrong("covariance", covariance[i], "a list with a variance of 0 or more in its place");
+    }
   }
   const Json& rows = keys.value("rows");
   if (!rows.is_array()) keys.wrong("rows", rows, "a list");
   for (const Json& one : rows) {
-    const Keys row(one, "a row of the calibration");
+    const Keys row = keys.element(one, "rows");
     calibration.rows.push_back({.name = row.text("name"),
                                 .measured_s = row.number("measured_s", true),
                                 .fitted_s = row.number("fitted_s", true),
@@ -207,9 +225,9 @@ MachineModel parse_keys(const Keys& keys) {
   if (keys.has("cores_per_host")) machine.cores_per_host = keys.whole("cores_per_host", 1);
   const Keys links = keys.object("links");
   machine.links = {.within_host_bytes_per_s = links.number("within_host_bytes_per_s", true),
-                   .within_host_latency_s = links.number("within_host_latency_s"),
+                   .within_host_latency_s = links.seconds("within_host_latency_s"),
                    .between_hosts_bytes_per_s = links.number("between_hosts_bytes_per_s", true),
-                   .between_hosts_latency_s = links.number("between_hosts_latency_s"),
+                   .between_hosts_latency_s = links.seconds("between_hosts_latency_s"),
                    .all_reduce = links.choice(
                        "all_reduce", all_reduce_name,
                        std::array{AllReduce::kFlat, AllReduce::kRing, AllReduce::kHierarchical})};

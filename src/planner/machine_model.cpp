@@ -85,7 +85,7 @@ StepEstimate estimate_step(const MachineModel& machine, const StepShape& shape) 
   if (!estimate.known_hosts) {
     variance += std::pow(kLinkDeviation * estimate.communication_s / estimate.seconds, 2);
   }
-  estimate.deviation = std::sqrt(variance);
+  estimate.deviation = std::sqrt(std::max(0.0, variance));
   return estimate;
 }
 

@@ -87,6 +87,7 @@ std::string machine_plan_json(const MachineModel& machine,
     }
     list.push_back(
         {{"model", point.model},
+         {"settings", point.settings},
          {"num_hidden_layers", point.num_hidden_layers},
          {"parameters", point.parameters},
          {"hosts", point.hosts},

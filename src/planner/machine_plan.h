@@ -16,6 +16,7 @@ namespace borealis {
 // One model on one number of hosts.
 struct MachinePoint {
   std::string model;
+  std::string settings = {};  // that a grid varies besides: "ZERO_STAGE=3"
   int64_t num_hidden_layers = 0;
   int64_t parameters = 0;
   int64_t hosts = 1;

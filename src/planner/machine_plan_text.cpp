@@ -21,8 +21,8 @@ std::string percent(double share, int digits = 1) {
 double rate_on_fewest_hosts(const std::vector<MachinePoint>& points, const MachinePoint& of) {
   const MachinePoint* fewest = nullptr;
   for (const MachinePoint& point : points) {
-    const bool same =
-        point.model == of.model && point.num_hidden_layers == of.num_hidden_layers && point.fits;
+    const bool same = point.model == of.model && point.settings == of.settings &&
+                      point.num_hidden_layers == of.num_hidden_layers && point.fits;
     if (same && (fewest == nullptr || point.hosts < fewest->hosts)) fewest = &point;
   }
   return fewest == nullptr ? 0 : fewest->tokens_per_gpu_per_second;
@@ -85,6 +85,8 @@ std::vector<std::vector<std::string>> point_table(const std::vector<MachinePoint
   const bool budget = !points.empty() && points.front().train_s.has_value();
   std::vector<std::string> header = {"model",        "layers", "size (B)", "hosts",  "ranks",
                                      "tokens/GPU/s", "+-",     "TFLOPs",   "memory", "fits"};
+  const bool varies = differs(&MachinePoint::settings);
+  if (varies) header.insert(header.begin() + 1, "settings");
   if (scales) header.emplace_back("of fewest hosts");
   if (budget) {
     header.emplace_back("time");
@@ -105,6 +107,7 @@ std::vector<std::vector<std::string>> point_table(const std::vector<MachinePoint
         if_fits(fmt::format("{:.4g}", point.tflops)),
         format_bytes(point.total_bytes),
         point.fits ? "yes" : "no"};
+    if (varies) row.insert(row.begin() + 1, point.settings);
     if (scales) {
       const double fewest = rate_on_fewest_hosts(points, point);
       row.push_back(if_fits(percent(point.tokens_per_gpu_per_second / fewest)));
@@ -123,11 +126,13 @@ std::vector<std::string> memory_end_lines(const std::vector<MachinePoint>& point
                                           const MachineModel& machine) {
   std::vector<std::string> lines;
   for (const MachinePoint& point : points) {
+    const std::string name =
+        point.settings.empty() ? point.model : fmt::format("{} ({})", point.model, point.settings);
     std::string line =
         point.most_layers == 0
-            ? fmt::format("{}: not one layer fits in {}", point.model,
+            ? fmt::format("{}: not one layer fits in {}", name,
                           format_bytes(machine.rank_memory_bytes(point.ranks / point.hosts)))
-            : fmt::format("{}: memory ends behind {} layer{}", point.model, point.most_layers,
+            : fmt::format("{}: memory ends behind {} layer{}", name, point.most_layers,
                           point.most_layers == 1 ? "" : "s");
     if (point.ranks > 1) line += fmt::format(" on {} ranks", point.ranks);
     if (std::ranges::find(lines, line) == lines.end()) lines.push_back(line);

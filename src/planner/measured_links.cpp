@@ -55,7 +55,10 @@ MeasuredLinks parse_measured_links(const std::string& text, const std::string& f
   if (links.hosts * links.ranks_per_host == 1) reject(file, "is of one rank");
   std::ranges::sort(links.sums, {}, &MeasuredSum::bytes);
   for (const MeasuredSum& sum : links.sums) {
-    if (!(sum.bytes > 0 && sum.seconds > 0)) reject(file, "has a sum of no bytes or of no time");
+    const bool good =
+        sum.bytes >= 1 && sum.bytes < 1e18 && sum.seconds > 1e-12 && sum.seconds < 1e9;
+    if (!good)
+      reject(file, fmt::format("has a sum of {:g} bytes in {:g} s", sum.bytes, sum.seconds));
   }
   return links;
 }

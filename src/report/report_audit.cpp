@@ -263,6 +263,8 @@ class Audit {
 
   void check_last_steps() {
     for (const PublishedList& list : report_.lists) {
+      // A report that says what these are contradicts nobody, however steps vary.
+      if (list.title.find("last step") != std::string::npos) continue;
       for (const PublishedRun& run : list.runs) {
         if (run.last_step.text.empty() ||
             deviation(run.last_step.value, run.value.value) <= kLastStepNearMean) {

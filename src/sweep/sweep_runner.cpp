@@ -165,7 +165,7 @@ void SweepRunner::take_end(SweepPoint& point, const std::string& run, int exit_c
     point.reason = fmt::format(
         "killed by SIGKILL after {} of {} steps: out of memory, unless somebody ended it",
         steps_made(run_dir), state_.steps);
-  } else if (exit_code == error_exit_code(ErrorKind::kMemory)) {
+  } else if (exit_code == error_exit_code(ErrorKind::kMemory) && !line.empty()) {
     // A plan refuses before there is a folder.
     point.state = fs::exists(run_dir) ? PointState::kOutOfMemory : PointState::kDoesNotFit;
     point.reason = line;

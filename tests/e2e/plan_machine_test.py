@@ -145,6 +145,27 @@ def check_ranks(folder):
     if cores > 1:
         result = call("--calibrate", "slow", "b", folder=folder)
         check("part of the cores", result.returncode == CONFIG and f"computed on 1 of its {cores} cores" in result.stderr, result.stderr)
+    for words, part in ((("a", "./a"), "./a is named twice"), (("a", "b", "--tokens", "5"), "--tokens is not for --calibrate")):
+        result = call("--calibrate", *words, folder=folder)
+        check(f"refuses {words}", result.returncode == USAGE and part in result.stderr, result.returncode, result.stderr)
+    result = call("--calibrate", "a", "b", "--machine", "aurora-pvc-tile", folder=folder)
+    check("another stack", result.returncode == CONFIG and "stack megatron-deepspeed" in result.stderr, result.stderr)
+    shutil.copytree(folder / "a", folder / "edited")
+    for file, path, value, part in (("config.json", ("batch", "seq_length"), 2.5, '"seq_length" is 2.5, which is not a whole number of 1 to'),
+                                    ("config.json", ("parallel", "hosts"), 3, "1 ranks on 3 hosts"), ("summary.json", ("machine", "memory_bytes"), -1, "-1 bytes of memory")):
+        json_of = json.loads((folder / "a" / file).read_text())
+        json_of[path[0]][path[1]] = value
+        (folder / "edited" / file).write_text(json.dumps(json_of))
+        result = call("--calibrate", "edited", "b", "--output", "edited.json", folder=folder)
+        check(f"edited {path}", result.returncode == DATA and part in result.stderr and f"edited/{file}" in result.stderr and not (folder / "edited.json").exists(), result.stderr)
+        shutil.copy(folder / "a" / file, folder / "edited" / file)
+    machine = json.loads((folder / "mine.json").read_text())
+    machine["links"]["between_hosts_latency_s"] = 1e30
+    (folder / "absurd.json").write_text(json.dumps(machine))
+    result = call("--machine", "absurd.json", *shape, folder=folder)
+    check("absurd", result.returncode == DATA and '"between_hosts_latency_s": 1e+30' in result.stderr, result.stderr)
+    result = call("--machine", "mine.json", "--ranks-per-host", 0, *shape, folder=folder)
+    check("names the option", result.returncode == USAGE and "--ranks-per-host" in result.stderr and "hidden-size" not in result.stderr, result.stderr)
     result = call("--calibrate", "links.json", folder=folder)
     check("links alone", result.returncode == USAGE and "has no measured steps" in result.stderr, result.stderr)
 

@@ -265,6 +265,8 @@ def launchers(folder):
     result = missing.run()
     check("no launcher", result.returncode == 127 and "no-such-launcher cannot be run (--launch)" in result.stdout, result)
     killed = Sweep(folder / "killed", "--nlayers", "2", "--launch", "sh -c 'exit 137'")
+    silent = Sweep(folder / "silent", "--nlayers", "2", "--launch", "sh -c 'exit 5'")
+    check("memory without a word", silent.run().returncode == 5 and set(silent.states().values()) == {"failed"}, silent.states())
     check("killed by the job", killed.run().returncode == 0 and set(killed.states().values()) == {"killed"}, killed.states())
 
 

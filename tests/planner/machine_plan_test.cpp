@@ -188,6 +188,23 @@ TEST(MachinePlan, TableOfWhatFitsAndWhatDoesNot) {
   EXPECT_EQ(json["points"][1]["most_layers"], 14);
 }
 
+TEST(MachinePlan, SettingsThatAGridVariesAreTold) {
+  std::vector<MachinePoint> points = {report_point(report_llama3(4)),
+                                      report_point(report_llama3(4))};
+  points[0].settings = "ZERO_STAGE=0";
+  points[1].settings = "ZERO_STAGE=3";
+  points[1].hosts = 4;
+  points[1].most_layers = 20;
+  const auto table = point_table(points);
+  EXPECT_EQ(table[0][1], "settings");
+  EXPECT_EQ(table[2][1], "ZERO_STAGE=3");
+  const auto shares = std::ranges::find(table[0], "of fewest hosts") - table[0].begin();
+  EXPECT_EQ(table[2][static_cast<size_t>(shares)], "100.0 %") << "of its own setting's";
+  EXPECT_THAT(memory_end_lines(points, machine_named("aurora-pvc-tile")),
+              ElementsAre("small (ZERO_STAGE=0): memory ends behind 14 layers on 24 ranks",
+                          "small (ZERO_STAGE=3): memory ends behind 20 layers on 24 ranks"));
+}
+
 TEST(MachinePlan, AnotherDtypeIsAnotherMachine) {
   RunConfig config = report_run(report_llama3(4));
   config.dtype = DType::kF32;
@@ -235,7 +252,7 @@ TEST(MachineFile, TellsWhatIsWrong) {
                ErrorKind::kData,
                "\"stack\": \"nemo\", which is not borealis or megatron-deepspeed");
   EXPECT_ERROR(parse(broken("\"ranks_per_host\": 12", "\"ranks_per_host\": 0")), ErrorKind::kData,
-               "\"ranks_per_host\": 0, which is not a whole number of 1 or more");
+               "\"ranks_per_host\": 0, which is not a whole number of 1 to 9e+15");
   EXPECT_ERROR(parse(broken("\"memory_bytes\"", "\"memory\"")), ErrorKind::kData,
                "has no \"memory_bytes\"");
   EXPECT_ERROR(parse(broken("\"all_reduce\": \"hierarchical\"", "\"all_reduce\": 3")),

@@ -63,7 +63,7 @@ TEST(MeasuredLinks, RefusesWhatMeasuredNone) {
                ErrorKind::kData, "different numbers of ranks");
   EXPECT_ERROR(parse(R"({"ranks": [{"host": "a"}, {"host": "a"}],
                          "all_reduce_f32": [{"bytes": 8, "seconds": 0}]})"),
-               ErrorKind::kData, "a sum of no bytes or of no time");
+               ErrorKind::kData, "a sum of 8 bytes in 0 s");
   Links slow = kTruth;
   slow.within_host_bytes_per_s = 1e6;
   EXPECT_ERROR(
