@@ -1,6 +1,7 @@
 #include "base/cores.h"
 
 #include <fmt/format.h>
+#include <omp.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -18,14 +19,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<int> usable_processors() {
-  std::vector<int> processors;
+// What OpenMP knows of it are the places that it binds threads to.
+cpu_set_t starting_mask() {
   cpu_set_t set;
-  if (::sched_getaffinity(0, sizeof set, &set) != 0) return {0};
-  for (int i = 0; i < CPU_SETSIZE; ++i) {
-    if (CPU_ISSET(i, &set)) processors.push_back(i);
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) CPU_SET(0, &set);
+  for (int place = 0; place < omp_get_num_places(); ++place) {
+    std::vector<int> processors(static_cast<size_t>(omp_get_place_num_procs(place)));
+    omp_get_place_proc_ids(place, processors.data());
+    for (const int one : processors) {
+      if (one >= 0 && one < CPU_SETSIZE) CPU_SET(one, &set);
+    }
   }
-  return processors;
+  return set;
 }
 
 std::string line_or_empty(const fs::path& path) {
@@ -37,6 +43,20 @@ std::string line_or_empty(const fs::path& path) {
 }
 
 }  // namespace
+
+std::vector<int> usable_processors() {
+  std::vector<int> processors;
+  const cpu_set_t set = starting_mask();
+  for (int i = 0; i < CPU_SETSIZE; ++i) {
+    if (CPU_ISSET(i, &set)) processors.push_back(i);
+  }
+  return processors;
+}
+
+void use_all_processors() {
+  const cpu_set_t set = starting_mask();
+  (void)::sched_setaffinity(0, sizeof set, &set);  // as it is where the system does not let us
+}
 
 int usable_physical_cores() {
   std::set<std::string> cores;  // by the list of their threads

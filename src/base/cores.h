@@ -2,7 +2,15 @@
 // are placed on them.
 #pragma once
 
+#include <vector>
+
 namespace borealis {
+
+// Of the affinity mask that this process started with: under OMP_PROC_BIND the main thread has one
+// place of it since before main().
+std::vector<int> usable_processors();
+// Gives this thread, and so the processes that it starts, all of them.
+void use_all_processors();
 
 // Of the affinity mask: hardware threads of one core count once.
 int usable_physical_cores();

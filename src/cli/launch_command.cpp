@@ -68,6 +68,7 @@ std::string shell_text(const std::vector<std::string>& words) {
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
+  use_all_processors();
   ::execvp(arguments.front(), arguments.data());
   throw Error(ErrorKind::kRanks,
               fmt::format("cannot start {}: {}", words.front(), std::strerror(errno)),

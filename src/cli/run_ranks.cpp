@@ -7,13 +7,14 @@
 #include <array>
 #include <bit>
 #include <chrono>
-#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
+#include <vector>
 
+#include "base/cores.h"
 #include "base/error.h"
 #include "base/process.h"
 #include "cli/command.h"
@@ -45,8 +46,9 @@ using CoreMask = std::array<unsigned char, sizeof(cpu_set_t)>;
 
 CoreMask core_mask() {
   CoreMask mask{};
-  cpu_set_t set;
-  if (::sched_getaffinity(0, sizeof set, &set) == 0) std::memcpy(mask.data(), &set, sizeof set);
+  for (const int processor : usable_processors()) {
+    mask[static_cast<size_t>(processor / 8)] |= static_cast<unsigned char>(1 << processor % 8);
+  }
   return mask;
 }
 

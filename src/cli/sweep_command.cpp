@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/cores.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/folder_lock.h"
@@ -227,6 +228,7 @@ int sweep(const SweepArguments& arguments, SweepState state, PointPlanner& plann
 int run_sweep_command(const std::vector<std::string>& arguments) {
   SweepArguments parsed;
   if (!parse_sweep_arguments(arguments, parsed)) return 0;
+  use_all_processors();  // that points may have them
   if (parsed.warmup_steps >= parsed.steps) {
     throw Error(ErrorKind::kUsage,
                 fmt::format("--warmup {} leaves none of the {} steps to measure",

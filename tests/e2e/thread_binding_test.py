@@ -32,6 +32,11 @@ def main():
         for places in ("threads", "cores"):
             bound = train(folder / places, {"OMP_PROC_BIND": "close", "OMP_PLACES": places})
             assert bound == (losses, cores), (places, bound, losses, cores)
+            # A launcher, and the ranks that it starts, have them all as well.
+            command = [BOREALIS, "launch", "--dry-run", "train", *OPTIONS]
+            settings = {"NGPU_PER_HOST": "2", "OMP_PROC_BIND": "close", "OMP_PLACES": places}
+            told = [subprocess.run(command, env=os.environ | given, capture_output=True, text=True) for given in (settings, {"NGPU_PER_HOST": "2"})]
+            assert told[0].stdout == told[1].stdout and told[0].returncode == told[1].returncode, told
 
 
 main()
