@@ -10,10 +10,10 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/fault_text.h"
 #include "base/file.h"
 #include "base/json_excerpt.h"
 #include "base/median.h"
+#include "config/recorded_config.h"
 #include "config/tokenizer_lookup.h"
 #include "planner/step_table.h"
 #include "report/report_audit.h"
@@ -39,69 +39,15 @@ struct OwnStep {
   }
 };
 
-// nlohmann's own conversion cuts fractions off.
-int64_t whole(const nlohmann::json& object, const char* key, int64_t least, int64_t most) {
-  const nlohmann::json& value = object.at(key);
-  const bool good = value.is_number_integer() &&
-                    value.get<double>() >= static_cast<double>(least) &&
-                    value.get<double>() <= static_cast<double>(most);
-  if (good) return value.get<int64_t>();
-  throw Error(ErrorKind::kData, fmt::format("\"{}\" is {}, which is not a whole number of {} to {}",
-                                            key, json_excerpt(value), least, most));
-}
-
 // The shape of a run's step from its config.json, and its threads.
 void read_configuration(const fs::path& run_dir, OwnStep& own) {
   const fs::path path = run_dir / "config.json";
-  std::string wrong;
-  try {
-    const nlohmann::json json = nlohmann::json::parse(read_text_file(path));
-    const nlohmann::json& model = json.at("model");
-    const nlohmann::json& batch = json.at("batch");
-    StepShape& shape = own.step.shape;
-    constexpr int64_t kMost = int64_t{1} << 24, kMostLayers = 1 << 14;
-    const auto size = [&](const nlohmann::json& object, const char* key) {
-      return whole(object, key, 1, kMost);
-    };
-    shape.model.num_hidden_layers = whole(model, "num_hidden_layers", 1, kMostLayers);
-    shape.model.hidden_size = size(model, "hidden_size");
-    shape.model.num_attention_heads = size(model, "num_attention_heads");
-    shape.model.num_key_value_heads = size(model, "num_key_value_heads");
-    shape.model.head_dim = size(model, "head_dim");
-    shape.model.intermediate_size = size(model, "intermediate_size");
-    shape.model.vocab_size = size(model, "vocab_size");
-    shape.model.tie_word_embeddings = model.at("tie_word_embeddings");
-    shape.seq_length = size(batch, "seq_length");
-    shape.micro_batch_size = size(batch, "micro_batch_size");
-    shape.grad_accum_steps = size(batch, "grad_accum_steps");
-    const nlohmann::json& recompute = json.at("recompute");
-    if (recompute.at("enabled").get<bool>()) {
-      shape.recompute_segment = size(recompute, "layers_per_segment");
-    }
-    const nlohmann::json& parallel = json.at("parallel");
-    shape.zero_stage = whole(parallel, "zero_stage", 0, 3);
-    if (parallel.contains("zero_hpz_partition_size")) {
-      shape.zero_hpz_partition_size = size(parallel, "zero_hpz_partition_size");
-    }
-    if (parallel.value("grad_reduce_in_bf16", false)) shape.grad_reduce_dtype = DType::kBF16;
-    const int64_t ranks = size(parallel, "world_size");
-    if (parallel.contains("hosts")) shape.hosts = size(parallel, "hosts");
-    shape.ranks_per_host = ranks / shape.hosts;
-    if (ranks % shape.hosts != 0) wrong = fmt::format("{} ranks on {} hosts", ranks, shape.hosts);
-    const std::string dtype = json.at("dtype");
-    shape.dtype = dtype == dtype_name(DType::kF32) ? DType::kF32 : DType::kBF16;
-    if (dtype != dtype_name(shape.dtype)) wrong = fmt::format("dtype {}", dtype);
-    own.threads = whole(json.at("machine"), "threads", 0, kMost);
-    if (wrong.empty()) return;
-  } catch (const nlohmann::json::exception& fault) {
-    wrong = fault_text(fault);
-  } catch (const Error& fault) {
-    if (fault.kind() != ErrorKind::kData) throw;
-    wrong = fault_text(fault);
-  }
-  throw Error(ErrorKind::kData,
-              fmt::format("{} is not the configuration of a run ({})", path.string(), wrong),
-              "restore the file, or calibrate with other runs");
+  const RunConfig config = parse_recorded_config(
+      nlohmann::json::parse(read_json_text(path), nullptr, /*allow_exceptions=*/false),
+      path.string());
+  const int64_t hosts = config.parallel.hosts;
+  own.step.shape = step_shape(config, hosts, config.parallel.world_size / hosts);
+  own.threads = config.machine.threads;
 }
 
 OwnStep read_run(const fs::path& run_dir) {

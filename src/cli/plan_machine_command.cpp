@@ -32,15 +32,15 @@ struct MachineArguments {
   std::string arch;
   std::string layers;
   std::vector<std::string> settings;
-  std::string hosts = "1";
+  std::string hosts;           // none: one
   int64_t ranks_per_host = 0;  // 0: the machine's
   std::string tokens;
   bool json = false;
   std::vector<std::string> flags;  // of the run
 };
 
-constexpr std::array kOwnFlags = {"--machine", "--calibrate",      "--arch",  "--nlayers",
-                                  "--hosts",   "--ranks-per-host", "--tokens"};
+constexpr std::array kOwnFlags = {"--machine", "--calibrate",      "--arch",   "--nlayers",
+                                  "--hosts",   "--ranks-per-host", "--tokens", "--output"};
 
 void add_options(CLI::App& app, MachineArguments& parsed) {
   app.add_option("--machine", parsed.machine,
@@ -51,7 +51,7 @@ void add_options(CLI::App& app, MachineArguments& parsed) {
       ->expected(1)
       ->take_all()
       ->allow_extra_args(false);
-  app.add_option("--hosts", parsed.hosts, "numbers of hosts: 2, or 1,2,4,8")->capture_default_str();
+  app.add_option("--hosts", parsed.hosts, "numbers of hosts: 2, or 1,2,4,8; default: 1");
   app.add_option("--ranks-per-host", parsed.ranks_per_host, "default: the machine's")
       ->check(whole_number(1, 4096));
   app.add_option("--tokens", parsed.tokens,
@@ -90,6 +90,7 @@ double parse_tokens(const std::string& text) {
 }
 
 std::vector<int64_t> parse_hosts(const std::string& text, Problems& problems) {
+  if (text.empty()) return {1};
   std::vector<int64_t> hosts;
   for (const std::string& value : expand_values(text, "--hosts " + text, problems)) {
     int64_t number = 0;
@@ -120,16 +121,6 @@ std::vector<PointSettings> points_of(const MachineArguments& arguments, Problems
   check_flags_of_grid(arguments.flags, {grid}, problems);
   if (grid.axes.empty()) return {PointSettings()};  // what environment and flags say
   return grid_points({grid}, problems);
-}
-
-// "ZERO_STAGE=3": what a point has besides the columns of the table.
-std::string other_settings(const PointSettings& point) {
-  std::string text;
-  for (const auto& [variable, value] : point) {
-    if (variable == "MODEL_ARCH" || variable == "NLAYERS") continue;
-    text += fmt::format("{}{}={}", text.empty() ? "" : " ", variable, value);
-  }
-  return text;
 }
 
 struct PlannedPoints {
@@ -208,6 +199,7 @@ int calibrate_machine(const MachineArguments& arguments, const std::string& home
         std::pair("--arch", !arguments.arch.empty()),
         std::pair("--nlayers", !arguments.layers.empty()),
         std::pair("--set", !arguments.settings.empty()),
+        std::pair("--hosts", !arguments.hosts.empty()),
         std::pair("--ranks-per-host", arguments.ranks_per_host > 0)}) {
     if (!is_given) continue;
     throw Error(ErrorKind::kUsage, fmt::format("{} is not for --calibrate", flag),

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/json_excerpt.h"
+#include "base/json_number.h"
 #include "config/hf_config.h"
 
 namespace borealis {
@@ -31,11 +32,8 @@ class Keys {
     const Json* found = value(key);
     if (found == nullptr && absent) return *absent;
     require(found, key);
-    if (!found->is_number_integer() || found->get<int64_t>() <= 0 ||
-        found->get<int64_t>() > kMaxSize) {
-      wrong(key, *found, "a positive whole number");
-    }
-    return found->get<int64_t>();
+    if (const auto number = whole_number_in(*found, 1, kMaxSize)) return *number;
+    wrong(key, *found, "a positive whole number");
   }
 
   double number(const char* key, std::optional<double> absent = std::nullopt) const {

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/fault_text.h"
 #include "base/json_excerpt.h"
-#include "data/json_numbers.h"
+#include "base/json_number.h"
 
 namespace borealis {
 namespace {

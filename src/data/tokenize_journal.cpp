@@ -13,8 +13,8 @@
 #include "base/fault_text.h"
 #include "base/file.h"
 #include "base/json_excerpt.h"
+#include "base/json_number.h"
 #include "base/log.h"
-#include "data/json_numbers.h"
 #include "tokenizer/utf8.h"
 
 namespace borealis {

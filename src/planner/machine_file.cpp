@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json_excerpt.h"
+#include "base/json_number.h"
 #include "planner/machine_model.h"
 
 namespace borealis {
@@ -24,6 +25,7 @@ constexpr std::array<const char*, kStepTerms> kConstantKeys = {
     "product_flops_per_s", "attention_flops_per_s", "memory_bytes_per_s", "parameter_s", "step_s"};
 constexpr size_t kRates = 3;
 constexpr double kMostVariance = 1e12;
+constexpr int64_t kMostWhole = 9'000'000'000'000'000;
 
 Json constants_json(const StepVector& seconds) {
   Json json;
@@ -101,13 +103,9 @@ class Keys {
     return number;
   }
   int64_t whole(const char* key, int64_t least) const {
-    constexpr double kMost = 9e15;
     const Json& found = value(key);
-    if (!found.is_number_integer() || found.get<double>() < static_cast<double>(least) ||
-        found.get<double>() > kMost) {
-      wrong(key, found, fmt::format("a whole number of {} to {:g}", least, kMost));
-    }
-    return found.get<int64_t>();
+    if (const auto number = whole_number_in(found, least, kMostWhole)) return *number;
+    fail(fmt::format("has \"{}\": {}", key, not_whole(found, least, kMostWhole)));
   }
   std::string text(const char* key) const {
     const Json& found = value(key);
@@ -117,7 +115,7 @@ class Keys {
   std::vector<int64_t> whole_numbers(const char* key) const {
     const Json& list = value(key);
     const bool good = list.is_array() && std::ranges::all_of(list, [](const Json& one) {
-                        return one.is_number_integer() && one.get<double>() >= 1;
+                        return whole_number_in(one, 1, kMostWhole).has_value();
                       });
     if (!good) wrong(key, list, "a list of whole numbers above 0");
     return list.get<std::vector<int64_t>>();

@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/fault_text.h"
 #include "base/json_excerpt.h"
+#include "config/recorded_config.h"
 #include "report/run_report.h"
 #include "sweep/measurement.h"
 
@@ -14,32 +14,6 @@ namespace borealis {
 namespace {
 
 using Json = nlohmann::json;
-
-void take_shape(const Json& json, ModelConfig& model) {
-  model.name = json.at("name");
-  model.num_hidden_layers = json.at("num_hidden_layers");
-  model.hidden_size = json.at("hidden_size");
-  model.num_attention_heads = json.at("num_attention_heads");
-  model.num_key_value_heads = json.at("num_key_value_heads");
-  model.head_dim = json.at("head_dim");
-  model.intermediate_size = json.at("intermediate_size");
-  model.vocab_size = json.at("vocab_size");
-  model.tie_word_embeddings = json.at("tie_word_embeddings");
-  require_shape(model);
-}
-
-void take_configuration(const Json& json, MeasuredRun& run) {
-  take_shape(json.at("model"), run.model);
-  const Json &batch = json.at("batch"), &parallel = json.at("parallel");
-  run.seq_length = batch.at("seq_length");
-  run.micro_batch_size = batch.at("micro_batch_size");
-  run.grad_accum_steps = batch.at("grad_accum_steps");
-  run.global_batch_size = batch.at("global_batch_size");
-  run.world_size = parallel.at("world_size");
-  run.hosts = parallel.value("hosts", int64_t{1});
-  run.zero_stage = parallel.at("zero_stage");
-  run.recompute = json.at("recompute").at("enabled");
-}
 
 std::string state_of(const RunResults& results) {
   const RunSummary& summary = results.summary;
@@ -67,42 +41,22 @@ std::string stamp_of(const std::string& started_at) {
   return stamp;
 }
 
-// A run's configuration is ours, so what is wrong with it is damage.
-void take_run_configuration(const Json& config, const std::string& name, MeasuredRun& run) {
-  std::string wrong;
-  try {
-    take_configuration(config, run);
-    return;
-  } catch (const Json::exception& fault) {
-    wrong = fault_text(fault);
-  } catch (const Error& fault) {
-    wrong = fault_text(fault);
-  }
-  throw Error(ErrorKind::kData,
-              fmt::format("{} is not the configuration of a run ({})", name, wrong),
-              "restore the file, or leave the run out");
+void take_run_configuration(const Json& json, const std::string& name, MeasuredRun& run) {
+  const RunConfig config = parse_recorded_config(json, name);
+  run.model = config.model;
+  run.seq_length = config.batch.seq_length;
+  run.micro_batch_size = config.batch.micro_batch_size;
+  run.grad_accum_steps = config.batch.grad_accum_steps;
+  run.global_batch_size = config.batch.global_batch_size;
+  run.world_size = config.parallel.world_size;
+  run.hosts = config.parallel.hosts;
+  run.zero_stage = config.parallel.zero_stage;
+  run.recompute = config.recompute.enabled;
 }
 
 std::string family_of_model(const std::string& model_name) {
   const std::string family = model_name.substr(0, model_name.rfind("-nLayers"));
   return family.empty() ? "custom" : family;
-}
-
-void require_shape(const ModelConfig& model) {
-  constexpr int64_t kMost = int64_t{1} << 24;  // so that products stay in 63 bits
-  const std::pair<const char*, int64_t> sizes[] = {
-      {"num_hidden_layers", model.num_hidden_layers},
-      {"hidden_size", model.hidden_size},
-      {"num_attention_heads", model.num_attention_heads},
-      {"num_key_value_heads", model.num_key_value_heads},
-      {"head_dim", model.head_dim},
-      {"intermediate_size", model.intermediate_size},
-      {"vocab_size", model.vocab_size}};
-  for (const auto& [name, size] : sizes) {
-    if (size >= 1 && size <= kMost) continue;
-    throw Error(ErrorKind::kData, fmt::format("a model with {} {} has no shape: sizes are 1 to {}",
-                                              name, size, kMost));
-  }
 }
 
 MeasuredRun read_measured_run(const std::filesystem::path& run_dir, int64_t warmup_steps) {

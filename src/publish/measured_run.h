@@ -66,9 +66,6 @@ void take_run_configuration(const nlohmann::json& config, const std::string& nam
 // "2025-08-21-124405" of "2025-08-21 12:44:05".
 std::string stamp_of(const std::string& started_at);
 
-// Throws Error(kData) unless formulas can be computed of it.
-void require_shape(const ModelConfig& model);
-
 // "llama3-3B" of "llama3-3B-nLayers14".
 std::string family_of_model(const std::string& model_name);
 

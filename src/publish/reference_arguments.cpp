@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "config/presets.h"
+#include "config/recorded_config.h"
 
 namespace borealis {
 namespace {

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/fault_text.h"
 #include "base/json_excerpt.h"
+#include "config/recorded_config.h"
 #include "model/flop_formulas.h"
 #include "report/report_content.h"
 

@@ -23,16 +23,6 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kStartUpSteps = 1;
 
-// What a point of a sweep varied, besides the model and its layers.
-std::string other_settings(const PointSettings& settings) {
-  std::string text;
-  for (const auto& [variable, value] : settings) {
-    if (variable == "MODEL_ARCH" || variable == "NLAYERS") continue;
-    text += fmt::format("{}{}={}", text.empty() ? "" : ", ", variable, value);
-  }
-  return text;
-}
-
 std::string setting(const PointSettings& settings, std::string_view name) {
   for (const auto& [variable, value] : settings) {
     if (variable == name) return value;

@@ -242,6 +242,15 @@ std::vector<PointSettings> grid_points(const std::vector<Grid>& grids, Problems&
   return points;
 }
 
+std::string other_settings(const PointSettings& settings) {
+  std::string text;
+  for (const auto& [variable, value] : settings) {
+    if (variable == "MODEL_ARCH" || variable == "NLAYERS") continue;
+    text += fmt::format("{}{}={}", text.empty() ? "" : ", ", variable, value);
+  }
+  return text;
+}
+
 std::string point_name(const PointSettings& settings) {
   std::string name;
   bool plain = true;  // nothing was changed, and no value can be taken for another part

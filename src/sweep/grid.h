@@ -48,6 +48,10 @@ std::vector<PointSettings> grid_points(const std::vector<Grid>& grids, Problems&
 // be changed or cut stands a checksum of them.
 std::string point_name(const PointSettings& settings);
 
+// "GRAD_ACC_STEPS=2, ZERO_STAGE=3": what a point sets besides architecture and layers, which have
+// columns of their own.
+std::string other_settings(const PointSettings& settings);
+
 // The variable's row, or that of which it is another name; null: the contract has none.
 const OptionRow* find_variable(std::string_view variable);
 // Why a sweep sets this row itself: what to use instead; empty where it does not.

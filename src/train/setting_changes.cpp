@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "base/error.h"
 #include "base/json_excerpt.h"
+#include "base/json_number.h"
 #include "checkpoint/damage.h"
 #include "config/run_config_json.h"
 
@@ -136,9 +138,9 @@ LrDecayStyle style_in(const json& schedule, const std::string& path) {
 int64_t decay_iters_in(const json& saved, const std::string& path) {
   json length = value_at(saved, "/schedule/decay_iters");
   if (length.is_null()) length = value_at(saved, "/limits/train_iters");
-  if (!length.is_number_integer() || length.get<int64_t>() < 1)
-    reject(path, "schedule.decay_iters");
-  return length.get<int64_t>();
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  if (const auto steps = whole_number_in(length, 1, kMost)) return *steps;
+  reject(path, "schedule.decay_iters");
 }
 
 // "[true,false]" and "[true,false,true]": only the number of layers differs, which is told anyway.

@@ -145,7 +145,8 @@ def check_ranks(folder):
     if cores > 1:
         result = call("--calibrate", "slow", "b", folder=folder)
         check("part of the cores", result.returncode == CONFIG and f"computed on 1 of its {cores} cores" in result.stderr, result.stderr)
-    for words, part in ((("a", "./a"), "./a is named twice"), (("a", "b", "--tokens", "5"), "--tokens is not for --calibrate")):
+    for words, part in ((("a", "./a"), "./a is named twice"), (("a", "b", "--tokens", "5"), "--tokens is not for --calibrate"),
+                        (("a", "b", "--hosts", "2"), "--hosts is not for --calibrate")):
         result = call("--calibrate", *words, folder=folder)
         check(f"refuses {words}", result.returncode == USAGE and part in result.stderr, result.returncode, result.stderr)
     result = call("--calibrate", "a", "b", "--machine", "aurora-pvc-tile", folder=folder)
@@ -196,6 +197,7 @@ def check_refusals(folder):
             ((*machine, "--nlayers", "four"), CONFIG, "four"),
             ((*machine, "--no-such-flag"), USAGE, "--no-such-flag"),
             ((*machine, "--output", "x.json"), USAGE, "--output is for --calibrate"),
+            (("--output", "x.json"), USAGE, "--output is for --calibrate"),
             (("--calibrate", "empty"), FILE, "empty/config.json"),
             (("--calibrate", "nosuch"), FILE, "nosuch does not exist"),
             (("--calibrate", "broken.csv", "--output", "x.json"), USAGE, "does not say on which machine"),

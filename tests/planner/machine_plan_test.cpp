@@ -252,7 +252,7 @@ TEST(MachineFile, TellsWhatIsWrong) {
                ErrorKind::kData,
                "\"stack\": \"nemo\", which is not borealis or megatron-deepspeed");
   EXPECT_ERROR(parse(broken("\"ranks_per_host\": 12", "\"ranks_per_host\": 0")), ErrorKind::kData,
-               "\"ranks_per_host\": 0, which is not a whole number of 1 to 9e+15");
+               "\"ranks_per_host\": 0, which is not a whole number of 1 to 9000000000000000");
   EXPECT_ERROR(parse(broken("\"memory_bytes\"", "\"memory\"")), ErrorKind::kData,
                "has no \"memory_bytes\"");
   EXPECT_ERROR(parse(broken("\"all_reduce\": \"hierarchical\"", "\"all_reduce\": 3")),

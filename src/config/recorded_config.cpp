@@ -1,0 +1,119 @@
+#include "config/recorded_config.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/error.h"
+#include "base/fault_text.h"
+#include "base/json_number.h"
+
+namespace borealis {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int64_t kMostSize = int64_t{1} << 24, kMostLayers = 1 << 14;
+
+int64_t size_of(const Json& object, const char* key, int64_t least = 1, int64_t most = kMostSize) {
+  const Json& value = object.at(key);
+  if (const auto number = whole_number_in(value, least, most)) return *number;
+  throw Error(ErrorKind::kData, fmt::format("\"{}\" is {}", key, not_whole(value, least, most)));
+}
+
+ModelConfig model_of(const Json& json) {
+  ModelConfig model;
+  model.name = json.at("name");
+  model.num_hidden_layers = size_of(json, "num_hidden_layers", 1, kMostLayers);
+  model.hidden_size = size_of(json, "hidden_size");
+  model.num_attention_heads = size_of(json, "num_attention_heads");
+  model.num_key_value_heads = size_of(json, "num_key_value_heads");
+  model.head_dim = size_of(json, "head_dim");
+  model.intermediate_size = size_of(json, "intermediate_size");
+  model.vocab_size = size_of(json, "vocab_size");
+  model.tie_word_embeddings = json.at("tie_word_embeddings");
+  return model;
+}
+
+BatchConfig batch_of(const Json& json) {
+  return {.seq_length = size_of(json, "seq_length"),
+          .micro_batch_size = size_of(json, "micro_batch_size"),
+          .grad_accum_steps = size_of(json, "grad_accum_steps"),
+          .global_batch_size = size_of(json, "global_batch_size", 1, kMostSize * kMostSize)};
+}
+
+// Without the keys that older versions did not write, what those versions did.
+ParallelConfig parallel_of(const Json& json) {
+  ParallelConfig parallel;
+  parallel.world_size = size_of(json, "world_size");
+  parallel.zero_stage = size_of(json, "zero_stage", 0, 3);
+  if (json.contains("hosts")) parallel.hosts = size_of(json, "hosts");
+  if (json.contains("zero_hpz_partition_size")) {
+    parallel.zero_hpz_partition_size = size_of(json, "zero_hpz_partition_size");
+  }
+  if (json.contains("grad_reduce_in_bf16")) {
+    parallel.grad_reduce_in_bf16 = json.at("grad_reduce_in_bf16");
+  }
+  if (parallel.world_size % parallel.hosts != 0) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{} ranks on {} hosts", parallel.world_size, parallel.hosts));
+  }
+  return parallel;
+}
+
+DType dtype_of(const Json& json) {
+  const std::string name = json;
+  for (const DType dtype : {DType::kBF16, DType::kF32}) {
+    if (name == dtype_name(dtype)) return dtype;
+  }
+  throw Error(ErrorKind::kData, fmt::format("dtype {}", name));
+}
+
+RunConfig config_of(const Json& json) {
+  RunConfig config;
+  config.model = model_of(json.at("model"));
+  config.batch = batch_of(json.at("batch"));
+  config.parallel = parallel_of(json.at("parallel"));
+  const Json& recompute = json.at("recompute");
+  config.recompute = {.enabled = recompute.at("enabled"),
+                      .layers_per_segment = size_of(recompute, "layers_per_segment")};
+  config.dtype = dtype_of(json.at("dtype"));
+  config.machine.threads = size_of(json.at("machine"), "threads", 0);
+  return config;
+}
+
+}  // namespace
+
+RunConfig parse_recorded_config(const Json& config, const std::string& name) {
+  std::string wrong;
+  try {
+    return config_of(config);
+  } catch (const Json::exception& fault) {
+    wrong = fault_text(fault);
+  } catch (const Error& fault) {
+    wrong = fault_text(fault);
+  }
+  throw Error(ErrorKind::kData,
+              fmt::format("{} is not the configuration of a run ({})", name, wrong),
+              "restore the file, or leave the run out");
+}
+
+void require_shape(const ModelConfig& model) {
+  const std::array<std::pair<const char*, int64_t>, 7> sizes = {
+      {{"num_hidden_layers", model.num_hidden_layers},
+       {"hidden_size", model.hidden_size},
+       {"num_attention_heads", model.num_attention_heads},
+       {"num_key_value_heads", model.num_key_value_heads},
+       {"head_dim", model.head_dim},
+       {"intermediate_size", model.intermediate_size},
+       {"vocab_size", model.vocab_size}}};
+  for (const auto& [name, size] : sizes) {
+    if (size >= 1 && size <= kMostSize) continue;
+    throw Error(ErrorKind::kData, fmt::format("a model with {} {} has no shape: sizes are 1 to {}",
+                                              name, size, kMostSize));
+  }
+}
+
+}  // namespace borealis
