@@ -140,15 +140,6 @@ std::string write_state_shard(const fs::path& partial_path, int64_t shard, int64
   return file.finish();
 }
 
-fs::path save_checkpoint(const fs::path& checkpoint_dir, const CheckpointContent& content,
-                         const Retention& retention, const std::function<void()>& before_commit,
-                         DirectBlocks& blocks) {
-  CheckpointFolder folder(checkpoint_dir, content.state.iteration, blocks);
-  folder.write(content);
-  if (before_commit) before_commit();
-  return folder.commit(retention);
-}
-
 void complete_checkpoint(const fs::path& checkpoint_dir, int64_t step, const Retention& retention) {
   if (!fs::exists(checkpoint_dir / step_name(step))) return;
   point_latest_at(checkpoint_dir, step);

@@ -8,7 +8,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -66,21 +65,14 @@ std::string write_state_shard(const std::filesystem::path& partial_path, int64_t
                               int64_t shards, std::span<const TensorSource> pieces,
                               DirectBlocks& blocks);
 
-// Writes a checkpoint of one shard and, once it is on the disk, points the two text files at it; so
-// `latest` always names a complete checkpoint. `before_commit` is called when all is written but
-// has no name yet. Then removes what `retention` does not keep. Returns the step's folder. Throws
-// Error(kFile).
-std::filesystem::path save_checkpoint(const std::filesystem::path& checkpoint_dir,
-                                      const CheckpointContent& content, const Retention& retention,
-                                      const std::function<void()>& before_commit,
-                                      DirectBlocks& blocks);
-
-// The same of a model that was not trained here, as step 0 and without a training state.
+// Writes the checkpoint of a model that was not trained here, as step 0 and without a training
+// state. Throws Error(kFile).
 std::filesystem::path save_first_checkpoint(const std::filesystem::path& checkpoint_dir,
                                             const ConvertedModel& model);
 
-// What save_checkpoint does when the step's folder has its name, for one whose saver was killed
-// then. Without such a folder it does nothing.
+// Once the step's folder has its name: points the two text files at it, so that `latest` always
+// names a complete checkpoint, and removes what `retention` does not keep. For one whose saver was
+// killed in between, too; without such a folder it does nothing.
 void complete_checkpoint(const std::filesystem::path& checkpoint_dir, int64_t step,
                          const Retention& retention);
 

@@ -54,9 +54,12 @@ int64_t gpu_ops_bytes(const GpuOpsShape& s, DType dtype, const GpuProfile& gpu) 
   return bytes;
 }
 
+int64_t GpuOptimizerShape::partial_sums() const {
+  return std::max(largest_sum / kGpuElementsOfPartialSum + 1, most_rows);
+}
+
 int64_t gpu_optimizer_bytes(const GpuOptimizerShape& shape) {
-  const int64_t partials = shape.largest_sum / kGpuElementsOfPartialSum + 1;
-  return gpu_aligned(partials * 8) + gpu_aligned(kGpuMostSums * 8) +
+  return gpu_aligned(shape.partial_sums() * 8) + gpu_aligned(kGpuMostSums * 8) +
          gpu_aligned(shape.table_rows * 4) + gpu_aligned(shape.table_rows);
 }
 

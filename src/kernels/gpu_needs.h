@@ -87,11 +87,13 @@ int64_t gpu_ops_bytes(const GpuOpsShape& shape, DType dtype, const GpuProfile& g
 
 // Of the norm of the gradients and AdamW. table_rows: of an embedding whose gradient is kept by
 // rows, or 0.
+inline constexpr int64_t kGpuElementsOfPartialSum = 65536;
 struct GpuOptimizerShape {
   int64_t largest_sum = 0;  // elements whose squares are added up in one call
   int64_t table_rows = 0;
+  int64_t most_rows = 0;  // of them that have a gradient
+  int64_t partial_sums() const;
 };
-inline constexpr int64_t kGpuElementsOfPartialSum = 65536;
 inline constexpr int64_t kGpuMostSums = 4096;  // between two waits
 int64_t gpu_optimizer_bytes(const GpuOptimizerShape& shape);
 

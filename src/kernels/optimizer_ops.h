@@ -1,7 +1,7 @@
 // What a backend implements of a step's end: the norm of the gradients, and AdamW. Pointers are of
 // the backend's own memory, but for sums, row ids and bits of rows, which are the host's. What is
 // computed is stated in kernels/grad_norm.h and kernels/adamw.h; a device other than the host adds
-// up squares in an order of its own, which depends on their number alone.
+// up the squares of a block, or of a row, in an order of its own, and blocks and rows as a tree.
 #pragma once
 
 #include <cstdint>

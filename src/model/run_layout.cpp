@@ -39,8 +39,7 @@ GpuOptimizerShape RunLayout::gpu_optimizer() const {
   }
   if (embedding_rows) {
     shape.table_rows = embedding_rows->table_rows;
-    shape.largest_sum =
-        std::max(shape.largest_sum, embedding_rows->most_rows * embedding_rows->row_size);
+    shape.most_rows = embedding_rows->most_rows;
   }
   return shape;
 }

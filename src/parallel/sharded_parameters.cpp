@@ -1,16 +1,8 @@
 #include "parallel/sharded_parameters.h"
 
-#include <span>
-#include <vector>
-
 #include "parallel/device_exchange.h"
 
 namespace borealis {
-namespace {
-
-constexpr const char* kGathering = "gathering weights";
-
-}  // namespace
 
 ShardedParameters::ShardedParameters(Communicator& ranks, const ParameterBuffers& parameters,
                                      const Partition& partition, const Partition& secondary,
@@ -25,12 +17,15 @@ ShardedParameters::ShardedParameters(Communicator& ranks, const ParameterBuffers
       gradients_(ranks, parameters, partition, buffers, device, joined) {
   if (parameters.weights_are_sharded()) {
     weights_.emplace(ranks, parameters, partition, secondary, joined);
+  } else if (partition.shards() > 1 && (device.is_host() || joined != nullptr)) {
+    updated_.emplace(ranks, parameters, partition, joined);
   }
 }
 
 void ShardedParameters::observe(const ExchangeObserver& observer) {
   observer_ = observer;
   if (weights_) weights_->observe(observer);
+  if (updated_) updated_->observe(observer);
 }
 
 void ShardedParameters::finish_gradients() {
@@ -54,6 +49,7 @@ void ShardedParameters::hold(size_t unit, Hold what) {
   double of_device_ms = 0;
   const TimedScope timed(joined_ == nullptr ? waited_ms_ : of_device_ms);
   if (weights_ && what != Hold::kGradients) weights_->hold(unit);
+  if (updated_ && what != Hold::kGradients) updated_->hold(unit);
   if (what != Hold::kWeights) gradients_.hold(unit);
 }
 
@@ -63,38 +59,21 @@ void ShardedParameters::release(size_t unit, Hold what) {
   if (what != Hold::kWeights) gradients_.hand_on(unit);
 }
 
-// The bytes that are received.
-int64_t ShardedParameters::gather_into_flat_buffer(size_t unit) {
-  const UnitCut& cut = partition_.cuts()[unit];
-  const auto width = static_cast<int64_t>(dtype_bytes(parameters_.dtype));
-  auto* weights = parameters_.weights_as<std::byte>();
-  if (!device_.is_host()) {
-    return gather_on_device(ranks_, device_, weights + cut.offset * width, cut, width, buffers_);
-  }
-  const auto part = [&](int64_t r) {
-    return std::span<std::byte>(weights + (cut.offset + cut.begin(r)) * width,
-                                static_cast<size_t>(cut.size(r) * width));
-  };
-  const std::vector<std::span<const std::byte>> mine(static_cast<size_t>(ranks_.size()),
-                                                     part(ranks_.rank()));
-  std::vector<std::span<std::byte>> all;
-  for (int64_t r = 0; r < ranks_.size(); ++r) all.push_back(part(r));
-  ranks_.start_exchange_bytes(mine, all, kGathering).wait();
-  return (cut.elements - cut.size(ranks_.rank())) * width;
-}
-
-void ShardedParameters::gather_on_devices() {
-  const auto width = static_cast<int64_t>(dtype_bytes(parameters_.dtype));
-  for (const UnitCut& cut : partition_.cuts()) {
-    std::byte* const unit = parameters_.weights_as<std::byte>() + cut.offset * width;
-    joined_->queue_gather(unit + cut.begin(ranks_.rank()) * width, unit, cut, width);
-  }
-  tell(joined_->wait());
-}
-
 void ShardedParameters::tell(const std::vector<ExchangeSpan>& spans) const {
   for (const ExchangeSpan& span : spans) {
     if (observer_) observer_(span);
+  }
+}
+
+void ShardedParameters::gather_through_hosts() {
+  const auto width = static_cast<int64_t>(dtype_bytes(parameters_.dtype));
+  for (const UnitCut& cut : partition_.cuts()) {
+    ExchangeSpan span{.what = Exchange::kWeights, .begin = ExchangeSpan::Clock::now(), .end = {}};
+    span.received_bytes =
+        gather_on_device(ranks_, device_, parameters_.weights_as<std::byte>() + cut.offset * width,
+                         cut, width, buffers_);
+    span.end = ExchangeSpan::Clock::now();
+    tell({span});
   }
 }
 
@@ -102,20 +81,17 @@ void ShardedParameters::share_weights() {
   if (partition_.shards() == 1) return;
   if (weights_) {
     weights_->forget();
-    return;
+  } else if (updated_) {
+    updated_->gather();
+  } else {
+    gather_through_hosts();
   }
-  if (joined_ != nullptr) {
-    gather_on_devices();
-    return;
-  }
-  for (size_t unit = 0; unit < partition_.cuts().size(); ++unit) {
-    ExchangeSpan span{.what = Exchange::kWeights,
-                      .begin = ExchangeSpan::Clock::now(),
-                      .end = {},
-                      .received_bytes = gather_into_flat_buffer(unit)};
-    span.end = ExchangeSpan::Clock::now();
-    if (observer_) observer_(span);
-  }
+}
+
+void ShardedParameters::finish_weights() {
+  if (!updated_) return;
+  updated_->hold_all();
+  if (joined_ != nullptr) tell(joined_->wait());
 }
 
 }  // namespace borealis

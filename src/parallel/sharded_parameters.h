@@ -1,8 +1,8 @@
 // Data parallelism over the ranks of a job: whose gradients are added up where and when, and who
 // has which weights (ZeRO, Rajbhandari et al. 2020).
 //   stage 0: every rank has everything; gradients are all-reduced in the last micro-batch
-//   stage 1: the optimizer's state is sharded; gradients are reduce-scattered then, weights
-//            gathered after the update
+//   stage 1: the optimizer's state is sharded; gradients are reduce-scattered then, and weights
+//            gathered after the update, beside the next forward pass
 //   stage 2: so are the gradients: they are reduce-scattered in every micro-batch, and their owners
 //            accumulate them
 //   stage 3: so are the weights: a unit's are gathered before they are used, while the one before
@@ -11,7 +11,7 @@
 // and in the order of the ranks: stages 0 and 1, and stages 2 and 3, have the same bits, and all of
 // them have where a step has one micro-batch a rank. Devices that reach each other do all that by
 // themselves (parallel/group_exchange.h); of others it passes through the hosts' memory
-// (parallel/device_exchange.h), at stages 0 and 1.
+// (parallel/device_exchange.h), at stages 0 and 1, and weights are gathered at once.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +27,7 @@
 #include "parallel/group_exchange.h"
 #include "parallel/partition.h"
 #include "parallel/sum_buffers.h"
+#include "parallel/updated_weights.h"
 #include "tensor/parameter_buffers.h"
 #include "tensor/unit_flow.h"
 
@@ -46,8 +47,10 @@ class ShardedParameters final : public UnitFlow {
   void begin_micro_batch(bool first, bool last) { gradients_.begin_micro_batch(first, last); }
   // After the last: every gradient that this rank owns is the sum over the ranks.
   void finish_gradients();
-  // After the owners changed their weights.
+  // After the owners changed their weights: from then on a unit is whole while it is held.
   void share_weights();
+  // Every unit is whole, until the owners change it; at stage 3 only where it is held.
+  void finish_weights();
   // Told of everything that the ranks exchange by these calls, within them.
   void observe(const ExchangeObserver& observer);
 
@@ -58,9 +61,8 @@ class ShardedParameters final : public UnitFlow {
   double waited_ms() const override { return waited_ms_; }
 
  private:
-  void gather_on_devices();
+  void gather_through_hosts();
   void tell(const std::vector<ExchangeSpan>& spans) const;
-  int64_t gather_into_flat_buffer(size_t unit);
 
   Communicator& ranks_;
   const ParameterBuffers& parameters_;
@@ -69,6 +71,7 @@ class ShardedParameters final : public UnitFlow {
   Device& device_;
   GroupExchange* joined_;
   std::optional<GatheredWeights> weights_;  // where they are sharded
+  std::optional<UpdatedWeights> updated_;   // where their update is, on the host
   GradientReducer gradients_;
   ExchangeObserver observer_;
   double waited_ms_ = 0;

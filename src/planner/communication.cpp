@@ -101,11 +101,13 @@ class Timeline {
       : shape_(shape), links_(links), plan_(plan) {}
 
   double exposed_seconds(int64_t micro_batches) {
+    if (shape_.zero_stage == 1 || shape_.zero_stage == 2) gather_behind_update();
+    const std::vector<Visit> earlier = plan_.visits(false), last = plan_.visits(true);
     for (int64_t g = 1; g <= micro_batches; ++g) {
-      const std::vector<Visit> visits = plan_.visits(g == micro_batches);
+      const std::vector<Visit>& visits = g == micro_batches ? last : earlier;
       double gathered_s = gather(visits.front());
       for (size_t i = 0; i < visits.size(); ++i) {
-        passes_end_s_ = std::max(passes_end_s_, gathered_s);
+        passes_end_s_ = std::max({passes_end_s_, gathered_s, updated_s(visits[i])});
         // The next one's weights are asked for now, before this one's gradients are complete.
         if (i + 1 < visits.size()) gathered_s = gather(visits[i + 1]);
         passes_end_s_ += visits[i].compute_s;
@@ -134,7 +136,32 @@ class Timeline {
     return link_free_s_;
   }
 
-  // When the visit's weights are there, that are asked for now.
+  // Of the update before the step, in the order of the forward pass.
+  void gather_behind_update() {
+    const auto gathered_s = [this](UnitKind kind) {
+      return occupy(all_reduce(weight_bytes(kind)) / 2);
+    };
+    embedding_updated_s_ = gathered_s(UnitKind::kEmbedding);
+    for (double& layer_s : layers_updated_s_) layer_s = gathered_s(UnitKind::kLayer);
+    head_updated_s_ = shape_.model.tie_word_embeddings ? 0 : gathered_s(UnitKind::kHead);
+  }
+  double updated_s(const Visit& visit) const {
+    switch (visit.kind) {
+      case UnitKind::kEmbedding:
+        return embedding_updated_s_;
+      case UnitKind::kLayer:
+        return layers_updated_s_[static_cast<size_t>(visit.layer)];
+      case UnitKind::kHead:
+        break;
+    }
+    return head_updated_s_;
+  }
+
+  double weight_bytes(UnitKind kind) const {
+    return static_cast<double>(dtype_bytes(shape_.dtype)) * plan_.elements(kind);
+  }
+
+  // When the visit's weights are there, that are asked for now (ZeRO 3).
   double gather(const Visit& visit) {
     if (shape_.zero_stage < 3 || !visit.uses_weights) return 0;
     const bool is_layer = visit.kind == UnitKind::kLayer;
@@ -144,8 +171,7 @@ class Timeline {
     const int64_t unit = is_layer ? visit.layer : int64_t{is_head};
     if (place == unit) return 0;
     place = unit;
-    const double bytes =
-        static_cast<double>(dtype_bytes(shape_.dtype)) * plan_.elements(visit.kind);
+    const double bytes = weight_bytes(visit.kind);
     std::vector<bool>& known = is_layer ? known_layers_ : known_heads_;
     const auto index = static_cast<size_t>(unit);
     const bool within_host = shape_.zero_hpz_partition_size > 1 && known[index];
@@ -158,6 +184,10 @@ class Timeline {
   const Links& links_;
   const PassPlan& plan_;
   double passes_end_s_ = 0, computed_s_ = 0, link_free_s_ = 0;
+  // When weights are whole behind the update (ZeRO 1 and 2).
+  double embedding_updated_s_ = 0, head_updated_s_ = 0;
+  std::vector<double> layers_updated_s_ =
+      std::vector<double>(static_cast<size_t>(shape_.model.num_hidden_layers));
   std::array<int64_t, 3> places_ = {-1, -1, -1};
   // Units that have been gathered since the last update.
   std::vector<bool> known_layers_ =
@@ -223,11 +253,7 @@ double communication_seconds(const StepShape& shape, TrainingStack stack, const 
     return all_reduce_seconds(links, bytes, shape.hosts, shape.ranks_per_host);
   };
   const double weights = static_cast<double>(dtype_bytes(shape.dtype)) * parameters;
-  if (stack == TrainingStack::kBorealis) {
-    const double exposed = exposed_seconds(shape, links, passes_s);
-    const bool gathers_behind_update = shape.zero_stage == 1 || shape.zero_stage == 2;
-    return exposed + (gathers_behind_update ? all_reduce(weights) / 2 : 0);
-  }
+  if (stack == TrainingStack::kBorealis) return exposed_seconds(shape, links, passes_s);
   double seconds = all_reduce(2 * parameters) + all_reduce(weights) / 2;
   if (shape.zero_stage == 3) {
     seconds += static_cast<double>(shape.grad_accum_steps) * all_reduce(weights);

@@ -40,10 +40,11 @@ double all_reduce_seconds(const Links& links, double bytes, int64_t hosts, int64
 //                         2, 3    reduce-scatter, in every one
 //                       The embedding's come last, if its head is another matrix of the rows that
 //                       the ranks' tokens can touch alone, once a step. ZeRO 1 and 2 gather the
-//                       weights behind the update, beside nothing. ZeRO 3 gathers a unit from when
-//                       the one before it begins, unless it is still in its place (the last two
-//                       layers, the head or embedding); with hpZ, from the second time in a step
-//                       on, among the ranks of a secondary shard. The link carries one at a time.
+//                       weights behind the update, from the embedding to the head, and the next
+//                       forward pass waits for each. ZeRO 3 gathers a unit from when the one before
+//                       it begins, unless it is still in its place (the last two layers, the head
+//                       or embedding); with hpZ, from the second time in a step on, among the ranks
+//                       of a secondary shard. The link carries one at a time.
 //   megatron-deepspeed  beside nothing: all-reduce of bf16 gradients, and an all-gather of the bf16
 //                       weights, since optimizer state is split over the ranks at every ZeRO stage;
 //                       ZeRO 3 gathers the weights twice more in every micro-batch

@@ -73,7 +73,10 @@ Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart star
       sharded_->observe([this](const ExchangeSpan& span) { profile(span); });
     }
   }
-  if (sharded_) sharded_->share_weights();
+  if (sharded_) {
+    sharded_->share_weights();
+    sharded_->finish_weights();
+  }
   make_saver();
   model_ = make_language_model(layout.decoder, buffers_.parameters, options_.profiler,
                                sharded_ ? &*sharded_ : nullptr, backend_);
@@ -146,6 +149,7 @@ void Trainer::save(const TrainerEvents& events, TrainingOutcome& outcome, bool w
   if (!saver_) return;
   saver_->wait();  // for the one before, which is told first
   report_saved(events, outcome);
+  if (sharded_) sharded_->finish_weights();
   saver_->save(state());
   if (wait) saver_->wait();
   report_saved(events, outcome);
@@ -199,6 +203,7 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
   if (!saved) save(events, outcome, /*wait=*/true);
   report_saved(events, outcome);
   if (outcome.stopped_by == "train_iters") validate_at_end(events, state_.iteration);
+  if (sharded_) sharded_->finish_weights();
   return outcome;
 }
 
@@ -316,7 +321,11 @@ void Trainer::profile(const ExchangeSpan& span) {
   const StepKernel kernel = span.what == Exchange::kGradients       ? StepKernel::kSumGradients
                             : span.what == Exchange::kEmbeddingRows ? StepKernel::kSumEmbeddingRows
                                                                     : StepKernel::kGatherWeights;
-  profiler.record(static_cast<int>(kernel), profiler.ns_at(span.begin), profiler.ns_at(span.end),
+  // What began behind the update of the step before may be older than the profile.
+  const auto ns_at = [&](ExchangeSpan::Clock::time_point time) {
+    return std::max<int64_t>(0, profiler.ns_at(time));
+  };
+  profiler.record(static_cast<int>(kernel), ns_at(span.begin), ns_at(span.end),
                   span.received_bytes);
 }
 

@@ -79,7 +79,7 @@ class Trainer {
   // One optimizer step on the next micro-batches of the training split.
   StepRecord train_step(int64_t iteration);
 
-  // Whole, unless the weights are sharded (ZeRO stage 3).
+  // Behind the constructor and run() whole, unless the weights are sharded (ZeRO stage 3).
   const ParameterBuffers& parameters() const { return buffers_.parameters; }
   // After the last step that was made.
   RunState state() const;

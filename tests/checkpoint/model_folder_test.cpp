@@ -249,7 +249,9 @@ fs::path save_step(const fs::path& root, int64_t step, const Weights& weights) {
   content.state.iteration = step;
   content.state.configuration = nlohmann::json::object();
   DirectBlocks blocks;
-  return save_checkpoint(root, content, {}, {}, blocks);
+  CheckpointFolder checkpoint(root, step, blocks);
+  checkpoint.write(content);
+  return checkpoint.commit({});
 }
 
 // A file system of one mebibyte, for as long as the object lives.

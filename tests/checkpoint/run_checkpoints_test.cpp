@@ -26,7 +26,9 @@ class RunCheckpointsTest : public ::testing::Test {
     content.pieces = {piece_source(kMasterWeight, "a", 0, 1, [](const ByteSink& sink) {
       sink(std::as_bytes(std::span(&kValue, 1)));
     })};
-    return save_checkpoint(root(), content, retention, {}, blocks_);
+    CheckpointFolder checkpoint(root(), step, blocks_);
+    checkpoint.write(content);
+    return checkpoint.commit(retention);
   }
   fs::path root() const { return folder_.path() / "checkpoints"; }
 

@@ -13,6 +13,7 @@
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/cuda/cuda_kernels.h"
+#include "kernels/grad_norm.h"
 #include "kernels/rms_norm.h"
 #include "support/kernel_testing.h"
 #include "tensor/row_gradients.h"
@@ -483,19 +484,73 @@ TYPED_TEST(CudaOpsTest, AdamWOfRowsHasTheBitsOfTheCpus) {
   }
 }
 
+double sum_of_squares_on_device(const float* x, int64_t count) {
+  const DeviceArray<double> sum_(std::vector<double>(1, -1.0)),
+      partials_(
+          std::vector<double>(static_cast<size_t>(cuda::sum_of_squares_partials(count)), 0.0));
+  cuda::sum_of_squares(x, count, partials_, sum_, nullptr);
+  return sum_.values()[0];
+}
+
 TEST(CudaSumOfSquares, IsTheCpus) {
   if (!has_gpu()) GTEST_SKIP() << "no CUDA device";
   const std::unique_ptr<OptimizerOps> cpu = make_cpu_optimizer_ops();
   for (const int64_t count : {0, 1, 1000, 65536, 300001}) {
     const auto x = random_values<float>(count, 1);
-    const DeviceArray<float> x_(x);
-    const DeviceArray<double> sum_(std::vector<double>(1, -1.0)),
-        partials_(
-            std::vector<double>(static_cast<size_t>(cuda::sum_of_squares_partials(count)), 0.0));
-    cuda::sum_of_squares(x_, count, partials_, sum_, nullptr);
     double expected = 0;
     cpu->sum_of_squares(x.data(), count, &expected);
-    EXPECT_NEAR(sum_.values()[0], expected, 1e-12 * expected);
+    EXPECT_NEAR(sum_of_squares_on_device(DeviceArray<float>(x), count), expected, 1e-12 * expected);
+  }
+}
+
+// Whoever adds up 2^k blocks in their place, alone or within more of them, comes to the same bits:
+// so ranks that each have a part agree with one that has all.
+TEST(CudaSumOfSquares, IsATreeOfBlocks) {
+  if (!has_gpu()) GTEST_SKIP() << "no CUDA device";
+  constexpr int64_t kCount = 5 * 65536 + 3 * kSumBlock + 77;
+  const DeviceArray<float> x_(random_values<float>(kCount, 1));
+  const double whole = sum_of_squares_on_device(x_, kCount);
+  for (const int64_t blocks : {1, 4, 64, 128}) {
+    PairwiseSum sum;
+    const int64_t part = blocks * kSumBlock;
+    for (int64_t at = 0; at < kCount; at += part) {
+      sum.add(sum_of_squares_on_device(x_ + at, std::min(part, kCount - at)));
+    }
+    EXPECT_EQ(sum.total(), whole) << blocks;
+  }
+}
+
+// Ranks have the same rows in different places.
+TEST(CudaSumOfSquares, OfRowsDependsOnTheirOrderAlone) {
+  if (!has_gpu()) GTEST_SKIP() << "no CUDA device";
+  const std::unique_ptr<OptimizerOps> cpu = make_cpu_optimizer_ops();
+  for (const int64_t size : {45, 2052}) {
+    constexpr int64_t kRows = 21;
+    const auto matrix = random_values<float>(kRows * size, 1);
+    std::vector<int32_t> rows(kRows), turned(kRows);
+    for (int32_t row = 0; row < kRows; ++row) {
+      rows[static_cast<size_t>(row)] = row;
+      turned[static_cast<size_t>(row)] = kRows - 1 - row;
+    }
+    std::vector<float> turned_matrix;
+    for (const int32_t row : turned) {
+      turned_matrix.insert(turned_matrix.end(), matrix.begin() + row * size,
+                           matrix.begin() + (row + 1) * size);
+    }
+    const auto on_device = [&](const std::vector<float>& values,
+                               const std::vector<int32_t>& order) {
+      const DeviceArray<float> values_(values);
+      const DeviceArray<int32_t> order_(order);
+      const DeviceArray<double> sum_(std::vector<double>(1, -1.0)),
+          partials_(std::vector<double>(kRows, 0.0));
+      cuda::sum_of_squares_of_rows(values_, order_, kRows, size, partials_, sum_, nullptr);
+      return sum_.values()[0];
+    };
+    const double sum = on_device(matrix, rows);
+    EXPECT_EQ(on_device(turned_matrix, turned), sum);
+    double expected = 0;
+    cpu->sum_of_squares_of_rows(matrix.data(), rows, size, &expected);
+    EXPECT_NEAR(sum, expected, 1e-12 * expected);
   }
 }
 

@@ -51,11 +51,26 @@ def reports_layout(hosts, folder, library):
     check(result.returncode == 0 and [rank["host"] for rank in ranks] == [name for name in hosts.names for _ in range(2)], f"{library}: doctor knows the hosts", ranks)
 
 
+def same_bits_at_every_stage(hosts, folder, library):
+    """With one micro-batch a step; hpZ keeps the second gathering of a step within a host."""
+    (folder / "nodes").write_text("".join(f"{name}\n" for name in hosts.names))
+    layout = {"PBS_NODEFILE": "nodes", "NGPU_PER_HOST": 2, "MICRO_BATCH": 1, "GRAD_ACC_STEPS": 1, "MPIEXEC": " ".join(hosts.launcher(library))}
+    expected = None
+    for stage, partition in ((0, 1), (1, 1), (2, 1), (3, 1), (3, 2)):
+        name = f"stage{stage}-{partition}"
+        result = run(hosts, folder, [BOREALIS, "launch", "train", *TRAIN, "--run-dir", name], **layout, ZERO_STAGE=stage, ZERO_HPZ_PARTITION_SIZE=partition)
+        check(result.returncode == 0, f"{library}: {name}", result.stdout[-2000:] + result.stderr)
+        losses = [json.loads(line)["lm_loss"] for line in (folder / name / "metrics.jsonl").read_text().splitlines()]
+        expected = expected or losses
+        check(len(losses) == 3 and losses == expected, f"{library}: {name} has the losses of stage 0", (losses, expected))
+
+
 def main():
     skip_without()
     for library in found_libraries():
         with TwoHosts() as hosts, tempfile.TemporaryDirectory(prefix="borealis-two-hosts-") as folder:
             reports_layout(hosts, pathlib.Path(folder), library)
+            same_bits_at_every_stage(hosts, pathlib.Path(folder), library)
     sys.exit(1 if failures else 0)
 
 

@@ -15,6 +15,7 @@
 #include "model/run_layout.h"
 #include "support/fake_gpu.h"
 #include "support/fake_group.h"
+#include "support/late_weights.h"
 #include "support/small_models.h"
 #include "support/temporary_folder.h"
 #include "train/trainer.h"
@@ -57,11 +58,11 @@ class RankedRunTest : public ::testing::Test {
     config.batch.micro_batch_size = micro_batch_size;
     config.batch.grad_accum_steps = config.batch.global_batch_size / ranks / micro_batch_size;
     Result result;
-    run_in_process(ranks, [&](Communicator& communicator) {
+    run_in_process(ranks, [&](Communicator& of_threads) {
+      LateWeights late(of_threads);
+      Communicator& communicator = weights_are_late_ ? late : of_threads;
       omp_set_num_threads(1);
-      std::unique_ptr<FakeGpuBackend> gpu;
-      if (on_devices_) gpu = std::make_unique<FakeGpuBackend>();
-      if (on_group_) gpu = std::make_unique<FakeGroupBackend>(communicator);
+      const std::unique_ptr<Backend> gpu = make_gpu(communicator);
       Backend& backend = gpu ? *gpu : cpu_backend();
       const RunLayout layout = make_run_layout(config, 1, backend.gpu());
       ASSERT_EQ(layout.is_on_group(), on_group_ && ranks > 1);
@@ -92,6 +93,12 @@ class RankedRunTest : public ::testing::Test {
       if (communicator.rank() == 0) result = std::move(mine);
     });
     return result;
+  }
+
+  virtual std::unique_ptr<Backend> make_gpu(Communicator& ranks) {
+    if (on_group_) return std::make_unique<FakeGroupBackend>(ranks);
+    if (on_devices_) return std::make_unique<FakeGpuBackend>();
+    return nullptr;
   }
 
   // Of a rank that has them all, or of all shards.
@@ -154,6 +161,7 @@ class RankedRunTest : public ::testing::Test {
   bool on_devices_ = false;  // each rank has one (support/fake_gpu.h)
   bool on_group_ = false;    // and they reach each other (support/fake_group.h)
   bool save_in_background_ = false;
+  bool weights_are_late_ = false;  // (support/late_weights.h)
   std::function<void(int64_t rank, int64_t iteration)> after_step_;
 };
 

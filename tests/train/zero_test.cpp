@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/file.h"
@@ -104,6 +105,36 @@ TEST_F(ZeroTest, OverMicroBatchesLossesAreThoseOfOneRank) {
       expect_equal(one, two);
       expect_same_bits(zero, run_at(1, ranks));
       expect_same_bits(two, run_at(3, ranks));
+    }
+  }
+}
+
+// Those of ZeRO 1 and 2 come while the next pass goes on, which waits for each unit's; so does a
+// save for all of them.
+TEST_F(ZeroTest, LateWeightsAreWaitedFor) {
+  config_.limits.train_iters = 7;
+  config_.limits.eval_interval = 3;
+  config_.limits.save_interval = 4;
+  config_.output.save_checkpoints = true;
+  config_.checkpoint.no_load = true;
+  const auto train = [&](int64_t stage, bool late) {
+    const auto folder = folder_.path() / (late ? "late" : "at-once");
+    std::filesystem::remove_all(folder);
+    config_.output.checkpoint_dir = folder.string();
+    weights_are_late_ = late;
+    Result result = run_at(stage, 3);
+    return std::pair(std::move(result),
+                     read_text_file(folder / "global_step4" / "model.safetensors"));
+  };
+  for (const bool tied : {false, true}) {
+    config_.model.tie_word_embeddings = tied;
+    for (const int64_t stage : {1, 2}) {
+      SCOPED_TRACE(stage);
+      save_in_background_ = stage == 1;
+      const auto [at_once, saved_at_once] = train(stage, false);
+      const auto [late, saved_late] = train(stage, true);
+      expect_same_bits(at_once, late);
+      EXPECT_TRUE(saved_at_once == saved_late);
     }
   }
 }

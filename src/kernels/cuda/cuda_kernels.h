@@ -63,10 +63,14 @@ void cross_entropy(const T* logits, const int32_t* targets, int64_t rows, int64_
 // *sum += the values, in f64 and in an order that depends on their number alone.
 void add_up(const float* values, int64_t count, double* sum, cudaStream_t stream);
 
-// *sum = x[0]^2 + ... partials: [sum_of_squares_partials(count)].
+// *sum = x[0]^2 + ..., a tree of blocks as the CPU's (kernels/grad_norm.h), whose blocks are added
+// up in another order. partials: [sum_of_squares_partials(count)].
 int64_t sum_of_squares_partials(int64_t count);
 void sum_of_squares(const float* x, int64_t count, double* partials, double* sum,
                     cudaStream_t stream);
+// Of rows [row_size], in this order. partials: [count].
+void sum_of_squares_of_rows(const float* matrix, const int32_t* rows, int64_t count,
+                            int64_t row_size, double* partials, double* sum, cudaStream_t stream);
 
 template <typename T>
 void adamw(const AdamWSpan<T>& a, const AdamWStep& step, cudaStream_t stream);

@@ -18,8 +18,7 @@ class CudaOptimizerOps : public OptimizerOps {
       at += gpu_aligned(bytes);
       return place;
     };
-    partials_ =
-        reinterpret_cast<double*>(take((shape.largest_sum / kGpuElementsOfPartialSum + 1) * 8));
+    partials_ = reinterpret_cast<double*>(take(shape.partial_sums() * 8));
     sums_ = reinterpret_cast<double*>(take(kGpuMostSums * 8));
     places_ = reinterpret_cast<int32_t*>(take(shape.table_rows * 4));
     had_gradient_on_device_ = reinterpret_cast<uint8_t*>(take(shape.table_rows));
@@ -31,10 +30,13 @@ class CudaOptimizerOps : public OptimizerOps {
     cuda::sum_of_squares(x, count, partials_, sums_ + wanted_.size(), device_.stream());
     wanted_.push_back(sum);
   }
-  // Which rows come first makes no difference that anybody would see: there is one rank.
   void sum_of_squares_of_rows(const float* matrix, std::span<const int32_t> rows, int64_t row_size,
                               double* sum) override {
-    sum_of_squares(matrix, static_cast<int64_t>(rows.size()) * row_size, sum);
+    CHECK(std::ssize(rows) <= shape_.most_rows && wanted_.size() < kGpuMostSums);
+    device_.upload(places_, rows.data(), rows.size_bytes());
+    cuda::sum_of_squares_of_rows(matrix, places_, std::ssize(rows), row_size, partials_,
+                                 sums_ + wanted_.size(), device_.stream());
+    wanted_.push_back(sum);
   }
   void wait() override {
     std::vector<double> sums(wanted_.size());

@@ -1,10 +1,14 @@
 // Stands for src/kernels/cuda/products.cpp: three loops.
 #include "kernels/cuda/products.h"
 
+#include "cuda/emulated/stream.h"
+
 namespace borealis::cuda {
 
-struct Products::Plans {};
-Products::Products(void*, cudaStream_t) {}
+struct Products::Plans {
+  cudaStream_t stream;
+};
+Products::Products(void*, cudaStream_t stream) : plans_(std::make_unique<Plans>(Plans{stream})) {}
 Products::~Products() = default;
 
 namespace {
@@ -25,44 +29,50 @@ void multiply(int64_t rows, int64_t columns, int64_t depth, const A& a, const B&
 }
 
 template <typename T, typename Y>
-void forward_as(const LinearShape& s, const T* x, const T* weight, Y* y) {
-  multiply(
-      s.rows, s.out_features, s.in_features,
-      [&](int64_t i, int64_t p) { return x[i * s.in_features + p]; },
-      [&](int64_t p, int64_t j) { return weight[j * s.in_features + p]; },
-      [&](int64_t i, int64_t j, float sum) { y[i * s.out_features + j] = Y(sum); });
+void forward_as(cudaStream_t stream, const LinearShape& s, const T* x, const T* weight, Y* y) {
+  emulated::queue(stream, [=] {
+    multiply(
+        s.rows, s.out_features, s.in_features,
+        [&](int64_t i, int64_t p) { return x[i * s.in_features + p]; },
+        [&](int64_t p, int64_t j) { return weight[j * s.in_features + p]; },
+        [&](int64_t i, int64_t j, float sum) { y[i * s.out_features + j] = Y(sum); });
+  });
 }
 
 }  // namespace
 
 template <typename T>
 void Products::forward(const LinearForward<T>& a) {
-  forward_as(a.shape, a.x, a.weight, a.y);
+  forward_as(plans_->stream, a.shape, a.x, a.weight, a.y);
 }
 template <typename T>
 void Products::forward_f32(const LinearShape& shape, const T* x, const T* weight, float* y) {
-  forward_as(shape, x, weight, y);
+  forward_as(plans_->stream, shape, x, weight, y);
 }
 template <typename T>
 void Products::backward_input(const LinearBackwardInput<T>& a) {
-  const LinearShape& s = a.shape;
-  multiply(
-      s.rows, s.in_features, s.out_features,
-      [&](int64_t i, int64_t p) { return a.dy[i * s.out_features + p]; },
-      [&](int64_t p, int64_t j) { return a.weight[p * s.in_features + j]; },
-      [&](int64_t i, int64_t j, float sum) { a.dx[i * s.in_features + j] = T(sum); });
+  emulated::queue(plans_->stream, [a] {
+    const LinearShape& s = a.shape;
+    multiply(
+        s.rows, s.in_features, s.out_features,
+        [&](int64_t i, int64_t p) { return a.dy[i * s.out_features + p]; },
+        [&](int64_t p, int64_t j) { return a.weight[p * s.in_features + j]; },
+        [&](int64_t i, int64_t j, float sum) { a.dx[i * s.in_features + j] = T(sum); });
+  });
 }
 template <typename T>
 void Products::backward_weight(const LinearBackwardWeight<T>& a) {
-  const LinearShape& s = a.shape;
-  multiply(
-      s.out_features, s.in_features, s.rows,
-      [&](int64_t i, int64_t p) { return a.dy[p * s.out_features + i]; },
-      [&](int64_t p, int64_t j) { return a.x[p * s.in_features + j]; },
-      [&](int64_t i, int64_t j, float sum) {
-        float& to = a.dweight[i * s.in_features + j];
-        to = a.accumulate ? to + sum : sum;
-      });
+  emulated::queue(plans_->stream, [a] {
+    const LinearShape& s = a.shape;
+    multiply(
+        s.out_features, s.in_features, s.rows,
+        [&](int64_t i, int64_t p) { return a.dy[p * s.out_features + i]; },
+        [&](int64_t p, int64_t j) { return a.x[p * s.in_features + j]; },
+        [&](int64_t i, int64_t j, float sum) {
+          float& to = a.dweight[i * s.in_features + j];
+          to = a.accumulate ? to + sum : sum;
+        });
+  });
 }
 
 template void Products::forward(const LinearForward<float>&);

@@ -5,14 +5,18 @@
 
 #include <type_traits>
 
+#include "cuda/emulated/stream.h"
 #include "kernels/cuda/launch.h"
 
 namespace borealis::cuda {
 
 template <typename... Arguments>
-void launch(const char*, void (*kernel)(Arguments...), dim3 grid, int threads, cudaStream_t,
-            std::type_identity_t<Arguments>... arguments) {
-  emulated::run(grid, dim3(static_cast<unsigned>(threads)), [&] { kernel(arguments...); });
+void launch(const char* what, void (*kernel)(Arguments...), dim3 grid, int threads,
+            cudaStream_t stream, std::type_identity_t<Arguments>... arguments) {
+  emulated::queue(stream, [=] {
+    emulated::run(grid, dim3(static_cast<unsigned>(threads)), [&] { kernel(arguments...); });
+  });
+  check(cudaGetLastError(), what);
 }
 
 }  // namespace borealis::cuda

@@ -1,0 +1,71 @@
+#include "parallel/updated_weights.h"
+
+#include <span>
+
+#include "base/check.h"
+
+namespace borealis {
+
+UpdatedWeights::UpdatedWeights(Communicator& ranks, const ParameterBuffers& parameters,
+                               const Partition& partition, GroupExchange* joined)
+    : rank_(ranks.rank()),
+      joined_(joined),
+      ranks_(joined == nullptr ? ranks.split(0) : nullptr),
+      parameters_(parameters),
+      partition_(partition),
+      queued_(partition.cuts().size(), kWhole),
+      spans_(partition.cuts().size()) {
+  CHECK(partition.shards() == ranks.size() && !parameters.weights_are_sharded());
+}
+
+void UpdatedWeights::gather() {
+  for (size_t unit = 0; unit < queued_.size(); ++unit) {
+    CHECK(queued_[unit] == kWhole, "a pass over the model holds every unit");
+    queued_[unit] = queue(unit);
+  }
+}
+
+int64_t UpdatedWeights::queue(size_t unit) {
+  if (joined_ == nullptr) return gathering_.add([this, unit] { exchange(unit); });
+  const UnitCut& cut = partition_.cuts()[unit];
+  const auto width = static_cast<int64_t>(dtype_bytes(parameters_.dtype));
+  std::byte* const weights = parameters_.weights_as<std::byte>() + cut.offset * width;
+  return joined_->queue_gather(weights + cut.begin(rank_) * width, weights, cut, width);
+}
+
+void UpdatedWeights::hold(size_t unit) {
+  const int64_t queued = std::exchange(queued_[unit], kWhole);
+  if (queued == kWhole) return;
+  if (joined_ != nullptr) {
+    joined_->wait_for(queued);
+    return;
+  }
+  gathering_.wait(queued);
+  if (observer_) observer_(spans_[unit]);
+}
+
+void UpdatedWeights::hold_all() {
+  for (size_t unit = 0; unit < queued_.size(); ++unit) hold(unit);
+}
+
+void UpdatedWeights::exchange(size_t unit) {
+  ExchangeSpan& span = spans_[unit];
+  span.what = Exchange::kWeights;
+  span.begin = ExchangeSpan::Clock::now();
+  const UnitCut& cut = partition_.cuts()[unit];
+  const auto width = static_cast<int64_t>(dtype_bytes(parameters_.dtype));
+  const auto part = [&](int64_t r) {
+    return std::span<std::byte>(
+        parameters_.weights_as<std::byte>() + (cut.offset + cut.begin(r)) * width,
+        static_cast<size_t>(cut.size(r) * width));
+  };
+  const std::vector<std::span<const std::byte>> mine(static_cast<size_t>(ranks_->size()),
+                                                     part(rank_));
+  std::vector<std::span<std::byte>> all;
+  for (int64_t r = 0; r < ranks_->size(); ++r) all.push_back(part(r));
+  ranks_->start_exchange_bytes(mine, all, "gathering weights").wait();
+  span.received_bytes = (cut.elements - cut.size(rank_)) * width;
+  span.end = ExchangeSpan::Clock::now();
+}
+
+}  // namespace borealis

@@ -1,0 +1,156 @@
+// Ranks as threads, each with an emulated device, that exchange as on a machine with several GPUs:
+// by NCCL's calls (cuda/emulated/nccl.h), in streams of their own; and through the hosts' memory.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <utility>
+
+#include "cuda/emulated/nccl.h"
+#include "cuda_run/emulated_backend.h"
+#include "parallel/join_group.h"
+#include "support/expect_error.h"
+#include "support/ranked_run.h"
+
+namespace borealis {
+namespace {
+
+using testing::open_emulated_cuda;
+using testing::RankedRunTest;
+using testing::Result;
+
+class CudaRanksTest : public RankedRunTest {
+ protected:
+  void SetUp() override {
+    RankedRunTest::SetUp();
+    config_.limits.train_iters = 2;
+    config_.limits.eval_interval = 2;
+    config_.batch.global_batch_size = 6;
+    on_group_ = true;
+  }
+  std::unique_ptr<Backend> make_gpu(Communicator& ranks) override {
+    return open_emulated_cuda(
+        {.ranks = ranks.size(), .rank = ranks.rank(), .in_group = on_group_ && ranks.size() > 1});
+  }
+  Result run_at(int64_t stage, int64_t ranks, int64_t micro_batch_size = 1) {
+    config_.parallel.zero_stage = stage;
+    return run(ranks, micro_batch_size);
+  }
+  // With one micro-batch a rank.
+  void expect_stages_agree(int64_t ranks) {
+    const int64_t micro_batch_size = config_.batch.global_batch_size / ranks;
+    const Result of_zero = run_at(0, ranks, micro_batch_size);
+    ASSERT_EQ(of_zero.steps.size(), 2U);
+    for (const int64_t stage : {1, 2, 3}) {
+      SCOPED_TRACE(stage);
+      expect_same_bits(of_zero, run_at(stage, ranks, micro_batch_size));
+    }
+    on_group_ = false;  // through the hosts
+    for (const int64_t stage : {0, 1}) {
+      SCOPED_TRACE(::testing::Message() << "through the hosts, stage " << stage);
+      expect_same_bits(of_zero, run_at(stage, ranks, micro_batch_size));
+    }
+    on_group_ = true;
+    config_.parallel.zero_stage = 0;
+    // One rank has other sums within its batch.
+    expect_equal(
+        run(1, config_.batch.global_batch_size), of_zero,
+        config_.dtype == DType::kF32 && !config_.parallel.grad_reduce_in_bf16 ? 1e-6 : 1e-2);
+  }
+};
+
+TEST_F(CudaRanksTest, StagesHaveTheSameBits) {
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    config_.dtype = dtype;
+    expect_stages_agree(2);
+  }
+}
+
+TEST_F(CudaRanksTest, AlsoWithTheEmbeddingsGradientByRows) {
+  config_.model.vocab_size = 4096;
+  ASSERT_TRUE(make_run_layout(config_, 1).embedding_rows);
+  expect_stages_agree(3);
+}
+
+TEST_F(CudaRanksTest, AlsoWithTiedHeadsAndGradientsThatTravelInBf16) {
+  config_.model.tie_word_embeddings = true;
+  config_.parallel.grad_reduce_in_bf16 = true;
+  expect_stages_agree(3);
+}
+
+TEST_F(CudaRanksTest, OverMicroBatchesTheyFollowOneRank) {
+  const Result one = run_at(0, 1);
+  const Result zero = run_at(0, 3), two = run_at(2, 3);
+  expect_equal(one, zero);
+  expect_equal(one, two);
+  expect_same_bits(zero, run_at(1, 3));
+  expect_same_bits(two, run_at(3, 3));
+}
+
+// The calls of a group themselves.
+class CudaGroupTest : public ::testing::Test {
+ protected:
+  // Of two ranks.
+  template <typename Work>
+  static void join(double seconds, const Work& work) {
+    run_in_process(2, [&](Communicator& ranks) {
+      const auto backend = open_emulated_cuda({.ranks = 2, .rank = ranks.rank(), .in_group = true});
+      ASSERT_TRUE(backend->gpu()->has_group);
+      work(ranks, *backend, *join_group(*backend, ranks, seconds));
+      ranks.barrier("ending");
+    });
+  }
+  static void exchange(Communicator& ranks, DeviceGroup& group, std::span<std::byte> memory) {
+    const auto other = static_cast<size_t>(1 - ranks.rank());
+    std::vector<std::span<const std::byte>> to(2);
+    std::vector<std::span<std::byte>> from(2);
+    to[other] = memory.first(memory.size() / 2);
+    from[other] = memory.last(memory.size() / 2);
+    group.exchange(to, from);
+  }
+};
+
+TEST_F(CudaGroupTest, FollowsWhatTheDeviceHasQueued) {
+  join(60, [](Communicator& ranks, Backend& backend, DeviceGroup& group) {
+    constexpr size_t kHalf = size_t{40} << 20;
+    Device& device = backend.device();
+    const DeviceBuffer memory(device, 2 * kHalf, "values");
+    const std::vector<std::byte> mine(kHalf, std::byte(10 + ranks.rank()));
+    std::vector<std::byte> got(kHalf);
+    device.upload(memory.bytes().data(), mine.data(), kHalf);  // is still on its way
+    group.follow_device();
+    exchange(ranks, group, memory.bytes());
+    const int64_t mark = group.mark();
+    group.wait_for(mark);
+    device.download(got.data(), memory.bytes().data() + kHalf, kHalf);
+    EXPECT_EQ(std::ranges::count(got, std::byte(11 - ranks.rank())), std::ssize(got));
+    group.wait();
+  });
+}
+
+TEST_F(CudaGroupTest, GivesUpARankThatDoesNotCome) {
+  join(0.2, [](Communicator& ranks, Backend& backend, DeviceGroup& group) {
+    const DeviceBuffer memory(backend.device(), 512, "values");
+    if (ranks.rank() == 0) {
+      exchange(ranks, group, memory.bytes());
+      EXPECT_ERROR(group.wait(), ErrorKind::kRanks,
+                   "rank 0 waits for the GPUs of other ranks: they do not come within the time");
+    }
+    ranks.barrier("until then");
+  });
+}
+
+TEST_F(CudaGroupTest, TellsWhatNcclSaysOfItself) {
+  join(60, [](Communicator& ranks, Backend& backend, DeviceGroup& group) {
+    const DeviceBuffer memory(backend.device(), 512, "values");
+    if (ranks.rank() == 0) {
+      exchange(ranks, group, memory.bytes());
+      emulated::nccl_error = 6;
+      EXPECT_ERROR(group.wait_for(group.mark()), ErrorKind::kRanks, "an emulated failure");
+      emulated::nccl_error = 0;
+    }
+    ranks.barrier("until then");
+  });
+}
+
+}  // namespace
+}  // namespace borealis
