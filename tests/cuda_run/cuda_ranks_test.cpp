@@ -3,10 +3,14 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "cuda/emulated/nccl.h"
+#include "cuda/emulated/stream.h"
 #include "cuda_run/emulated_backend.h"
+#include "kernels/cuda/cuda_device.h"
 #include "parallel/join_group.h"
 #include "support/expect_error.h"
 #include "support/ranked_run.h"
@@ -111,12 +115,14 @@ class CudaGroupTest : public ::testing::Test {
 
 TEST_F(CudaGroupTest, FollowsWhatTheDeviceHasQueued) {
   join(60, [](Communicator& ranks, Backend& backend, DeviceGroup& group) {
-    constexpr size_t kHalf = size_t{40} << 20;
-    Device& device = backend.device();
+    constexpr size_t kHalf = size_t{1} << 10;
+    auto& device = dynamic_cast<cuda::CudaDevice&>(backend.device());
     const DeviceBuffer memory(device, 2 * kHalf, "values");
     const std::vector<std::byte> mine(kHalf, std::byte(10 + ranks.rank()));
     std::vector<std::byte> got(kHalf);
-    device.upload(memory.bytes().data(), mine.data(), kHalf);  // is still on its way
+    emulated::queue(device.stream(),
+                    [] { std::this_thread::sleep_for(std::chrono::milliseconds(50)); });
+    device.upload(memory.bytes().data(), mine.data(), kHalf);  // behind that
     group.follow_device();
     exchange(ranks, group, memory.bytes());
     const int64_t mark = group.mark();

@@ -43,6 +43,8 @@ class LateWeights : public Communicator {
   std::unique_ptr<Communicator> split_by_host() override {
     return std::make_unique<LateWeights>(ranks_.split_by_host());
   }
+  void set_phase(std::string_view phase) override { ranks_.set_phase(phase); }
+  void announce_end() override { ranks_.announce_end(); }
   [[noreturn]] void abort(int code) override {
     ranks_.abort(code);
     std::terminate();  // for the compiler, which does not see that a call by name ends it
