@@ -18,6 +18,16 @@ UpdatedWeights::UpdatedWeights(Communicator& ranks, const ParameterBuffers& para
   CHECK(partition.shards() == ranks.size() && !parameters.weights_are_sharded());
 }
 
+UpdatedWeights::~UpdatedWeights() {
+  if (joined_ != nullptr) return;  // the device's queue knows how to end
+  try {
+    for (const int64_t queued : queued_) {
+      if (queued != kWhole) gathering_.wait(queued);
+    }
+  } catch (...) {  // a rank is lost, which is why this one leaves
+  }
+}
+
 void UpdatedWeights::gather() {
   for (size_t unit = 0; unit < queued_.size(); ++unit) {
     CHECK(queued_[unit] == kWhole, "a pass over the model holds every unit");

@@ -24,6 +24,11 @@ class UpdatedWeights {
   // all must outlive this.
   UpdatedWeights(Communicator& ranks, const ParameterBuffers& parameters,
                  const Partition& partition, GroupExchange* joined);
+  // Ends what gather() has begun: where the ranks leave together, some are further with it than
+  // others, who would wait for them.
+  ~UpdatedWeights();
+  UpdatedWeights(const UpdatedWeights&) = delete;
+  UpdatedWeights& operator=(const UpdatedWeights&) = delete;
 
   // The owners have changed their weights. Every unit has been held since the last call.
   void gather();
