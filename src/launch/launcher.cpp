@@ -128,7 +128,12 @@ Words slurm_words(const RankLayout& layout, HostCores cores,
   return words;
 }
 
-[[noreturn]] void refuse_without_module(const std::string& program, const std::string& module) {
+// Throws Error(kRanks) where Borealis cannot run under it.
+Launcher usable_launcher(const LauncherQuestions& questions, const Words& command) {
+  const std::string& program = command.front();
+  const LauncherFamily family = family_of_version(program, questions.version(program));
+  const std::string module = module_of(family);
+  if (module.empty() || questions.has_module(module)) return {family, command};
   throw Error(
       ErrorKind::kRanks,
       fmt::format("{} starts ranks of {}, which was not there when Borealis was built", program,
@@ -184,30 +189,23 @@ LauncherQuestions this_machine_questions() {
 Launcher find_launcher(const Environment& environment, Scheduler scheduler,
                        const LauncherQuestions& questions) {
   if (const auto said = set_value(environment, "MPIEXEC")) {
-    const Words command = words_of(*said);
-    const LauncherFamily family =
-        family_of_version(command.front(), questions.version(command.front()));
-    const std::string module = module_of(family);
-    if (!module.empty() && !questions.has_module(module)) {
-      refuse_without_module(command.front(), module);
-    }
-    return {family, command};
+    return usable_launcher(questions, words_of(*said));
   }
   if (scheduler == Scheduler::kSlurm && !questions.version("srun").empty()) {
     return {LauncherFamily::kSlurm, {"srun"}};
   }
   // The last ones are Debian's names where both libraries are installed.
   constexpr std::array kPrograms = {"mpiexec", "mpirun", "mpiexec.mpich", "mpirun.openmpi"};
-  std::optional<std::pair<std::string, std::string>> without_module;
+  std::optional<Error> first_refusal;
   for (const char* program : kPrograms) {
-    const std::string version = questions.version(program);
-    if (version.empty()) continue;
-    const LauncherFamily family = family_of_version(program, version);
-    const std::string module = module_of(family);
-    if (module.empty() || questions.has_module(module)) return {family, {program}};
-    without_module = {program, module};
+    if (questions.version(program).empty()) continue;
+    try {
+      return usable_launcher(questions, {program});
+    } catch (const Error& refusal) {
+      if (!first_refusal) first_refusal = refusal;
+    }
   }
-  if (without_module) refuse_without_module(without_module->first, without_module->second);
+  if (first_refusal) throw *first_refusal;
   throw Error(ErrorKind::kRanks, "there is no launcher of an MPI library (mpiexec, mpirun) in PATH",
               "install one and build again (apt-get install openmpi-bin libopenmpi-dev), or name "
               "it: MPIEXEC");

@@ -6,6 +6,7 @@
 #include "parallel/device_exchange.h"
 #include "parallel/gradient_sum.h"
 #include "parallel/owned_parameters.h"
+#include "parallel/unit_parts.h"
 
 namespace borealis {
 
@@ -129,10 +130,8 @@ int64_t GradientReducer::add_up(size_t unit, SumInto into) {
   if (partition_.shards() == 1) {
     return sum_on_all(*ranks_, {gradients, static_cast<size_t>(cut.elements)}, buffers_);
   }
-  std::vector<std::span<const float>> parts;
-  for (int64_t r = 0; r < ranks_->size(); ++r) {
-    parts.emplace_back(gradients + cut.begin(r), static_cast<size_t>(cut.size(r)));
-  }
+  const std::vector<std::span<const float>> parts =
+      unit_parts<const float>(gradients, cut, ranks_->size());
   const int64_t own = ranks_->rank();
   const std::span<float> mine(owned_gradients(parameters_, cut, own),
                               static_cast<size_t>(cut.size(own)));

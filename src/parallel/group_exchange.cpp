@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "parallel/gradient_sum.h"
+#include "parallel/unit_parts.h"
 
 namespace borealis {
 namespace {
@@ -174,10 +175,7 @@ void GroupExchange::queue_sum_of_rows(RowGradients& rows, const SumBuffers& host
 
 int64_t GroupExchange::queue_gather(const std::byte* mine, std::byte* weights, const UnitCut& cut,
                                     int64_t width) {
-  std::vector<std::span<std::byte>> parts;
-  for (int64_t r = 0; r < ranks_.size(); ++r) {
-    parts.emplace_back(weights + cut.begin(r) * width, static_cast<size_t>(cut.size(r) * width));
-  }
+  const std::vector<std::span<std::byte>> parts = unit_parts(weights, cut, ranks_.size(), width);
   const std::span<std::byte> own = parts[static_cast<size_t>(ranks_.rank())];
   const std::vector<std::span<const std::byte>> to(parts.size(), {mine, own.size()});
   queue(Exchange::kWeights, [&] {

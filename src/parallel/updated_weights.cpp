@@ -3,6 +3,7 @@
 #include <span>
 
 #include "base/check.h"
+#include "parallel/unit_parts.h"
 
 namespace borealis {
 
@@ -64,15 +65,9 @@ void UpdatedWeights::exchange(size_t unit) {
   span.begin = ExchangeSpan::Clock::now();
   const UnitCut& cut = partition_.cuts()[unit];
   const auto width = static_cast<int64_t>(dtype_bytes(parameters_.dtype));
-  const auto part = [&](int64_t r) {
-    return std::span<std::byte>(
-        parameters_.weights_as<std::byte>() + (cut.offset + cut.begin(r)) * width,
-        static_cast<size_t>(cut.size(r) * width));
-  };
-  const std::vector<std::span<const std::byte>> mine(static_cast<size_t>(ranks_->size()),
-                                                     part(rank_));
-  std::vector<std::span<std::byte>> all;
-  for (int64_t r = 0; r < ranks_->size(); ++r) all.push_back(part(r));
+  const std::vector<std::span<std::byte>> all = unit_parts(
+      parameters_.weights_as<std::byte>() + cut.offset * width, cut, ranks_->size(), width);
+  const std::vector<std::span<const std::byte>> mine(all.size(), all[static_cast<size_t>(rank_)]);
   ranks_->start_exchange_bytes(mine, all, "gathering weights").wait();
   span.received_bytes = (cut.elements - cut.size(rank_)) * width;
   span.end = ExchangeSpan::Clock::now();

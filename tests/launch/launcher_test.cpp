@@ -46,6 +46,14 @@ TEST(LauncherChoice, TakesTheOneThatBorealisWasBuiltFor) {
             (std::vector<std::string>{"mpirun", "--mca", "btl", "tcp,self"}));
 }
 
+TEST(LauncherChoice, PassesOverOneThatNobodyKnows) {
+  const std::string wrapper = "our site's mpiexec 2.0\n";
+  const auto beside = machine({{"mpiexec", wrapper}, {"mpirun", kOpenMpi}}, {"openmpi"});
+  EXPECT_THAT(find({}, Scheduler::kNone, beside).command, ElementsAre("mpirun"));
+  EXPECT_ERROR(find({}, Scheduler::kNone, machine({{"mpiexec", wrapper}}, {"openmpi"})),
+               ErrorKind::kRanks, "mpiexec is of no MPI library that is known", "MPIEXEC");
+}
+
 TEST(LauncherChoice, SlurmHasItsOwn) {
   const auto machine_of = [](const std::string& srun) {
     return machine({{"srun", srun}, {"mpirun", kOpenMpi}}, {"openmpi"});
