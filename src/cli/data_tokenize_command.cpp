@@ -10,7 +10,7 @@
 #include "cli/allocator.h"
 #include "cli/command.h"
 #include "cli/parse_arguments.h"
-#include "cli/run_setup.h"
+#include "cli/program_version.h"
 #include "cli/text_input_options.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work_progress.h"

@@ -11,6 +11,7 @@
 #include "base/stopwatch.h"
 #include "cli/command.h"
 #include "cli/open_backend.h"
+#include "cli/program_version.h"
 #include "cli/run_ranks.h"
 #include "cli/run_setup.h"
 #include "comm/collectives.h"

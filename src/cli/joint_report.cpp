@@ -8,7 +8,7 @@
 #include "base/json_excerpt.h"
 #include "base/log.h"
 #include "base/printable.h"
-#include "cli/run_setup.h"
+#include "cli/program_version.h"
 #include "publish/comparison.h"
 #include "publish/report_files.h"
 #include "publish/report_json.h"

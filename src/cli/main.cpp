@@ -19,8 +19,8 @@
 #include "base/printable.h"
 #include "base/process.h"
 #include "cli/command.h"
+#include "cli/program_version.h"
 #include "cli/run_ranks.h"
-#include "cli/run_setup.h"
 #include "config/launched_job.h"
 
 namespace borealis {

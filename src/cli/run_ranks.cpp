@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "cli/command.h"
+#include "cli/program_version.h"
 #include "cli/run_setup.h"
 #include "comm/collectives.h"
 #include "config/launched_job.h"

@@ -15,8 +15,6 @@
 
 namespace borealis {
 
-std::string program_version() { return fmt::format("{} ({})", BOREALIS_VERSION, BOREALIS_COMMIT); }
-
 int prepare_machine(const MachineConfig& machine) {
   limit_cpu_isa(machine.cpu_isa);
   const int threads = machine.threads > 0 ? static_cast<int>(machine.threads) : usable_cores();

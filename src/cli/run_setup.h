@@ -11,8 +11,6 @@
 
 namespace borealis {
 
-std::string program_version();  // with its commit, "0.1.0 (abcdef0)"
-
 // Limits the instruction set if asked to and sets the number of OpenMP threads, which it returns.
 int prepare_machine(const MachineConfig& machine);
 

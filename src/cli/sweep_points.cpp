@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/fault_text.h"
+#include "cli/program_version.h"
 #include "cli/run_setup.h"
 #include "config/run_config_loader.h"
 #include "config/settings.h"

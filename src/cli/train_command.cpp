@@ -17,6 +17,7 @@
 #include "cli/live_report.h"
 #include "cli/open_backend.h"
 #include "cli/planned_run.h"
+#include "cli/program_version.h"
 #include "cli/run_folder.h"
 #include "cli/run_observer.h"
 #include "cli/run_ranks.h"
