@@ -2,7 +2,7 @@
 """A rank that is killed, stopped, cut off from the others, cannot start or has a full disk ends the job on all ranks, leaves no process behind and
 the last checkpoint whole; the same command then goes on with the losses of an undisturbed run of the same ranks, to the last bit.
 
-Under each MPI library that the build found. BOREALIS_RANK_FAILURES=100 for as many random ones (killed, stopped, cut off), BOREALIS_KILL_SEED for others."""
+Under each MPI library that the build found. BOREALIS_RANK_FAILURES=100 for as many random ones (killed, stopped, cut off, full disks), BOREALIS_KILL_SEED for others."""
 
 import glob
 import os
@@ -273,6 +273,22 @@ def random_stop(lab, what, stage, name, generator, seconds):
     return RANKS
 
 
+def random_disk(lab, what, stage, name, generator, seconds):
+    """Full from some write of some checkpoint on, of one rank: the others are anywhere then, and all end together."""
+    victim, saved = generator.randrange(RANKS), SAVE_INTERVAL * generator.randrange(1, STEPS // SAVE_INTERVAL + 1)
+    faults = {"FAULT_PATH": f"global_step{saved}.", "FAULT_CALL": "write", "FAULT_AT": str(generator.randrange(1, 4)), "FAULT_STICKY": "1", "FAULT_ERRNO": "ENOSPC"}
+    try:
+        result = lab.run(RANKS, *options(stage, name), prefix=on_rank(lab, victim, LD_PRELOAD=str(DISK_FAULTS), **faults))
+    except subprocess.TimeoutExpired:
+        check(False, f"{what}: ends the job", f"it still ran after {TIMEOUT_S} s")
+    else:
+        told = told_by(result)
+        full = result.returncode == 3 and len(told) == 1 and "No space left" in told[0]  # else that rank had not that much to write
+        check(full or result.returncode == 0 and not told, f"{what}: ends the job, code {result.returncode}", told)
+    check(none_left(lab), f"{what}: leaves no process")
+    return RANKS
+
+
 def random_cable(lab, what, stage, name, generator, seconds):
     ranks = 4
     with TwoHosts() as hosts:
@@ -298,7 +314,7 @@ def random_cable(lab, what, stage, name, generator, seconds):
 
 def fails_at_random(lab):
     generator = random.Random(f"{SEED}/{lab.library}")
-    kinds = [random_kill, random_kill, random_stop]
+    kinds = [random_kill, random_kill, random_stop, random_disk]
     if lab.library == "openmpi" and not missing():  # MPICH's: see loses_a_host
         kinds.append(random_cable)
     whole = {}

@@ -100,11 +100,13 @@ TEST(Linear, WidenedBf16AgreesWithPlainSums) {
 TEST(Linear, WidenedBf16AcrossBlocks) {
   // More tokens than a block, and a weight of more floats than one.
   const LinearShape long_batch{2100, 20, 30}, wide{4, 300, 65600};
-  EXPECT_LT(errors_of<bf16>(ProductMode::kBF16WidenedToF32, long_batch).forward, kBf16Bound);
-  EXPECT_LT(errors_of<bf16>(ProductMode::kBF16WidenedToF32, long_batch).data, kBf16Bound);
-  EXPECT_LT(errors_of<bf16>(ProductMode::kBF16WidenedToF32, long_batch).weight, 2e-6);
-  EXPECT_LT(errors_of<bf16>(ProductMode::kBF16WidenedToF32, wide).forward, kBf16Bound);
-  EXPECT_LT(errors_of<bf16>(ProductMode::kBF16WidenedToF32, wide).data, kBf16Bound);
+  const Errors of_long = errors_of<bf16>(ProductMode::kBF16WidenedToF32, long_batch);
+  EXPECT_LT(of_long.forward, kBf16Bound);
+  EXPECT_LT(of_long.data, kBf16Bound);
+  EXPECT_LT(of_long.weight, 2e-6);
+  const Errors of_wide = errors_of<bf16>(ProductMode::kBF16WidenedToF32, wide);
+  EXPECT_LT(of_wide.forward, kBf16Bound);
+  EXPECT_LT(of_wide.data, kBf16Bound);
 }
 
 TEST(Linear, NativeBf16AgreesWithPlainSums) {

@@ -19,6 +19,12 @@ using testing::Result;
 
 class ZeroTest : public RankedRunTest {
  protected:
+  void SetUp() override {
+    RankedRunTest::SetUp();
+    config_.limits.train_iters = 20;  // of each of some hundred runs, which sanitizers make slow
+    config_.limits.eval_interval = 10;
+  }
+
   Result run_at(int64_t stage, int64_t ranks, int64_t micro_batch_size = 1) {
     config_.parallel.zero_stage = stage;
     return run(ranks, micro_batch_size);
@@ -87,6 +93,7 @@ TEST_F(ZeroTest, AlsoWithUnitsThatShardsDoNotDivide) {
 }
 
 TEST_F(ZeroTest, AlsoWithClippingAndSkippedSteps) {
+  config_.limits.train_iters = 50;
   config_.optimizer.max_grad_norm = 0.5;
   config_.optimizer.skip_grad_norm_factor = 1.01;
   config_.optimizer.skip_grad_norm_window = 16;
@@ -198,12 +205,12 @@ TEST_F(ZeroTest, AnyRanksGoOnFromAnyOthersCheckpoint) {
     save_in_background_ = writer.stage % 2 == 1;
     run_at(writer.stage, writer.ranks);
     config_.output.save_checkpoints = false;
-    config_.limits.train_iters = 14;
+    config_.limits.train_iters = 8;
     for (const Job& reader : jobs) {
       SCOPED_TRACE(fmt::format("{} ranks, stage {} read by {} ranks, stage {}", writer.ranks,
                                writer.stage, reader.ranks, reader.stage));
       const Result rest = run_at(reader.stage, reader.ranks);
-      ASSERT_EQ(rest.steps.size(), 10U);
+      ASSERT_EQ(rest.steps.size(), 4U);
       for (size_t i = 0; i < rest.steps.size(); ++i) {
         EXPECT_NEAR(rest.steps[i].lm_loss, whole.steps[4 + i].lm_loss,
                     1e-6 * whole.steps[4 + i].lm_loss);
