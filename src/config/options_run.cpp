@@ -3,12 +3,11 @@
 #include <utility>
 
 #include "base/text.h"
+#include "config/option_limits.h"
 #include "config/option_store.h"
 
 namespace borealis {
 namespace {
-
-constexpr double kMaxIterations = 1e15;
 
 void store_log_level(RunConfig& run, const OptionValue& value) {
   run.log_level = std::get<std::string>(value);

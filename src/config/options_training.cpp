@@ -1,11 +1,11 @@
 // Rows of the contract: batch and parallelism, optimizer and schedule, length of the run.
+#include "config/option_limits.h"
 #include "config/option_store.h"
 
 namespace borealis {
 namespace {
 
 constexpr double kMaxBatch = 1'000'000;
-constexpr double kMaxIterations = 1e15;
 constexpr double kMaxTokens = 4e18;
 
 void store_decay_style(RunConfig& run, const OptionValue& value) {
@@ -157,13 +157,15 @@ std::vector<OptionRow> schedule_rows() {
        .help = "highest learning rate",
        .store = store<&RunConfig::schedule, &ScheduleConfig::learning_rate>,
        .minimum = 0,
+       .maximum = kMaxRate,
        .flag_wins_in_reference = true},
       {.flags = {"--min-lr"},
        .type = OptionType::kNumber,
        .default_text = "0",
        .help = "learning rate at the end of the decay",
        .store = store<&RunConfig::schedule, &ScheduleConfig::min_learning_rate>,
-       .minimum = 0},
+       .minimum = 0,
+       .maximum = kMaxRate},
       {.variable = "LR_DECAY_STYLE",
        .flags = {"--lr-decay-style"},
        .type = OptionType::kChoice,
@@ -207,7 +209,8 @@ std::vector<OptionRow> schedule_rows() {
        .default_text = "1.1e-4",
        .help = "plateau of the infinite styles",
        .store = store<&RunConfig::schedule, &ScheduleConfig::constant_learning_rate>,
-       .minimum = 0},
+       .minimum = 0,
+       .maximum = kMaxRate},
       {.flags = {"--cooldown-fraction"},
        .type = OptionType::kNumber,
        .default_text = "0.65",
@@ -246,7 +249,8 @@ std::vector<OptionRow> update_rows() {
        .default_text = "0.1",
        .help = "decoupled weight decay of the matrices (norm gains are exempt)",
        .store = store<&RunConfig::optimizer, &OptimizerConfig::weight_decay>,
-       .minimum = 0},
+       .minimum = 0,
+       .maximum = kMaxRate},
       {.variable = "ADAM_BETA1",
        .flags = {"--adam-beta1"},
        .type = OptionType::kNumber,

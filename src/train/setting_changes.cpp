@@ -12,6 +12,7 @@
 #include "base/json_excerpt.h"
 #include "base/json_number.h"
 #include "checkpoint/damage.h"
+#include "config/option_limits.h"
 #include "config/run_config_json.h"
 
 namespace borealis {
@@ -218,11 +219,11 @@ std::vector<std::string> take_saved_schedule(const json& saved, const std::strin
   const double least = number_in(schedule, "min_learning_rate", path);
   const double warmup = number_in(schedule, "warmup_fraction", path);
   const double decay = number_in(optimizer, "weight_decay", path);
-  if (!(rate >= 0 && rate <= 1e6 && least >= 0 && least <= rate)) {
+  if (!(rate >= 0 && rate <= kMaxRate && least >= 0 && least <= rate)) {
     reject(path, "schedule.learning_rate or schedule.min_learning_rate");
   }
   if (!(warmup >= 0 && warmup < 1)) reject(path, "schedule.warmup_fraction");
-  if (!(decay >= 0 && decay <= 1e6)) reject(path, "optimizer.weight_decay");
+  if (!(decay >= 0 && decay <= kMaxRate)) reject(path, "optimizer.weight_decay");
   ScheduleConfig& now = config.schedule;
   take("LR", now.learning_rate, rate);
   take("--min-lr", now.min_learning_rate, least);

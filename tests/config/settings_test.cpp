@@ -255,6 +255,7 @@ TEST(BadValues, AreNamedWithWhatIsWrong) {
            BadValue{"LR", "nan", "LR=nan is not a number"},
            BadValue{"LR", "1e-3x", "LR=1e-3x is not a number"},
            BadValue{"LR", "-1", "LR=-1 is too small: it must be at least 0"},
+           BadValue{"LR", "1e31", "LR=1e31"},
            BadValue{"LR", "1e999", "LR=1e999 is too large or too small a number"},
            BadValue{"LR_DECAY_STYLE", "cosin",
                     "LR_DECAY_STYLE=cosin is not one of constant, linear, cosine, "

@@ -13,6 +13,7 @@ namespace {
 
 constexpr size_t kTextBytes = 1024;
 constexpr size_t kMostNames = 4;
+constexpr const char* kLooking = "looking for notes";
 
 }  // namespace
 
@@ -43,21 +44,31 @@ std::string MpiJob::moment(std::string_view what) {
 
 void MpiJob::let_others_tell() {
   using std::chrono::milliseconds;
-  constexpr milliseconds kTurn(20);
+  constexpr milliseconds kTurn(20), kPause(1);
   constexpr int64_t kMostTurns = 10;
-  for (int64_t turn = 0; turn <= std::min(own_rank_, kMostTurns); ++turn) {
-    if (turn > 0) std::this_thread::sleep_for(kTurn);
-    bool has_note = false;
-    ask("looking for notes", [&](MpiCalls& calls) { return calls.has_note(has_note); });
-    if (has_note) throw ToldByOthers(ErrorKind::kRanks, "another rank tells what is wrong");
+  for (milliseconds left = std::min(own_rank_, kMostTurns) * kTurn;; left -= kPause) {
+    look_for_notes();
+    if (left <= milliseconds(0)) break;
+    std::this_thread::sleep_for(kPause);
   }
   announce_end();
+  // The first message between two ranks makes their connection, for which both have to ask MPI
+  // several times; else the note would leave only once the job ends.
+  for (milliseconds left = kTurn; left > milliseconds(0); left -= kPause) {
+    bool has_note = false;
+    ask(kLooking, [&](MpiCalls& calls) { return calls.has_note(has_note); });
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+void MpiJob::look_for_notes() {
+  bool has_note = false;
+  ask(kLooking, [&](MpiCalls& calls) { return calls.has_note(has_note); });
+  if (has_note) throw ToldByOthers(ErrorKind::kRanks, "another rank tells what is wrong");
 }
 
 void MpiJob::look_after(std::span<const int64_t> others, std::string_view what) {
-  bool has_note = false;
-  ask("looking for notes", [&](MpiCalls& calls) { return calls.has_note(has_note); });
-  if (has_note) throw ToldByOthers(ErrorKind::kRanks, "another rank tells what is wrong");
+  look_for_notes();
   const auto ended = places_.ended(others);
   if (!ended) return;
   let_others_tell();

@@ -1,0 +1,10 @@
+// Bounds that options and what was saved of them share.
+#pragma once
+
+namespace borealis {
+
+constexpr double kMaxIterations = 1e15;
+// Of learning rates and weight decay: far beyond any use, within the range of f32.
+constexpr double kMaxRate = 1e30;
+
+}  // namespace borealis
