@@ -3,9 +3,11 @@
 // comes.
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
+#include <thread>
 
 #include "comm/collective_cases.h"
 #include "comm/mpi/mpi_world.h"
@@ -62,6 +64,9 @@ int main(int count, char** arguments) {
   if (count < 2) return 2;
   try {
     return borealis::run(arguments[1], count > 2 ? arguments[2] : "");
+  } catch (const borealis::ToldByOthers& error) {
+    std::this_thread::sleep_for(std::chrono::seconds(10));  // as the program: that one ends the job
+    std::_Exit(borealis::error_exit_code(error.kind()));
   } catch (const borealis::Error& error) {
     fmt::print(stderr, "{}\n", error.what());
     std::_Exit(borealis::error_exit_code(error.kind()));
