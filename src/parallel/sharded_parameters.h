@@ -71,7 +71,8 @@ class ShardedParameters final : public UnitFlow {
   Device& device_;
   GroupExchange* joined_;
   std::optional<GatheredWeights> weights_;  // where they are sharded
-  std::optional<UpdatedWeights> updated_;   // where their update is, on the host
+  // Where their update is, unless they are a device's and pass through the hosts.
+  std::optional<UpdatedWeights> updated_;
   GradientReducer gradients_;
   ExchangeObserver observer_;
   double waited_ms_ = 0;

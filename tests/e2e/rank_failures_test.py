@@ -64,8 +64,9 @@ def on_rank(lab, rank, **variables):
     return ["bash", "-c", f'[ "${RANK[lab.library]}" = {rank} ] && export {settings}; exec "$@"', "bash"]
 
 
-def disk_fault(lab, rank, **faults):
-    return on_rank(lab, rank, LD_PRELOAD=str(DISK_FAULTS), FAULT_PATH=f"global_step{2 * SAVE_INTERVAL}", **faults)
+def disk_fault(lab, rank, step=2 * SAVE_INTERVAL, **faults):
+    """Of that rank while it saves that step."""
+    return on_rank(lab, rank, LD_PRELOAD=str(DISK_FAULTS), FAULT_PATH=f"global_step{step}", **faults)
 
 
 def undisturbed(lab, stage, ranks=RANKS):
@@ -275,16 +276,16 @@ def random_stop(lab, what, stage, name, generator, seconds):
 
 def random_disk(lab, what, stage, name, generator, seconds):
     """Full from some write of some checkpoint on, of one rank: the others are anywhere then, and all end together."""
-    victim, saved = generator.randrange(RANKS), SAVE_INTERVAL * generator.randrange(1, STEPS // SAVE_INTERVAL + 1)
-    faults = {"FAULT_PATH": f"global_step{saved}.", "FAULT_CALL": "write", "FAULT_AT": str(generator.randrange(1, 4)), "FAULT_STICKY": "1", "FAULT_ERRNO": "ENOSPC"}
+    victim, step = generator.randrange(RANKS), SAVE_INTERVAL * generator.randrange(1, STEPS // SAVE_INTERVAL + 1)
+    full = disk_fault(lab, victim, step, FAULT_CALL="write", FAULT_AT=str(generator.randrange(1, 4)), FAULT_STICKY="1", FAULT_ERRNO="ENOSPC")
     try:
-        result = lab.run(RANKS, *options(stage, name), prefix=on_rank(lab, victim, LD_PRELOAD=str(DISK_FAULTS), **faults))
+        result = lab.run(RANKS, *options(stage, name), prefix=full)
     except subprocess.TimeoutExpired:
         check(False, f"{what}: ends the job", f"it still ran after {TIMEOUT_S} s")
     else:
         told = told_by(result)
-        full = result.returncode == 3 and len(told) == 1 and "No space left" in told[0]  # else that rank had not that much to write
-        check(full or result.returncode == 0 and not told, f"{what}: ends the job, code {result.returncode}", told)
+        fails = result.returncode == 3 and len(told) == 1 and "No space left" in told[0]  # else that rank had not that much to write
+        check(fails or result.returncode == 0 and not told, f"{what}: ends the job, code {result.returncode}", told)
     check(none_left(lab), f"{what}: leaves no process")
     return RANKS
 

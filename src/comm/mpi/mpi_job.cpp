@@ -13,7 +13,6 @@ namespace {
 
 constexpr size_t kTextBytes = 1024;
 constexpr size_t kMostNames = 4;
-constexpr const char* kLooking = "looking for notes";
 
 }  // namespace
 
@@ -55,16 +54,19 @@ void MpiJob::let_others_tell() {
   // The first message between two ranks makes their connection, for which both have to ask MPI
   // several times; else the note would leave only once the job ends.
   for (milliseconds left = kTurn; left > milliseconds(0); left -= kPause) {
-    bool has_note = false;
-    ask(kLooking, [&](MpiCalls& calls) { return calls.has_note(has_note); });
+    has_note();
     std::this_thread::sleep_for(kPause);
   }
 }
 
+bool MpiJob::has_note() {
+  bool has = false;
+  ask("looking for notes", [&](MpiCalls& calls) { return calls.has_note(has); });
+  return has;
+}
+
 void MpiJob::look_for_notes() {
-  bool has_note = false;
-  ask(kLooking, [&](MpiCalls& calls) { return calls.has_note(has_note); });
-  if (has_note) throw ToldByOthers(ErrorKind::kRanks, "another rank tells what is wrong");
+  if (has_note()) throw ToldByOthers(ErrorKind::kRanks, "another rank tells what is wrong");
 }
 
 void MpiJob::look_after(std::span<const int64_t> others, std::string_view what) {

@@ -44,6 +44,7 @@ class MpiJob {
   // Throws ToldByOthers, at once or within what this rank leaves to those before it; else announces
   // that this one tells.
   void let_others_tell();
+  bool has_note();                            // that another rank tells what is wrong
   void look_for_notes();                      // throws ToldByOthers where one is here
   std::string moment(std::string_view what);  // "in step 12: adding gradients up"
 
