@@ -22,14 +22,15 @@ void SummaryWriter::begin(const RunSummary& summary) {
 }
 
 void SummaryWriter::write(const RunSummary& summary) {
+  std::string fault_of_first;
   try {
     first_.settle();
   } catch (const Error& fault) {
-    if (!std::exchange(told_, true)) {
-      log_warning(fmt::format("the run's folder had no summary until now: {}", fault_text(fault)));
-    }
+    if (!std::exchange(told_, true)) fault_of_first = fault_text(fault);
   }
-  write_run_summary(run_dir_, summary);
+  write_run_summary(run_dir_, summary);  // where this fails as well, it tells it
+  if (fault_of_first.empty()) return;
+  log_warning(fmt::format("the run's folder had no summary until now: {}", fault_of_first));
 }
 
 }  // namespace borealis

@@ -425,8 +425,10 @@ int train_on(RunRanks& ranks, const std::vector<std::string>& arguments) {
 }  // namespace
 
 int run_train_command(const std::vector<std::string>& arguments) {
-  const SignalThread receives_signals;
-  return on_all_ranks([&](RunRanks& ranks) { return train_on(ranks, arguments); });
+  return on_all_ranks([&](RunRanks& ranks) {
+    const SignalThread receives_signals;
+    return train_on(ranks, arguments);
+  });
 }
 
 }  // namespace borealis

@@ -23,10 +23,10 @@ class SignalWatch {
 };
 
 // While it is there a thread of its own receives these signals, and neither the calling thread nor
-// any that it starts does: to be made before others are. The system writes what a handler returns
-// to below the stack pointer of the thread that it interrupts, and oneDNN's products in f32 have
-// there, up to its version 3.11, a place in the heap (its issue 4845): what lies before it would be
-// lost.
+// any that it starts does: to be made before others that compute are (MPI's may be there, and
+// receive them as well). The system writes what a handler returns to below the stack pointer of the
+// thread that it interrupts, and oneDNN's products in f32 have there, up to its version 3.11, a
+// place in the heap (its issue 4845): what lies before it would be lost.
 class SignalThread {
  public:
   SignalThread();

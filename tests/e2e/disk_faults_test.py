@@ -108,8 +108,9 @@ def faults_of_the_run_folder(folder, whole):
         # The first summary is written beside the run, so one that fails is a warning; the last has to be there.
         sticky = {"FAULT_STICKY": "1"} if file == "summary.json" else {}
         result = training.run({"FAULT_PATH": f"/run/{file}", "FAULT_CALL": "write", "FAULT_ERRNO": "ENOSPC", **sticky})
-        report(f"full at {file}", message_problems(result, TEXTS["ENOSPC"], file) + whole_run_problems(training, whole), result.stderr)
-
+        problems = message_problems(result, TEXTS["ENOSPC"], file) + whole_run_problems(training, whole)
+        told = [line for line in (result.stdout + result.stderr).splitlines() if TEXTS["ENOSPC"] in line]
+        report(f"full at {file}", problems + ([f"told {len(told)} times: {told}"] if len(told) > 1 else []), result.stderr)
 
     training = Training(folder / "run-first-summary", "bf16", True, run_dir="run")
     result = training.run({"FAULT_PATH": "/run/summary.json", "FAULT_CALL": "write", "FAULT_ERRNO": "ENOSPC"})

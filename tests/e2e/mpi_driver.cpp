@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -47,7 +48,8 @@ int run(const char* module, std::string_view mode) {
     if (ranks.rank() != 1) ranks.barrier("meeting");
     for (;;) ::getchar();  // until the job is aborted
   }
-  const auto problems = mode == "large" ? check_large(ranks) : collective_cases::check_all(ranks);
+  auto problems = mode == "large" ? check_large(ranks) : collective_cases::check_all(ranks);
+  if (std::signal(SIGUSR1, SIG_DFL) != SIG_DFL) problems.emplace_back("MPI has taken SIGUSR1");
   for (const std::string& problem : problems) fmt::print("PROBLEM {}\n", problem);
   const auto host = ranks.split_by_host();
   if (ranks.rank() == 0) {

@@ -8,6 +8,7 @@
 #include <array>
 #include <chrono>
 #include <condition_variable>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -60,6 +61,30 @@ class Watch {
   std::condition_variable end_;
   bool done_ = false;
   std::jthread thread_;  // last: it uses the others
+};
+
+// MPICH takes SIGUSR1 for its own when it starts, and drops it; schedulers ask with it for an end.
+// One that comes while this is there waits, and is then handled as before. To be made where there
+// is no other thread, and before any that MPI or this file starts.
+class HeldSignal {
+ public:
+  HeldSignal() {
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGUSR1);
+    ::pthread_sigmask(SIG_BLOCK, &held, &mask_);
+    ::sigaction(SIGUSR1, nullptr, &action_);
+  }
+  ~HeldSignal() {
+    ::sigaction(SIGUSR1, &action_, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
+  }
+  HeldSignal(const HeldSignal&) = delete;
+  HeldSignal& operator=(const HeldSignal&) = delete;
+
+ private:
+  sigset_t mask_{};
+  struct sigaction action_ {};
 };
 
 class MpiTransfer : public Transfer {
@@ -321,6 +346,7 @@ MpiWorld::MpiWorld(const std::filesystem::path& module, RankTimeLimit limit)
       job_(std::make_shared<MpiJob>(*calls_, limit)) {
   bool serialized = false;
   int rank = 0, size = 0;
+  const HeldSignal waits;
   const Watch watch(limit.seconds,
                     fmt::format("MPI has not started within {} s; are all hosts reachable from "
                                 "this one?",
