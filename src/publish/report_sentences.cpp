@@ -9,6 +9,7 @@
 #include "model/flop_formulas.h"
 #include "publish/report_tables.h"
 #include "report/report_content.h"
+#include "sweep/point.h"
 
 namespace borealis {
 namespace {
@@ -93,8 +94,8 @@ std::string memory_end_sentence(const PerformanceReport& report) {
                                                     : "refused by the plan";
     std::string sizes;
     if (end.planned_bytes > 0 && end.limit_bytes > 0) {
-      sizes = fmt::format(": {} planned of {}", format_bytes(end.planned_bytes),
-                          format_bytes(end.limit_bytes));
+      sizes =
+          ": " + planned_of_limit(end.planned_bytes, end.limit_bytes, end.kind == "does_not_fit");
     }
     parts.push_back(fmt::format("{} at {} layers ({}{})", name, end.layers, how, sizes));
   }

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "base/checksum.h"
+#include "base/units.h"
 #include "config/run_config_json.h"
 #include "telemetry/machine.h"
 
@@ -47,6 +48,12 @@ PointKey make_point_key(const std::string& version, const RunConfig& config,
                                  machine.cpu_model, machine.cores, machine.memory_bytes,
                                  machine.operating_system, gpu.empty() ? "" : ", ", gpu),
           .configuration = sum.hex()};
+}
+
+std::string planned_of_limit(int64_t planned_bytes, int64_t limit_bytes, bool refused) {
+  return fmt::format(
+      "{} planned of {}{}", format_bytes(planned_bytes), format_bytes(limit_bytes),
+      refused && planned_bytes <= limit_bytes ? ", a part of which is kept free" : "");
 }
 
 std::string run_folder_name(const SweepPoint& point, int64_t repeat) {

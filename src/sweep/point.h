@@ -60,6 +60,10 @@ struct SweepPoint {
   int exit_code = 0;    // of a failed one's process
 };
 
+// "3.00 GiB planned of 2.00 GiB". refused: by the plan, which leaves a part of the limit free, so
+// that less than the limit may be too much.
+std::string planned_of_limit(int64_t planned_bytes, int64_t limit_bytes, bool refused);
+
 // "points/<name>/<repeat>", repeats from 1.
 std::string run_folder_name(const SweepPoint& point, int64_t repeat);
 

@@ -33,8 +33,9 @@ std::string memory_end(const SweepPoint& point) {
   const char* how = point.state == PointState::kKilled        ? "was killed"
                     : point.state == PointState::kOutOfMemory ? "ran out of it"
                                                               : "does not fit";
-  return fmt::format("memory ends at {}, which {}: {} planned of {}\n", point.name, how,
-                     format_bytes(point.plan.planned_bytes), format_bytes(point.plan.limit_bytes));
+  return fmt::format("memory ends at {}, which {}: {}\n", point.name, how,
+                     planned_of_limit(point.plan.planned_bytes, point.plan.limit_bytes,
+                                      point.state == PointState::kDoesNotFit));
 }
 
 }  // namespace

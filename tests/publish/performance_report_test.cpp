@@ -211,11 +211,13 @@ TEST(ReportTables, SayWhereMemoryEnds) {
       report_of({measured_run("a", 4, {10})},
                 {{"a", "", 8, "does_not_fit", "", int64_t{3} << 30, int64_t{2} << 30},
                  {"a", "", 12, "beyond_memory", "", 0, 0},
-                 {"b", "DTYPE=fp32", 6, "killed", "", 0, 0}});
+                 {"b", "DTYPE=fp32", 6, "killed", "", 0, 0},
+                 {"c", "", 2, "does_not_fit", "", 1000, 1010}});
   EXPECT_EQ(memory_end_sentence(report),
             "Out of memory: a at 8 layers (refused by the plan: 3.00 GiB planned of 2.00 GiB); b "
-            "(DTYPE=fp32) at 6 layers (killed by the system).");
-  EXPECT_EQ(memory_end_table(report).rows.size(), 3U);
+            "(DTYPE=fp32) at 6 layers (killed by the system); c at 2 layers (refused by the plan: "
+            "1000 B planned of 1010 B, a part of which is kept free).");
+  EXPECT_EQ(memory_end_table(report).rows.size(), 4U);
 }
 
 }  // namespace

@@ -144,6 +144,13 @@ TEST(SweepText, TellsWhereMemoryEnds) {
                               "of 2.0 KiB"));
 }
 
+TEST(SweepText, TellsWhyLessThanTheLimitIsTooMuch) {
+  EXPECT_EQ(planned_of_limit(1010, 1020, /*refused=*/true),
+            "1010 B planned of 1020 B, a part of which is kept free");
+  EXPECT_EQ(planned_of_limit(1020, 1010, /*refused=*/true), "1020 B planned of 1010 B");
+  EXPECT_EQ(planned_of_limit(1010, 1020, /*refused=*/false), "1010 B planned of 1020 B");
+}
+
 TEST(SweepText, AlignsColumns) {
   EXPECT_EQ(aligned_table({{"a", "bcd"}, {"efg", "h"}}), "a    bcd\nefg    h\n");
 }
