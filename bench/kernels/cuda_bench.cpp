@@ -443,7 +443,7 @@ void bench_all() {
   fmt::print("{}, {} multiprocessors\n", properties.name, properties.multiProcessorCount);
   const RandomValues values;
   const DeviceMemory workspace(static_cast<size_t>(kGpuProductWorkspaceBytes));
-  cuda::Products products(workspace.data(), kStream);
+  cuda::Products products({workspace.data(), size_t{kGpuProductWorkspaceBytes}}, kStream);
 
   Card card;
   card.copy_bytes_per_s = measure_copy(values);

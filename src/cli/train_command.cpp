@@ -93,7 +93,7 @@ RunSummary begin_summary(const PlannedRun& run, const std::string& data_tokenize
 void complete_summary(const RunObserver& observer, const TrainedModel& trained,
                       const std::string& run_dir, RunSummary& summary) {
   summarize_steps(read_metrics(run_dir), summary);
-  if (observer.steps() == 0) {  // nothing was measured
+  if (observer.steps() == 0 || trained.gemm.flops_per_s == 0) {  // nothing was measured
     summary.gemm_tflops = summary.gemm_share = std::numeric_limits<double>::quiet_NaN();
   } else {
     summary.gemm_tflops = trained.gemm.flops_per_s * 1e-12;
@@ -123,8 +123,11 @@ std::unique_ptr<Trainer> make_trainer(const PlannedRun& run, Backend& backend, C
                                       Profiler* profiler, GemmRate& gemm) {
   const auto measure_gemm = [&run, &backend, &gemm](std::span<std::byte> idle_memory) {
     gemm = measure_model_products(backend, run.layout.decoder, run.config.dtype, idle_memory);
-    log_info(
-        fmt::format("GEMM rate: {:.3f} TFLOP/s ({})", gemm.flops_per_s * 1e-12, gemm.description));
+    log_info(fmt::format("GEMM rate: {} ({})",
+                         gemm.flops_per_s > 0
+                             ? fmt::format("{:.3f} TFLOP/s", gemm.flops_per_s * 1e-12)
+                             : "not measured",
+                         gemm.description));
     return gemm.flops_per_s;
   };
   return std::make_unique<Trainer>(run.config, run.layout, run.start,

@@ -11,7 +11,7 @@
 namespace borealis {
 
 struct GemmRate {
-  double flops_per_s = 0;
+  double flops_per_s = 0;   // 0: it could not be measured, for which `description` has the reason
   std::string description;  // which product of which type on how many threads gave it
 };
 

@@ -413,11 +413,12 @@ void Trainer::complete(StepRecord& record) {
                                      static_cast<double>(config_.parallel.world_size);
   const double flops_per_s = record.tokens_per_gpu_per_second * flops_per_token_;
   record.tflops = flops_per_s * 1e-12;
-  if (gemm_flops_per_s_ == 0) {
+  if (!gemm_flops_per_s_) {
     gemm_flops_per_s_ = options_.measure_gemm(model_->idle_memory());
     since_last_record_ = Stopwatch();  // the measurement is no part of the second step
   }
-  record.gemm_share = flops_per_s / gemm_flops_per_s_;
+  record.gemm_share = *gemm_flops_per_s_ > 0 ? flops_per_s / *gemm_flops_per_s_
+                                             : std::numeric_limits<double>::quiet_NaN();
 }
 
 bool Trainer::evaluation_is_due(int64_t iteration) const {

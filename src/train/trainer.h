@@ -118,7 +118,7 @@ class Trainer {
   Communicator& ranks_;
   ParallelLayout place_;
   TrainerOptions options_;
-  double gemm_flops_per_s_ = 0;  // 0: not measured yet
+  std::optional<double> gemm_flops_per_s_;  // none: not measured yet
   double flops_per_token_;
 
   TrainingArenas arenas_;

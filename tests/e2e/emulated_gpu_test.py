@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 """Whole runs with DEVICE=cuda where there is no GPU, by the program with one of its own making (tests/support/emulated_gpu.cpp): its
-kernels are the CPU's, so that runs have a CPU's bits, and its memory is the plan's to the byte."""
+kernels are the CPU's, so that runs have a CPU's bits, and its memory is the plan's to the byte. And by the program with its CUDA part
+on emulated devices (tests/cuda/emulated), which is slower: what that part tells of a device and of its memory."""
 
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 
 from mpi_launchers import AS_ROOT, LAUNCHERS, found_libraries
 
-ON_GPU, ON_CPU = os.environ["BOREALIS_ON_GPU"], os.environ["BOREALIS"]
-GPU_NAME = "a fake GPU"
+ON_GPU, ON_CUDA, ON_CPU = os.environ["BOREALIS_ON_GPU"], os.environ["BOREALIS_ON_CUDA"], os.environ["BOREALIS"]
+LIBRARY_BYTES = {ON_GPU: 0, ON_CUDA: 48 << 20}  # planned for cuBLASLt and cuDNN, which the emulated devices do without
+GPU_NAMES = {ON_GPU: "a fake GPU", ON_CUDA: "an emulated device"}
 SHAPE = ["--num-layers", "2", "--hidden-size", "64", "--num-attention-heads", "4", "--num-key-value-heads", "2", "--ffn-hidden-size",
          "96", "--seq-length", "32", "--mock-data", "--vocab-size", "256"]
 TRAIN = ["train", *SHAPE, "--no-progress", "--log-interval", "1", "--eval-interval", "0"]
@@ -29,7 +32,7 @@ def check(name, condition, told=""):
 
 def run(folder, program, *arguments, **variables):
     kept = {name: os.environ[name] for name in ("PATH",) if name in os.environ}
-    device = "cuda" if program == ON_GPU else "cpu"
+    device = "cpu" if program == ON_CPU else "cuda"
     environment = {**kept, "HOME": str(folder), "OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": "1", "DEVICE": device, **AS_ROOT, **variables}
     return subprocess.run([program, *map(str, arguments)], cwd=folder, env={name: str(value) for name, value in environment.items()},
                           capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
@@ -57,7 +60,7 @@ def trains(folder):
         told = summary(folder, f"gpu-{dtype}")
         planned, peak = told["planned_memory_bytes"], told["peak_memory_bytes"]
         check(f"{dtype}: memory", planned and abs(planned / peak - 1) < 0.001, (planned, peak))
-        check(f"{dtype}: names it", GPU_NAME in result.stdout, result.stdout)
+        check(f"{dtype}: names it", GPU_NAMES[ON_GPU] in result.stdout, result.stdout)
         for first, second in ((ON_GPU, ON_CPU), (ON_CPU, ON_GPU)):
             name = f"{dtype}: from {'GPU' if first == ON_GPU else 'CPU'} on"
             checkpoints = f"{dtype}-{first == ON_GPU}"
@@ -130,13 +133,15 @@ def refuses(folder):
     check("refused by the device", result.returncode == 5 and result.stderr.startswith("borealis: memory: "), result.stderr)
 
 
-def sweeps(folder):
+def sweeps(folder, program=ON_GPU):
     """Until the GPU's memory ends, which is what is planned for."""
-    flags = ["--", *SHAPE[2:], "--hidden-size", "128"]
-    grid = ["sweep", "--nlayers", "2:8:2", "--steps", 3, "--output", "sweep"]
+    folder = folder / f"sweep-{pathlib.Path(program).name}"
+    folder.mkdir()
+    flags = ["--", *SHAPE[2:], "--ffn-hidden-size", "1024"]  # layers that differ by more than what is kept free
+    grid = ["sweep", "--nlayers", "2:8:2", "--steps", 2, "--warmup", 1, "--output", "sweep"]
 
     def points(*options, **variables):
-        result = run(folder, ON_GPU, *grid, *options, "--json", *flags, **variables)
+        result = run(folder, program, *grid, *options, "--json", *flags, **variables, MICRO_BATCH=1, GLOBAL_BATCH=1)
         if result.returncode != 0:
             check("sweep", False, result.stderr)
             return []
@@ -150,17 +155,17 @@ def sweeps(folder):
     swept = points(EMULATED_GPU_BYTES=memory)
     check("states", [point["state"] for point in swept] == ["done", "done", "does_not_fit", "beyond_memory"], swept)
     check("limit", all(point["limit_bytes"] == memory for point in swept[:3]), swept)
-    check("key", all(GPU_NAME in point["key"]["machine"] for point in swept), swept)
+    check("key", all(GPU_NAMES[program] in point["key"]["machine"] for point in swept), swept)
     for point in swept[:2]:
         told = summary(folder / "sweep", point["runs"][0])
         check(f"{point['name']}: planned", told["planned_memory_bytes"] == point["planned_bytes"], (told["planned_memory_bytes"], point))
     # Others have so much of the card that the second point's allocation fails, though its plan fits.
     grid[grid.index("sweep", 1)] = "taken"
-    taken = (1 << 30) - (planned[0] + planned[1]) // 2
+    taken = (1 << 30) - (planned[0] + planned[1]) // 2 + LIBRARY_BYTES[program]
     swept = points(EMULATED_GPU_TAKEN=taken)
     check("told apart", [point["state"] for point in swept] == ["done", "out_of_memory", "beyond_memory", "beyond_memory"], swept)
-    check("reason", swept[1]["reason"].startswith("borealis: memory: ") and "GPU" in swept[1]["reason"], swept[1])
-    result = run(folder, ON_GPU, "report", "taken", "--output", "report")
+    check("reason", re.match("borealis: memory: .* (GPU|refused by CUDA)", swept[1]["reason"]), swept[1])
+    result = run(folder, program, "report", "taken", "--output", "report")
     ends = json.loads((folder / "report/report.json").read_text())["out_of_memory"] if result.returncode == 0 else []
     check("report", [end["kind"] for end in ends] == ["out_of_memory", "beyond_memory", "beyond_memory"], result.stderr)
     check("sentence", "(an allocation failed: " in (folder / "report/report.md").read_text())
@@ -168,14 +173,31 @@ def sweeps(folder):
     check("tried again", [point["state"] for point in swept] == ["done"] * 4, swept)
 
 
-def examines(folder):
-    result = run(folder, ON_GPU, "doctor", *SHAPE, "--json")
+def examines(folder, program=ON_GPU):
+    result = run(folder, program, "doctor", *SHAPE, "--json")
     check("doctor", result.returncode == 0, result.stderr)
     (rank,) = json.loads(result.stdout)["ranks"]
-    check("doctor: GPU", rank["gpu"] == GPU_NAME and 0 < rank["gpu_free_bytes"] < 1 << 30, rank)
+    check("doctor: GPU", rank["gpu"] == GPU_NAMES[program] and 0 < rank["gpu_free_bytes"] <= 1 << 30, rank)
     check("doctor: rates", rank["gemm_flops_per_s"] > 0 and rank["memory_bytes_per_s"] > 0, rank)
-    text = run(folder, ON_GPU, "doctor", *SHAPE).stdout
-    check("doctor: text", f"computing on {GPU_NAME}" in text and "all is well" in text, text)
+    text = run(folder, program, "doctor", *SHAPE).stdout
+    check("doctor: text", f"computing on {GPU_NAMES[program]}" in text and "all is well" in text, text)
+
+
+def by_cuda(folder):
+    """Losses of CUDA's kernels, whose sums have another order; what CUDA refuses; and, as above, a sweep and the doctor."""
+    options = [*TRAIN, "--dtype", "fp32", "--no-save", "--train-iters", "3"]
+    batch = {"MICRO_BATCH": 1, "GLOBAL_BATCH": 2}
+    results = [run(folder, program, *options, "--run-dir", f"by-{name}", **batch) for program, name in ((ON_CPU, "cpu"), (ON_CUDA, "cuda"))]
+    check("by CUDA: trains", all(result.returncode == 0 for result in results), [result.stderr for result in results])
+    losses = [[loss for _, loss, _ in computed(folder, f"by-{name}")] for name in ("cpu", "cuda")]
+    check("by CUDA: a CPU's losses", len(losses[1]) == 3 and all(abs(a / b - 1) < 1e-5 for a, b in zip(*losses, strict=True)), losses)
+    rates = [line for line in results[1].stdout.splitlines() if "GEMM rate: " in line]
+    check("by CUDA: a rate, once", len(rates) == 1 and summary(folder, "by-cuda")["gemm_tflops"] > 0, rates)
+    result = run(folder, ON_CUDA, *options, "--run-dir", "refused-by-cuda", **batch, EMULATED_GPU_TAKEN=(1 << 30) - (40 << 20))
+    refusal = r"borealis: memory: .* left on an emulated device for .* are refused by CUDA; something else uses the device"
+    check("by CUDA: refused", result.returncode == 5 and re.match(refusal, result.stderr), result.stderr)
+    sweeps(folder, ON_CUDA)
+    examines(folder, ON_CUDA)
 
 
 def has_ranks(folder, library):
@@ -201,7 +223,7 @@ def has_ranks(folder, library):
 def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        for part in (trains, shows_a_sample, uses_a_model, refuses, sweeps, examines):
+        for part in (trains, shows_a_sample, uses_a_model, refuses, sweeps, examines, by_cuda):
             part(folder)
         for library in [] if failures else found_libraries():
             has_ranks(folder, library)

@@ -66,7 +66,7 @@ class CudaOps : public Ops<T> {
         multiprocessors_(gpu.multiprocessors),
         scratch_(shape, gpu, memory),
         stream_(stream),
-        products_(scratch_.products, stream),
+        products_({scratch_.products, size_t{kGpuProductWorkspaceBytes}}, stream),
         fused_(std::move(attention)) {
     CHECK(shape.forward_only || embedding_backward_workspace_bytes(shape.rows()) <=
                                     static_cast<size_t>(scratch_.embedding_bytes));

@@ -59,7 +59,7 @@ class Matrix {
 
 class Plan {
  public:
-  Plan(cublasLtHandle_t handle, const Product& p)
+  Plan(cublasLtHandle_t handle, const Product& p, size_t workspace_bytes)
       : a_(p.in, p.op_a == CUBLAS_OP_N ? p.m : p.k, p.op_a == CUBLAS_OP_N ? p.k : p.m, p.lda),
         b_(p.in, p.op_b == CUBLAS_OP_N ? p.k : p.n, p.op_b == CUBLAS_OP_N ? p.n : p.k, p.ldb),
         d_(p.out, p.m, p.n, p.ldd) {
@@ -73,7 +73,7 @@ class Plan {
       check(cublasLtMatmulPreferenceSetAttribute(preference, what, &value, sizeof(value)),
             "choosing a product");
     };
-    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{kGpuProductWorkspaceBytes});
+    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{workspace_bytes});
     for (const auto of :
          {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
           CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES}) {
@@ -95,11 +95,10 @@ class Plan {
   Plan& operator=(const Plan&) = delete;
 
   void run(cublasLtHandle_t handle, const void* a, const void* b, void* d, bool accumulate,
-           void* workspace, cudaStream_t stream) const {
+           std::span<std::byte> workspace, cudaStream_t stream) const {
     const float alpha = 1, beta = accumulate ? 1.0f : 0.0f;
     check(cublasLtMatmul(handle, operation_, &alpha, a, a_.get(), b, b_.get(), &beta, d, d_.get(),
-                         d, d_.get(), &choice_.algo, workspace, size_t{kGpuProductWorkspaceBytes},
-                         stream),
+                         d, d_.get(), &choice_.algo, workspace.data(), workspace.size(), stream),
           "a product");
   }
 
@@ -118,7 +117,8 @@ class Plan {
 }  // namespace
 
 struct Products::Plans {
-  Plans(void* memory, cudaStream_t in_stream) : workspace(memory), stream(in_stream) {
+  Plans(std::span<std::byte> memory, cudaStream_t in_stream)
+      : workspace(memory), stream(in_stream) {
     check(cublasLtCreate(&handle), "starting");
   }
   ~Plans() {
@@ -131,17 +131,17 @@ struct Products::Plans {
   void run(Product product, const void* a, const void* b, void* d, bool accumulate) {
     if (product.m == 0 || product.n == 0) return;
     product.alignment = alignment_of(a, b, d);
-    const auto plan = plans.try_emplace(product, handle, product).first;
+    const auto plan = plans.try_emplace(product, handle, product, workspace.size()).first;
     plan->second.run(handle, a, b, d, accumulate, workspace, stream);
   }
 
-  void* workspace;
+  std::span<std::byte> workspace;
   cudaStream_t stream;
   cublasLtHandle_t handle = nullptr;
   std::map<Product, Plan> plans;
 };
 
-Products::Products(void* workspace, cudaStream_t stream)
+Products::Products(std::span<std::byte> workspace, cudaStream_t stream)
     : plans_(std::make_unique<Plans>(workspace, stream)) {}
 Products::~Products() = default;
 

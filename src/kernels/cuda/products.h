@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "kernels/gpu_needs.h"
 #include "kernels/linear.h"
@@ -17,8 +18,8 @@ namespace borealis::cuda {
 // on a measurement.
 class Products {
  public:
-  // workspace: kGpuProductWorkspaceBytes of device memory on a multiple of 256.
-  Products(void* workspace, cudaStream_t stream);
+  // workspace: device memory on a multiple of 256, kGpuProductWorkspaceBytes for the best products.
+  Products(std::span<std::byte> workspace, cudaStream_t stream);
   ~Products();
   Products(const Products&) = delete;
   Products& operator=(const Products&) = delete;

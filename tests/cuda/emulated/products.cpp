@@ -8,7 +8,8 @@ namespace borealis::cuda {
 struct Products::Plans {
   cudaStream_t stream;
 };
-Products::Products(void*, cudaStream_t stream) : plans_(std::make_unique<Plans>(Plans{stream})) {}
+Products::Products(std::span<std::byte>, cudaStream_t stream)
+    : plans_(std::make_unique<Plans>(Plans{stream})) {}
 Products::~Products() = default;
 
 namespace {

@@ -21,7 +21,15 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kDevices = 4, kMultiprocessors = 3;
-constexpr size_t kMemoryBytes = size_t{1} << 30, kAlignment = 256;
+constexpr size_t kAlignment = 256;
+
+size_t bytes_by(const char* variable, size_t otherwise) {
+  const char* text = std::getenv(variable);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+// Of each device, and what others took of it behind everybody's back.
+const size_t memory_bytes = bytes_by("EMULATED_GPU_BYTES", size_t{1} << 30);
+const size_t taken_bytes = bytes_by("EMULATED_GPU_TAKEN", 0);
 
 // Of all streams, events and allocations: tests need no more.
 std::mutex mutex;
@@ -135,14 +143,14 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
 
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   const std::lock_guard lock(mutex);
-  *total = kMemoryBytes;
-  *free = kMemoryBytes - used_bytes[static_cast<size_t>(current_device)];
+  *total = memory_bytes;
+  *free = memory_bytes - used_bytes[static_cast<size_t>(current_device)];
   return cudaSuccess;
 }
 cudaError_t cudaMalloc(void** memory, size_t bytes) {
   const std::lock_guard lock(mutex);
   size_t& used = used_bytes[static_cast<size_t>(current_device)];
-  if (bytes > kMemoryBytes - used) return refused(cudaErrorMemoryAllocation);
+  if (used + taken_bytes + bytes > memory_bytes) return refused(cudaErrorMemoryAllocation);
   *memory = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
   allocations[*memory] = {current_device, bytes};
   used += bytes;

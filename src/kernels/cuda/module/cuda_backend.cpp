@@ -162,13 +162,16 @@ class CudaBackend : public Backend {
   GemmRate measure(std::span<const LinearShape> shapes, double seconds,
                    std::span<std::byte> memory) {
     std::vector<LinearShape> fitting(shapes.begin(), shapes.end());
+    // All that a run's products have, if so much is idle.
+    const int64_t workspace_bytes =
+        std::min<int64_t>(kGpuProductWorkspaceBytes, std::ssize(memory) / 2 / 256 * 256);
     // Operands of one kind share a place, so that none is read as numbers of another type.
     struct Places {
       int64_t x = 0, w = 0, y = 0;  // elements
       int64_t bytes() const {
         const auto width = static_cast<int64_t>(sizeof(T));
-        return kGpuProductWorkspaceBytes + 2 * gpu_aligned(x * width) + gpu_aligned(w * width) +
-               gpu_aligned(w * 4) + gpu_aligned(y * width);
+        return 2 * gpu_aligned(x * width) + gpu_aligned(w * width) + gpu_aligned(w * 4) +
+               gpu_aligned(y * width);
       }
     };
     const auto places_of = [&] {
@@ -180,7 +183,7 @@ class CudaBackend : public Backend {
       }
       return places;
     };
-    while (places_of().bytes() > std::ssize(memory)) {
+    while (workspace_bytes + places_of().bytes() > std::ssize(memory)) {
       LinearShape& widest = *std::ranges::max_element(fitting, {}, &LinearShape::out_features);
       if (widest.out_features < 16) return {0, "no memory for a product"};
       widest.out_features = widest.out_features / 16 * 8;
@@ -193,7 +196,8 @@ class CudaBackend : public Backend {
       return place;
     };
     const auto width = static_cast<int64_t>(sizeof(T));
-    std::byte* workspace = take(kGpuProductWorkspaceBytes);
+    const std::span<std::byte> workspace(take(workspace_bytes),
+                                         static_cast<size_t>(workspace_bytes));
     std::byte* const operands = at;
     auto* x = reinterpret_cast<T*>(take(places.x * width));
     auto* w = reinterpret_cast<T*>(take(places.w * width));
