@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/units.h"
@@ -277,6 +279,16 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
   AtomicFile file(path);
   file.write(text);
   file.commit();
+}
+
+void write_files_atomically(std::span<const FileText> files) {
+  std::vector<std::unique_ptr<AtomicFile>> written;
+  for (const FileText& file : files) {
+    written.push_back(std::make_unique<AtomicFile>(file.path));
+    written.back()->write(file.text);
+    written.back()->content().sync();
+  }
+  for (const std::unique_ptr<AtomicFile>& file : written) file->commit();
 }
 
 void copy_file_atomically(const std::filesystem::path& from, const std::filesystem::path& to) {

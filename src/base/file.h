@@ -139,6 +139,13 @@ class AtomicFile {
 
 // One AtomicFile, written and committed.
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+// Several that belong together: all are on the disk before the first gets its name, so that a full
+// disk leaves those that were there before.
+struct FileText {
+  std::filesystem::path path;
+  std::string text;
+};
+void write_files_atomically(std::span<const FileText> files);
 // One file's bytes under a new name, through an AtomicFile.
 void copy_file_atomically(const std::filesystem::path& from, const std::filesystem::path& to);
 

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "base/json_excerpt.h"
 #include "base/log.h"
 #include "base/printable.h"
@@ -16,6 +17,7 @@
 #include "publish/run_sources.h"
 #include "sweep/sweep_state.h"
 #include "sweep/sweep_text.h"
+#include "telemetry/run_summary.h"
 
 namespace borealis {
 namespace {
@@ -34,6 +36,20 @@ std::filesystem::path output_of(const JointReportArguments& arguments) {
   const std::filesystem::path only = arguments.sources.front();
   const bool is_sweep = std::filesystem::exists(only / kSweepFileName);
   return arguments.sources.size() == 1 && is_sweep ? only : "logs/report";
+}
+
+// A report of its own lies in a run's folder, and in a sweep's.
+void refuse_folder_of_others(const JointReportArguments& arguments,
+                             const std::filesystem::path& output) {
+  std::error_code unknown;
+  const bool is_own = arguments.sources.size() == 1 &&
+                      std::filesystem::equivalent(arguments.sources.front(), output, unknown);
+  const bool is_sweep = std::filesystem::exists(output / kSweepFileName);
+  if (!is_run_folder(output) && (!is_sweep || is_own)) return;
+  throw Error(ErrorKind::kUsage,
+              fmt::format("--output {} is the folder of a {}, whose own report this would replace",
+                          output.string(), is_sweep ? "sweep" : "run"),
+              "name another folder");
 }
 
 // Everything but the steps: those are in the file.
@@ -74,9 +90,11 @@ void print_text(const PerformanceReport& report, const PerformanceReportPaths& p
 }  // namespace
 
 void joint_report(const JointReportArguments& arguments) {
+  const std::filesystem::path output = output_of(arguments);
+  refuse_folder_of_others(arguments, output);
   const PerformanceReport report =
       report_of(arguments.sources, arguments.warmup_steps, arguments.peak_tflops);
-  const PerformanceReportPaths paths = write_performance_report(report, output_of(arguments));
+  const PerformanceReportPaths paths = write_performance_report(report, output);
   arguments.json ? print_json(report, paths) : print_text(report, paths);
 }
 

@@ -30,9 +30,13 @@ bool is_single_run(const std::filesystem::path& path) {
 
 void report_run(const std::string& run_dir, const std::vector<std::string>& others, bool json) {
   RunResults results = read_run_results(run_dir);
+  if (const std::string missing = missing_steps_text(results.summary, results.recorded_steps);
+      !missing.empty()) {
+    log_warning(fmt::format("{}: {}", run_dir, missing));
+  }
   add_other_runs({others.begin(), others.end()}, results);
   const ReportPaths paths = write_run_report(results);
-  const RunSummary summary = read_run_summary(run_dir);
+  const RunSummary& summary = results.summary;  // of a run that goes on, by its steps so far
   if (!json) {
     fmt::print("{}{}\n{}\n", results_table_markdown({summary}), paths.html.string(),
                paths.markdown.string());
@@ -45,6 +49,16 @@ void report_run(const std::string& run_dir, const std::vector<std::string>& othe
       {"summary", nlohmann::ordered_json::parse(run_summary_json(summary))}};
   const nlohmann::ordered_json document = {{"runs", {run}}};
   fmt::print("{}\n", json_text(document, 2));
+}
+
+// An option that would change nothing is an error.
+void refuse_useless(const CLI::App& app, const std::string& with,
+                    const std::vector<std::string>& useless) {
+  for (const std::string& option : useless) {
+    if (app.count(option) == 0) continue;
+    throw Error(ErrorKind::kUsage, fmt::format("{} changes nothing {}", option, with),
+                "leave it out");
+  }
 }
 
 // Exit code: 0 if the report is consistent, else that of wrong data.
@@ -136,6 +150,18 @@ int run_report_command(const std::vector<std::string>& arguments) {
     throw Error(ErrorKind::kUsage, "--with lays other runs over the report of one run",
                 "name the folder of one run as SOURCE, without --output; several SOURCEs make a "
                 "performance report");
+  }
+  if (!checked_file.empty()) {
+    refuse_useless(app, "with --check", {"--output", "--warmup", "--peak-tflops", "--threshold"});
+  } else if (!compared.empty()) {
+    refuse_useless(app, "with --compare", {"--output", "--peak-tflops"});
+  } else {
+    refuse_useless(app, "without --compare", {"--threshold"});
+  }
+  if (one_run) {
+    refuse_useless(app,
+                   "in the report of one run; with --output DIR a performance report is made of it",
+                   {"--warmup", "--peak-tflops"});
   }
   log_open(LogStream::kStderr, "INFO");
   if (!checked_file.empty()) return check_report(checked_file, joint.json);

@@ -1,5 +1,6 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <wordexp.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include "base/file.h"
 #include "base/folder_lock.h"
 #include "base/log.h"
+#include "base/printable.h"
 #include "base/units.h"
 #include "cli/command.h"
 #include "cli/joint_report.h"
@@ -26,6 +28,7 @@
 #include "sweep/sweep_runner.h"
 #include "sweep/sweep_text.h"
 #include "telemetry/progress.h"
+#include "telemetry/run_summary.h"
 
 namespace borealis {
 namespace {
@@ -171,12 +174,20 @@ int exit_code_of(const SweepState& state) {
   return 0;
 }
 
-// As a shell would split it, as far as quotes go.
+// As a shell would split it; of what it may do besides, variables and file names are filled in.
 std::vector<std::string> words_of(const std::string& command) {
-  std::vector<std::string> words;
-  for (const std::string& word : CLI::detail::split_up(command)) {
-    if (!word.empty()) words.push_back(word);
+  wordexp_t split{};
+  const int code = ::wordexp(command.c_str(), &split, WRDE_NOCMD | WRDE_UNDEF);
+  if (code != 0) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--launch '{}' {}", printable(command),
+                            code == WRDE_SYNTAX   ? "has a quote or a brace that does not end"
+                            : code == WRDE_BADVAL ? "has a variable that is not set"
+                                                  : "needs a shell"),
+                "put it into a script, which runs \"$@\", and name that");
   }
+  std::vector<std::string> words(split.we_wordv, split.we_wordv + split.we_wordc);
+  ::wordfree(&split);
   return words;
 }
 
@@ -185,7 +196,8 @@ bool has_results(const SweepState& state) {
                              [](const SweepPoint& point) { return !point.runs.empty(); });
 }
 
-int sweep(const SweepArguments& arguments, SweepState state, PointPlanner& planner) {
+int sweep(const SweepArguments& arguments, const std::vector<std::string>& launcher,
+          SweepState state, PointPlanner& planner) {
   const std::unique_ptr<FolderLock> lock =
       arguments.dry_run ? nullptr
                         : FolderLock::hold_alone(arguments.folder, "sweep",
@@ -198,7 +210,7 @@ int sweep(const SweepArguments& arguments, SweepState state, PointPlanner& plann
       state,
       {.folder = arguments.folder,
        .flags = arguments.flags,
-       .launcher = words_of(arguments.launcher),
+       .launcher = launcher,
        .try_all = arguments.try_all},
       {.plan = [&](const SweepPoint& point) { return planner.plan(point); },
        .progress = [&](const RunProgress& run) { reporter.progress(run, running->clock()); },
@@ -235,6 +247,13 @@ int run_sweep_command(const std::vector<std::string>& arguments) {
                             parsed.warmup_steps, parsed.steps),
                 "raise --steps, or lower --warmup");
   }
+  if (is_run_folder(parsed.folder)) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--output {} is the folder of a run, whose report a sweep's would hide",
+                            parsed.folder),
+                "name another folder");
+  }
+  const std::vector<std::string> launcher = words_of(parsed.launcher);
   std::signal(SIGPIPE, SIG_IGN);  // whoever read the output may go away; the sweep has its files
   log_open(LogStream::kStderr, "INFO");
   PointPlanner planner({.flags = parsed.flags,
@@ -253,7 +272,7 @@ int run_sweep_command(const std::vector<std::string>& arguments) {
     state.warmup_steps = parsed.warmup_steps;
     state.repeats = parsed.repeats;
     state.points = planner.points(points);
-    return sweep(parsed, std::move(state), planner);
+    return sweep(parsed, launcher, std::move(state), planner);
   } catch (const HelpRequested& help) {
     fmt::print("{}", help.text);
     return 0;

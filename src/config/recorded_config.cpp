@@ -80,7 +80,10 @@ RunConfig config_of(const Json& json) {
   config.recompute = {.enabled = recompute.at("enabled"),
                       .layers_per_segment = size_of(recompute, "layers_per_segment")};
   config.dtype = dtype_of(json.at("dtype"));
-  config.machine.threads = size_of(json.at("machine"), "threads", 0);
+  const Json& machine = json.at("machine");
+  config.machine.threads = size_of(machine, "threads", 0);
+  if (machine.contains("deterministic")) config.machine.deterministic = machine.at("deterministic");
+  if (json.contains("profile")) config.profile.enabled = json.at("profile").at("enabled");
   return config;
 }
 

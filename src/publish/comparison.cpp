@@ -1,6 +1,7 @@
 #include "publish/comparison.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -26,7 +27,7 @@ std::string key_of(const PerformanceReport& report, const ResultRow& row, bool w
   std::string key = fmt::format("{} {}", row.family, row.layers);
   const std::vector<NamedValue> features = rate_features(report.runs[row.runs.front()]);
   for (size_t i = with_machine ? 0 : 2; i < features.size(); ++i) key += "\n" + features[i].value;
-  return key;
+  return key + "\n" + row.grid;
 }
 
 bool has_one_machine(const PerformanceReport& report) {
@@ -103,8 +104,23 @@ void judge(const std::vector<double>& before, const std::vector<double>& after, 
   row.verdict = !changed ? Verdict::kSame : difference > 0 ? Verdict::kFaster : Verdict::kSlower;
 }
 
-std::string name_of(const ResultRow& row) {
-  return fmt::format("{}, {} layers", row.series(), row.layers);
+// Of a row that the other report has not; where that has the same model, by what this one differs
+// from the first of its rows.
+std::string name_of(const PerformanceReport& report, const ResultRow& row,
+                    const PerformanceReport& other) {
+  const std::string name = fmt::format("{}, {} layers", row.series(), row.layers);
+  const auto like = std::ranges::find_if(other.rows, [&row](const ResultRow& one) {
+    return one.family == row.family && one.layers == row.layers;
+  });
+  if (like == other.rows.end()) return name;
+  const std::vector<NamedValue> features = rate_features(report.runs[row.runs.front()]);
+  const std::vector<NamedValue> others = rate_features(other.runs[like->runs.front()]);
+  std::vector<std::string> differing;
+  for (size_t i = 0; i < features.size(); ++i) {
+    if (features[i].value == others[i].value) continue;
+    differing.push_back(fmt::format("{}={}", features[i].name, features[i].value));
+  }
+  return differing.empty() ? name : fmt::format("{} ({})", name, fmt::join(differing, ", "));
 }
 
 }  // namespace
@@ -156,7 +172,7 @@ Comparison compare_reports(const PerformanceReport& before, const PerformanceRep
   for (const ResultRow& row : before.rows) {
     const auto found = others.find(key_of(before, row, with_machine));
     if (found == others.end()) {
-      comparison.only_before.push_back(name_of(row));
+      comparison.only_before.push_back(name_of(before, row, after));
       continue;
     }
     const ResultRow& other = *found->second;
@@ -174,7 +190,7 @@ Comparison compare_reports(const PerformanceReport& before, const PerformanceRep
     comparison.rows.push_back(std::move(compared));
   }
   for (const ResultRow& row : after.rows) {
-    if (!matched.contains(&row)) comparison.only_after.push_back(name_of(row));
+    if (!matched.contains(&row)) comparison.only_after.push_back(name_of(after, row, before));
   }
   return comparison;
 }

@@ -28,7 +28,8 @@ struct ComparedRow {
 
 struct Comparison {
   std::vector<ComparedRow> rows;
-  std::vector<std::string> only_before;  // "llama3-3B, 4 layers"
+  // "llama3-3B, 4 layers (WORLD_SIZE=2)", with what sets a row apart from the other side's.
+  std::vector<std::string> only_before;
   std::vector<std::string> only_after;
 };
 

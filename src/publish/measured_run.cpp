@@ -51,7 +51,13 @@ void take_run_configuration(const Json& json, const std::string& name, MeasuredR
   run.world_size = config.parallel.world_size;
   run.hosts = config.parallel.hosts;
   run.zero_stage = config.parallel.zero_stage;
+  run.zero_hpz_partition_size = config.parallel.zero_hpz_partition_size;
+  run.grad_reduce_in_bf16 = config.parallel.grad_reduce_in_bf16;
   run.recompute = config.recompute.enabled;
+  run.layers_per_segment = run.recompute ? config.recompute.layers_per_segment : 1;
+  run.threads = config.machine.threads;
+  run.deterministic = config.machine.deterministic;
+  run.profiled = config.profile.enabled;
 }
 
 std::string family_of_model(const std::string& model_name) {
@@ -71,6 +77,7 @@ MeasuredRun read_measured_run(const std::filesystem::path& run_dir, int64_t warm
   run.started_at = stamp_of(summary.started_at);
   run.state = state_of(results);
   run.version = summary.version;
+  run.problem = missing_steps_text(summary, results.recorded_steps);
   run.parameters = summary.parameters;
   run.dtype = summary.dtype;
   run.isa = summary.isa;

@@ -21,6 +21,7 @@ struct MeasuredRun {
   std::string started_at;  // "2025-08-21-124405"; empty: not known
   std::string state;       // "finished", "cut off", "failed: ..."; one line
   std::string version;     // of the program
+  std::string problem;     // what its source lacks of it; often empty
   ModelConfig model;       // its shape
   int64_t parameters = 0;
   int64_t seq_length = 0;
@@ -30,7 +31,13 @@ struct MeasuredRun {
   int64_t world_size = 1;
   int64_t hosts = 1;
   int64_t zero_stage = 0;
+  int64_t zero_hpz_partition_size = 1;
+  bool grad_reduce_in_bf16 = false;
   bool recompute = false;
+  int64_t layers_per_segment = 1;  // that are computed again together
+  int64_t threads = 0;             // of a rank; 0: its share of its host's cores
+  bool deterministic = true;
+  bool profiled = false;
   std::string dtype;
   std::string isa;
   MachineInfo machine;
@@ -40,6 +47,7 @@ struct MeasuredRun {
   int64_t peak_bytes = 0;  // 0: not measured
   double time_to_first_step_s = 0;
   std::vector<NamedValue> settings;  // the contract's variables
+  std::vector<NamedValue> grid;      // of a sweep's point: its settings, but for model and layers
 
   double rounding =
       0;  // share by which figures of its steps may be rounded where they were printed

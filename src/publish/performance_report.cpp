@@ -51,6 +51,38 @@ std::string variant_of(const MeasuredRun& run, const std::vector<bool>& varies) 
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
+// "all": a rank's share of its host's cores.
+std::string threads_text(const MeasuredRun& run) {
+  const int64_t ranks_on_host = std::max<int64_t>(1, run.world_size / run.hosts);
+  const int64_t share = std::max<int64_t>(1, run.machine.cores / ranks_on_host);
+  return run.threads == 0 || run.threads == share ? "all" : std::to_string(run.threads);
+}
+
+// Settings of sweeps' grids in which runs differ that nothing else tells apart.
+std::set<std::string> telling_settings(const std::vector<MeasuredRun>& runs,
+                                       const std::vector<bool>& varies) {
+  std::map<std::string, std::map<std::string, std::set<std::string>>> by_row;
+  std::set<std::string> names;
+  for (const MeasuredRun& run : runs) {
+    auto& values = by_row[fmt::format("{}\n{}\n{}", run.family, variant_of(run, varies),
+                                      run.model.num_hidden_layers)];
+    for (const NamedValue& one : run.grid) {
+      std::set<std::string>& of_name = values[one.name];
+      of_name.insert(one.value);
+      if (of_name.size() > 1) names.insert(one.name);
+    }
+  }
+  return names;
+}
+
+std::string grid_text(const MeasuredRun& run, const std::set<std::string>& names) {
+  std::vector<std::string> parts;
+  for (const NamedValue& one : run.grid) {
+    if (names.contains(one.name)) parts.push_back(fmt::format("{}={}", one.name, one.value));
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
 Spread spread_of(const std::vector<const MeasuredRun*>& runs, double StepRecord::*value) {
   Spread spread;
   std::vector<double> medians;
@@ -97,9 +129,12 @@ void measure(const std::vector<MeasuredRun>& all, std::optional<double> peak_tfl
 std::vector<ResultRow> rows_of(const std::vector<MeasuredRun>& runs,
                                std::optional<double> peak_tflops) {
   const std::vector<bool> varies = varying_features(runs);
+  const std::set<std::string> grid_names = telling_settings(runs, varies);
   std::vector<ResultRow> rows;
   for (size_t i = 0; i < runs.size(); ++i) {
-    const std::string variant = variant_of(runs[i], varies);
+    const std::string grid = grid_text(runs[i], grid_names);
+    std::string variant = variant_of(runs[i], varies);
+    if (!grid.empty()) variant += (variant.empty() ? "" : ", ") + grid;
     const auto same = std::ranges::find_if(rows, [&](const ResultRow& row) {
       return row.family == runs[i].family && row.variant == variant &&
              row.layers == runs[i].model.num_hidden_layers;
@@ -111,6 +146,7 @@ std::vector<ResultRow> rows_of(const std::vector<MeasuredRun>& runs,
     ResultRow row;
     row.family = runs[i].family;
     row.variant = variant;
+    row.grid = grid;
     row.layers = runs[i].model.num_hidden_layers;
     row.parameters = runs[i].parameters;
     row.runs = {i};
@@ -161,6 +197,7 @@ std::string ResultRow::series() const {
 
 std::vector<NamedValue> rate_features(const MeasuredRun& run) {
   const auto number = [](int64_t value) { return std::to_string(value); };
+  const auto flag = [](bool value) { return std::string(value ? "1" : "0"); };
   return {{"machine", run.machine_name()},
           {"instruction set", run.isa},
           {"WORLD_SIZE", number(run.world_size)},
@@ -169,7 +206,13 @@ std::vector<NamedValue> rate_features(const MeasuredRun& run) {
           {"MICRO_BATCH", number(run.micro_batch_size)},
           {"GRAD_ACC_STEPS", number(run.grad_accum_steps)},
           {"ZERO_STAGE", number(run.zero_stage)},
-          {"USE_ACTIVATION_CHECKPOINTING", run.recompute ? "1" : "0"},
+          {"ZERO_HPZ_PARTITION_SIZE", number(run.zero_hpz_partition_size)},
+          {"--grad-reduce-in-bf16", flag(run.grad_reduce_in_bf16)},
+          {"USE_ACTIVATION_CHECKPOINTING", flag(run.recompute)},
+          {"ACT_CKPT_NUM_LAYERS", number(run.layers_per_segment)},
+          {"threads", threads_text(run)},
+          {"DETERMINISTIC", flag(run.deterministic)},
+          {"--profile", flag(run.profiled)},
           {"HIDDEN", number(run.model.hidden_size)},
           {"HEADS", number(run.model.num_attention_heads)},
           {"NUM_KV_HEAD", number(run.model.num_key_value_heads)},

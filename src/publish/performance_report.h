@@ -23,8 +23,9 @@ struct Spread {
 
 // Runs of one configuration on one kind of machine.
 struct ResultRow {
-  std::string family;   // "llama3-3B"
-  std::string variant;  // what sets it apart from other rows, "DTYPE=fp32, MICRO_BATCH=4"
+  std::string family;     // "llama3-3B"
+  std::string variant;    // what sets it apart from other rows, "DTYPE=fp32, MICRO_BATCH=4"
+  std::string grid = {};  // the part of it that only the settings of a sweep's grid tell apart
   int64_t layers = 0;
   int64_t parameters = 0;
   std::vector<size_t> runs;  // of PerformanceReport::runs

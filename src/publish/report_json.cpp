@@ -71,6 +71,17 @@ void visit_run(Run& run, const Visitor& visit) {
   visit("step_stride", run.step_stride);
 }
 
+// What older versions did not write; without it a run has the defaults.
+template <typename Visitor, typename Run>
+void visit_later_fields(Run& run, const Visitor& visit) {
+  visit("zero_hpz_partition_size", run.zero_hpz_partition_size);
+  visit("grad_reduce_in_bf16", run.grad_reduce_in_bf16);
+  visit("layers_per_segment", run.layers_per_segment);
+  visit("threads", run.threads);
+  visit("deterministic", run.deterministic);
+  visit("profiled", run.profiled);
+}
+
 template <typename Visitor, typename Model>
 void visit_model(Model& model, const Visitor& visit) {
   visit("name", model.name);
@@ -110,6 +121,24 @@ auto writer(Json& json) {
 auto reader(const Json& json) {
   return [&json](const char* name, auto& value) { json.at(name).get_to(value); };
 }
+auto reader_of_some(const Json& json) {
+  return [&json](const char* name, auto& value) {
+    if (json.contains(name)) json.at(name).get_to(value);
+  };
+}
+
+Json object_of(const std::vector<NamedValue>& values) {
+  Json object = Json::object();
+  for (const NamedValue& one : values) object[one.name] = one.value;
+  return object;
+}
+std::vector<NamedValue> values_of(const Json& object) {
+  std::vector<NamedValue> values;
+  for (const auto& [name, value] : object.items()) {
+    values.push_back({name, value.get<std::string>()});
+  }
+  return values;
+}
 
 Json steps_json(const std::vector<StepRecord>& steps) {
   Json json;
@@ -143,16 +172,17 @@ std::vector<StepRecord> steps_of(const Json& json) {
 }
 
 Json run_json(const MeasuredRun& run) {
-  Json json, model, machine, settings = Json::object(), loss = Json::array();
+  Json json, model, machine, loss = Json::array();
   visit_run(run, writer(json));
+  visit_later_fields(run, writer(json));
   json["gemm_tflops"] = number(run.gemm_tflops);
   visit_model(run.model, writer(model));
   visit_machine(run.machine, writer(machine));
-  for (const NamedValue& one : run.settings) settings[one.name] = one.value;
   for (const PlotPoint& point : run.loss) loss.push_back({point.x, number(point.y)});
   json["model"] = model;
   json["machine"] = machine;
-  json["settings"] = settings;
+  json["settings"] = object_of(run.settings);
+  json["grid"] = object_of(run.grid);
   json["steps"] = steps_json(run.steps);
   json["loss_by_tokens"] = loss;
   return json;
@@ -161,13 +191,13 @@ Json run_json(const MeasuredRun& run) {
 MeasuredRun run_of(const Json& json) {
   MeasuredRun run;
   visit_run(run, reader(json));
+  visit_later_fields(run, reader_of_some(json));
   run.gemm_tflops = number_of(json.at("gemm_tflops"));
   visit_model(run.model, reader(json.at("model")));
   visit_machine(run.machine, reader(json.at("machine")));
   require_shape(run.model);
-  for (const auto& [name, value] : json.at("settings").items()) {
-    run.settings.push_back({name, value.get<std::string>()});
-  }
+  run.settings = values_of(json.at("settings"));
+  if (json.contains("grid")) run.grid = values_of(json.at("grid"));
   run.steps = steps_of(json.at("steps"));
   for (const Json& point : json.at("loss_by_tokens")) {
     run.loss.push_back({point.at(0), number_of(point.at(1))});

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "base/error.h"
@@ -50,6 +51,29 @@ std::optional<MemoryEnd> memory_end_of(const SweepPoint& point) {
   return end;
 }
 
+bool is_model_or_layers(const std::string& variable) {
+  return variable == "MODEL_ARCH" || variable == "NLAYERS";
+}
+
+// Of one run in two forms, its folder and a record of it for another program: the times of the
+// steps that both have, of which no two runs have the same.
+bool are_one_run(const MeasuredRun& a, const MeasuredRun& b) {
+  constexpr double kPrinted = 1e-6;  // seconds in one record, milliseconds in the other
+  if (a.model.name != b.model.name || a.rounding > 0 || b.rounding > 0) return false;
+  bool share = false;
+  for (auto x = a.steps.begin(), y = b.steps.begin(); x != a.steps.end() && y != b.steps.end();) {
+    if (x->iteration != y->iteration) {
+      x->iteration < y->iteration ? ++x : ++y;
+      continue;
+    }
+    const bool equal = std::abs(x->elapsed_ms - y->elapsed_ms) <= kPrinted * y->elapsed_ms;
+    if (!equal) return false;
+    share = true;
+    ++x, ++y;
+  }
+  return share;
+}
+
 class Collector {
  public:
   explicit Collector(const SourceOptions& options) : options_(options) {}
@@ -86,13 +110,24 @@ class Collector {
     const fs::path real = fs::canonical(path, unknown);
     return seen_.insert(unknown ? path : real).second;
   }
-  void take_run(const fs::path& path, int64_t warmup_steps) {
-    if (!is_new(path)) return;
-    found_.runs.push_back(read_measured_run(path, warmup_steps));
+  void add(MeasuredRun run) {
+    const auto same = [&run](const MeasuredRun& other) { return are_one_run(run, other); };
+    if (std::ranges::none_of(found_.runs, same)) found_.runs.push_back(std::move(run));
   }
-  void take_run_if_sound(const fs::path& path, int64_t warmup_steps) {
+  // grid: of a sweep's point.
+  void take_run(const fs::path& path, int64_t warmup_steps, const PointSettings& grid = {}) {
+    if (!is_new(path)) return;
+    MeasuredRun run = read_measured_run(path, warmup_steps);
+    if (!run.problem.empty()) options_.warn(fmt::format("{}: {}", path.string(), run.problem));
+    for (const auto& [variable, value] : grid) {
+      if (!is_model_or_layers(variable)) run.grid.push_back({variable, value});
+    }
+    add(std::move(run));
+  }
+  void take_run_if_sound(const fs::path& path, int64_t warmup_steps,
+                         const PointSettings& grid = {}) {
     try {
-      take_run(path, warmup_steps);
+      take_run(path, warmup_steps, grid);
     } catch (const Error& error) {
       options_.warn(fmt::format("left out: {}", fault_text(error)));
     }
@@ -103,7 +138,9 @@ class Collector {
     if (!state) return;
     const int64_t warmup = options_.warmup_steps.value_or(state->warmup_steps);
     for (const SweepPoint& point : state->points) {
-      for (const std::string& run : point.runs) take_run_if_sound(path / run, warmup);
+      for (const std::string& run : point.runs) {
+        take_run_if_sound(path / run, warmup, point.settings);
+      }
       if (auto end = memory_end_of(point)) {
         found_.memory_ends.push_back(std::move(*end));
       } else if (point.state == PointState::kFailed) {
@@ -118,7 +155,9 @@ class Collector {
       const MappedFile file(path);
       const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()),
                                    file.bytes().size());
-      found_.runs.push_back(parse_wandb_log(bytes, path.string(), warmup));
+      MeasuredRun run = parse_wandb_log(bytes, path.string(), warmup);
+      if (!run.problem.empty()) options_.warn(fmt::format("{}: {}", path.string(), run.problem));
+      add(std::move(run));
       return;
     }
     const std::string text = read_text_file(path);
@@ -126,8 +165,7 @@ class Collector {
       refuse_nul(text, path.string());
       take_report(text, path);
     } else if (is_trainer_log(text)) {
-      found_.runs.push_back(
-          parse_trainer_log(text, path.string(), options_.warmup_steps.value_or(kStartUpSteps)));
+      found_.runs.push_back(parse_trainer_log(text, path.string(), warmup));
     } else {
       throw Error(ErrorKind::kData,
                   fmt::format("{} is neither a report.json nor a log", path.string()),
@@ -137,7 +175,7 @@ class Collector {
   }
   void take_report(const std::string& text, const fs::path& path) {
     ReportSources other = parse_performance_json(text, path.string());
-    std::ranges::move(other.runs, std::back_inserter(found_.runs));
+    for (MeasuredRun& run : other.runs) add(std::move(run));
     std::ranges::move(other.memory_ends, std::back_inserter(found_.memory_ends));
   }
   void take_beneath(const fs::path& path) {
@@ -159,7 +197,9 @@ class Collector {
         take_run_if_sound(folder, options_.warmup_steps.value_or(kStartUpSteps));
       }
     }
-    if (folders.empty()) {
+    if (folders.empty() && fs::exists(path / kReportJsonName)) {
+      take_file(path / kReportJsonName);
+    } else if (folders.empty()) {
       throw Error(ErrorKind::kFile,
                   fmt::format("there is no run (summary.json) beneath {}", path.string()),
                   "name the folder of a run, logs/<prefix>/<stamp>, or of a sweep");

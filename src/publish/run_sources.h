@@ -21,10 +21,11 @@ struct SourceOptions {
 
 // A source is the folder of a run, the folder of a sweep (all its points), a report.json of an
 // earlier report, the log of a run (trainer_log.h), the folder of an offline run of Weights &
-// Biases or its log (wandb_source.h), or a folder that has folders of runs or sweeps beneath it.
-// Runs beneath a folder that cannot be read are left out with a warning; those that are named
-// themselves are errors. The same run named twice counts once. Throws Error(kFile) or Error(kData),
-// also where nothing is found.
+// Biases or its log (wandb_source.h), or a folder that has folders of runs or sweeps beneath it, or
+// else the report.json of a report. Runs beneath a folder that cannot be read are left out with a
+// warning; those that are named themselves are errors. The same run named twice counts once, also
+// in two of these forms (but for a log, whose figures are rounded). Throws Error(kFile) or
+// Error(kData), also where nothing is found.
 ReportSources collect_runs(const std::vector<std::filesystem::path>& sources,
                            const SourceOptions& options);
 

@@ -139,12 +139,12 @@ void take_wandb_config(const Json& config, const std::string& name, MeasuredRun&
 
 }  // namespace
 
-std::vector<std::string> wandb_records(std::string_view file, const std::string& name) {
+WandbRecords wandb_records(std::string_view file, const std::string& name) {
   if (!file.starts_with(kWandbLogHeader)) {
     throw Error(ErrorKind::kData, fmt::format("{} is no log of Weights & Biases", name),
                 "give the folder of an offline run");
   }
-  std::vector<std::string> records;
+  WandbRecords records;
   std::string record;
   bool is_open = false;
   for (size_t at = kWandbLogHeader.size(); at + kChunkHeader <= file.size();) {
@@ -158,6 +158,7 @@ std::vector<std::string> wandb_records(std::string_view file, const std::string&
     const int type = file[at + 6];
     if (kChunkHeader + length > left || type < 1 || type > 4 ||
         little_endian(file.substr(at, 4)) != crc32_ieee(file.substr(at + 6, 1 + length))) {
+      ++records.damaged_blocks;
       at += left;
       is_open = false;
       continue;
@@ -166,7 +167,7 @@ std::vector<std::string> wandb_records(std::string_view file, const std::string&
     if (type == 1 || type == 2) is_open = true;
     record += file.substr(at + kChunkHeader, length);
     if (is_open && (type == 1 || type == 4)) {
-      records.push_back(record);
+      records.whole.push_back(record);
       is_open = false;
     }
     at += kChunkHeader + length;
@@ -177,7 +178,8 @@ std::vector<std::string> wandb_records(std::string_view file, const std::string&
 MeasuredRun parse_wandb_log(std::string_view file, const std::string& name, int64_t warmup_steps) {
   Json config = Json::object();
   std::map<int64_t, StepRecord> steps;  // of an iteration that comes again the last counts
-  for (const std::string& record : wandb_records(file, name)) {
+  const WandbRecords records = wandb_records(file, name);
+  for (const std::string& record : records.whole) {
     for_each_protobuf_field(record, [&](const ProtobufField& field) {
       if (field.number == kConfig) take_items(field.bytes, config);
       if (field.number == kRun) {
@@ -194,21 +196,29 @@ MeasuredRun parse_wandb_log(std::string_view file, const std::string& name, int6
   MeasuredRun run;
   run.source = name;
   run.state = "an offline run of Weights & Biases";
+  if (records.damaged_blocks > 0) {
+    run.problem = fmt::format("{} block{} of it {} damaged: steps may be missing",
+                              records.damaged_blocks, records.damaged_blocks == 1 ? "" : "s",
+                              records.damaged_blocks == 1 ? "is" : "are");
+  }
   take_wandb_config(config, name, run);
-  run.warmup_steps = warmup_steps;
+  // The first step of a process that goes on holds its start-up as well.
+  constexpr int64_t kMostIterations = 1'000'000'000'000;
+  const int64_t resumed_at = count_of(config, "resumed_at_iteration");
+  run.warmup_steps = warmup_steps + std::clamp<int64_t>(resumed_at, 0, kMostIterations);
   for (auto& [iteration, step] : steps) {
     if (std::isfinite(step.lm_loss)) {
       run.loss.push_back({static_cast<double>(step.consumed_tokens), step.lm_loss});
     }
     step.global_batch_size = run.global_batch_size;
-    if (iteration > warmup_steps) run.steps.push_back(step);
+    if (iteration > run.warmup_steps) run.steps.push_back(step);
   }
   run.loss = thin_points(run.loss, kLossBuckets);
   if (run.steps.empty()) {
-    throw Error(
-        ErrorKind::kData,
-        fmt::format("{} has no step behind the first {}, which do not count", name, warmup_steps),
-        "leave the run out, or give a smaller --warmup");
+    throw Error(ErrorKind::kData,
+                fmt::format("{} has no step behind the first {}, which do not count", name,
+                            run.warmup_steps),
+                "leave the run out, or give a smaller --warmup");
   }
   return run;
 }

@@ -11,9 +11,14 @@
 
 namespace borealis {
 
-// The records of a transaction log (telemetry/wandb_log.h). A block that is damaged is passed over,
-// a last record that was cut off is left out. Error(kData) for what is no such log.
-std::vector<std::string> wandb_records(std::string_view file, const std::string& name);
+// The records of a transaction log (telemetry/wandb_log.h). What follows damage in its block is
+// passed over, a last record that was cut off is left out.
+struct WandbRecords {
+  std::vector<std::string> whole;
+  int64_t damaged_blocks = 0;
+};
+// Error(kData) for what is no such log.
+WandbRecords wandb_records(std::string_view file, const std::string& name);
 
 // Its configuration and a history row a step, by the reference's metric names. Error(kData) where
 // that does not make a run with steps behind the first `warmup_steps`.

@@ -33,6 +33,7 @@ void take_steps(const StepSeries& series, RunResults& results) {
   CHECK(!series.steps().empty());
   results.steps = series.steps();
   results.step_stride = series.stride();
+  results.recorded_steps = series.count();
   if (!results.summary.stopped_by.empty()) return;
   summarize_steps(series, results.summary);
   results.summary.gemm_tflops = gemm_tflops_of(results.steps.back());
@@ -71,13 +72,15 @@ ReportPaths write_run_report(const std::filesystem::path& run_dir) {
 ReportPaths write_run_report(const RunResults& results) {
   const std::filesystem::path& run_dir = results.run_dir;
   const ReportPaths paths{run_dir / "report.md", run_dir / "report.html"};
-  write_file_atomically(run_dir / "loss.svg", render_plot(loss_plot(results), kPlotFileSize, true));
+  std::vector<FileText> files = {
+      {run_dir / "loss.svg", render_plot(loss_plot(results), kPlotFileSize, true)}};
   if (results.profile) {
-    write_file_atomically(run_dir / "roofline.svg",
-                          render_plot(roofline_plot(*results.profile), kPlotFileSize, true));
+    files.push_back({run_dir / "roofline.svg",
+                     render_plot(roofline_plot(*results.profile), kPlotFileSize, true)});
   }
-  write_file_atomically(paths.markdown, render_report_markdown(results));
-  write_file_atomically(paths.html, render_report_html(results));
+  files.push_back({paths.markdown, render_report_markdown(results)});
+  files.push_back({paths.html, render_report_html(results)});
+  write_files_atomically(files);
   return paths;
 }
 

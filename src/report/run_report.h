@@ -26,6 +26,7 @@ struct RunResults {
   RunSummary summary;
   std::vector<StepRecord> steps;              // at least one; of a long run a part of them:
   int64_t step_stride = 1;                    // every such step, and the last
+  int64_t recorded_steps = 0;                 // that metrics.jsonl has
   bool is_running = false;                    // another process works on it
   std::vector<ValidationRecord> validations;  // may be empty
   std::optional<ValidationRecord> test;       // on the test split, after the last step
@@ -50,7 +51,8 @@ struct ReportPaths {
 };
 // Writes the report of the run in `run_dir` into it. Errors as read_run_results.
 ReportPaths write_run_report(const std::filesystem::path& run_dir);
-// The same of results that were read, into results.run_dir. Every file appears whole or not at all.
+// The same of results that were read, into results.run_dir. The files appear together: all on the
+// disk before the first replaces what was there.
 ReportPaths write_run_report(const RunResults& results);
 
 std::string render_report_html(const RunResults& results);

@@ -31,6 +31,12 @@ constexpr std::array kSweepOwn = {
     OwnSetting{"TEST_SPLIT", "a sweep's points train on all documents"},
     OwnSetting{"LOAD", "a sweep's points start from scratch"},
     OwnSetting{"--finetune", "a sweep's points start from scratch"},
+    OwnSetting{"EVAL_ITERS", "a sweep's points have no validation"},
+    OwnSetting{"CKPT_DIR", "a sweep's points save nothing"},
+    OwnSetting{"SAVE", "a sweep's points save nothing"},
+    OwnSetting{"SAVE_INTERVAL", "a sweep's points save nothing"},
+    OwnSetting{"--keep-last", "a sweep's points save nothing"},
+    OwnSetting{"--keep-every", "a sweep's points save nothing"},
     OwnSetting{"--run-dir", "a sweep's runs lie in its own folder (--output)"},
     OwnSetting{"--json", "give --json to the sweep itself"},
 };

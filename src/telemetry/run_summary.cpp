@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/json_excerpt.h"
 #include "base/median.h"
+#include "telemetry/metrics_file.h"
 
 namespace borealis {
 namespace {
@@ -193,6 +194,12 @@ void summarize_steps(const StepSeries& series, RunSummary& summary) {
   summary.steps = series.count();
   summary.first_loss = series.first_loss();
   summary.final_loss = series.final_loss();
+}
+
+std::string missing_steps_text(const RunSummary& summary, int64_t recorded_steps) {
+  if (summary.stopped_by.empty() || recorded_steps >= summary.steps) return "";
+  return fmt::format("{} has {} of the {} steps that {} tells of", kMetricsFileName, recorded_steps,
+                     summary.steps, kSummaryFileName);
 }
 
 StepBreakdown step_breakdown(std::span<const StepRecord> steps) {

@@ -95,6 +95,10 @@ void summarize_steps(std::span<const StepRecord> steps, RunSummary& summary);
 // summary.resumed_at_iteration) where it made any.
 void summarize_steps(const StepSeries& series, RunSummary& summary);
 
+// "metrics.jsonl has 4 of the 12 steps that summary.json tells of"; empty where it has them all, or
+// the run has not ended.
+std::string missing_steps_text(const RunSummary& summary, int64_t recorded_steps);
+
 // Median parts of a step, over the same steps. They add up to total_ms.
 struct StepBreakdown {
   double forward_ms = 0;

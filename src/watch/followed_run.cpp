@@ -68,6 +68,9 @@ bool FollowedRun::update(double now_s) {
     alive = is_alive(run_.summary.process);
   }
   const bool more = read_steps();
+  if (!more && run_.problem.empty()) {
+    run_.problem = missing_steps_text(run_.summary, run_.steps.count());
+  }
   read_validations();
   read_checkpoints();
   read_system();

@@ -115,10 +115,12 @@ def sources(folder):
     both = [("llama3-3B", 2, 1), ("smollm3", 4, 1)]
     check("tree", rows("tree", "logs") == both, rows("tree", "logs"))
     check("runs", rows("runs", "logs/b/2", "logs/a/1", "logs/a/1") == both[::-1], "order")
-    check("report.json", rows("report.json", "swept/report.json", "logs") == [("llama3-3B", 2, 3), ("llama3-3B", 4, 2), ("smollm3", 2, 2), ("smollm3", 4, 3)], "rows")
+    check("report.json", rows("report.json", "swept/report.json", "logs") == [(family, layers, 2) for family in ("llama3-3B", "smollm3") for layers in (2, 4)],
+          "a run in two forms counts once")
     report("default folder", folder, "logs")
     check("default folder", (folder / "logs/report/report.html").is_file(), "logs/report")
     check("itself", rows("itself", "logs") == both, "the report in logs was taken for a run")
+    check("a report's folder", rows("a report's folder", "logs/report") == both, "not taken")
     check("warm-up", json.loads(report("warm-up", folder, "logs", "--warmup", "4", "--json").stdout)["rows"][0]["step_ms"]["min"] ==
           json.loads((folder / "logs/a/1/metrics.jsonl").read_text().splitlines()[-1])["elapsed_ms"], "steps behind the warm-up")
     peak = json.loads(report("peak", folder, "logs", "--peak-tflops", "2", "--json").stdout)["rows"][0]
@@ -131,6 +133,24 @@ def sources(folder):
     check("left out", "left out: logs/b/2/metrics.jsonl" in result.stderr and "smollm3" not in result.stdout, result)
     result = report("named", folder, "logs/a/1", "logs/b/2", code=DATA)
     check("named", result.stderr.startswith("borealis: data: logs/b/2/metrics.jsonl"), result.stderr)
+
+
+def unfinished_and_cut(folder):
+    """A run that was killed has the figures of its steps; one that lost steps is told of."""
+    shutil.copytree(folder / "logs/a/1", folder / "killed")
+    whole = json.loads((folder / "killed/summary.json").read_text())
+    unknown = {"stopped_by": "", "steps": 0, "tokens_per_gpu_per_second": 0, "tflops": 0, "step_ms": 0, "peak_memory_bytes": 0}
+    (folder / "killed/summary.json").write_text(json.dumps(whole | unknown))
+    told = json.loads(report("killed", folder, "killed", "--json").stdout)["runs"][0]["summary"]
+    check("killed", all(told[key] == whole[key] for key in ("steps", "tokens_per_gpu_per_second", "tflops", "step_ms")), told)
+    check("killed", f"| {whole['tokens_per_gpu_per_second']:.0f} |" in report("killed", folder, "killed").stdout, "not in the table")
+
+    shutil.copytree(folder / "logs/a/1", folder / "cut")
+    lines = (folder / "cut/metrics.jsonl").read_text().splitlines(keepends=True)
+    (folder / "cut/metrics.jsonl").write_text("".join(lines[:3]))
+    for arguments in (["cut"], ["cut", "--output", "joint"]):
+        result = report("cut", folder, *arguments)
+        check("cut", "cut: metrics.jsonl has 3 of the 5 steps that summary.json tells of" in result.stderr, result.stderr)
 
 
 def comparisons(folder):
@@ -174,13 +194,19 @@ def bad_input(folder):
     refused("no peak", USAGE, "--peak-tflops", arguments=["swept", "--peak-tflops", "0"])
     result = run(folder, "report", "swept", "--warmup", "5", "--output", "none")
     check("all warm-up", result.returncode == DATA and "no run with steps that count" in result.stderr and not (folder / "none").exists(), result)
+    refused("a run's folder", USAGE, "logs/a/1 is the folder of a run", arguments=["swept", "--output", "logs/a/1"])
+    refused("a sweep's folder", USAGE, "swept is the folder of a sweep", arguments=["logs", "--output", "swept"])
+    for option, *others in (["--warmup", "2", "logs/a/1"], ["--peak-tflops", "1", "logs/a/1"], ["--threshold", "1", "swept", "--output", "none"],
+                            ["--output", "none", "--compare", "swept", "swept"], ["--warmup", "2", "--check", "swept/report.md"]):
+        refused(f"useless {option}", USAGE, f"{option} changes nothing", arguments=[option, *others])
+    check("nothing written", not (folder / "none").exists(), "none")
     (folder / "file").write_text("x")
     refused("a file for a folder", FILE, "file", arguments=["swept", "--output", "file"])
 
 
 with tempfile.TemporaryDirectory(prefix="borealis-report-") as name:
     place = pathlib.Path(name)
-    for part in (sweep_until_memory_ends, files_of_a_sweep, sources, comparisons, bad_input):
+    for part in (sweep_until_memory_ends, files_of_a_sweep, sources, unfinished_and_cut, comparisons, bad_input):
         part(place)
 for failure in failures:
     print("FAILED", failure)

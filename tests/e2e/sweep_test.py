@@ -256,7 +256,7 @@ def launchers(folder):
     folder.mkdir(parents=True, exist_ok=True)
     launcher.write_text('#!/bin/sh\necho "$@" >> launched\nshift\nexec "$@"\n')
     launcher.chmod(0o755)
-    sweep = Sweep(folder, "--nlayers", "2,3", "--launch", f"'{launcher}' 'two words'")
+    sweep = Sweep(folder, "--nlayers", "2,3", "--launch", f"'{launcher}' two' 'words")
     result = sweep.run()
     check("launched", result.returncode == 0 and set(sweep.states().values()) == {"done"}, result)
     lines = (folder / "launched").read_text().splitlines()
@@ -284,7 +284,14 @@ def bad_input(folder):
     refused("flags", CONFIG, "--num-layers would set NLAYERS", "--train-iters is not for a sweep", options=["--nlayers", "2"],
             flags=["--num-layers", "3", "--train-iters", "4"])
     refused("warm-up", USAGE, "--warmup 3 leaves none of the 3 steps", options=["--nlayers", "2", "--steps", "3", "--warmup", "3"])
+    refused("saving", CONFIG, "--save-interval is not for a sweep: a sweep's points save nothing", "CKPT_DIR cannot vary",
+            options=["--nlayers", "2", "--set", "CKPT_DIR=a,b"], flags=["--save-interval", "1"])
+    refused("quote", USAGE, "has a quote or a brace that does not end", options=["--nlayers", "2", "--launch", "env 'FOO=a b"])
+    refused("shell", USAGE, "needs a shell", options=["--nlayers", "2", "--launch", "srun | tee log"])
     refused("no file", FILE, "grid.yaml", options=["--file", "grid.yaml"])
+    (folder / "a run").mkdir()
+    (folder / "a run/summary.json").write_text("{}")
+    refused("a run's folder", USAGE, "is the folder of a run", options=["--nlayers", "2", "--output", str(folder / "a run")])
     grid = folder / "grid.json"
     grid.write_text('[{"NLAYERS": ["2:3", 5], "LR": 1e-4}, {"NLAYERS": 2}]')
     result = Sweep(folder / "file", "--file", str(grid), "--set", "GRAD_ACC_STEPS=2").run("--dry-run")

@@ -73,6 +73,41 @@ TEST(PerformanceReport, TellsApartWhatRunsOfAFamilyDifferIn) {
               ElementsAre("a, DTYPE=bf16 x 4", "a, DTYPE=fp32 x 4", "b, DTYPE=bf16 x 4"));
 }
 
+TEST(PerformanceReport, TellsApartWhatChangesARunsRate) {
+  const MeasuredRun plain = measured_run("a", 4, {10});
+  MeasuredRun profiled = plain, one_thread = plain, all_threads = plain, other_order = plain;
+  profiled.profiled = true;
+  one_thread.threads = 1;
+  all_threads.threads = plain.machine.cores;
+  other_order.deterministic = false;
+  ASSERT_GT(plain.machine.cores, 1);
+  EXPECT_THAT(row_names(report_of({plain, profiled})),
+              ElementsAre("a, --profile=0 x 4", "a, --profile=1 x 4"));
+  EXPECT_THAT(row_names(report_of({plain, one_thread, all_threads})),
+              ElementsAre("a, threads=all x 4", "a, threads=1 x 4"));
+  EXPECT_THAT(row_names(report_of({plain, other_order})),
+              ElementsAre("a, DETERMINISTIC=1 x 4", "a, DETERMINISTIC=0 x 4"));
+}
+
+TEST(PerformanceReport, TellsApartThePointsOfASweep) {
+  const auto point = [](int64_t layers, const std::string& isa) {
+    MeasuredRun run = measured_run("a", layers, {10});
+    run.grid = {{"DTYPE", "bf16"}, {"BOREALIS_CPU_ISA", isa}};
+    return run;
+  };
+  const std::vector<MeasuredRun> runs = {point(4, "avx2"), point(4, "native"), point(8, "native"),
+                                         point(8, "native")};
+  EXPECT_THAT(row_names(report_of(runs)),
+              ElementsAre("a, BOREALIS_CPU_ISA=avx2 x 4", "a, BOREALIS_CPU_ISA=native x 4",
+                          "a, BOREALIS_CPU_ISA=native x 8"));
+  // Also of a report that is read again, and not where nothing has to be told apart.
+  const PerformanceReport back = make_performance_report(
+      parse_performance_json(performance_json(report_of(runs)), "r.json"), {}, "");
+  EXPECT_EQ(row_names(back), row_names(report_of(runs)));
+  EXPECT_THAT(row_names(report_of({point(4, "avx2"), point(8, "native")})),
+              ElementsAre("a x 4", "a x 8"));
+}
+
 TEST(PerformanceReport, MachinesStandBesideEachOther) {
   MeasuredRun other = measured_run("a", 4, {20});
   other.machine.cpu_model = "Another CPU";

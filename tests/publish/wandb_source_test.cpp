@@ -78,10 +78,21 @@ TEST(WandbSource, PassesOverADamagedBlock) {
   ASSERT_GT(whole.size(), 4 * 32768U);
   std::string damaged = whole;
   damaged[2 * 32768 + 100] ^= 1;
-  const size_t kept = parse_wandb_log(damaged, "run.wandb", 0).steps.size();
+  const MeasuredRun run = parse_wandb_log(damaged, "run.wandb", 0);
+  EXPECT_EQ(run.problem, "1 block of it is damaged: steps may be missing");
+  EXPECT_EQ(parse_wandb_log(whole, "run.wandb", 0).problem, "");
+  const size_t kept = run.steps.size();
   EXPECT_EQ(parse_wandb_log(whole, "run.wandb", 0).steps.size(), 1000U);
   EXPECT_LT(kept, 1000U);
   EXPECT_GT(kept, 700U);  // a block holds some 110 rows
+}
+
+TEST(WandbSource, TheFirstStepBehindAResumeIsStartUp) {
+  const WandbRecord resumed = wandb_run({.config = {{"resumed_at_iteration", "10"}}});
+  const std::string file = log_of({reference_run(), resumed, row_of(11), row_of(12), row_of(13)});
+  const MeasuredRun run = parse_wandb_log(file, "run.wandb", 1);
+  ASSERT_THAT(run.steps, SizeIs(2));
+  EXPECT_EQ(run.steps.front().iteration, 12);
 }
 
 TEST(WandbSource, RefusesWhatIsNone) {

@@ -133,6 +133,18 @@ TEST_F(FollowedRunTest, CountsWhatCannotBeRead) {
   EXPECT_EQ(update().unreadable_lines, 3);
 }
 
+TEST_F(FollowedRunTest, SaysThatStepsOfAFinishedRunAreMissing) {
+  write_steps(1, 4);
+  summary_.steps = 12;
+  write_summary();
+  EXPECT_EQ(update().problem, "");  // it goes on
+  summary_.stopped_by = "train_iters";
+  write_summary();
+  EXPECT_EQ(update().problem, "metrics.jsonl has 4 of the 12 steps that summary.json tells of");
+  write_steps(5, 12);
+  EXPECT_EQ(update().problem, "");
+}
+
 TEST_F(FollowedRunTest, KnowsWhyARunEnded) {
   write_steps(1, 2);
   summary_.stopped_by = "SIGTERM";
