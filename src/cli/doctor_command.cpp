@@ -71,9 +71,8 @@ void measure_sums(RunRanks& ranks, const RunConfig& config, Backend& backend,
     report.sums = measure_all_reduce(all, most);
     return;
   }
-  const std::unique_ptr<DeviceGroup> group =
-      join_group(backend, all, 60 * config.parallel.timeout_minutes);
-  report.sums = measure_all_reduce(all, backend.device(), *group, most);
+  report.sums = measure_all_reduce(
+      all, backend.device(), join_group(backend, all, 60 * config.parallel.timeout_minutes), most);
 }
 
 int examine(RunRanks& ranks, const std::vector<std::string>& arguments) {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "base/median.h"
 #include "base/memory.h"
@@ -65,7 +66,8 @@ std::vector<AllReduceRate> measure_all_reduce(Communicator& ranks, int64_t most_
 }
 
 std::vector<AllReduceRate> measure_all_reduce(Communicator& ranks, Device& device,
-                                              DeviceGroup& group, int64_t most_bytes) {
+                                              std::unique_ptr<DeviceGroup> group,
+                                              int64_t most_bytes) {
   const int64_t most = most_bytes / static_cast<int64_t>(sizeof(float));
   const auto buffers_in = [&](Arena& arena) {
     return GroupBuffers(ranks.size(), std::nullopt, DType::kF32, most, arena);
@@ -76,7 +78,9 @@ std::vector<AllReduceRate> measure_all_reduce(Communicator& ranks, Device& devic
   Arena memory(measured.used_bytes(), "sums to measure", device);
   const GroupBuffers buffers = buffers_in(memory);
   auto* const values = memory.take<float>(most);
-  GroupExchange exchange(ranks, group, buffers);
+  // Ends before the memory does, which is given back only once nothing is under way.
+  const std::unique_ptr<DeviceGroup> joined = std::move(group);
+  GroupExchange exchange(ranks, *joined, buffers);
   return rates_of(ranks, most_bytes, [&](int64_t elements) {
     exchange.queue_sum_on_all(values, {.elements = elements, .part = elements});
     exchange.wait();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -20,8 +21,9 @@ struct AllReduceRate {
 
 // Of 4 KiB to `most_bytes`, four times as many each; each within about a second. Collective.
 std::vector<AllReduceRate> measure_all_reduce(Communicator& ranks, int64_t most_bytes);
-// The same between the ranks' devices.
+// The same between the ranks' devices, whose group ends with it.
 std::vector<AllReduceRate> measure_all_reduce(Communicator& ranks, Device& device,
-                                              DeviceGroup& group, int64_t most_bytes);
+                                              std::unique_ptr<DeviceGroup> group,
+                                              int64_t most_bytes);
 
 }  // namespace borealis

@@ -123,9 +123,8 @@ class Trainer {
 
   TrainingArenas arenas_;
   TrainingBuffers buffers_;
-  int64_t shard_;                             // of the state, that this rank owns
-  std::unique_ptr<DeviceGroup> group_;        // where they are of GPUs that exchange by themselves
-  std::optional<GroupExchange> joined_;       // of it
+  int64_t shard_;                        // of the state, that this rank owns
+  std::optional<GroupExchange> joined_;  // of the ranks' GPUs, where they exchange by themselves
   std::optional<ShardedParameters> sharded_;  // where there are ranks
   std::unique_ptr<LanguageModel> model_;
   std::unique_ptr<OptimizerOps> optimizer_ops_;
@@ -139,6 +138,9 @@ class Trainer {
   RunState state_;  // its counters go on with the run
   std::string started_from_;
   Stopwatch since_last_record_;
+  // Ends first: what it has under way may wait for a rank that is lost until it is told to end, and
+  // to give a GPU's memory back is to wait for that. Nobody else's end makes use of it.
+  std::unique_ptr<DeviceGroup> group_;
 };
 
 }  // namespace borealis

@@ -2,6 +2,7 @@
 // by NCCL's calls (cuda/emulated/nccl.h), in streams of their own; and through the hosts' memory.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <thread>
@@ -13,6 +14,7 @@
 #include "kernels/cuda/cuda_device.h"
 #include "parallel/join_group.h"
 #include "support/expect_error.h"
+#include "support/late_weights.h"
 #include "support/ranked_run.h"
 
 namespace borealis {
@@ -88,6 +90,37 @@ TEST_F(CudaRanksTest, OverMicroBatchesTheyFollowOneRank) {
   expect_equal(one, two);
   expect_same_bits(zero, run_at(1, 3));
   expect_same_bits(two, run_at(3, 3));
+}
+
+// Rank 1 ends within a step, when the others have its part of the norm.
+class EndingRank : public testing::LateWeights {
+ public:
+  using LateWeights::LateWeights;
+  Request start_all_gather(std::span<const std::byte> mine, std::span<std::byte> all,
+                           std::string_view what) override {
+    Request request = LateWeights::start_all_gather(mine, all, what);
+    if (rank() != 1 || what != "adding up the norm of the gradients") return request;
+    request.wait();
+    throw Error(ErrorKind::kRanks, "rank 1 ends");
+  }
+};
+
+class CudaRankLostTest : public CudaRanksTest {
+ protected:
+  // What never ends is to end the test.
+  void SetUp() override {
+    CudaRanksTest::SetUp();
+    ::alarm(60);
+  }
+  void TearDown() override { ::alarm(0); }
+  std::unique_ptr<Communicator> make_communicator(Communicator& of_threads) override {
+    return std::make_unique<EndingRank>(of_threads);
+  }
+};
+
+// The others have queued a gathering of weights by then, and find it out where their hosts meet.
+TEST_F(CudaRankLostTest, WhatIsQueuedForItEndsWithTheRun) {
+  EXPECT_ERROR(run_at(1, 3, 2), ErrorKind::kRanks, "rank 1 ends");
 }
 
 // The calls of a group themselves.

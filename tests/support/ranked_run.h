@@ -59,8 +59,8 @@ class RankedRunTest : public ::testing::Test {
     config.batch.grad_accum_steps = config.batch.global_batch_size / ranks / micro_batch_size;
     Result result;
     run_in_process(ranks, [&](Communicator& of_threads) {
-      LateWeights late(of_threads);
-      Communicator& communicator = weights_are_late_ ? late : of_threads;
+      const std::unique_ptr<Communicator> wrapped = make_communicator(of_threads);
+      Communicator& communicator = wrapped ? *wrapped : of_threads;
       omp_set_num_threads(1);
       const std::unique_ptr<Backend> gpu = make_gpu(communicator);
       Backend& backend = gpu ? *gpu : cpu_backend();
@@ -95,6 +95,10 @@ class RankedRunTest : public ::testing::Test {
     return result;
   }
 
+  // Null: that of the threads.
+  virtual std::unique_ptr<Communicator> make_communicator(Communicator& of_threads) {
+    return weights_are_late_ ? std::make_unique<LateWeights>(of_threads) : nullptr;
+  }
   virtual std::unique_ptr<Backend> make_gpu(Communicator& ranks) {
     if (on_group_) return std::make_unique<FakeGroupBackend>(ranks);
     if (on_devices_) return std::make_unique<FakeGpuBackend>();
