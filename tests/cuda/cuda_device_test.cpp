@@ -38,18 +38,23 @@ TEST_F(CudaDeviceTest, RefusesMoreMemoryThanIsLeft) {
   device.wait();
 }
 
+// Up to what CUDA itself keeps of what it first does, and another process takes meanwhile.
 TEST_F(CudaDeviceTest, MemoryIsZeroedAndGivenBack) {
+  constexpr int64_t kOthers = int64_t{8} << 20;
   CudaDevice device;
+  { const DeviceBuffer first(device, size_t{1} << 20, "a first buffer"); }
+  device.wait();
   const int64_t before = device.memory().free_bytes;
   {
     const DeviceBuffer buffer(device, size_t{64} << 20, "a buffer");
-    EXPECT_LE(device.memory().free_bytes, before - (int64_t{64} << 20));
+    EXPECT_LE(device.memory().free_bytes, before - (int64_t{64} << 20) + kOthers);
     std::array<std::byte, 4096> end;
     end.fill(std::byte{1});
     device.download(end.data(), buffer.bytes().last(end.size()).data(), end.size());
     for (const std::byte byte : end) ASSERT_EQ(byte, std::byte{0});
   }
-  EXPECT_EQ(device.memory().free_bytes, before);
+  EXPECT_NEAR(static_cast<double>(device.memory().free_bytes), static_cast<double>(before),
+              static_cast<double>(kOthers));
 }
 
 // In several parts, of which two are on their way at a time.
