@@ -26,8 +26,12 @@ int64_t measured_fused_attention_bytes(const FusedAttentionNeeds& needs, bool de
   return deterministic ? dense + dense / 4 : 6 * (queries + keys_and_values);
 }
 
-bool is_measured(const FusedAttentionNeeds& needs) {
-  return !needs.documents && needs.shape.head_dim >= 64 && needs.shape.head_dim <= 128 &&
+bool is_measured(const FusedAttentionNeeds& needs, const FusedAttentionLibrary& library) {
+  constexpr int64_t kMeasuredVersion = 914;  // without the patch
+  constexpr int kMeasuredCapability = 90;
+  return library.cudnn_version / 100 == kMeasuredVersion &&
+         library.compute_capability == kMeasuredCapability && !needs.documents &&
+         needs.shape.head_dim >= 64 && needs.shape.head_dim <= 128 &&
          needs.shape.seq_length % 256 == 0;
 }
 

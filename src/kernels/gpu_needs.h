@@ -77,9 +77,16 @@ constexpr int64_t gpu_norm_partial_rows(int multiprocessors) {
 constexpr int64_t gpu_embedding_workspace_bytes(int64_t rows) {
   return 5 * gpu_aligned(rows * 4) + (int64_t{2} << 20);
 }
-// By the formula of what was measured, and whether it was measured for the like.
+// By the formula of what was measured, for plans of a GPU that is not here.
 int64_t measured_fused_attention_bytes(const FusedAttentionNeeds& needs, bool deterministic);
-bool is_measured(const FusedAttentionNeeds& needs);
+// What makes plans for the attention of a GPU that is here, and for which.
+struct FusedAttentionLibrary {
+  int64_t cudnn_version = 0;   // as cudnnGetVersion() has it: 91400 is 9.14.0
+  int compute_capability = 0;  // 90 is 9.0, an H100's
+};
+// Whether the formula was measured for the like: another version may want more, which only its own
+// plan tells.
+bool is_measured(const FusedAttentionNeeds& needs, const FusedAttentionLibrary& library);
 // 0 where cuDNN has no part in it.
 int64_t fused_attention_bytes(const GpuOpsShape& shape, DType dtype, const GpuProfile& gpu);
 
@@ -94,7 +101,7 @@ struct GpuOptimizerShape {
   int64_t most_rows = 0;  // of them that have a gradient
   int64_t partial_sums() const;
 };
-inline constexpr int64_t kGpuMostSums = 4096;  // between two waits
+inline constexpr int64_t kGpuMostSums = 4096;  // that are there before the host waits for them
 int64_t gpu_optimizer_bytes(const GpuOptimizerShape& shape);
 
 }  // namespace borealis

@@ -364,6 +364,16 @@ bool fused_attention_takes(const AttentionShape& s) {
          s.batch_size * s.seq_length * s.row_stride() <= std::numeric_limits<int32_t>::max();
 }
 
+FusedAttentionLibrary fused_attention_library() {
+  int device = 0, major = 0, minor = 0;
+  check(cudaGetDevice(&device), "looking at the device");
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device),
+        "looking at the device");
+  check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device),
+        "looking at the device");
+  return {static_cast<int64_t>(cudnnGetVersion()), 10 * major + minor};
+}
+
 struct FusedAttention::Plans {
   struct Pair {
     PlanShape shape;

@@ -12,6 +12,7 @@
 #include <span>
 
 #include "base/dtype.h"
+#include "kernels/gpu_needs.h"
 #include "kernels/ops.h"
 
 namespace borealis::cuda {
@@ -19,6 +20,8 @@ namespace borealis::cuda {
 // Whether cuDNN is expected to have it on the current device, or, where there is none, on an H100.
 // False where the program was built without cuDNN.
 bool fused_attention_takes(const AttentionShape& shape);
+// Of the current device.
+FusedAttentionLibrary fused_attention_library();
 
 // Plans for one shape, made in the constructor, so that a run that cannot have them does not begin.
 // Every call is queued in the stream. Errors of cuDNN and CUDA are Error(kDevice).

@@ -6,6 +6,8 @@ namespace borealis::cuda {
 
 bool fused_attention_takes(const AttentionShape&) { return false; }
 
+FusedAttentionLibrary fused_attention_library() { return {}; }
+
 struct FusedAttention::Plans {};
 FusedAttention::FusedAttention(const AttentionShape&, bool, bool, int64_t, cudaStream_t) {
   CHECK(false, "built without cuDNN");

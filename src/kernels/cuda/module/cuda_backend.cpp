@@ -11,6 +11,7 @@
 #include <optional>
 #include <random>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -130,30 +131,40 @@ class CudaBackend : public Backend {
 
   // Asked for while a run is planned, and again as it begins. cuDNN takes a second or more to make
   // the first plan of a process: where what it will need is known, that goes on beside the rest of
-  // the start.
+  // the start. Elsewhere the plan is made at once, and says what it needs.
   int64_t fused_bytes(const FusedAttentionNeeds& needs) {
     if (!fused_attention_takes(needs.shape)) return 0;
     const AttentionKey key = key_of(needs);
-    if (is_measured(needs)) {
-      if (!attention_begun_) {  // of the first shape that is asked for, which is the run's
-        attention_begun_ = true;
-        attention_key_ = key;
-        attention_being_made_ = std::async(std::launch::async, [this, needs] {
-          device_.use();
-          return make_attention(needs);
-        });
+    if (is_measured(needs, fused_attention_library())) {
+      if (!attention_key_) {
+        keep_attention(key, std::async(std::launch::async, [this, needs] {
+                         device_.use();
+                         return make_attention(needs);
+                       }));
       }
       return gpu_aligned(measured_fused_attention_bytes(needs, profile_.deterministic));
     }
     const auto known = fused_bytes_.find(key);
     if (known != fused_bytes_.end()) return known->second;
-    const auto bytes = static_cast<int64_t>(make_attention(needs)->workspace_bytes());
+    std::unique_ptr<FusedAttention> made = make_attention(needs);
+    const auto bytes = static_cast<int64_t>(made->workspace_bytes());
+    if (!attention_key_) {
+      std::promise<std::unique_ptr<FusedAttention>> ready;
+      ready.set_value(std::move(made));
+      keep_attention(key, ready.get_future());
+    }
     return fused_bytes_[key] = gpu_aligned(bytes + 1);
   }
-  // The one that was made beside the start, if it is of this shape.
+  // Of the first shape that is asked for, which is the run's.
+  void keep_attention(const AttentionKey& key,
+                      std::future<std::unique_ptr<FusedAttention>> attention) {
+    attention_key_ = key;
+    attention_ = std::move(attention);
+  }
+  // The one that was kept, if it is of this shape.
   std::unique_ptr<FusedAttention> take_attention(const FusedAttentionNeeds& needs) {
-    if (!attention_being_made_.valid() || attention_key_ != key_of(needs)) return nullptr;
-    return attention_being_made_.get();
+    if (!attention_.valid() || attention_key_ != key_of(needs)) return nullptr;
+    return attention_.get();
   }
 
   // Each shape's three products in turn, until the card is as hot as in a run, on random numbers: a
@@ -264,9 +275,8 @@ class CudaBackend : public Backend {
   CudaDevice device_;
   GpuProfile profile_;
   std::map<AttentionKey, int64_t> fused_bytes_;
-  bool attention_begun_ = false;
-  AttentionKey attention_key_;
-  std::future<std::unique_ptr<FusedAttention>> attention_being_made_;
+  std::optional<AttentionKey> attention_key_;  // of the one that is kept, or was
+  std::future<std::unique_ptr<FusedAttention>> attention_;
   std::vector<float> random_;
   std::optional<GpuWatch> watch_;
 };
