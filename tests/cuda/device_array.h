@@ -18,6 +18,8 @@ class DeviceArray {
     cuda::check(cudaMalloc(&data_, bytes() + kGuardBytes), "allocating");
     cuda::check(cudaMemset(data_, kGuard, bytes() + kGuardBytes), "clearing");
     cuda::check(cudaMemcpy(data_, values.data(), bytes(), cudaMemcpyHostToDevice), "uploading");
+    // A copy may return before it is done, and streams of ours do not wait for CUDA's own.
+    cuda::check(cudaDeviceSynchronize(), "uploading");
   }
   ~DeviceArray() { cudaFree(data_); }
   DeviceArray(const DeviceArray&) = delete;

@@ -107,6 +107,19 @@ void queue(cudaStream_t stream, std::function<void()> work) {
 
 using borealis::emulated::queue;
 
+namespace {
+
+void wait_for_device(int device) {
+  wait_until([device] {
+    for (const cudaStream_t stream : streams) {
+      if (stream->device == device && !stream->work.empty()) return false;
+    }
+    return true;
+  });
+}
+
+}  // namespace
+
 const char* cudaGetErrorString(cudaError_t) { return "of the emulated device"; }
 const char* cudaGetErrorName(cudaError_t) { return "emulated"; }
 cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
@@ -122,6 +135,10 @@ cudaError_t cudaGetDevice(int* device) {
 cudaError_t cudaSetDevice(int device) {
   if (device < 0 || device >= kDevices) return refused(cudaErrorInvalidDevice);
   current_device = device;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceSynchronize() {
+  wait_for_device(current_device);
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
@@ -163,12 +180,7 @@ cudaError_t cudaFree(void* memory) {
     const std::lock_guard lock(mutex);
     return allocations.at(memory).device;
   }();
-  wait_until([&] {
-    for (const cudaStream_t stream : streams) {
-      if (stream->device == device && !stream->work.empty()) return false;
-    }
-    return true;
-  });
+  wait_for_device(device);
   const std::lock_guard lock(mutex);
   used_bytes[static_cast<size_t>(device)] -= allocations.at(memory).bytes;
   allocations.erase(memory);
