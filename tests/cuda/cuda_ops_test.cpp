@@ -12,7 +12,9 @@
 #include "cuda/device_array.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/cross_entropy.h"
+#include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/cuda_kernels.h"
+#include "kernels/cuda/cuda_optimizer_ops.h"
 #include "kernels/grad_norm.h"
 #include "kernels/rms_norm.h"
 #include "support/kernel_testing.h"
@@ -517,6 +519,26 @@ TEST(CudaSumOfSquares, IsATreeOfBlocks) {
       sum.add(sum_of_squares_on_device(x_ + at, std::min(part, kCount - at)));
     }
     EXPECT_EQ(sum.total(), whole) << blocks;
+  }
+}
+
+// Of models of many layers that are sharded.
+TEST(CudaSumOfSquares, MoreThanTheDeviceHasRoomFor) {
+  if (!has_gpu()) GTEST_SKIP() << "no CUDA device";
+  constexpr int64_t kSums = 2 * kGpuMostSums + 3;
+  cuda::CudaDevice device;
+  const GpuOptimizerShape shape{.largest_sum = 4};
+  const DeviceBuffer scratch(device, static_cast<size_t>(gpu_optimizer_bytes(shape)), "scratch");
+  const std::unique_ptr<OptimizerOps> ops =
+      cuda::make_cuda_optimizer_ops(shape, scratch.bytes(), device);
+  std::vector<float> x(kSums);
+  for (int64_t i = 0; i < kSums; ++i) x[static_cast<size_t>(i)] = static_cast<float>(i % 1000);
+  const DeviceArray<float> x_(x);
+  for (int round = 0; round < 2; ++round) {
+    std::vector<double> sums(x.size(), -1.0);
+    for (size_t i = 0; i < x.size(); ++i) ops->sum_of_squares(x_ + i, 1, &sums[i]);
+    ops->wait();
+    for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(sums[i], double{x[i]} * x[i]) << i;
   }
 }
 

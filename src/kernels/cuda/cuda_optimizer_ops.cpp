@@ -26,17 +26,15 @@ class CudaOptimizerOps : public OptimizerOps {
   }
 
   void sum_of_squares(const float* x, int64_t count, double* sum) override {
-    CHECK(count <= shape_.largest_sum && wanted_.size() < kGpuMostSums);
-    cuda::sum_of_squares(x, count, partials_, sums_ + wanted_.size(), device_.stream());
-    wanted_.push_back(sum);
+    CHECK(count <= shape_.largest_sum);
+    cuda::sum_of_squares(x, count, partials_, place_of(sum), device_.stream());
   }
   void sum_of_squares_of_rows(const float* matrix, std::span<const int32_t> rows, int64_t row_size,
                               double* sum) override {
-    CHECK(std::ssize(rows) <= shape_.most_rows && wanted_.size() < kGpuMostSums);
+    CHECK(std::ssize(rows) <= shape_.most_rows);
     device_.upload(places_, rows.data(), rows.size_bytes());
     cuda::sum_of_squares_of_rows(matrix, places_, std::ssize(rows), row_size, partials_,
-                                 sums_ + wanted_.size(), device_.stream());
-    wanted_.push_back(sum);
+                                 place_of(sum), device_.stream());
   }
   void wait() override {
     std::vector<double> sums(wanted_.size());
@@ -63,6 +61,12 @@ class CudaOptimizerOps : public OptimizerOps {
   }
 
  private:
+  // On the device, of the next sum.
+  double* place_of(double* sum) {
+    if (wanted_.size() == kGpuMostSums) wait();
+    wanted_.push_back(sum);
+    return sums_ + (wanted_.size() - 1);
+  }
   // What the host knows of the rows goes to the device; the host marks those of the step itself.
   template <typename T>
   void update_rows(const AdamWRows<T>& a, const RowGradients& gradient, const AdamWStep& step) {
