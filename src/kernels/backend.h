@@ -52,11 +52,11 @@ class Backend {
   virtual void watch() {}
   virtual std::string watched() const { return ""; }
   // Of a GPU that has a group (GpuProfile): one rank makes an id, and with it all join, in one call
-  // of each. seconds: how long the group's wait() waits for others. Throws Error(kRanks).
+  // of each. waits: of that call, and of the group. Throws Error(kRanks).
   using GroupId = std::array<std::byte, 128>;
   virtual GroupId make_group_id() { return {}; }
   virtual std::unique_ptr<DeviceGroup> join_group(const GroupId&, int64_t /*rank*/,
-                                                  int64_t /*ranks*/, double /*seconds*/) {
+                                                  int64_t /*ranks*/, GroupWaits /*waits*/) {
     return nullptr;
   }
   // Bytes a second that reading and writing memory come to.

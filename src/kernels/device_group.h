@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "base/dtype.h"
@@ -25,6 +26,14 @@ struct SumOfRanks {
   int64_t count = 0;
 };
 
+// How a rank waits for the others of a group.
+struct GroupWaits {
+  double seconds = 600;  // in one call
+  // Called now and then by the thread that waits: throws where it knows that a rank is lost. May be
+  // empty.
+  std::function<void()> look_after = {};
+};
+
 // All memory is the device's unless it says otherwise. Calls are queued and return, in one order on
 // all ranks; they run at the same time as what the device queues otherwise.
 class DeviceGroup {
@@ -34,8 +43,9 @@ class DeviceGroup {
   // What is queued here from now on begins when all that the device has queued so far is done.
   virtual void follow_device() = 0;
   // Return when everything queued here is done, or all before that mark. What the device has queued
-  // goes on meanwhile. Throw Error(kRanks) where a rank is lost, or does not come within the time
-  // limit: which only these can tell, so that a device never follows what is queued here by itself.
+  // goes on meanwhile. Throw what GroupWaits does, and Error(kRanks) where a rank is lost, or does
+  // not come within the time limit: which only these can tell, so that a device never follows what
+  // is queued here by itself. All that is queued ends then.
   virtual void wait() = 0;
   virtual void wait_for(int64_t mark) = 0;
 

@@ -105,17 +105,21 @@ class EndingRank : public testing::LateWeights {
   }
 };
 
+// What never ends is to end the tests.
+class Alarm {
+ public:
+  Alarm() { ::alarm(60); }
+  ~Alarm() { ::alarm(0); }
+  Alarm(const Alarm&) = delete;
+  Alarm& operator=(const Alarm&) = delete;
+};
+
 class CudaRankLostTest : public CudaRanksTest {
  protected:
-  // What never ends is to end the test.
-  void SetUp() override {
-    CudaRanksTest::SetUp();
-    ::alarm(60);
-  }
-  void TearDown() override { ::alarm(0); }
   std::unique_ptr<Communicator> make_communicator(Communicator& of_threads) override {
     return std::make_unique<EndingRank>(of_threads);
   }
+  const Alarm alarm_;
 };
 
 // The others have queued a gathering of weights by then, and find it out where their hosts meet.
@@ -144,6 +148,7 @@ class CudaGroupTest : public ::testing::Test {
     from[other] = memory.last(memory.size() / 2);
     group.exchange(to, from);
   }
+  const Alarm alarm_;
 };
 
 TEST_F(CudaGroupTest, FollowsWhatTheDeviceHasQueued) {
@@ -173,6 +178,62 @@ TEST_F(CudaGroupTest, GivesUpARankThatDoesNotCome) {
       exchange(ranks, group, memory.bytes());
       EXPECT_ERROR(group.wait(), ErrorKind::kRanks,
                    "rank 0 waits for the GPUs of other ranks: they do not come within the time");
+    }
+    ranks.barrier("until then");
+  });
+}
+
+TEST_F(CudaGroupTest, GivesUpARankThatDoesNotJoin) {
+  run_in_process(2, [&](Communicator& ranks) {
+    const auto backend = open_emulated_cuda({.ranks = 2, .rank = ranks.rank(), .in_group = true});
+    Backend::GroupId id{};
+    if (ranks.rank() == 0) id = backend->make_group_id();
+    ranks.broadcast(std::span<std::byte>(id), 0, "the group");
+    const auto join = [&] { backend->join_group(id, ranks.rank(), 2, {.seconds = 0.2}); };
+    const std::string told =
+        fmt::format("rank {} waits for the GPUs of other ranks: they do not come within the time",
+                    ranks.rank());
+    if (ranks.rank() == 0) EXPECT_ERROR(join(), ErrorKind::kRanks, told);
+    ranks.barrier("until then");
+    // The other one has left meanwhile.
+    if (ranks.rank() == 1) EXPECT_ERROR(join(), ErrorKind::kRanks, told);
+    ranks.barrier("ending");
+  });
+}
+
+// The places of many rows too, which the caller may change at once.
+TEST_F(CudaGroupTest, PlacesOfRowsAreQueued) {
+  constexpr int64_t kRows = (int64_t{2} << 18) + 77;  // in several parts
+  join(2, [](Communicator& ranks, Backend& backend, DeviceGroup& group) {
+    auto& device = backend.device();
+    const DeviceBuffer table(device, 7 * sizeof(float), "a table");
+    const DeviceBuffer there(device, kRows * sizeof(int32_t), "places");
+    const DeviceBuffer packed(device, kRows * sizeof(float), "packed rows");
+    const std::vector<float> values = {1, 2, 3, 4, 5, 6, 7};
+    device.upload(table.bytes().data(), values.data(), values.size() * sizeof(float));
+    std::vector<int32_t> places(kRows);
+    for (size_t i = 0; i < places.size(); ++i) places[i] = static_cast<int32_t>(i % 7);
+    const auto pack = [&](std::span<const int32_t> some) {
+      group.pack_rows(reinterpret_cast<const float*>(table.bytes().data()), some,
+                      reinterpret_cast<int32_t*>(there.bytes().data()), 1,
+                      reinterpret_cast<float*>(packed.bytes().data()));
+    };
+    group.follow_device();
+    pack(places);
+    std::ranges::fill(places, 0);
+    group.wait();
+    std::vector<float> got(kRows);
+    device.download(got.data(), packed.bytes().data(), got.size() * sizeof(float));
+    int64_t wrong = 0;
+    for (size_t i = 0; i < got.size(); ++i) wrong += got[i] != static_cast<float>(i % 7 + 1);
+    EXPECT_EQ(wrong, 0);
+    if (ranks.rank() == 0) {
+      // Behind what never ends, too, up to the time limit.
+      exchange(ranks, group, packed.bytes().first(512));
+      const std::span<const int32_t> some = std::span(places).first(40000);
+      pack(some);
+      pack(some);
+      EXPECT_ERROR(pack(some), ErrorKind::kRanks, "they do not come within the time limit");
     }
     ranks.barrier("until then");
   });

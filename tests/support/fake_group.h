@@ -147,7 +147,7 @@ class FakeGroupBackend : public FakeGpuBackend {
   explicit FakeGroupBackend(Communicator& ranks) : ranks_(ranks) { profile_.has_group = true; }
 
   std::unique_ptr<DeviceGroup> join_group(const GroupId&, int64_t rank, int64_t ranks,
-                                          double) override {
+                                          GroupWaits) override {
     CHECK(rank == ranks_.rank() && ranks == ranks_.size());
     return std::make_unique<FakeGroup>(ranks_.split(0), device_);
   }

@@ -4,11 +4,11 @@
 
 #include <cuda_runtime_api.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <span>
-#include <vector>
 
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/nccl_library.h"
@@ -18,10 +18,11 @@ namespace borealis::cuda {
 
 class NcclGroup : public DeviceGroup {
  public:
-  // id: of make_id() on one of the ranks. seconds: how long wait() waits. Collective. Throws
-  // Error(kRanks) where NCCL cannot join the devices. The library and the device must outlive this.
+  // id: of make_id() on one of the ranks. waits: of this and of the calls that wait. Collective.
+  // Throws Error(kRanks) where NCCL cannot join the devices, or ranks do not come. The library,
+  // which what is left of joining goes on using, and the device must outlive this.
   NcclGroup(const NcclLibrary& library, const NcclId& id, int64_t rank, int64_t ranks,
-            double seconds, const CudaDevice& device);
+            GroupWaits waits, const CudaDevice& device);
   ~NcclGroup() override;
   NcclGroup(const NcclGroup&) = delete;
   NcclGroup& operator=(const NcclGroup&) = delete;
@@ -48,19 +49,31 @@ class NcclGroup : public DeviceGroup {
   void forget_marks() override { marks_.forget(); }
 
  private:
-  void require(int code, const char* what) const;
+  struct Joining;
+  // Of no devices yet: where joining them fails this is destroyed as a whole.
+  NcclGroup(const NcclLibrary& library, int64_t rank, int64_t ranks, GroupWaits waits,
+            const CudaDevice& device);
+  void join(const NcclId& id);
+  void abort();
   [[noreturn]] void give_up(const char* why);
-  void wait_until(const std::function<cudaError_t()>& state);
-  void connect();
+  void wait_until(const std::function<bool()>& is_done);
+  void poll_until(const std::function<bool()>& is_done);
   void upload(std::span<const int32_t> from, int32_t* to);
 
   const NcclLibrary& library_;
   const CudaDevice& device_;
   int64_t rank_, ranks_;
-  double seconds_;
+  GroupWaits waits_;
   NcclComm* comm_ = nullptr;
   cudaStream_t stream_ = nullptr;
   cudaEvent_t device_is_so_far_ = nullptr;
+  // Memory that the device reads by itself, from which places are uploaded in turn.
+  struct Staging {
+    int32_t* places = nullptr;
+    cudaEvent_t read = nullptr;
+  };
+  std::array<Staging, 2> staging_;
+  size_t next_staging_ = 0;
   Marks marks_;
 };
 

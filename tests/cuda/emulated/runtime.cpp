@@ -210,7 +210,8 @@ cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t 
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
   return cudaMemcpyAsync(to, from, bytes, kind, nullptr);
 }
-// Of the host's memory, where it is not pinned, the caller may change what it gave away.
+// Of the host's memory, where it is not pinned, the caller may change what it gave away: of more
+// than a little, once the stream has read it.
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
   const bool is_pinned = [&] {
@@ -219,6 +220,18 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   }();
   if (stream == nullptr || kind != cudaMemcpyHostToDevice || is_pinned) {
     queue(stream, [=] { std::memcpy(to, from, bytes); });
+    return cudaSuccess;
+  }
+  constexpr size_t kLittle = size_t{64} << 10;
+  if (bytes > kLittle) {
+    const auto read = std::make_shared<Recorded>();
+    queue(stream, [=] {
+      std::memcpy(to, from, bytes);
+      const std::lock_guard lock(mutex);
+      read->done = true;
+      changed.notify_all();
+    });
+    wait_until([&] { return read->done; });
     return cudaSuccess;
   }
   const auto* first = static_cast<const std::byte*>(from);

@@ -76,9 +76,9 @@ class CudaBackend : public Backend {
     return std::bit_cast<GroupId>(NcclGroup::make_id(*NcclLibrary::load()));
   }
   std::unique_ptr<DeviceGroup> join_group(const GroupId& id, int64_t rank, int64_t ranks,
-                                          double seconds) override {
+                                          GroupWaits waits) override {
     return std::make_unique<NcclGroup>(*NcclLibrary::load(), std::bit_cast<NcclId>(id), rank, ranks,
-                                       seconds, device_);
+                                       std::move(waits), device_);
   }
 
   double measure_bandwidth(std::span<std::byte> memory) override {
