@@ -94,8 +94,11 @@ class Communicator {
   // The ranks that can see each other's memory.
   virtual std::unique_ptr<Communicator> split_by_host() = 0;
 
-  // What this rank is at, for messages: "step 12". Not collective, nor is the next.
+  // What this rank is at, for messages: "step 12". Not collective, nor is what follows.
   virtual void set_phase(std::string_view) {}
+  // For a rank that waits for others by other means than these calls: as while they wait, throws
+  // Error(kRanks) where one has ended, ToldByOthers where one tells what is wrong.
+  virtual void look_after(std::string_view /*what*/) {}
   // Before this rank tells what is wrong and ends: the others then do not tell that it is lost.
   virtual void announce_end() {}
   // Ends the job on all ranks, whatever they do: for a rank that cannot go on and cannot agree with

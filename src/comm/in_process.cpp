@@ -31,6 +31,12 @@ struct Job {
   RankTimeLimit limit;
 };
 
+// With the job's mutex held.
+[[noreturn]] void throw_lost(const Job& job, int64_t rank, std::string_view what) {
+  throw Error(ErrorKind::kRanks, fmt::format("rank {} has failed; rank {} waited for it: {}",
+                                             job.failed_rank, rank, what));
+}
+
 // One collective call: what each rank brought to it.
 struct Meeting {
   struct Part {
@@ -88,6 +94,10 @@ class ThreadRank : public Communicator {
   }
   std::unique_ptr<Communicator> split(int64_t color) override;
   std::unique_ptr<Communicator> split_by_host() override { return split(0); }
+  void look_after(std::string_view what) override {
+    const std::lock_guard lock(group_->job.mutex);
+    if (group_->job.failed_rank >= 0) throw_lost(group_->job, rank(), what);
+  }
   [[noreturn]] void abort(int code) override { throw Aborted{code}; }
 
  private:
@@ -164,11 +174,9 @@ std::unique_ptr<Communicator> ThreadRank::Arrival::take() {
   const bool ended = job.changed.wait_for(lock, std::chrono::duration<double>(job.limit.seconds),
                                           [&] { return meeting.done || job.failed_rank >= 0; });
   if (!meeting.done) {
-    throw Error(ErrorKind::kRanks,
-                ended ? fmt::format("rank {} has failed; rank {} waited for it: {}",
-                                    job.failed_rank, rank_, what)
-                      : fmt::format("rank {} has waited {} s for other ranks: {}", rank_,
-                                    job.limit.seconds, what));
+    if (ended) throw_lost(job, rank_, what);
+    throw Error(ErrorKind::kRanks, fmt::format("rank {} has waited {} s for other ranks: {}", rank_,
+                                               job.limit.seconds, what));
   }
   std::unique_ptr<Communicator> group = std::move(meeting.parts[static_cast<size_t>(rank_)].group);
   if (++meeting.left == group_->size) group_->meetings.erase(call_);

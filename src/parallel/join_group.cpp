@@ -14,7 +14,9 @@ std::unique_ptr<DeviceGroup> join_group(Backend& backend, Communicator& ranks, d
     if (ranks.rank() == 0) id = backend.make_group_id();
   });
   ranks.broadcast(std::span<std::byte>(id), 0, kWhat);
-  return backend.join_group(id, ranks.rank(), ranks.size(), {.seconds = seconds});
+  return backend.join_group(
+      id, ranks.rank(), ranks.size(),
+      {.seconds = seconds, .look_after = [&ranks] { ranks.look_after("waiting for GPUs"); }});
 }
 
 }  // namespace borealis

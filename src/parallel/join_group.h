@@ -10,7 +10,8 @@
 namespace borealis {
 
 // Of a backend whose GPU has a group (GpuProfile). seconds: how long it waits for others, here and
-// later. Collective. Throws Error(kRanks).
+// later; meanwhile it looks after them, by `ranks`, which must outlive it. Collective. Throws
+// Error(kRanks).
 std::unique_ptr<DeviceGroup> join_group(Backend& backend, Communicator& ranks, double seconds);
 
 }  // namespace borealis

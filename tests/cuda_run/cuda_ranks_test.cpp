@@ -239,6 +239,18 @@ TEST_F(CudaGroupTest, PlacesOfRowsAreQueued) {
   });
 }
 
+// It is told where the hosts meet, and within the time limit, which is long.
+TEST_F(CudaGroupTest, LooksAfterRanksThatEnd) {
+  const auto work = [](Communicator& ranks, Backend& backend, DeviceGroup& group) {
+    const DeviceBuffer memory(backend.device(), 512, "values");
+    if (ranks.rank() == 1) throw Error(ErrorKind::kRanks, "rank 1 ends");
+    exchange(ranks, group, memory.bytes());
+    EXPECT_ERROR(group.wait(), ErrorKind::kRanks,
+                 "rank 1 has failed; rank 0 waited for it: waiting for GPUs");
+  };
+  EXPECT_ERROR(join(600, work), ErrorKind::kRanks, "rank 1 ends");
+}
+
 TEST_F(CudaGroupTest, TellsWhatNcclSaysOfItself) {
   join(60, [](Communicator& ranks, Backend& backend, DeviceGroup& group) {
     const DeviceBuffer memory(backend.device(), 512, "values");

@@ -44,6 +44,7 @@ class LateWeights : public Communicator {
     return std::make_unique<LateWeights>(ranks_.split_by_host());
   }
   void set_phase(std::string_view phase) override { ranks_.set_phase(phase); }
+  void look_after(std::string_view what) override { ranks_.look_after(what); }
   void announce_end() override { ranks_.announce_end(); }
   [[noreturn]] void abort(int code) override {
     ranks_.abort(code);

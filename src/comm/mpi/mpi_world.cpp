@@ -217,6 +217,7 @@ class MpiCommunicator : public Communicator {
     });
   }
   void set_phase(std::string_view phase) override { job_->set_phase(phase); }
+  void look_after(std::string_view what) override { job_->look_after(*members_, what); }
   void announce_end() override { job_->announce_end(); }
   // Without a network the library may not come to its end.
   [[noreturn]] void abort(int code) override {
