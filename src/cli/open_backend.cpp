@@ -12,6 +12,10 @@
 namespace borealis {
 namespace {
 
+bool may_be_a_gpu(const MachineConfig& machine) {
+  return machine.device == "cuda" || (machine.device != "cpu" && has_nvidia_driver());
+}
+
 void require_stage_of_gpus(const OpenedBackend& opened, const ParallelConfig& parallel) {
   if (!opened.own || parallel.data_parallel_size() == 1) return;
   constexpr int64_t kLastThroughHosts = 1;
@@ -32,23 +36,27 @@ void require_stage_of_gpus(const OpenedBackend& opened, const ParallelConfig& pa
 
 }  // namespace
 
+std::vector<GpuId> gpus_for(const MachineConfig& machine) {
+  return may_be_a_gpu(machine) ? visible_gpus() : std::vector<GpuId>();
+}
+
 OpenedBackend open_backend(const MachineConfig& machine, const ParallelConfig& parallel) {
   OpenedBackend opened;
-  const bool asked = machine.device == "cuda";
-  if (machine.device == "cpu" || (!asked && !has_nvidia_driver())) return opened;
+  if (!may_be_a_gpu(machine)) return opened;
   try {
-    opened.own = open_cuda_backend({.deterministic = machine.deterministic,
-                                    .ranks = machine.ranks_of_gpus,
-                                    .rank = machine.rank_of_gpus,
-                                    .in_group = parallel.data_parallel_size() > 1});
+    opened.own = open_cuda_backend(
+        {.deterministic = machine.deterministic,
+         .number = machine.gpu,
+         .ranks = machine.ranks_of_gpu,
+         .in_group = parallel.data_parallel_size() > 1 && !machine.gpus_are_shared});
   } catch (const Error& missing) {
-    if (asked) throw;
+    if (machine.device == "cuda") throw;
     opened.warning = fmt::format("the GPU of this machine is not used: {}", fault_text(missing));
   }
   require_stage_of_gpus(opened, parallel);
   if (opened.own && parallel.data_parallel_size() > 1 && !opened.own->gpu()->has_group) {
     opened.warning =
-        opened.own->gpu()->ranks > 1
+        machine.gpus_are_shared
             ? "ranks share a GPU: what they exchange passes through the host's memory"
             : "there is no NCCL (libnccl.so.2): what ranks exchange passes through the "
               "host's memory; install it, or name its folder in LD_LIBRARY_PATH";

@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "config/run_config.h"
 #include "kernels/backend.h"
+#include "kernels/gpu_shares.h"
 
 namespace borealis {
 
@@ -18,6 +20,8 @@ struct OpenedBackend {
   Backend& get() const { return own ? *own : cpu_backend(); }
 };
 
+// Those that this process sees, where machine.device may mean one of them.
+std::vector<GpuId> gpus_for(const MachineConfig& machine);
 // By machine.device; parallel: of a run. Throws Error(kDevice) where a GPU is asked for and cannot
 // be used, Error(kConfig) for a ZeRO stage that GPUs do not have.
 OpenedBackend open_backend(const MachineConfig& machine, const ParallelConfig& parallel = {});

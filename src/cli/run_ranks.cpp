@@ -18,12 +18,14 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "cli/command.h"
+#include "cli/open_backend.h"
 #include "cli/program_version.h"
 #include "cli/run_setup.h"
 #include "comm/collectives.h"
 #include "config/launched_job.h"
 #include "config/run_config_json.h"
 #include "data/file_checksum.h"
+#include "kernels/gpu_shares.h"
 
 namespace borealis {
 namespace {
@@ -121,13 +123,19 @@ RunRanks::HostCores RunRanks::host_cores() {
   return cores;
 }
 
-// A launcher may show each rank GPUs of its own.
+// A launcher may show each rank GPUs of its own, and number them as it likes.
 void RunRanks::share_gpus(MachineConfig& machine) {
-  const std::optional<std::string> visible = process_environment()("CUDA_VISIBLE_DEVICES");
-  const size_t own = visible ? std::hash<std::string>()(*visible) : 0;
-  const std::vector<size_t> all = all_values(*host_, own, "looking at GPUs");
-  machine.ranks_of_gpus = std::ranges::count(all, own);
-  machine.rank_of_gpus = std::count(all.begin(), all.begin() + host_->rank(), own);
+  constexpr const char* kWhat = "looking at GPUs";
+  std::vector<GpuId> own;
+  if (on_this_host() > 1) own = gpus_for(machine);
+  std::vector<std::vector<GpuId>> seen;
+  for (const std::string& text : all_texts(*host_, nlohmann::json(own).dump(), kWhat)) {
+    seen.push_back(nlohmann::json::parse(text));
+  }
+  const GpuShare share = gpu_shares(seen)[static_cast<size_t>(host_->rank())];
+  machine.gpu = share.number;
+  machine.ranks_of_gpu = share.ranks;
+  machine.gpus_are_shared = std::ranges::max(all_values(*all_, share.ranks, kWhat)) > 1;
 }
 
 int64_t RunRanks::share_machine(MachineConfig& machine) {

@@ -4,14 +4,17 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "base/error.h"
 #include "base/fault_text.h"
 #include "base/process.h"
 #include "base/units.h"
+#include "cli/open_backend.h"
 #include "data/assumed_data.h"
 #include "data/batch_loader.h"
 #include "kernels/cpu_isa.h"
+#include "kernels/gpu_shares.h"
 
 namespace borealis {
 
@@ -33,7 +36,12 @@ LoadOptions options_of_ranks(const RankLayout& layout) {
 }
 
 void share_host(int64_t ranks, MachineConfig& machine) {
-  machine.ranks_on_host = machine.ranks_of_gpus = ranks;
+  machine.ranks_on_host = ranks;
+  if (ranks > 1) {
+    const std::vector<std::vector<GpuId>> seen(static_cast<size_t>(ranks), gpus_for(machine));
+    machine.ranks_of_gpu = gpu_shares(seen).front().ranks;
+    machine.gpus_are_shared = machine.ranks_of_gpu > 1;
+  }
   if (machine.threads == 0 && ranks > 1) {
     machine.threads = std::max<int64_t>(1, usable_cores() / ranks);
   }

@@ -16,7 +16,8 @@ int prepare_machine(const MachineConfig& machine);
 
 // What a run is loaded and planned with that `borealis launch` would start with these ranks.
 LoadOptions options_of_ranks(const RankLayout& layout);
-// The ranks of a host share its memory and, unless --threads says how many each has, its cores.
+// The ranks of a host share its memory, its GPUs and, unless --threads says how many each has, its
+// cores.
 void share_host(int64_t ranks, MachineConfig& machine);
 
 // Without the variables that a launcher sets: of a run that is described, its ranks are the

@@ -232,8 +232,9 @@ struct MachineConfig {
   bool deterministic = true;                  // on a GPU: the same bits in every run
   std::string cpu_isa = "native";             // "native", or a cap for tests: "avx2", "avx512"
   int64_t ranks_on_host = 1;                  // that share its free memory
-  int64_t ranks_of_gpus = 1;                  // of this host that see the same GPUs
-  int64_t rank_of_gpus = 0;                   // this process among them
+  int64_t gpu = 0;                            // of those that this process sees
+  int64_t ranks_of_gpu = 1;                   // of this host that compute on it
+  bool gpus_are_shared = false;               // of any host: ranks compute on one together
 };
 
 struct RunConfig {

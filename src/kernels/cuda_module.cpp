@@ -18,6 +18,29 @@ std::filesystem::path module_path() {
          "borealis_cuda.so";
 }
 
+// A function of the module, which stays loaded until the program ends.
+template <typename Function>
+Function* function_of_module(const char* name) {
+  const std::filesystem::path path = module_path();
+  if (!std::filesystem::exists(path)) {
+    throw Error(ErrorKind::kDevice,
+                fmt::format("this program was built without CUDA: there is no {}", path.string()),
+                fmt::format("build it where nvcc is (docs/gpu.md), {}", kRemedy));
+  }
+  void* module = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (module == nullptr) {
+    throw Error(
+        ErrorKind::kDevice, fmt::format("the CUDA part cannot be loaded: {}", ::dlerror()),
+        fmt::format("install the library, or name its folder in LD_LIBRARY_PATH, {}", kRemedy));
+  }
+  auto* function = reinterpret_cast<Function*>(::dlsym(module, name));
+  if (function == nullptr) {
+    throw Error(ErrorKind::kDevice, fmt::format("{} is of another build", path.string()),
+                "build it anew");
+  }
+  return function;
+}
+
 }  // namespace
 
 bool has_cuda_module() {
@@ -25,26 +48,20 @@ bool has_cuda_module() {
   return std::filesystem::exists(module_path(), unknown);
 }
 
+std::vector<GpuId> visible_gpus() {
+  using Look = void(std::vector<GpuId>*);
+  std::vector<GpuId> gpus;
+  try {
+    function_of_module<Look>("borealis_visible_gpus")(&gpus);
+  } catch (const Error&) {
+    gpus.clear();
+  }
+  return gpus;
+}
+
 std::unique_ptr<Backend> open_cuda_backend(const CudaOptions& options) {
-  const std::filesystem::path path = module_path();
-  if (!std::filesystem::exists(path)) {
-    throw Error(ErrorKind::kDevice,
-                fmt::format("this program was built without CUDA: there is no {}", path.string()),
-                fmt::format("build it where nvcc is (docs/gpu.md), {}", kRemedy));
-  }
-  void* module = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);  // until the program ends
-  if (module == nullptr) {
-    throw Error(
-        ErrorKind::kDevice, fmt::format("the CUDA part cannot be loaded: {}", ::dlerror()),
-        fmt::format("install the library, or name its folder in LD_LIBRARY_PATH, {}", kRemedy));
-  }
   using Open = Backend*(const CudaOptions*);
-  auto* open = reinterpret_cast<Open*>(::dlsym(module, "borealis_open_cuda"));
-  if (open == nullptr) {
-    throw Error(ErrorKind::kDevice, fmt::format("{} is of another build", path.string()),
-                "build it anew");
-  }
-  return std::unique_ptr<Backend>(open(&options));
+  return std::unique_ptr<Backend>(function_of_module<Open>("borealis_open_cuda")(&options));
 }
 
 }  // namespace borealis

@@ -3,24 +3,27 @@
 // a CUDA library.
 #pragma once
 
+#include <cstdint>
 #include <memory>
-#include <string>
+#include <vector>
 
 #include "kernels/backend.h"
+#include "kernels/gpu_shares.h"
 
 namespace borealis {
 
 struct CudaOptions {
   bool deterministic = true;  // the attention's gradients have the same bits in every run
-  // The ranks of this host that see these devices, and this one's number among them: each takes the
-  // next, from the first again where there are fewer.
-  int64_t ranks = 1;
-  int64_t rank = 0;
-  bool in_group = false;  // of a job of several ranks, of this host or others
+  int64_t number = 0;         // of the device, among visible_gpus()
+  int64_t ranks = 1;          // of this host that compute on it
+  bool in_group = false;      // of a job of several ranks, of which each has a device to itself
 };
 
 // Whether the program was built with it.
 bool has_cuda_module();
+// That this process sees, by CUDA's numbers. None where they cannot be looked at: opening the
+// backend says why.
+std::vector<GpuId> visible_gpus();
 // Throws Error(kDevice) that says what is missing: the module, a library, the driver, a device.
 std::unique_ptr<Backend> open_cuda_backend(const CudaOptions& options);
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <set>
 #include <vector>
 
 #include "support/expect_error.h"
@@ -90,9 +91,13 @@ TEST_F(CudaDeviceTest, MarksTellWhatLiesBetweenThem) {
   }
 }
 
-TEST_F(CudaDeviceTest, RanksTakeDevicesInTurn) {
-  for (int rank = 0; rank < 2 * devices_; ++rank) {
-    EXPECT_EQ(CudaDevice(rank).number(), rank % devices_);
+TEST_F(CudaDeviceTest, EachIsKnownByItsOwnId) {
+  const std::vector<GpuId> ids = cuda::visible_devices();
+  ASSERT_EQ(std::ssize(ids), devices_);
+  EXPECT_EQ(std::set<GpuId>(ids.begin(), ids.end()).size(), ids.size());
+  EXPECT_EQ(cuda::visible_devices(), ids);
+  for (int number = 0; number < devices_; ++number) {
+    EXPECT_EQ(CudaDevice(number).number(), number);
   }
   CudaDevice(0).use();
 }

@@ -34,8 +34,7 @@ class CudaRanksTest : public RankedRunTest {
     on_group_ = true;
   }
   std::unique_ptr<Backend> make_gpu(Communicator& ranks) override {
-    return open_emulated_cuda(
-        {.ranks = ranks.size(), .rank = ranks.rank(), .in_group = on_group_ && ranks.size() > 1});
+    return open_emulated_cuda({.number = ranks.rank(), .in_group = on_group_ && ranks.size() > 1});
   }
   Result run_at(int64_t stage, int64_t ranks, int64_t micro_batch_size = 1) {
     config_.parallel.zero_stage = stage;
@@ -134,7 +133,7 @@ class CudaGroupTest : public ::testing::Test {
   template <typename Work>
   static void join(double seconds, const Work& work) {
     run_in_process(2, [&](Communicator& ranks) {
-      const auto backend = open_emulated_cuda({.ranks = 2, .rank = ranks.rank(), .in_group = true});
+      const auto backend = open_emulated_cuda({.number = ranks.rank(), .in_group = true});
       ASSERT_TRUE(backend->gpu()->has_group);
       work(ranks, *backend, *join_group(*backend, ranks, seconds));
       ranks.barrier("ending");
@@ -185,7 +184,7 @@ TEST_F(CudaGroupTest, GivesUpARankThatDoesNotCome) {
 
 TEST_F(CudaGroupTest, GivesUpARankThatDoesNotJoin) {
   run_in_process(2, [&](Communicator& ranks) {
-    const auto backend = open_emulated_cuda({.ranks = 2, .rank = ranks.rank(), .in_group = true});
+    const auto backend = open_emulated_cuda({.number = ranks.rank(), .in_group = true});
     Backend::GroupId id{};
     if (ranks.rank() == 0) id = backend->make_group_id();
     ranks.broadcast(std::span<std::byte>(id), 0, "the group");

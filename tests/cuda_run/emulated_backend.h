@@ -2,9 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "kernels/cuda_module.h"
 
+extern "C" void borealis_visible_gpus(std::vector<borealis::GpuId>* gpus);
 extern "C" borealis::Backend* borealis_open_cuda(const borealis::CudaOptions* options);
 
 namespace borealis::testing {

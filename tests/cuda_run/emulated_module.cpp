@@ -6,6 +6,12 @@ namespace borealis {
 
 bool has_cuda_module() { return true; }
 
+std::vector<GpuId> visible_gpus() {
+  std::vector<GpuId> gpus;
+  borealis_visible_gpus(&gpus);
+  return gpus;
+}
+
 std::unique_ptr<Backend> open_cuda_backend(const CudaOptions& options) {
   return testing::open_emulated_cuda(options);
 }

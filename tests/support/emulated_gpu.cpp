@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "config/settings.h"
 #include "kernels/cuda_module.h"
@@ -25,6 +26,8 @@ class EmulatedGpu : public testing::FakeGpuBackend {
 }  // namespace
 
 bool has_cuda_module() { return true; }
+
+std::vector<GpuId> visible_gpus() { return {"the only one"}; }
 
 std::unique_ptr<Backend> open_cuda_backend(const CudaOptions& options) {
   constexpr int64_t kDefaultBytes = int64_t{1} << 30, kContextBytes = int64_t{32} << 20;

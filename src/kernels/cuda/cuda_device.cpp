@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/units.h"
 #include "kernels/cuda/launch.h"
@@ -14,20 +15,41 @@ namespace {
 
 constexpr size_t kStagingBytes = size_t{32} << 20;
 
-}  // namespace
-
-CudaDevice::CudaDevice(int64_t rank) {
-  const cudaError_t found = cudaGetDeviceCount(&devices_);
-  if (found != cudaSuccess || devices_ == 0) {
+int count_devices() {
+  int devices = 0;
+  const cudaError_t found = cudaGetDeviceCount(&devices);
+  if (found != cudaSuccess || devices == 0) {
     throw Error(ErrorKind::kDevice,
                 fmt::format("no CUDA device can be used: {}",
                             found == cudaSuccess ? "there is none" : cudaGetErrorString(found)),
                 "look at nvidia-smi and CUDA_VISIBLE_DEVICES, or run with DEVICE=cpu");
   }
-  number_ = static_cast<int>(rank % devices_);
-  use();
+  return devices;
+}
+
+cudaDeviceProp properties_of(int number) {
   cudaDeviceProp properties{};
-  check(cudaGetDeviceProperties(&properties, number_), "looking at the device");
+  check(cudaGetDeviceProperties(&properties, number), "looking at the device");
+  return properties;
+}
+
+}  // namespace
+
+std::vector<GpuId> visible_devices() {
+  std::vector<GpuId> ids;
+  const int devices = count_devices();
+  for (int number = 0; number < devices; ++number) {
+    const cudaUUID_t uuid = properties_of(number).uuid;
+    GpuId& id = ids.emplace_back();
+    for (const char byte : uuid.bytes) id += fmt::format("{:02x}", static_cast<uint8_t>(byte));
+  }
+  return ids;
+}
+
+CudaDevice::CudaDevice(int64_t number) : number_(static_cast<int>(number)) {
+  CHECK(number < count_devices());
+  use();
+  const cudaDeviceProp properties = properties_of(number_);
   name_ = properties.name;
   multiprocessors_ = properties.multiProcessorCount;
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");

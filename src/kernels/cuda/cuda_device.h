@@ -6,17 +6,23 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "device/device.h"
 #include "kernels/cuda/marks.h"
+#include "kernels/gpu_shares.h"
 
 namespace borealis::cuda {
 
+// Those that CUDA_VISIBLE_DEVICES leaves, by their UUIDs, of which a part of a device has one, too.
+// Throws Error(kDevice).
+std::vector<GpuId> visible_devices();
+
 class CudaDevice : public Device {
  public:
-  // Of those that CUDA_VISIBLE_DEVICES leaves the one that rank `rank` of this host takes, from the
-  // first again behind the last. Throws Error(kDevice) where there is none.
-  explicit CudaDevice(int64_t rank = 0);
+  // number: among those that CUDA_VISIBLE_DEVICES leaves (CHECK). Throws Error(kDevice) where there
+  // is none.
+  explicit CudaDevice(int64_t number = 0);
   ~CudaDevice() override;
   CudaDevice(const CudaDevice&) = delete;
   CudaDevice& operator=(const CudaDevice&) = delete;
@@ -37,12 +43,10 @@ class CudaDevice : public Device {
   // Has the calling thread work on this device: CUDA's own choice, in a new thread, is the first.
   void use() const;
   int number() const { return number_; }  // CUDA's
-  int devices() const { return devices_; }
   cudaStream_t stream() const { return stream_; }
   int multiprocessors() const { return multiprocessors_; }
 
  private:
-  int devices_ = 0;
   int number_ = 0;
   cudaStream_t stream_ = nullptr;
   // Memory that the device reads by itself, from which large pieces are uploaded in turn.

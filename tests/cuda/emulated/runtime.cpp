@@ -145,8 +145,10 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
   *value = kMultiprocessors;
   return cudaSuccess;
 }
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
-  *properties = {.name = "an emulated device", .multiProcessorCount = kMultiprocessors};
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+  *properties = {.name = "an emulated device",
+                 .uuid = {.bytes = {static_cast<char>(device + 1)}},
+                 .multiProcessorCount = kMultiprocessors};
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int) {

@@ -31,18 +31,16 @@ namespace {
 
 class CudaBackend : public Backend {
  public:
-  explicit CudaBackend(const CudaOptions& options) : device_(options.rank) {
+  explicit CudaBackend(const CudaOptions& options) : device_(options.number) {
     const Device::Memory memory = device_.memory();
     profile_.name = device_.name();
     profile_.multiprocessors = device_.multiprocessors();
-    // The others come and go meanwhile.
-    const int64_t others = (options.ranks - 1 - device_.number()) / device_.devices();
-    profile_.ranks = std::max<int64_t>(1, 1 + others);
+    profile_.ranks = options.ranks;
     profile_.memory_bytes = memory.total_bytes / profile_.ranks;
     const int64_t used_bytes = memory.total_bytes - memory.free_bytes;
+    // Other ranks come and go meanwhile.
     profile_.context_bytes = kLibraryBytes + (profile_.ranks == 1 ? used_bytes : kContextBytes);
-    const bool has_own_device = options.ranks <= device_.devices();  // each rank of this host
-    profile_.has_group = options.in_group && has_own_device && NcclLibrary::load() != nullptr;
+    profile_.has_group = options.in_group && NcclLibrary::load() != nullptr;
     profile_.deterministic = options.deterministic;
     profile_.fused_attention_bytes = [this](const FusedAttentionNeeds& needs) {
       return fused_bytes(needs);
@@ -284,7 +282,11 @@ class CudaBackend : public Backend {
 }  // namespace
 }  // namespace borealis::cuda
 
-// The module's only symbol. Errors leave it as exceptions.
+// The module's symbols. Errors leave it as exceptions.
+extern "C" __attribute__((visibility("default"))) void borealis_visible_gpus(
+    std::vector<borealis::GpuId>* gpus) {
+  *gpus = borealis::cuda::visible_devices();
+}
 extern "C" __attribute__((visibility("default"))) borealis::Backend* borealis_open_cuda(
     const borealis::CudaOptions* options) {
   return new borealis::cuda::CudaBackend(*options);
