@@ -69,8 +69,10 @@ int check_report(const std::string& file, bool json) {
   size_t runs = 0;
   for (const PublishedList& list : report.lists) runs += list.runs.size();
   const bool sizes_known =
-      vocab_size || std::ranges::any_of(report.architectures, [](const auto& a) {
-        return a.second.values.contains("VOCAB_SIZE");
+      vocab_size || std::ranges::any_of(report.architectures, [](const auto& family) {
+        return std::ranges::any_of(family.second, [](const PublishedArchitecture& one) {
+          return one.values.contains("VOCAB_SIZE");
+        });
       });
   if (json) {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();

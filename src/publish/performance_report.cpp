@@ -179,13 +179,19 @@ std::vector<NamedValue> common_settings(const std::vector<MeasuredRun>& runs) {
   return common;
 }
 
-// Runs of one second get stamps of their own: with model and batch they name a run.
+// Runs of one second get stamps of their own: with model and batch they name a run. Those that come
+// from a report have theirs already.
 void tell_stamps_apart(std::vector<MeasuredRun>& runs) {
+  std::set<std::string> taken;
   std::map<std::string, int> seen;
   for (MeasuredRun& run : runs) {
     if (run.started_at.empty()) run.started_at = "unknown";
-    const int count = ++seen[fmt::format("{}-{}", run.model.name, run.started_at)];
-    if (count > 1) run.started_at += fmt::format("-{}", count);
+    const std::string name = fmt::format("{}-nLayers{}, ", run.family, run.model.num_hidden_layers);
+    const std::string stamp = run.started_at;
+    while (!taken.insert(name + run.started_at).second) {
+      int& count = seen.emplace(name + stamp, 1).first->second;
+      run.started_at = fmt::format("{}-{}", stamp, ++count);
+    }
   }
 }
 

@@ -4,49 +4,15 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <cmath>
-#include <optional>
 #include <set>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "report/published_fields.h"
 
 namespace borealis {
 namespace {
-
-// What stands between two marks; nothing if one is missing.
-std::string_view between(std::string_view text, std::string_view before, std::string_view after) {
-  const size_t begin = text.find(before);
-  if (begin == std::string_view::npos) return {};
-  const std::string_view rest = text.substr(begin + before.size());
-  const size_t end = rest.find(after);
-  return end == std::string_view::npos ? std::string_view() : trimmed(rest.substr(0, end));
-}
-
-// "8018", "66.75", "5,780.71"; not "nan", nor what only begins with a number.
-std::optional<PublishedNumber> number_of(std::string_view text, int64_t line) {
-  std::string digits(trimmed(text));
-  std::erase(digits, ',');
-  PublishedNumber number{std::string(trimmed(text)), 0, line};
-  const char* const end = digits.data() + digits.size();
-  const auto [stop, code] = std::from_chars(digits.data(), end, number.value);
-  if (code != std::errc() || stop != end || !std::isfinite(number.value)) return std::nullopt;
-  return number;
-}
-
-std::optional<int64_t> integer_of(std::string_view text) {
-  const std::string_view digits = trimmed(text);
-  int64_t value = 0;
-  const auto [stop, code] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (code != std::errc() || stop != digits.data() + digits.size()) return std::nullopt;
-  return value;
-}
-
-// "llama3-3b" of "llama3-3B-nLayers14".
-std::string family_of(std::string_view name) {
-  return lower_case(trimmed(name.substr(0, name.rfind("-nLayers"))));
-}
 
 // Runs and architectures whose family the table does not have are of the one with the name's first
 // part: the table says "Llama3", the runs "llama3-3B".
@@ -59,86 +25,12 @@ void match_families(PublishedReport& report) {
   for (PublishedList& list : report.lists) {
     for (PublishedRun& run : list.runs) run.family = match(run.family);
   }
-  std::map<std::string, PublishedArchitecture> architectures;
-  for (auto& [family, one] : report.architectures) architectures[match(family)] = std::move(one);
+  std::map<std::string, std::vector<PublishedArchitecture>> architectures;
+  for (auto& [family, several] : report.architectures) {
+    auto& matched = architectures[match(family)];
+    std::ranges::move(several, std::back_inserter(matched));
+  }
   report.architectures = std::move(architectures);
-}
-
-std::vector<std::string_view> cells_of(std::string_view line) {
-  std::vector<std::string_view> cells;
-  line = trimmed(line);
-  if (!line.starts_with('|')) return cells;
-  line.remove_prefix(1);
-  while (!line.empty()) {
-    const size_t end = line.find('|');
-    cells.push_back(trimmed(line.substr(0, end)));
-    if (end == std::string_view::npos) break;
-    line.remove_prefix(end + 1);
-  }
-  return cells;
-}
-
-std::optional<PublishedRow> row_of(std::string_view text, int64_t line) {
-  const std::vector<std::string_view> cells = cells_of(text);
-  if (cells.size() < 5) return std::nullopt;
-  const auto layers = integer_of(cells[1]);
-  const auto size = number_of(cells[2], line), rate = number_of(cells[3], line),
-             tflops = number_of(cells[4], line);
-  if (!layers || !size || !rate || !tflops) return std::nullopt;
-  return PublishedRow{family_of(cells[0]), *layers, *size, *rate, *tflops};
-}
-
-// "<name>-nLayers<n>" of a run, and what else names it.
-std::optional<PublishedRun> run_of(std::string_view text, int64_t line) {
-  PublishedRun run;
-  std::string_view name = between(text, "env.MODEL_ARCH:", ",");
-  std::optional<int64_t> batch;
-  if (!name.empty()) {
-    batch = integer_of(between(text, "args.global_batch_size:", ","));
-    run.hosts = integer_of(between(text, "env.NHOSTS:", ",")).value_or(0);
-    const std::string_view rest =
-        trimmed(text.substr(std::min(text.size(), text.find("created_at:") + 11)));
-    run.stamp = rest.substr(0, rest.find_first_of(" \t"));
-  } else {
-    const std::string_view id = between(text, "[id:", "]");  // machine, hosts, name, batch, stamp
-    std::vector<std::string_view> parts;
-    for (std::string_view rest = id; !rest.empty();) {
-      const size_t comma = rest.find(',');
-      parts.push_back(trimmed(rest.substr(0, comma)));
-      rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
-    }
-    if (parts.size() != 5) return std::nullopt;
-    run.hosts = integer_of(parts[1]).value_or(0);
-    name = parts[2];
-    batch = integer_of(parts[3]);
-    run.stamp = parts[4];
-  }
-  const size_t layers_at = name.rfind("nLayers");
-  if (layers_at == std::string_view::npos || !batch) return std::nullopt;
-  const auto layers = integer_of(name.substr(layers_at + 7));
-  const size_t value_at = text.find_last_of(" \t");
-  const auto value = value_at == std::string_view::npos
-                         ? std::nullopt
-                         : number_of(text.substr(value_at + 1), line);
-  if (!layers || !value) return std::nullopt;
-  run.family = family_of(name);
-  run.layers = *layers;
-  run.global_batch = *batch;
-  run.value = *value;
-  if (const auto last = number_of(between(text, "[TFLOPS-lm:", "]"), line)) run.last_step = *last;
-  return run;
-}
-
-std::optional<PublishedDivision> division_of(std::string_view text, int64_t line) {
-  const size_t slash = text.find(" / "), equals = text.find(" = ");
-  if (slash == std::string_view::npos || equals == std::string_view::npos || equals < slash) {
-    return std::nullopt;
-  }
-  const auto dividend = number_of(text.substr(0, slash), line);
-  const auto divisor = number_of(text.substr(slash + 3, equals - slash - 3), line);
-  const auto quotient = number_of(text.substr(equals + 3), line);
-  if (!dividend || !divisor || !quotient || divisor->value == 0) return std::nullopt;
-  return PublishedDivision{*dividend, *divisor, *quotient};
 }
 
 bool contains_word(std::string_view title, std::string_view word) {
@@ -165,62 +57,193 @@ std::optional<std::string_view> variable_of(std::string_view line, std::string_v
   return value.substr(0, value.find_first_of(" \t\\"));
 }
 
+// "1 975 544" in front of a text: groups of three, as sentences write counts.
+std::optional<PublishedCount> count_before(std::string_view text, int64_t line) {
+  std::string digits;
+  for (size_t at = 0; at < text.size(); ++at) {
+    const bool goes_on = text[at] == ' ' && at + 1 < text.size() &&
+                         std::isdigit(static_cast<unsigned char>(text[at + 1])) != 0;
+    if (goes_on) continue;
+    if (std::isdigit(static_cast<unsigned char>(text[at])) == 0) break;
+    digits += text[at];
+  }
+  const auto value = published_integer(digits);
+  return value ? std::optional(PublishedCount{*value, line}) : std::nullopt;
+}
+
+// Which column of a table is which, by its header.
+class Columns {
+ public:
+  Columns() = default;
+  explicit Columns(std::vector<std::string> header) : header_(std::move(header)) {}
+
+  // None: the table has no such column, or the row none there.
+  std::optional<std::string> cell(const std::vector<std::string>& row,
+                                  std::string_view name) const {
+    const auto at = static_cast<size_t>(std::ranges::find(header_, name) - header_.begin());
+    return at < header_.size() && at < row.size() ? std::optional(row[at]) : std::nullopt;
+  }
+  const std::vector<std::string>& header() const { return header_; }
+
+ private:
+  std::vector<std::string> header_;
+};
+
+std::optional<PublishedRow> row_of(const std::vector<std::string>& cells, const Columns& columns,
+                                   int64_t line) {
+  if (cells.size() < 5) return std::nullopt;
+  const auto layers = published_integer(cells[1]);
+  const auto number = [&](const std::string& cell) {
+    return published_number(cell, line)
+        .value_or(PublishedNumber{cell, std::numeric_limits<double>::quiet_NaN(), line});
+  };
+  PublishedRow row;
+  row.family = published_family(cells[0]);
+  row.size_billions = number(cells[2]);
+  row.tokens_per_gpu = number(cells[3]);
+  row.tflops = number(cells[4]);
+  const bool any =
+      row.size_billions.is_known() || row.tokens_per_gpu.is_known() || row.tflops.is_known();
+  if (!layers || !any) return std::nullopt;
+  row.layers = *layers;
+  if (const auto range = columns.cell(cells, "tpgps, min to max")) {
+    row.tokens_per_gpu_range = published_range(*range, line);
+  }
+  if (const auto range = columns.cell(cells, "TFLOPs, min to max")) {
+    row.tflops_range = published_range(*range, line);
+  }
+  if (const auto runs = columns.cell(cells, "runs")) row.runs = published_integer(*runs);
+  if (const auto text = columns.cell(cells, "configuration")) {
+    row.configuration = published_configuration(*text);
+  }
+  return row;
+}
+
+std::optional<PublishedFormulaRow> formula_row_of(const std::vector<std::string>& cells,
+                                                  const Columns& columns, int64_t line) {
+  const auto layers = cells.size() < 3 ? std::nullopt : published_integer(cells[1]);
+  if (!layers) return std::nullopt;
+  PublishedFormulaRow row{
+      published_family(cells[0]), *layers, columns.cell(cells, "configuration").value_or(""), {}};
+  const std::vector<std::string>& header = columns.header();
+  for (size_t at = 2; at < std::min(cells.size(), header.size()); ++at) {
+    const auto number = published_number(cells[at], line);
+    if (number && header[at] != "configuration") row.tflops.emplace(header[at], *number);
+  }
+  return row;
+}
+
+// How a block of a published report began, "```bash".
+struct Fence {
+  size_t length = 0;  // of its backticks; 0: no block is open
+  std::string_view name;
+};
+
 class Parser {
  public:
   PublishedReport report;
 
   void take(std::string_view text, int64_t line) {
     const std::string_view bare = trimmed(text);
-    if (bare.starts_with("```")) {
-      fence(bare.substr(3), line);
-      return;
-    }
-    if (!in_block_) {
+    const size_t backticks = std::min(bare.find_first_not_of('`'), bare.size());
+    const bool opens = fence_.length == 0 && backticks >= 3;
+    const bool closes = fence_.length > 0 && backticks >= fence_.length && backticks == bare.size();
+    if (opens || closes) {
+      take_fence({opens ? backticks : 0, bare.substr(backticks)}, line);
+    } else if (fence_.length == 0) {
       take_table_line(bare, line);
+      take_sentence(bare, line);
       if (bare.starts_with("- ")) title_ = bare.substr(2);
-      return;
-    }
-    if (const auto tokenizer = variable_of(bare, "TOKENIZER_MODEL=")) {
-      report.tokenizer_model = *tokenizer;
-    }
-    if (const auto size = variable_of(bare, "MICRO_BATCH=")) {
-      report.micro_batch_size = integer_of(*size).value_or(report.micro_batch_size);
-    }
-    if (architecture_ != nullptr) {
-      const size_t colon = bare.find(':');
-      if (colon == std::string_view::npos) return;
-      if (const auto value = integer_of(bare.substr(colon + 1))) {
-        architecture_->values[std::string(trimmed(bare.substr(0, colon)))] = *value;
-      }
-      return;
-    }
-    if (auto division = division_of(bare, line)) {
-      report.divisions.push_back(std::move(*division));
-    } else if (auto run = run_of(bare, line)) {
-      add(std::move(*run), quantity_of(title_, bare));
+    } else if (architecture_ != nullptr) {
+      take_value(bare);
+    } else if (title_.starts_with("Variables that all runs have in common")) {
+      take_common_variable(bare, line);
+    } else {
+      take_block_line(bare, line);
     }
   }
 
  private:
-  // Tables of other columns are passed over.
-  void take_table_line(std::string_view bare, int64_t line) {
-    const std::vector<std::string_view> cells = cells_of(bare);
-    if (cells.empty()) {
-      in_results_ = false;
-    } else if (cells.size() >= 5 && cells[3].find("tpgps") != std::string_view::npos) {
-      in_results_ = true;
-    } else if (auto row = in_results_ ? row_of(bare, line) : std::nullopt) {
-      report.rows.push_back(std::move(*row));
-    }
-  }
-  void fence(std::string_view name, int64_t line) {
-    in_block_ = !in_block_;
+  void take_fence(Fence fence, int64_t line) {
+    fence_ = fence;
     architecture_ = nullptr;
     list_is_open_ = false;
-    const size_t mark = name.find("-architecture");
-    if (!in_block_ || mark == std::string_view::npos) return;
-    architecture_ = &report.architectures[family_of(name.substr(0, mark))];
-    architecture_->line = line;
+    in_results_ = in_formulas_ = false;
+    const size_t mark = fence.name.rfind("-architecture");
+    if (fence.length == 0 || mark == std::string_view::npos) return;
+    const std::vector<std::string> name =
+        published_cells(fmt::format("|{}|", fence.name.substr(0, mark)));
+    auto& several = report.architectures[published_family(name.empty() ? "" : name.front())];
+    several.push_back({{}, line});
+    architecture_ = &several.back();
+  }
+
+  // Tables of other columns are passed over.
+  void take_table_line(std::string_view bare, int64_t line) {
+    const std::vector<std::string> cells = published_cells(bare);
+    if (cells.empty()) {
+      in_results_ = in_formulas_ = false;
+    } else if (cells.size() >= 5 && cells[3].find("tpgps") != std::string::npos) {
+      in_results_ = true;
+      columns_ = Columns(cells);
+    } else if (cells.front() == "model-arch" && std::ranges::find(cells, "lm") != cells.end()) {
+      in_formulas_ = true;
+      columns_ = Columns(cells);
+    } else if (auto row = in_results_ ? row_of(cells, columns_, line) : std::nullopt) {
+      report.rows.push_back(std::move(*row));
+    } else if (auto formula = in_formulas_ ? formula_row_of(cells, columns_, line) : std::nullopt) {
+      report.formula_rows.push_back(std::move(*formula));
+    }
+  }
+
+  // "3 configurations of 6 runs in bf16 on ..."; "behind its first 2 ... Together that is 24
+  // steps."
+  void take_sentence(std::string_view bare, int64_t line) {
+    const std::string_view runs = bare.substr(std::min(bare.find(" of "), bare.size()));
+    if (const auto count = count_before(bare, line);
+        count && text_between(bare, " ", " of ").starts_with("configuration") &&
+        runs.find(" run") != std::string_view::npos) {
+      report.configurations = count;
+      report.runs = count_before(runs.substr(4), line);
+    }
+    constexpr std::string_view kSteps = "Together that is ", kWarmup = "behind its first ";
+    const size_t steps = bare.find(kSteps), warmup = bare.find(kWarmup);
+    if (steps == std::string_view::npos || warmup == std::string_view::npos) return;
+    report.steps = count_before(bare.substr(steps + kSteps.size()), line);
+    // Of several, "1 or 3", the first is the least.
+    if (const auto first = count_before(bare.substr(warmup + kWarmup.size()), line)) {
+      report.warmup_steps = first->value;
+    }
+  }
+
+  // "HEADS: 24".
+  void take_value(std::string_view bare) {
+    const size_t colon = bare.find(':');
+    if (colon == std::string_view::npos) return;
+    if (const auto value = published_integer(bare.substr(colon + 1))) {
+      architecture_->values[std::string(trimmed(bare.substr(0, colon)))] = *value;
+    }
+  }
+  void take_common_variable(std::string_view bare, int64_t line) {
+    const size_t colon = bare.find(": ");
+    if (colon == std::string_view::npos) return;
+    if (const auto value = published_integer(bare.substr(colon + 2))) {
+      report.common.emplace(bare.substr(0, colon), PublishedCount{*value, line});
+    }
+  }
+
+  void take_block_line(std::string_view bare, int64_t line) {
+    if (const auto tokenizer = variable_of(bare, "TOKENIZER_MODEL=")) {
+      report.tokenizer_model = *tokenizer;
+    }
+    if (const auto size = variable_of(bare, "MICRO_BATCH=")) {
+      report.micro_batch_size = published_integer(*size).value_or(report.micro_batch_size);
+    }
+    if (auto division = published_division(bare, line)) {
+      report.divisions.push_back(std::move(*division));
+    } else if (auto run = published_run(bare, line)) {
+      add(std::move(*run), quantity_of(title_, bare));
+    }
   }
   void add(PublishedRun run, PublishedQuantity quantity) {
     if (!list_is_open_) report.lists.push_back({quantity, std::string(title_), {}});
@@ -228,8 +251,10 @@ class Parser {
     report.lists.back().runs.push_back(std::move(run));
   }
 
-  bool in_block_ = false;
-  bool in_results_ = false;  // in the table of results
+  Fence fence_;
+  Columns columns_;
+  bool in_results_ = false;   // in the table of results
+  bool in_formulas_ = false;  // in that of TFLOPs by formula
   bool list_is_open_ = false;
   std::string_view title_;
   PublishedArchitecture* architecture_ = nullptr;
@@ -242,13 +267,22 @@ int PublishedNumber::decimals() const {
   return point == std::string::npos ? 0 : static_cast<int>(text.size() - point - 1);
 }
 
-std::string PublishedRun::name() const {
-  return fmt::format("{} x {}, global batch {}, {}", family, layers, global_batch, stamp);
+bool PublishedNumber::is_known() const { return std::isfinite(value); }
+
+double PublishedNumber::rounding() const { return 0.5 * std::pow(10.0, -decimals()); }
+
+std::optional<int64_t> PublishedConfiguration::number(const std::string& variable) const {
+  const auto found = values.find(variable);
+  return found == values.end() ? std::nullopt : published_integer(found->second);
 }
 
-bool PublishedRun::is_same_run(const PublishedRun& other) const {
-  return family == other.family && layers == other.layers && global_batch == other.global_batch &&
-         stamp == other.stamp;
+std::string PublishedRow::name() const {
+  const std::string name = fmt::format("{} x {}", family, layers);
+  return configuration.text.empty() ? name : fmt::format("{}, {}", name, configuration.text);
+}
+
+std::string PublishedRun::name() const {
+  return fmt::format("{} x {}, global batch {}, {}", family, layers, global_batch, stamp);
 }
 
 PublishedReport parse_published_report(std::string_view text, const std::string& path) {

@@ -76,7 +76,7 @@ TEST(PublishedReport, IsReadAsItStands) {
   EXPECT_EQ(report.rows[1].tflops.text, "13.10");
   EXPECT_EQ(report.rows[1].tflops.line, 6);
   EXPECT_EQ(report.tokenizer_model, "someone/tokens");
-  EXPECT_EQ(report.architectures.at("tiny").values.at("NUM_KV_HEAD"), 2);
+  EXPECT_EQ(report.architectures.at("tiny").at(0).values.at("NUM_KV_HEAD"), 2);
   ASSERT_EQ(report.lists.size(), 3u);
   EXPECT_EQ(report.lists[0].runs[0].last_step.value, 12.1);
   EXPECT_EQ(report.lists[1].quantity, PublishedQuantity::kTokens);
