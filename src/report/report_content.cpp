@@ -273,15 +273,22 @@ std::string gemm_sentence(const RunSummary& summary) {
 }
 
 std::string medians_sentence(const RunResults& results) {
-  if (results.summary.steps <= 1) {
-    return "The run took a single step, so its figures hold the cost of starting up too.";
+  const int64_t resumed_at = results.summary.resumed_at_iteration;
+  const MeasuredSteps measured = count_measured_steps(results.steps, resumed_at);
+  const std::string since =
+      resumed_at > 0 ? fmt::format(" since it went on from step {}", format_count(resumed_at)) : "";
+  if (!measured.first_left_out) {
+    return fmt::format(
+        "The run took a single step{}, so its figures hold the cost of starting up too.", since);
   }
-  return fmt::format("Rates and times are medians over the {} after the first{}{}.",
-                     plural(results.summary.steps - 1, "step"),
-                     results.step_stride > 1
-                         ? fmt::format(", of which one in {} was looked at", results.step_stride)
-                         : "",
-                     results.summary.skipped_iterations > 0 ? ", skipped ones left out" : "");
+  std::string text = fmt::format("Rates and times are medians over the {} after the first{}",
+                                 plural(measured.count, "step"), since);
+  if (results.step_stride > 1) text += fmt::format(", one in {} of all", results.step_stride);
+  if (measured.all_skipped) text += ", all of them skipped";
+  if (measured.skipped > 0) {
+    text += fmt::format("; {} left out", plural(measured.skipped, "skipped step"));
+  }
+  return text + ".";
 }
 
 std::string step_time_sentence(const StepBreakdown& parts) {

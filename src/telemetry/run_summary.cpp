@@ -141,6 +141,13 @@ std::vector<const StepRecord*> measured_steps(std::span<const StepRecord> steps)
   return measured;
 }
 
+// Those of the last process that took part in a run, where it made any.
+std::span<const StepRecord> own_steps(std::span<const StepRecord> all, int64_t resumed_at) {
+  const auto own = std::ranges::find_if(
+      all, [&](const StepRecord& step) { return step.iteration > resumed_at; });
+  return own == all.end() ? all : all.subspan(static_cast<size_t>(own - all.begin()));
+}
+
 template <typename Value>
 double median_of(const std::vector<const StepRecord*>& steps, Value value) {
   std::vector<double> values;
@@ -186,11 +193,7 @@ void summarize_steps(std::span<const StepRecord> steps, RunSummary& summary) {
 }
 
 void summarize_steps(const StepSeries& series, RunSummary& summary) {
-  const std::span<const StepRecord> all = series.steps();
-  const auto own = std::ranges::find_if(
-      all, [&](const StepRecord& step) { return step.iteration > summary.resumed_at_iteration; });
-  summarize_steps(own == all.end() ? all : all.subspan(static_cast<size_t>(own - all.begin())),
-                  summary);
+  summarize_steps(own_steps(series.steps(), summary.resumed_at_iteration), summary);
   summary.steps = series.count();
   summary.first_loss = series.first_loss();
   summary.final_loss = series.final_loss();
@@ -200,6 +203,17 @@ std::string missing_steps_text(const RunSummary& summary, int64_t recorded_steps
   if (summary.stopped_by.empty() || recorded_steps >= summary.steps) return "";
   return fmt::format("{} has {} of the {} steps that {} tells of", kMetricsFileName, recorded_steps,
                      summary.steps, kSummaryFileName);
+}
+
+MeasuredSteps count_measured_steps(std::span<const StepRecord> steps,
+                                   int64_t resumed_at_iteration) {
+  const std::span<const StepRecord> own = own_steps(steps, resumed_at_iteration);
+  const std::vector<const StepRecord*> measured = measured_steps(own);
+  const auto count = static_cast<int64_t>(measured.size());
+  MeasuredSteps counted{.count = count, .first_left_out = own.size() > 1};
+  counted.all_skipped = count > 0 && measured.front()->skipped;
+  counted.skipped = static_cast<int64_t>(own.size()) - count - (counted.first_left_out ? 1 : 0);
+  return counted;
 }
 
 StepBreakdown step_breakdown(std::span<const StepRecord> steps) {

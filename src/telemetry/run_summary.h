@@ -99,6 +99,16 @@ void summarize_steps(const StepSeries& series, RunSummary& summary);
 // the run has not ended.
 std::string missing_steps_text(const RunSummary& summary, int64_t recorded_steps);
 
+// What those medians are over.
+struct MeasuredSteps {
+  int64_t count = 0;
+  int64_t skipped = 0;          // left out beside them
+  bool all_skipped = false;     // then none of those is left out
+  bool first_left_out = false;  // as always but where it is the only step
+};
+// steps: of the series; resumed_at_iteration: of the summary.
+MeasuredSteps count_measured_steps(std::span<const StepRecord> steps, int64_t resumed_at_iteration);
+
 // Median parts of a step, over the same steps. They add up to total_ms.
 struct StepBreakdown {
   double forward_ms = 0;

@@ -133,6 +133,25 @@ TEST(RunReport, MarksSkippedStepsAndSurvivesTheirNan) {
   EXPECT_THAT(report_of({}).html, Not(HasSubstr("class=\"mark\"")));
 }
 
+TEST(RunReport, SaysHowManyStepsItsMediansAreOver) {
+  EXPECT_THAT(report_of({}).markdown, HasSubstr("medians over the 299 steps after the first."));
+  FakeRun run;
+  run.steps = 6;
+  run.nan_steps = {1, 3, 4, 5};
+  EXPECT_THAT(report_of(run).markdown,
+              HasSubstr("medians over the 2 steps after the first; 3 skipped steps left out."));
+  run.nan_steps = {2, 3, 4, 5, 6};
+  EXPECT_THAT(report_of(run).markdown,
+              HasSubstr("medians over the 5 steps after the first, all of them skipped."));
+  const TemporaryFolder folder;
+  write_fake_run(folder.path(), {});
+  RunSummary summary = read_run_summary(folder.path());
+  summary.resumed_at_iteration = 290;
+  write_run_summary(folder.path(), summary);
+  EXPECT_THAT(read_text_file(write_run_report(folder.path()).markdown),
+              HasSubstr("over the 9 steps after the first since it went on from step 290."));
+}
+
 // summary.json as it stands from before the first step on; metrics.jsonl has the rest.
 TEST(RunReport, WorksFromWhatARunHasWrittenSoFar) {
   const TemporaryFolder folder;

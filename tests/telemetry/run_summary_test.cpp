@@ -1,5 +1,6 @@
 #include "telemetry/run_summary.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -12,6 +13,8 @@
 
 namespace borealis {
 namespace {
+
+using ::testing::ElementsAre;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
@@ -44,6 +47,21 @@ TEST(RunSummary, MediansLeaveOutTheFirstStepAndSkippedOnes) {
   EXPECT_DOUBLE_EQ(summary.first_loss, 8);
   EXPECT_DOUBLE_EQ(summary.final_loss, 5);
   EXPECT_EQ(summary.skipped_iterations, 1);
+}
+
+TEST(RunSummary, CountsTheStepsThatMediansAreOver) {
+  std::vector<StepRecord> steps;
+  for (int64_t at = 1; at <= 22; ++at) steps.push_back(step_of(at, 1000, 7));
+  for (size_t at = 2; at < 22; ++at) steps[at].skipped = true;
+  const auto counts = [&](int64_t resumed_at) {
+    const MeasuredSteps one = count_measured_steps(steps, resumed_at);
+    return std::vector<int64_t>{one.count, one.skipped, one.all_skipped, one.first_left_out};
+  };
+  EXPECT_THAT(counts(0), ElementsAre(1, 20, 0, 1)) << "of 21 behind the first";
+  EXPECT_THAT(counts(12), ElementsAre(9, 0, 1, 1)) << "ten of the last process, all skipped";
+  EXPECT_THAT(counts(21), ElementsAre(1, 0, 1, 0)) << "its only one";
+  steps[21].skipped = false;
+  EXPECT_THAT(counts(12), ElementsAre(1, 8, 0, 1));
 }
 
 TEST(RunSummary, MedianOfAnEvenCountIsTheMeanOfTheMiddleTwo) {
