@@ -6,9 +6,11 @@
 Written against docs/reports.md alone: nothing is shared with the program that makes reports."""
 
 import csv
+import io
 import json
 import math
 import pathlib
+import re
 import statistics
 import sys
 
@@ -40,9 +42,16 @@ class Checker:
         if shown is None or not math.isclose(shown, value, rel_tol=tolerance, abs_tol=1e-12):
             self.wrong.append(f"{what}: {shown} in the report, {value} from the raw data")
 
+    def fault(self, text):
+        self.checks += 1
+        self.wrong.append(text)
+
     def rounded(self, what, text, value):
         """A figure of a table: the value, rounded to as many digits as it has."""
         self.checks += 1
+        if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text):
+            self.wrong.append(f"{what}: {text} in the table, {value} from the raw data")
+            return
         decimals = len(text.split(".")[1]) if "." in text else 0
         if abs(float(text) - value) > 0.5000001 * 10 ** -decimals:
             self.wrong.append(f"{what}: {text} in the table, {value} from the raw data")
@@ -64,7 +73,10 @@ def check_row(check, report, row):
     # Steps are rates by the clock: what a step trained on, over its time and the ranks.
     for run in runs:
         steps = run["steps"]
-        for batch, milliseconds, shown in zip(steps["global_batch_size"], steps["elapsed_ms"], steps["tokens_per_gpu_per_second"]):
+        for step, batch, milliseconds, shown in zip(steps["iteration"], steps["global_batch_size"], steps["elapsed_ms"], steps["tokens_per_gpu_per_second"]):
+            if milliseconds is None or milliseconds <= 0:
+                check.fault(f"{run['source']}: step {step} took {milliseconds} ms, from which no rate follows")
+                continue
             check.equal(f"{run['source']}: a step's rate", shown, batch * run["seq_length"] / (milliseconds * 1e-3) / run["world_size"], 1e-3)
     rates = finite([run["gemm_tflops"] or None for run in runs])
     if rates:
@@ -72,11 +84,17 @@ def check_row(check, report, row):
     check.equal(f"{name}: peak memory", row["peak_memory_bytes"], max(run["peak_memory_bytes"] for run in runs))
 
 
+def cells_of(line):
+    """Of a row in Markdown, in which \\| is no end of a cell."""
+    cells = re.findall(r"((?:\\.|[^|\\])*)\|", line.strip().removeprefix("|"))
+    return [re.sub(r"\\(.)", r"\1", cell).strip() for cell in cells]
+
+
 def table_of(text):
     """The rows below the header that has tpgps."""
     rows, inside = [], False
-    for line in text.splitlines():
-        cells = [cell.strip().replace("\\", "") for cell in line.strip().strip("|").split("|")]
+    for line in text.split("\n"):
+        cells = cells_of(line)
         if not line.startswith("|"):
             inside = False
         elif "tpgps" in cells:
@@ -86,13 +104,17 @@ def table_of(text):
     return rows
 
 
-def main():
-    folder = pathlib.Path(sys.argv[1])
-    report = json.loads((folder / "report.json").read_text())
-    lines = [line for line in csv.DictReader((folder / "report.csv").read_text().splitlines()) if line["state"] == "done"]
-    table = table_of((folder / "report.md").read_text())
+def read(folder):
+    """The report, the lines of report.csv that have figures, and the rows of report.md's table."""
+    report = json.loads((folder / "report.json").read_bytes())
+    lines = list(csv.DictReader(io.StringIO((folder / "report.csv").read_bytes().decode(), newline="")))
+    return report, [line for line in lines if line["state"] == "done"], table_of((folder / "report.md").read_bytes().decode())
+
+
+def compare(report, lines, table):
     check = Checker()
-    assert len(lines) == len(table) == len(report["rows"]) > 0, "rows of the three files"
+    if not len(lines) == len(table) == len(report["rows"]) > 0:
+        sys.exit(f"recompute_report.py: {len(report['rows'])} rows in report.json, {len(lines)} in report.csv, {len(table)} in report.md")
     for row, line, cells in zip(report["rows"], lines, table):
         check_row(check, report, row)
         name = f"{row['model_arch']} x {row['nlayers']}"
@@ -102,6 +124,20 @@ def main():
         check.rounded(f"{name}: model size", cells[2], row["parameters"] * 1e-9)
         check.rounded(f"{name}: tpgps", cells[3], row["tokens_per_gpu_per_second"]["median"])
         check.rounded(f"{name}: TFLOPs", cells[4], row["tflops"]["median"])
+    return check
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit("recompute_report.py: name the folder of a performance report")
+    folder = pathlib.Path(sys.argv[1])
+    try:
+        check = compare(*read(folder))
+    except OSError as error:
+        sys.exit(f"recompute_report.py: {error.filename}: {error.strerror}; name the folder of a performance report")
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        # What is no report of this version, or a damaged one.
+        sys.exit(f"recompute_report.py: the report in {folder} is not whole: {type(error).__name__}: {error}")
     for text in check.wrong:
         print(text)
     print(f"{check.checks} figures recomputed from the raw data, {len(check.wrong)} differ")

@@ -16,7 +16,8 @@ namespace {
 constexpr double kSame = 1e-3;
 
 bool differ(double a, double b, double rounding) {
-  if (!std::isfinite(a) || !std::isfinite(b)) return false;  // not known
+  if (std::isnan(a) || std::isnan(b)) return false;   // not known
+  if (std::isinf(a) || std::isinf(b)) return a != b;  // a rate over a time of 0
   return std::abs(a - b) > std::max(kSame, 2 * rounding) * std::max(std::abs(a), std::abs(b));
 }
 

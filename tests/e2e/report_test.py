@@ -153,6 +153,57 @@ def unfinished_and_cut(folder):
         check("cut", "cut: metrics.jsonl has 3 of the 5 steps that summary.json tells of" in result.stderr, result.stderr)
 
 
+def configurations(folder):
+    """Rows that differ in more than depth: the report's own check finds nothing, and finds what is changed in it."""
+    small = [*SHAPE[:-1], "64"]
+    for name, values in (("types", "DTYPE=bf16,fp32"), ("batches", "GRAD_ACC_STEPS=1,3")):
+        result = run(folder, "sweep", "--nlayers", "1,2", "--set", values, "--steps", "4", "--output", name, "--", *small)
+        check(name, result.returncode == 0, result)
+        checked = report(name, folder, "--check", f"{name}/report.md")
+        check(name, "nothing contradicts anything" in checked.stdout, checked.stdout)
+    document = json.loads((folder / "types/report.json").read_text())
+    for one in document["runs"]:
+        one["machine"]["cpu_model"] = "Another | CPU"
+    (folder / "another").mkdir()
+    (folder / "another/report.json").write_text(json.dumps(document))
+    report("machines", folder, "types", "another/report.json", "--output", "machines")
+    checked = report("machines", folder, "--check", "machines/report.md")
+    check("machines", "8 rows, 32 raw values\n  nothing contradicts anything" in checked.stdout, checked.stdout)
+    text = (folder / "types/report.md").read_text()
+    for old, new, word in (("4 configurations", "7 configurations", "count"), ("WORLD_SIZE: 1", "WORLD_SIZE: 8", "configuration"),
+                           ("Together that is 8 steps", "Together that is 99 steps", "count")):
+        (folder / "tampered.md").write_text(text.replace(old, new))
+        checked = report("tampered", folder, "--check", "tampered.md", code=DATA)
+        check("tampered", checked.stdout.count("\n") == 2 and f"  {word}: " in checked.stdout, old, checked.stdout)
+
+
+def recomputed(folder):
+    """What scripts/recompute_report.py says of other reports, and of what is none."""
+    def said(place):
+        result = subprocess.run([sys.executable, RECOMPUTE, place], text=True, capture_output=True)
+        check("recomputed", "Traceback" not in result.stderr, result.stderr)
+        return result.returncode, result.stdout + result.stderr
+
+    code, text = said(folder / "machines")
+    check("recomputed", code == 0 and ", 0 differ" in text, text)
+    code, text = said(folder / "nowhere")
+    check("recomputed", code == 1 and text.count("\n") == 1 and "nowhere/report.json: No such file" in text, text)
+    document = json.loads((folder / "types/report.json").read_text())
+    for one in document["runs"]:
+        one["model_arch"] = "a|b\nc_d"
+    (folder / "named").mkdir()
+    (folder / "named/source.json").write_text(json.dumps(document))
+    report("named", folder, "named/source.json", "--output", "named")
+    code, text = said(folder / "named")
+    check("recomputed", code == 0 and ", 0 differ" in text, text)
+    document["runs"][0]["steps"]["elapsed_ms"][0] = 0
+    (folder / "named/source.json").write_text(json.dumps(document))
+    result = report("no time", folder, "named/source.json", "--output", "named")
+    check("no time", "inf by the step's time" in result.stdout, result.stdout)
+    code, text = said(folder / "named")
+    check("recomputed", code == 1 and "ms, from which no rate follows" in text, text)
+
+
 def comparisons(folder):
     same = report("same", folder, "--compare", "swept", "swept/report.json")
     check("same", same.stdout.count("within noise") == 4, same.stdout)
@@ -206,7 +257,7 @@ def bad_input(folder):
 
 with tempfile.TemporaryDirectory(prefix="borealis-report-") as name:
     place = pathlib.Path(name)
-    for part in (sweep_until_memory_ends, files_of_a_sweep, sources, unfinished_and_cut, comparisons, bad_input):
+    for part in (sweep_until_memory_ends, files_of_a_sweep, sources, unfinished_and_cut, configurations, recomputed, comparisons, bad_input):
         part(place)
 for failure in failures:
     print("FAILED", failure)

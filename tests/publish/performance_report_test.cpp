@@ -157,6 +157,15 @@ TEST(CrossChecks, FindFiguresThatDisagree) {
                                  HasSubstr("of 2 versions of the program")));
 }
 
+TEST(CrossChecks, FindAStepThatTookNoTime) {
+  MeasuredRun run = measured_run("a", 4, {10, 11});
+  run.steps[1].elapsed_ms = 0;
+  const PerformanceReport report = report_of({run});
+  ASSERT_EQ(report.disagreements.size(), 1U);
+  EXPECT_THAT(report.disagreements[0].text,
+              HasSubstr("of step 3 are 93090.9 logged, inf by the step's time"));
+}
+
 TEST(RawData, IsWhatTheCheckOfPublishedReportsReads) {
   MeasuredRun repeat = measured_run("llama3-3B", 4, {12, 12});
   std::vector<MeasuredRun> runs = {measured_run("llama3-3B", 4, {10, 10}), repeat,
