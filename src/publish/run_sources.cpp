@@ -59,7 +59,10 @@ bool is_model_or_layers(const std::string& variable) {
 // steps that both have, of which no two runs have the same.
 bool are_one_run(const MeasuredRun& a, const MeasuredRun& b) {
   constexpr double kPrinted = 1e-6;  // seconds in one record, milliseconds in the other
-  if (a.model.name != b.model.name || a.rounding > 0 || b.rounding > 0) return false;
+  if (a.model.name != b.model.name || a.machine.hostname != b.machine.hostname ||
+      a.machine.cpu_model != b.machine.cpu_model || a.rounding > 0 || b.rounding > 0) {
+    return false;
+  }
   bool share = false;
   for (auto x = a.steps.begin(), y = b.steps.begin(); x != a.steps.end() && y != b.steps.end();) {
     if (x->iteration != y->iteration) {

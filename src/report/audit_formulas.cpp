@@ -29,9 +29,7 @@ const std::array kFormulas = {
 struct Errors {
   std::array<double, kFormulas.size()> of = {};
 
-  size_t nearest() const {
-    return static_cast<size_t>(std::ranges::min_element(of) - of.begin());
-  }
+  size_t nearest() const { return static_cast<size_t>(std::ranges::min_element(of) - of.begin()); }
   bool follows(size_t formula) const { return of[formula] < kFollows; }
   bool follows_any() const { return follows(nearest()); }
 };

@@ -51,14 +51,15 @@ std::string_view without_cores(std::string_view name) {
   return counts ? name.substr(0, comma) : name;
 }
 
-// The variables that a row may differ from others in (publish/performance_report.h).
+// What a row may differ from others in (publish/performance_report.h): a variable, a flag, or one
+// of the words for what has neither.
 bool is_feature(std::string_view name) {
-  constexpr std::array<std::string_view, 15> kFeatures = {
-      "instruction set", "WORLD_SIZE",     "DTYPE",           "SEQ",
-      "MICRO_BATCH",     "GRAD_ACC_STEPS", "ZERO_STAGE",      "USE_ACTIVATION_CHECKPOINTING",
-      "HIDDEN",          "HEADS",          "NUM_KV_HEAD",     "head dimension",
-      "FFN_HIDDEN_SIZE", "vocabulary",     "head"};
-  return std::ranges::find(kFeatures, name) != kFeatures.end();
+  constexpr std::array<std::string_view, 5> kWords = {"instruction set", "head dimension",
+                                                      "vocabulary", "head", "threads"};
+  const bool is_variable = !name.empty() && std::ranges::all_of(name, [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  });
+  return is_variable || name.starts_with("--") || std::ranges::find(kWords, name) != kWords.end();
 }
 
 void take_named_run(std::string_view text, std::string_view& name, std::optional<int64_t>& batch,
@@ -145,8 +146,9 @@ std::vector<std::string> published_cells(std::string_view line) {
   std::vector<std::string> cells;
   std::string cell;
   for (size_t at = 0; at < line.size(); ++at) {
-    const bool is_escape = line[at] == '\\' && at + 1 < line.size() &&
-                           std::string_view("\\|`*_[]").find(line[at + 1]) != std::string_view::npos;
+    const bool is_escape =
+        line[at] == '\\' && at + 1 < line.size() &&
+        std::string_view("\\|`*_[]").find(line[at + 1]) != std::string_view::npos;
     if (is_escape) {
       cell += line[++at];
     } else if (line[at] == '|') {

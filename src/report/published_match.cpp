@@ -13,16 +13,16 @@ struct Feature {
   const char* variable;
   const char* value;
 };
-constexpr std::array kFeatures = {Feature{"SEQ", "SEQ"},
-                                  Feature{"ZERO_STAGE", "ZERO"},
-                                  Feature{"USE_ACTIVATION_CHECKPOINTING",
-                                          "USE_ACTIVATION_CHECKPOINTING"},
-                                  Feature{"HIDDEN", "HIDDEN"},
-                                  Feature{"HEADS", "HEADS"},
-                                  Feature{"NUM_KV_HEAD", "NUM_KV_HEAD"},
-                                  Feature{"head dimension", "HEAD_DIM"},
-                                  Feature{"FFN_HIDDEN_SIZE", "FFN_HIDDEN_SIZE"},
-                                  Feature{"vocabulary", "VOCAB_SIZE"}};
+constexpr std::array kFeatures = {
+    Feature{"SEQ", "SEQ"},
+    Feature{"ZERO_STAGE", "ZERO"},
+    Feature{"USE_ACTIVATION_CHECKPOINTING", "USE_ACTIVATION_CHECKPOINTING"},
+    Feature{"HIDDEN", "HIDDEN"},
+    Feature{"HEADS", "HEADS"},
+    Feature{"NUM_KV_HEAD", "NUM_KV_HEAD"},
+    Feature{"head dimension", "HEAD_DIM"},
+    Feature{"FFN_HIDDEN_SIZE", "FFN_HIDDEN_SIZE"},
+    Feature{"vocabulary", "VOCAB_SIZE"}};
 
 bool contradicts(const PublishedConfiguration& configuration,
                  const PublishedArchitecture& architecture) {
@@ -184,9 +184,9 @@ bool PublishedMatch::fits(const PublishedRun& run, size_t row) const {
   const PublishedRun* tags = tagged(run);
   const bool same_machine =
       wanted.machine.empty() || run.machine.empty() || wanted.machine == run.machine;
-  return same_machine &&
-         (tags == nullptr || ((!wanted.micro_batch || *wanted.micro_batch == tags->micro_batch) &&
-                              (!wanted.accumulation || *wanted.accumulation == tags->accumulation)));
+  return same_machine && (tags == nullptr ||
+                          ((!wanted.micro_batch || *wanted.micro_batch == tags->micro_batch) &&
+                           (!wanted.accumulation || *wanted.accumulation == tags->accumulation)));
 }
 
 const std::vector<const PublishedRun*>& PublishedMatch::runs_of(PublishedQuantity quantity,

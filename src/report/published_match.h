@@ -16,9 +16,10 @@ namespace borealis {
 using PublishedRunKey = std::tuple<std::string, int64_t, int64_t, std::string>;
 PublishedRunKey run_key(const PublishedRun& run);
 
-// Rows of one family and depth are told apart by their configurations. Raw data names machine, micro
-// batch and accumulation only; what else rows differ in follows from the order, which is the table's
-// as long as there are as many runs as the table says. What cannot be told apart belongs to no row.
+// Rows of one family and depth are told apart by their configurations. Raw data names machine,
+// micro batch and accumulation only; what else rows differ in follows from the order, which is the
+// table's as long as there are as many runs as the table says. What cannot be told apart belongs to
+// no row.
 class PublishedMatch {
  public:
   // Keeps a reference to the report.

@@ -96,6 +96,16 @@ TEST(CheckedReport, RowsMayDifferInAnything) {
   check("machine", [](MeasuredRun& run) { run.machine.cpu_model = "Another_CPU [9], 2"; });
   check("cores", [](MeasuredRun& run) { run.machine.cores = 64; });
   check("no machine", [](MeasuredRun& run) { run.machine = {}; });
+  check("threads", [](MeasuredRun& run) { run.threads = 1; });
+  check("profile", [](MeasuredRun& run) { run.profiled = true; });
+  check("bits", [](MeasuredRun& run) { run.deterministic = false; });
+  check("bf16 gradients", [](MeasuredRun& run) { run.grad_reduce_in_bf16 = true; });
+  std::vector<MeasuredRun> runs = runs_with([](MeasuredRun& run) { run.grid = {{"X", "a, b"}}; });
+  for (MeasuredRun& run : runs) {
+    if (run.grid.empty()) run.grid = {{"X", "c"}};
+  }
+  EXPECT_THAT(markdown_of(runs), HasSubstr("| X=a, b |"));
+  EXPECT_THAT(findings_in(markdown_of(runs)), IsEmpty());
 }
 
 // Runs of a report that is a source again have stamps that were told apart already.
@@ -163,7 +173,8 @@ TEST_F(Tampered, RangesHoldTheirMedians) {
 }
 
 TEST_F(Tampered, TheTableOfFormulasFollowsTheResults) {
-  const std::string text = markdown_of({run_of("a", 2, 10), run_of("a", 2, 10.5), run_of("a", 4, 20)});
+  const std::string text =
+      markdown_of({run_of("a", 2, 10), run_of("a", 2, 10.5), run_of("a", 4, 20)});
   const size_t at = text.find("| a | 2 |", text.find("## TFLOPs by formula"));
   const std::string row = text.substr(at, text.find('\n', at) - at);
   const size_t lm = std::string("| a | 2 | ").size(), ds = row.find("| ", lm) + 2;
@@ -217,12 +228,14 @@ TEST_F(Tampered, Counts) {
 TEST_F(Tampered, ACellThatIsNoNumber) {
   EXPECT_THAT(findings("| 95418 |", "| nan |"),
               ElementsAre("value: tpgps of a x 2 is nan, no number; the raw data has 95418.182"));
-  EXPECT_THAT(findings("| 95418 |", "| 97745 |"), ElementsAre(HasSubstr("value: tpgps of the table")))
+  EXPECT_THAT(findings("| 95418 |", "| 97745 |"),
+              ElementsAre(HasSubstr("value: tpgps of the table")))
       << "a row shows the median of its runs, not one of them";
 }
 
 TEST(TamperedVariants, RowsAreCheckedAgainstTheirOwnRuns) {
-  const std::string text = markdown_of(runs_with([](MeasuredRun& run) { set_batch(run, 8, 4, 1); }));
+  const std::string text =
+      markdown_of(runs_with([](MeasuredRun& run) { set_batch(run, 8, 4, 1); }));
   const auto with = [&text](const std::string& from, const std::string& to) {
     std::string changed = text;
     const size_t at = changed.find(from);
@@ -242,9 +255,8 @@ TEST(TamperedVariants, ARowWithoutItsArchitecture) {
   const size_t at = text.find("HIDDEN: 512");
   ASSERT_NE(at, std::string::npos);
   text.replace(at, 11, "HIDDEN: 513");
-  EXPECT_THAT(findings_in(text),
-              ElementsAre(HasSubstr("custom x 2, HIDDEN=512: no architecture"),
-                          HasSubstr("custom x 4, HIDDEN=512: no architecture")));
+  EXPECT_THAT(findings_in(text), ElementsAre(HasSubstr("custom x 2, HIDDEN=512: no architecture"),
+                                             HasSubstr("custom x 4, HIDDEN=512: no architecture")));
 }
 
 }  // namespace
