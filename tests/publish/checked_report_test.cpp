@@ -250,6 +250,24 @@ TEST(TamperedVariants, RowsAreCheckedAgainstTheirOwnRuns) {
                           "count: the report is of 8 runs, its table counts 9"));
 }
 
+// What raw data says nothing of is told apart by the order, shapes by the configuration.
+TEST(TamperedVariants, AreStillChecked) {
+  const auto findings = [](const auto& change, const std::string& column, const std::string& row) {
+    std::string text = markdown_of(runs_with(change));
+    // The first digit of the cell of that column.
+    size_t at = text.rfind('\n', text.find(row)) + 1;
+    for (size_t left = column == "size" ? 3 : 4; left > 0; --left) at = text.find('|', at) + 1;
+    text[at + 1] = '7';
+    return findings_in(text);
+  };
+  EXPECT_THAT(findings([](MeasuredRun& run) { run.dtype = "fp32"; }, "tpgps", "| DTYPE=fp32 |"),
+              ElementsAre(HasSubstr("tpgps of the table is not that of the raw data: custom x 2, "
+                                    "DTYPE=fp32: 7"),
+                          HasSubstr("not within its min to max")));
+  EXPECT_THAT(findings([](MeasuredRun& run) { set_shape(run, 512); }, "size", "| HIDDEN=512 |"),
+              ElementsAre(HasSubstr("size: custom x 2, HIDDEN=512 has 0.00")));
+}
+
 TEST(TamperedVariants, ARowWithoutItsArchitecture) {
   std::string text = markdown_of(runs_with([](MeasuredRun& run) { set_shape(run, 512); }));
   const size_t at = text.find("HIDDEN: 512");
