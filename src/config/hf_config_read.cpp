@@ -7,6 +7,7 @@
 #include "base/json_excerpt.h"
 #include "base/json_number.h"
 #include "config/hf_config.h"
+#include "config/option_limits.h"
 
 namespace borealis {
 namespace {
@@ -14,7 +15,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int64_t kMaxSize = int64_t{1} << 31;  // keeps products of two sizes far from overflow
-constexpr int64_t kMaxLayers = 10'000;          // as NLAYERS may have
 
 [[noreturn]] void reject(const std::filesystem::path& path, const std::string& problem,
                          const std::string& remedy = "correct the file or export it again") {

@@ -1,10 +1,10 @@
 // Rows of the contract: the model's shape, its numerics and its initialisation.
+#include "config/option_limits.h"
 #include "config/option_store.h"
 
 namespace borealis {
 namespace {
 
-constexpr double kMaxLayers = 10'000;
 constexpr double kMaxHidden = 262'144;  // the reference's truncated init std is 0 above 400 000
 constexpr double kMaxFfn = 16'777'216;
 constexpr double kMaxSeqLength = 16'777'216;

@@ -2,20 +2,19 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <nlohmann/json.hpp>
-#include <utility>
 
 #include "base/error.h"
 #include "base/fault_text.h"
 #include "base/json_number.h"
+#include "config/option_limits.h"
 
 namespace borealis {
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr int64_t kMostSize = int64_t{1} << 24, kMostLayers = 1 << 14;
+constexpr int64_t kMostSize = int64_t{1} << 24;
 
 int64_t size_of(const Json& object, const char* key, int64_t least = 1, int64_t most = kMostSize) {
   const Json& value = object.at(key);
@@ -26,7 +25,7 @@ int64_t size_of(const Json& object, const char* key, int64_t least = 1, int64_t 
 ModelConfig model_of(const Json& json) {
   ModelConfig model;
   model.name = json.at("name");
-  model.num_hidden_layers = size_of(json, "num_hidden_layers", 1, kMostLayers);
+  model.num_hidden_layers = size_of(json, "num_hidden_layers", 1, kMaxLayers);
   model.hidden_size = size_of(json, "hidden_size");
   model.num_attention_heads = size_of(json, "num_attention_heads");
   model.num_key_value_heads = size_of(json, "num_key_value_heads");
@@ -104,19 +103,18 @@ RunConfig parse_recorded_config(const Json& config, const std::string& name) {
 }
 
 void require_shape(const ModelConfig& model) {
-  const std::array<std::pair<const char*, int64_t>, 7> sizes = {
-      {{"num_hidden_layers", model.num_hidden_layers},
-       {"hidden_size", model.hidden_size},
-       {"num_attention_heads", model.num_attention_heads},
-       {"num_key_value_heads", model.num_key_value_heads},
-       {"head_dim", model.head_dim},
-       {"intermediate_size", model.intermediate_size},
-       {"vocab_size", model.vocab_size}}};
-  for (const auto& [name, size] : sizes) {
-    if (size >= 1 && size <= kMostSize) continue;
-    throw Error(ErrorKind::kData, fmt::format("a model with {} {} has no shape: sizes are 1 to {}",
-                                              name, size, kMostSize));
-  }
+  const auto require = [](const char* name, int64_t size, int64_t most = kMostSize) {
+    if (size >= 1 && size <= most) return;
+    throw Error(ErrorKind::kData, fmt::format("a model with {} {} has no shape: it can be 1 to {}",
+                                              name, size, most));
+  };
+  require("num_hidden_layers", model.num_hidden_layers, kMaxLayers);
+  require("hidden_size", model.hidden_size);
+  require("num_attention_heads", model.num_attention_heads);
+  require("num_key_value_heads", model.num_key_value_heads);
+  require("head_dim", model.head_dim);
+  require("intermediate_size", model.intermediate_size);
+  require("vocab_size", model.vocab_size);
 }
 
 }  // namespace borealis

@@ -10,11 +10,12 @@ namespace borealis {
 
 // What a step is made of: the model's name and shape, batch, ranks, recompute, dtype, threads,
 // determinism and whether it was profiled; everything else has its default. Sizes are 1 to 2^24, so
-// that products of them stay in 63 bits, and layers 1 to 2^14. Error(kData) where the document is
-// not of a run; `name`: of its file.
+// that products of them stay in 63 bits, and layers as many as NLAYERS may say. Error(kData) where
+// the document is not of a run; `name`: of its file.
 RunConfig parse_recorded_config(const nlohmann::json& config, const std::string& name);
 
-// Throws Error(kData) unless formulas can be computed of the model's sizes.
+// Throws Error(kData) unless formulas can be computed of the model's sizes, which have the same
+// bounds.
 void require_shape(const ModelConfig& model);
 
 }  // namespace borealis

@@ -68,13 +68,24 @@ TEST(RecordedConfig, RefusesWhatNoRunHas) {
                  "a/config.json is not the configuration of a run (", why);
   };
   expect("/batch/seq_length", 2.5, "\"seq_length\" is 2.5, which is not a whole number of 1 to");
-  expect("/model/num_hidden_layers", 1 << 15, "a whole number of 1 to 16384");
+  expect("/model/num_hidden_layers", 10001, "a whole number of 1 to 10000");
   expect("/model/vocab_size", uint64_t{1} << 63, "\"vocab_size\" is 9223372036854775808");
   expect("/parallel/hosts", 3, "4 ranks on 3 hosts");
   expect("/parallel/zero_stage", 4, "\"zero_stage\" is 4");
   expect("/dtype", "fp8", "dtype fp8");
   expect("/model", 3, "a plain value where an object is expected");
   EXPECT_ERROR(parse_recorded_config(Json::array(), "c"), ErrorKind::kData, "c is not the");
+}
+
+TEST(RecordedConfig, AShapeHasTheBoundsOfARun) {
+  ModelConfig model = testing::small_llama(10000);
+  require_shape(model);
+  model.num_hidden_layers = 10001;
+  EXPECT_ERROR(require_shape(model), ErrorKind::kData,
+               "num_hidden_layers 10001 has no shape: it can be 1 to 10000");
+  model = testing::small_llama(3);
+  model.vocab_size = (1 << 24) + 1;
+  EXPECT_ERROR(require_shape(model), ErrorKind::kData, "vocab_size 16777217 has no shape");
 }
 
 }  // namespace
