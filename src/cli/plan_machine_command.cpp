@@ -180,7 +180,7 @@ int plan_machine(const MachineArguments& arguments, const MachineModel& machine)
   }
   for (const std::string& line : machine_lines(machine)) fmt::print("{}\n", printable(line));
   fmt::print("\n{}\n", table_text(point_table(planned.points)));
-  for (const std::string& line : memory_end_lines(planned.points, machine)) {
+  for (const std::string& line : memory_end_lines(planned.points)) {
     fmt::print("{}\n", printable(line));
   }
   fmt::print("+- is two standard deviations; GPU = rank; TFLOPs by the {}\n", kFlopsFormulaName);

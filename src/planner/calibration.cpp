@@ -168,11 +168,17 @@ FitRow fit_row(const MachineModel& base, const MeasuredStep& step) {
 
 MachineCalibration calibrate(const MachineModel& base, const std::vector<MeasuredStep>& steps,
                              const std::string& source) {
-  if (steps.size() < 2) {
-    throw Error(ErrorKind::kData,
-                fmt::format("{} configuration{} too few to calibrate a machine with", steps.size(),
-                            steps.size() == 1 ? " is" : "s are"),
-                "give two or more runs that differ in layers, width or sequence, or a sweep");
+  // The same work again tells more of the noise, but nothing of the constants.
+  std::set<StepVector> configurations;
+  for (const MeasuredStep& step : steps) configurations.insert(machine_units(base, step.shape));
+  if (configurations.size() < 2) {
+    throw Error(
+        ErrorKind::kData,
+        fmt::format(
+            "{} configuration{} too few to calibrate a machine with{}", configurations.size(),
+            configurations.size() == 1 ? " is" : "s are",
+            steps.size() > 1 ? fmt::format(" (all {} steps are of the same)", steps.size()) : ""),
+        "give two or more runs that differ in layers, width or sequence, or a sweep");
   }
   std::vector<FitRow> rows;
   for (const MeasuredStep& step : steps) rows.push_back(fit_row(base, step));

@@ -44,7 +44,10 @@ double all_reduce_seconds(const Links& links, double bytes, int64_t hosts, int64
 //                       forward pass waits for each. ZeRO 3 gathers a unit from when the one before
 //                       it begins, unless it is still in its place (the last two layers, the head
 //                       or embedding); with hpZ, from the second time in a step on, among the ranks
-//                       of a secondary shard. The link carries one at a time.
+//                       of a secondary shard. The link carries one at a time. GPUs are taken to
+//                       exchange by themselves: where ranks share one, or there is no NCCL, all of
+//                       it comes behind the passes, through the host (parallel/device_exchange.h),
+//                       which no machine file describes.
 //   megatron-deepspeed  beside nothing: all-reduce of bf16 gradients, and an all-gather of the bf16
 //                       weights, since optimizer state is split over the ranks at every ZeRO stage;
 //                       ZeRO 3 gathers the weights twice more in every micro-batch

@@ -216,6 +216,11 @@ MachineModel parse_keys(const Keys& keys) {
   machine.dtype = keys.choice("dtype", dtype_name, std::array{DType::kBF16, DType::kF32});
   machine.memory_bytes = keys.whole("memory_bytes", 1);
   machine.reserve_bytes = keys.whole("reserve_bytes", 0);
+  if (machine.reserve_bytes >= machine.memory_bytes) {
+    keys.wrong("reserve_bytes", keys.value("reserve_bytes"),
+               fmt::format("less than the \"memory_bytes\", {}, that they are taken of",
+                           machine.memory_bytes));
+  }
   if (keys.has("gpu_multiprocessors")) {
     machine.gpu_multiprocessors = keys.whole("gpu_multiprocessors", 1);
   }

@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 #include "base/json_excerpt.h"
+#include "base/memory.h"
+#include "config/option_limits.h"
 #include "model/accounting.h"
 #include "planner/planner.h"
 #include "planner/stack_memory.h"
@@ -15,18 +17,42 @@
 namespace borealis {
 namespace {
 
-constexpr int64_t kMostLayers = 4096;  // looked at for the end of memory
-
 // "llama3-3B-nLayers14" -> "llama3-3B": the same for all depths.
 std::string family_name(const std::string& name) { return name.substr(0, name.rfind("-nLayers")); }
 
-int64_t layers_that_fit(const RunConfig& config, const MachineModel& machine,
-                        const StepShape& shape, int threads) {
-  return largest_fitting(kMostLayers, [&](int64_t layers) {
+std::optional<int64_t> layers_that_fit(const RunConfig& config, const MachineModel& machine,
+                                       const StepShape& shape, int threads, int64_t usable) {
+  const auto fits = [&](int64_t layers) {
     const RunConfig changed = with_layers(config, layers);
     return total_bytes(rank_memory(changed, machine, shape.hosts, shape.ranks_per_host, threads)) <=
-           machine.rank_memory_bytes(shape.ranks_per_host);
-  });
+           usable;
+  };
+  const int64_t layers = largest_fitting(kMaxLayers, fits);
+  if (layers == kMaxLayers) return std::nullopt;
+  return layers;
+}
+
+// What the file does not describe is not planned.
+void require_same_kind(const RunConfig& config, const MachineModel& machine) {
+  if (config.dtype != machine.dtype) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("DTYPE={}, but the machine {} is described for {}",
+                            dtype_name(config.dtype), machine.name, dtype_name(machine.dtype)),
+                "another DTYPE is another machine file (docs/planner.md)");
+  }
+  const std::string& device = config.machine.device;
+  const bool is_gpu = machine.gpu_multiprocessors > 0;
+  // Of another stack is a device that our own program does not know, unless ranks share cores.
+  const bool is_cpu =
+      !is_gpu && (machine.stack == TrainingStack::kBorealis || machine.cores_per_host > 0);
+  if (device == "auto" || (device == "cuda" && is_gpu) || (device == "cpu" && is_cpu)) return;
+  throw Error(
+      ErrorKind::kConfig,
+      fmt::format("DEVICE={}, but the machine {} is described as {}", device, machine.name,
+                  is_gpu   ? "a GPU"
+                  : is_cpu ? "CPUs"
+                           : fmt::format("a device of {}", training_stack_name(machine.stack))),
+      "leave DEVICE at auto, or name a machine file of that device (docs/planner.md)");
 }
 
 std::string standing_of(const StepEstimate& estimate) {
@@ -38,12 +64,7 @@ std::string standing_of(const StepEstimate& estimate) {
 
 MachinePoint plan_point(const RunConfig& config, const MachineModel& machine, int64_t hosts,
                         int64_t ranks_per_host, std::optional<double> tokens, int threads) {
-  if (config.dtype != machine.dtype) {
-    throw Error(ErrorKind::kConfig,
-                fmt::format("DTYPE={}, but the machine {} is described for {}",
-                            dtype_name(config.dtype), machine.name, dtype_name(machine.dtype)),
-                "another DTYPE is another machine file (docs/planner.md)");
-  }
+  require_same_kind(config, machine);
   const StepShape shape = step_shape(config, hosts, ranks_per_host);
   const StepEstimate estimate = estimate_step(machine, shape);
   MachinePoint point;
@@ -64,8 +85,13 @@ MachinePoint plan_point(const RunConfig& config, const MachineModel& machine, in
   }
   point.memory = rank_memory(config, machine, hosts, ranks_per_host, threads);
   point.total_bytes = total_bytes(point.memory);
-  point.fits = point.total_bytes <= machine.rank_memory_bytes(ranks_per_host);
-  point.most_layers = layers_that_fit(config, machine, shape, threads);
+  point.memory_bytes = rank_limit_bytes(config, machine, ranks_per_host);
+  point.is_limited = point.memory_bytes < machine.rank_memory_bytes(ranks_per_host);
+  // Of a limit that the user gives the run itself keeps a part free, too.
+  const int64_t usable =
+      point.is_limited ? usable_bytes({point.memory_bytes, kGivenLimit}) : point.memory_bytes;
+  point.fits = point.total_bytes <= usable;
+  point.most_layers = layers_that_fit(config, machine, shape, threads, usable);
   point.standing = standing_of(estimate);
   if (tokens) {
     const double rate = point.tokens_per_gpu_per_second * static_cast<double>(shape.ranks());
@@ -99,9 +125,12 @@ std::string machine_plan_json(const MachineModel& machine,
          {"communication_s", or_null(point.fits, point.communication_s)},
          {"tokens_per_gpu_per_second", or_null(point.fits, point.tokens_per_gpu_per_second)},
          {"tflops", or_null(point.fits, point.tflops)},
-         {"memory", {{"total_bytes", point.total_bytes}, {"classes", classes}}},
+         {"memory",
+          {{"total_bytes", point.total_bytes},
+           {"limit_bytes", point.memory_bytes},
+           {"classes", classes}}},
          {"fits", point.fits},
-         {"most_layers", point.most_layers},
+         {"most_layers", point.most_layers ? Json(*point.most_layers) : Json(nullptr)},
          {"train_time_s", or_null(point.fits && point.train_s, point.train_s.value_or(0))},
          {"node_hours", or_null(point.fits && point.node_hours, point.node_hours.value_or(0))}});
   }

@@ -29,8 +29,12 @@ struct MachinePoint {
   double tflops = 0;                     // LM formula, per rank
   std::vector<MemoryClass> memory;       // of a rank
   int64_t total_bytes = 0;
+  int64_t memory_bytes =
+      0;                    // that the rank may use: the machine's, or MEMORY_LIMIT if that is less
+  bool is_limited = false;  // it is MEMORY_LIMIT
   bool fits = false;
-  int64_t most_layers = 0;  // that fit, all else being the same
+  // That fit, all else being the same; none: memory does not end within kMaxLayers.
+  std::optional<int64_t> most_layers = 0;
   // Of a number of tokens, where one was given.
   std::optional<double> train_s;
   std::optional<double> node_hours;
@@ -41,7 +45,7 @@ struct MachinePoint {
 
 // config: of a run on hosts x ranks_per_host ranks. threads: of a rank of our own program where the
 // machine does not say how many cores its ranks share.
-// Throws Error(kConfig) where the machine's constants are of another DTYPE.
+// Throws Error(kConfig) where the machine is of another DTYPE or DEVICE.
 MachinePoint plan_point(const RunConfig& config, const MachineModel& machine, int64_t hosts,
                         int64_t ranks_per_host, std::optional<double> tokens, int threads);
 
@@ -53,9 +57,8 @@ std::vector<std::string> machine_lines(const MachineModel& machine);
 // What each point keeps of the rate on the fewest hosts stands in the last column if there are
 // several numbers of hosts.
 std::vector<std::vector<std::string>> point_table(const std::vector<MachinePoint>& points);
-// "memory ends behind 14 layers of llama3-3B (67.0 GiB ...)": a line a model and number of hosts.
-std::vector<std::string> memory_end_lines(const std::vector<MachinePoint>& points,
-                                          const MachineModel& machine);
+// "llama3-3B: memory ends behind 14 layers on 24 ranks": a line a model and number of hosts.
+std::vector<std::string> memory_end_lines(const std::vector<MachinePoint>& points);
 
 std::string machine_plan_json(const MachineModel& machine, const std::vector<MachinePoint>& points);
 

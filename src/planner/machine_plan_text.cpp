@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/units.h"
+#include "config/option_limits.h"
 #include "planner/machine_plan.h"
 
 namespace borealis {
@@ -30,6 +31,16 @@ double rate_on_fewest_hosts(const std::vector<MachinePoint>& points, const Machi
 
 std::string rate_text(double rate) {
   return rate >= 100 ? fmt::format("{:.0f}", rate) : fmt::format("{:.3g}", rate);
+}
+
+std::string end_of_memory(const MachinePoint& point) {
+  const std::string limit = fmt::format("{}{}", format_bytes(point.memory_bytes),
+                                        point.is_limited ? " (MEMORY_LIMIT)" : "");
+  if (!point.most_layers) return fmt::format("memory does not end within {} layers", kMaxLayers);
+  if (*point.most_layers == 0) return fmt::format("not one layer fits in {}", limit);
+  return fmt::format("memory ends behind {} layer{}{}", *point.most_layers,
+                     *point.most_layers == 1 ? "" : "s",
+                     point.is_limited ? fmt::format(" within {}", limit) : "");
 }
 
 std::string constant_text(size_t term, double seconds) {
@@ -122,18 +133,12 @@ std::vector<std::vector<std::string>> point_table(const std::vector<MachinePoint
   return table;
 }
 
-std::vector<std::string> memory_end_lines(const std::vector<MachinePoint>& points,
-                                          const MachineModel& machine) {
+std::vector<std::string> memory_end_lines(const std::vector<MachinePoint>& points) {
   std::vector<std::string> lines;
   for (const MachinePoint& point : points) {
-    const std::string name =
-        point.settings.empty() ? point.model : fmt::format("{} ({})", point.model, point.settings);
     std::string line =
-        point.most_layers == 0
-            ? fmt::format("{}: not one layer fits in {}", name,
-                          format_bytes(machine.rank_memory_bytes(point.ranks / point.hosts)))
-            : fmt::format("{}: memory ends behind {} layer{}", name, point.most_layers,
-                          point.most_layers == 1 ? "" : "s");
+        point.settings.empty() ? point.model : fmt::format("{} ({})", point.model, point.settings);
+    line += ": " + end_of_memory(point);
     if (point.ranks > 1) line += fmt::format(" on {} ranks", point.ranks);
     if (std::ranges::find(lines, line) == lines.end()) lines.push_back(line);
   }

@@ -29,9 +29,7 @@ double reserve_of(const MemoryLimit& limit) {
   return limit.source == kGpuLimit ? kGpuReserve : kReserve;
 }
 
-bool fits_within(int64_t bytes, const MemoryLimit& limit) {
-  return static_cast<double>(bytes) <= (1.0 - reserve_of(limit)) * static_cast<double>(limit.bytes);
-}
+bool fits_within(int64_t bytes, const MemoryLimit& limit) { return bytes <= usable_bytes(limit); }
 
 MemoryLimit gpu_limit(const GpuProfile& gpu, std::optional<int64_t> user_limit_bytes) {
   if (user_limit_bytes && *user_limit_bytes < gpu.memory_bytes) {
@@ -52,6 +50,10 @@ int64_t total_of(const RunConfig& config, const Prediction& like, int threads) {
 }
 
 }  // namespace
+
+int64_t usable_bytes(const MemoryLimit& limit) {
+  return static_cast<int64_t>((1.0 - reserve_of(limit)) * static_cast<double>(limit.bytes));
+}
 
 RunLayout fitting_layout(const RunConfig& config, int threads, const GpuProfile* gpu) {
   RunLayout layout = make_run_layout(config, threads, gpu);
@@ -274,9 +276,7 @@ namespace {
   const int64_t total = prediction.memory.total_bytes();
   std::string problem = fmt::format(
       "{} needs {}, {} more than the {} that {} allows ({} % of which are kept free)\n{}", name,
-      format_bytes(total),
-      format_bytes(total - static_cast<int64_t>((1 - reserve_of(prediction.limit)) *
-                                                static_cast<double>(prediction.limit.bytes))),
+      format_bytes(total), format_bytes(total - usable_bytes(prediction.limit)),
       format_bytes(prediction.limit.bytes), prediction.limit.source,
       100 * reserve_of(prediction.limit), memory_table(prediction, dtype));
   const bool is_set = prediction.limit.source == kGivenLimit;

@@ -63,6 +63,8 @@ void require_generation_fit(const GenerationShape& shape, DType dtype, int64_t l
 
 // The same run with another depth.
 RunConfig with_layers(RunConfig config, int64_t layers);
+// What a plan may fill of a limit, which is not the last byte.
+int64_t usable_bytes(const MemoryLimit& limit);
 // The largest value in [1, largest] for which `fits` holds, 0 if none; `fits` is monotone.
 int64_t largest_fitting(int64_t largest, const std::function<bool(int64_t)>& fits);
 

@@ -45,7 +45,23 @@ std::vector<MemoryClass> reference_memory(const RunConfig& config, int64_t ranks
           {"logits, probabilities and their gradient", tokens * 10 * model.vocab_size}};
 }
 
+int64_t reserve_bytes(const RunConfig& config, const MachineModel& machine,
+                      int64_t ranks_per_host) {
+  const auto reserve = static_cast<double>(machine.rank_reserve_bytes(ranks_per_host));
+  if (machine.cores_per_host == 0) return static_cast<int64_t>(reserve);
+  const int64_t memory_bytes = std::max<int64_t>(1, machine.rank_memory_bytes(ranks_per_host));
+  const double used = static_cast<double>(rank_limit_bytes(config, machine, ranks_per_host)) /
+                      static_cast<double>(memory_bytes);
+  return static_cast<int64_t>(used * reserve);
+}
+
 }  // namespace
+
+int64_t rank_limit_bytes(const RunConfig& config, const MachineModel& machine,
+                         int64_t ranks_per_host) {
+  const int64_t memory_bytes = machine.rank_memory_bytes(ranks_per_host);
+  return std::min(config.machine.memory_limit_bytes.value_or(memory_bytes), memory_bytes);
+}
 
 std::vector<MemoryClass> rank_memory(const RunConfig& config, const MachineModel& machine,
                                      int64_t hosts, int64_t ranks_per_host, int threads) {
@@ -55,7 +71,7 @@ std::vector<MemoryClass> rank_memory(const RunConfig& config, const MachineModel
                                          : reference_memory(config, ranks);
   if (machine.stack != TrainingStack::kBorealis || !machine.gpu()) {
     classes.push_back(
-        {"context, libraries, fragmentation", machine.rank_reserve_bytes(ranks_per_host)});
+        {"context, libraries, fragmentation", reserve_bytes(config, machine, ranks_per_host)});
   }
   std::erase_if(classes, [](const MemoryClass& entry) { return entry.bytes == 0; });
   return classes;

@@ -24,9 +24,15 @@ namespace borealis {
 //   logits             10 bytes a token and vocabulary entry: bf16 logits, f32 probabilities and
 //                      their f32 gradient, which exist at once
 //
-// Besides these the machine's reserve. Of kinds without a byte nothing is listed.
+// Besides these the machine's reserve, of which ranks of CPUs that may use a part of their memory
+// (MEMORY_LIMIT) have as large a part: there it is of the host. Of kinds without a byte nothing is
+// listed.
 std::vector<MemoryClass> rank_memory(const RunConfig& config, const MachineModel& machine,
                                      int64_t hosts, int64_t ranks_per_host, int threads);
+
+// What a rank may use: its memory, or MEMORY_LIMIT if that is less.
+int64_t rank_limit_bytes(const RunConfig& config, const MachineModel& machine,
+                         int64_t ranks_per_host);
 
 int64_t total_bytes(const std::vector<MemoryClass>& classes);
 

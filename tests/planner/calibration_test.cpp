@@ -213,6 +213,14 @@ TEST(Calibration, UncertaintyGrowsAwayFromWhatWasMeasured) {
 TEST(Calibration, RefusesWhatCannotBeFitted) {
   std::vector<MeasuredStep> steps = report_steps();
   EXPECT_ERROR(calibrate(aurora(), {steps[0]}, ""), ErrorKind::kData, "1 configuration is too few");
+  std::vector<MeasuredStep> same(4, steps[0]);
+  for (MeasuredStep& step : same) step.seconds *= 1.01;
+  EXPECT_ERROR(
+      calibrate(aurora(), same, ""), ErrorKind::kData,
+      "1 configuration is too few to calibrate a machine with (all 4 steps are of the same)",
+      "differ in layers");
+  same.push_back(steps[1]);
+  EXPECT_EQ(calibrate(aurora(), same, "").rows.size(), 5u);
   steps[1].seconds = 1e-3;
   EXPECT_ERROR(calibrate(aurora(), steps, ""), ErrorKind::kConfig, "row 2 took 0.001 s",
                "faster links");

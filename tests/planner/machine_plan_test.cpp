@@ -148,6 +148,79 @@ TEST(MachinePlan, RanksShareTheCoresOfAHost) {
       << "ranks with devices of their own";
 }
 
+// A model of which a GPU holds thousands of layers.
+RunConfig narrow_run(int64_t layers) {
+  RunConfig config = report_run(testing::small_llama(layers));
+  config.batch.seq_length = 128;
+  config.parallel.world_size = 1;
+  return config;
+}
+
+TEST(MachinePlan, MemoryEndsWhereItDoesOrIsSaidNotTo) {
+  MachineModel machine = machine_named("h100-80g");
+  const auto point = [&](int64_t layers) {
+    return plan_point(narrow_run(layers), machine, 1, 1, {}, 1);
+  };
+  machine.memory_bytes = point(7000).total_bytes;  // of which a small part more is never had
+  const MachinePoint ends = point(7000);
+  EXPECT_TRUE(ends.fits);
+  EXPECT_EQ(ends.most_layers, 7000);
+  EXPECT_FALSE(point(7001).fits);
+  EXPECT_EQ(point(7001).most_layers, 7000);
+  machine.memory_bytes = point(10000).total_bytes;
+  const MachinePoint endless = point(10000);
+  EXPECT_TRUE(endless.fits);
+  EXPECT_FALSE(endless.most_layers.has_value());
+  EXPECT_THAT(memory_end_lines({endless}),
+              ElementsAre("small: memory does not end within 10000 layers"));
+  const auto json = nlohmann::json::parse(machine_plan_json(machine, {endless}));
+  EXPECT_TRUE(json["points"][0]["most_layers"].is_null());
+}
+
+// Of a limit below the machine's memory a run keeps 2 % free.
+TEST(MachinePlan, AGivenLimitIsWhereMemoryEnds) {
+  constexpr int64_t kGib = int64_t{1} << 30;
+  const auto point = [](const char* machine, std::optional<int64_t> limit) {
+    RunConfig config = report_run(report_llama3(4));
+    config.machine.memory_limit_bytes = limit;
+    return plan_point(config, machine_named(machine), 2, 12, {}, 1);
+  };
+  const MachinePoint free = point("aurora-pvc-tile", {});
+  EXPECT_EQ(free.memory_bytes, 64 * kGib);
+  EXPECT_EQ(point("aurora-pvc-tile", 65 * kGib).most_layers, free.most_layers);
+  const MachinePoint limited = point("aurora-pvc-tile", 48 * kGib);
+  EXPECT_EQ(limited.memory_bytes, 48 * kGib);
+  EXPECT_EQ(limited.total_bytes, free.total_bytes);
+  EXPECT_TRUE(limited.fits);
+  EXPECT_THAT(memory_end_lines({limited}),
+              ElementsAre("small: memory ends behind 6 layers within 48.00 GiB (MEMORY_LIMIT) on "
+                          "24 ranks"));
+  EXPECT_FALSE(point("aurora-pvc-tile", free.total_bytes).fits);
+  EXPECT_TRUE(point("aurora-pvc-tile", free.total_bytes * 100 / 98 + 1).fits);
+  for (const char* machine : {"aurora-pvc-tile", "h100-80g"}) {
+    const MachinePoint none = point(machine, kGib);
+    EXPECT_FALSE(none.fits) << machine;
+    EXPECT_THAT(memory_end_lines({none}),
+                ElementsAre("small: not one layer fits in 1.00 GiB (MEMORY_LIMIT) on 24 ranks"));
+  }
+}
+
+// What a host of CPUs keeps free is of all of its memory.
+TEST(MachinePlan, ALimitedRankOfCpusHasItsPartOfTheReserve) {
+  MachineModel machine = machine_named("h100-80g");
+  machine.gpu_multiprocessors = 0;
+  machine.cores_per_host = 8;
+  machine.reserve_bytes = machine.memory_bytes / 16;
+  RunConfig config = narrow_run(4);
+  const auto total = [&] { return total_bytes(rank_memory(config, machine, 1, 8, 1)); };
+  const int64_t free = total();
+  config.machine.memory_limit_bytes = machine.memory_bytes / 4;
+  EXPECT_NEAR(static_cast<double>(free - total()),
+              static_cast<double>(machine.reserve_bytes) * 3 / 4, 2);
+  machine.cores_per_host = 0;
+  EXPECT_EQ(total(), free) << "the context of a device is as large under any limit";
+}
+
 TEST(MachinePlan, TokensCostTimeAndNodeHours) {
   const MachinePoint point = report_point(report_llama3(14), 300e9);
   EXPECT_NEAR(point.tokens_per_gpu_per_second, 4202, 42);
@@ -178,7 +251,7 @@ TEST(MachinePlan, TableOfWhatFitsAndWhatDoesNot) {
   EXPECT_EQ(table[1][9], "yes");
   EXPECT_EQ(table[2][9], "no");
   EXPECT_EQ(table[2][5], "-");
-  EXPECT_THAT(memory_end_lines(points, machine_named("aurora-pvc-tile")),
+  EXPECT_THAT(memory_end_lines(points),
               ElementsAre("small: memory ends behind 14 layers on 24 ranks"));
   const auto json =
       nlohmann::json::parse(machine_plan_json(machine_named("aurora-pvc-tile"), points));
@@ -200,7 +273,7 @@ TEST(MachinePlan, SettingsThatAGridVariesAreTold) {
   EXPECT_EQ(table[2][1], "ZERO_STAGE=3");
   const auto shares = std::ranges::find(table[0], "of fewest hosts") - table[0].begin();
   EXPECT_EQ(table[2][static_cast<size_t>(shares)], "100.0 %") << "of its own setting's";
-  EXPECT_THAT(memory_end_lines(points, machine_named("aurora-pvc-tile")),
+  EXPECT_THAT(memory_end_lines(points),
               ElementsAre("small (ZERO_STAGE=0): memory ends behind 14 layers on 24 ranks",
                           "small (ZERO_STAGE=3): memory ends behind 20 layers on 24 ranks"));
 }
@@ -210,6 +283,27 @@ TEST(MachinePlan, AnotherDtypeIsAnotherMachine) {
   config.dtype = DType::kF32;
   EXPECT_ERROR(plan_point(config, machine_named("h100-80g"), 1, 8, {}, 1), ErrorKind::kConfig,
                "DTYPE=fp32, but the machine h100-80g is described for bf16");
+}
+
+TEST(MachinePlan, AnotherDeviceIsAnotherMachine) {
+  RunConfig config = report_run(report_llama3(4));
+  const auto plan = [&](const char* device, const MachineModel& machine) {
+    config.machine.device = device;
+    return plan_point(config, machine, 1, 8, {}, 1);
+  };
+  MachineModel cpu = machine_named("h100-80g");
+  cpu.name = "mine";
+  cpu.gpu_multiprocessors = 0;
+  EXPECT_ERROR(plan("cpu", machine_named("h100-80g")), ErrorKind::kConfig,
+               "DEVICE=cpu, but the machine h100-80g is described as a GPU");
+  EXPECT_ERROR(plan("cuda", cpu), ErrorKind::kConfig,
+               "DEVICE=cuda, but the machine mine is described as CPUs");
+  for (const char* device : {"cpu", "cuda"}) {
+    EXPECT_ERROR(plan(device, machine_named("aurora-pvc-tile")), ErrorKind::kConfig,
+                 "aurora-pvc-tile is described as a device of megatron-deepspeed", "auto");
+  }
+  EXPECT_GT(plan("cuda", machine_named("h100-80g")).step_s, 0);
+  EXPECT_GT(plan("cpu", cpu).step_s, 0);
 }
 
 TEST(MachineFile, IsWhatItWasAfterWritingAndReading) {
@@ -255,6 +349,9 @@ TEST(MachineFile, TellsWhatIsWrong) {
                "\"ranks_per_host\": 0, which is not a whole number of 1 to 9000000000000000");
   EXPECT_ERROR(parse(broken("\"memory_bytes\"", "\"memory\"")), ErrorKind::kData,
                "has no \"memory_bytes\"");
+  EXPECT_ERROR(parse(broken("\"memory_bytes\": 68719476736", "\"memory_bytes\": 1073741824")),
+               ErrorKind::kData, "m.json has \"reserve_bytes\": 1073741824",
+               "not less than the \"memory_bytes\", 1073741824");
   EXPECT_ERROR(parse(broken("\"all_reduce\": \"hierarchical\"", "\"all_reduce\": 3")),
                ErrorKind::kData, "m.json: \"links\" has \"all_reduce\": 3");
   EXPECT_ERROR(
