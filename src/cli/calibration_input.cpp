@@ -17,6 +17,7 @@
 #include "config/tokenizer_lookup.h"
 #include "planner/step_table.h"
 #include "report/report_audit.h"
+#include "report/run_report.h"
 #include "sweep/measurement.h"
 #include "sweep/sweep_state.h"
 #include "telemetry/run_summary.h"
@@ -50,17 +51,32 @@ void read_configuration(const fs::path& run_dir, OwnStep& own) {
   own.threads = config.machine.threads;
 }
 
+// A run that a signal or a limit of time stopped has measured its steps like any other.
+void require_measured(const fs::path& run_dir, const RunResults& results) {
+  const RunSummary& summary = results.summary;
+  const auto refuse = [&](const std::string& fault) {
+    throw Error(ErrorKind::kData, fmt::format("the run in {} {}", run_dir.string(), fault),
+                "calibrate with runs that went to their end");
+  };
+  if (summary.stopped_by == "error") refuse(fmt::format("failed: {}", summary.failure));
+  if (summary.stopped_by.empty() || !(summary.step_ms > 0)) refuse("has no finished steps");
+  // What a skipped step leaves out would be missing.
+  const auto skipped = std::ranges::count_if(results.steps, &StepRecord::skipped);
+  const auto steps = std::ssize(results.steps);
+  if (2 * skipped > steps) {
+    refuse(fmt::format("skipped {} of {} steps", skipped * results.step_stride,
+                       steps * results.step_stride));
+  }
+}
+
 OwnStep read_run(const fs::path& run_dir) {
   OwnStep own;
   own.step.name = run_dir.string();
   read_configuration(run_dir, own);
-  own.summary = read_run_summary(run_dir);
+  const RunResults results = read_run_results(run_dir);
+  require_measured(run_dir, results);
+  own.summary = results.summary;
   own.step.seconds = 1e-3 * own.summary.step_ms;
-  if (own.summary.stopped_by.empty() || !(own.step.seconds > 0)) {
-    throw Error(ErrorKind::kData,
-                fmt::format("the run in {} has no finished steps", run_dir.string()),
-                "calibrate with runs that went to their end");
-  }
   constexpr double kMostTflops = 1e9;
   const int64_t memory = own.summary.machine.memory_bytes, cores = own.summary.machine.cores;
   if (memory < 1 || memory > int64_t{1} << 60 || cores < 1 || cores > 1 << 20 ||
@@ -158,7 +174,8 @@ MachineModel machine_of(const std::vector<OwnStep>& runs) {
                                     summary.machine.cores, summary.isa);
   machine.cores_per_host = summary.machine.cores;
   machine.memory_bytes = summary.machine.memory_bytes;
-  machine.reserve_bytes = std::max(int64_t{1} << 30, machine.memory_bytes / 16);
+  machine.reserve_bytes =
+      std::min(machine.memory_bytes / 2, std::max(int64_t{1} << 30, machine.memory_bytes / 16));
   machine.links = {.within_host_bytes_per_s = 5e9,
                    .within_host_latency_s = 5e-6,
                    .between_hosts_bytes_per_s = 1.25e9,

@@ -39,6 +39,7 @@ struct MachineArguments {
   std::vector<std::string> flags;  // of the run
 };
 
+constexpr int64_t kMostRanksPerHost = 4096;
 constexpr std::array kOwnFlags = {"--machine", "--calibrate",      "--arch",   "--nlayers",
                                   "--hosts",   "--ranks-per-host", "--tokens", "--output"};
 
@@ -52,8 +53,9 @@ void add_options(CLI::App& app, MachineArguments& parsed) {
       ->take_all()
       ->allow_extra_args(false);
   app.add_option("--hosts", parsed.hosts, "numbers of hosts: 2, or 1,2,4,8; default: 1");
-  app.add_option("--ranks-per-host", parsed.ranks_per_host, "default: the machine's")
-      ->check(whole_number(1, 4096));
+  app.add_option("--ranks-per-host", parsed.ranks_per_host,
+                 "default: NGPU_PER_HOST, else the machine's")
+      ->check(whole_number(1, kMostRanksPerHost));
   app.add_option("--tokens", parsed.tokens,
                  "tokens to train on, such as 300B: time and node hours to that");
   app.add_option(
@@ -106,6 +108,27 @@ std::vector<int64_t> parse_hosts(const std::string& text, Problems& problems) {
   return hosts;
 }
 
+constexpr const char* kRanks = "WORLD_SIZE";
+constexpr const char* kRanksPerHost = "NGPU_PER_HOST";
+
+// Variables of ranks that are started; those of a plan are described.
+void check_ranks_of_grid(const MachineArguments& arguments, const Grid& grid, Problems& problems) {
+  for (const GridAxis& axis : grid.axes) {
+    for (const char* variable : {kRanks, "HOSTFILE", "PBS_NODEFILE"}) {
+      if (axis.variable != variable) continue;
+      problems.settings.push_back(
+          fmt::format("{} cannot vary: --hosts and --ranks-per-host say the ranks of a plan for a "
+                      "machine",
+                      variable));
+    }
+    if (axis.variable != kRanksPerHost || arguments.ranks_per_host == 0) continue;
+    problems.settings.push_back(
+        fmt::format("--ranks-per-host would set {} for all points, which the grid varies; give one "
+                    "of them",
+                    kRanksPerHost));
+  }
+}
+
 std::vector<PointSettings> points_of(const MachineArguments& arguments, Problems& problems) {
   Grid grid;
   const auto add = [&](const char* flag, const char* variable, const std::string& values) {
@@ -119,13 +142,47 @@ std::vector<PointSettings> points_of(const MachineArguments& arguments, Problems
     grid.axes.push_back(parse_axis(text, problems));
   }
   check_flags_of_grid(arguments.flags, {grid}, problems);
+  check_ranks_of_grid(arguments, grid, problems);
   if (grid.axes.empty()) return {PointSettings()};  // what environment and flags say
   return grid_points({grid}, problems);
+}
+
+// environment: of a point.
+int64_t ranks_per_host_of(const MachineArguments& arguments, const MachineModel& machine,
+                          const Environment& environment) {
+  if (arguments.ranks_per_host > 0) return arguments.ranks_per_host;
+  const std::optional<std::string> text = set_value(environment, kRanksPerHost);
+  if (!text) return machine.ranks_per_host;
+  int64_t ranks = 0;
+  const char* const last = text->data() + text->size();
+  const auto [end, code] = std::from_chars(text->data(), last, ranks);
+  if (code == std::errc() && end == last && ranks >= 1 && ranks <= kMostRanksPerHost) return ranks;
+  throw Error(
+      ErrorKind::kConfig,
+      fmt::format("{}={} is no number of ranks, 1 to {}", kRanksPerHost, *text, kMostRanksPerHost),
+      "correct or unset it, or give --ranks-per-host");
+}
+
+// Of other ranks than those that are planned the variable would be ignored.
+void require_ranks(const Environment& environment, int64_t hosts, int64_t ranks_per_host) {
+  const std::optional<std::string> text = set_value(environment, kRanks);
+  if (!text || *text == std::to_string(hosts * ranks_per_host)) return;
+  throw Error(ErrorKind::kConfig,
+              fmt::format("{}={}, but {} host{} of {} rank{} make {}", kRanks, *text, hosts,
+                          hosts == 1 ? "" : "s", ranks_per_host, ranks_per_host == 1 ? "" : "s",
+                          hosts * ranks_per_host),
+              fmt::format("unset {}: --hosts and --ranks-per-host say the ranks of a plan for a "
+                          "machine",
+                          kRanks));
 }
 
 struct PlannedPoints {
   std::vector<MachinePoint> points;
   std::vector<std::string> warnings;  // of their configurations, each once
+
+  void warn(const std::string& warning) {
+    if (std::ranges::find(warnings, warning) == warnings.end()) warnings.push_back(warning);
+  }
 };
 
 PlannedPoints plan_points(const MachineArguments& arguments, const MachineModel& machine) {
@@ -135,12 +192,15 @@ PlannedPoints plan_points(const MachineArguments& arguments, const MachineModel&
   if (problems.any()) problems.raise();
   std::optional<double> tokens;
   if (!arguments.tokens.empty()) tokens = parse_tokens(arguments.tokens);
-  const int64_t ranks_per_host =
-      arguments.ranks_per_host > 0 ? arguments.ranks_per_host : machine.ranks_per_host;
-  const Environment environment = without_launch(process_environment());
+  const Environment process = process_environment();
+  const Environment environment = without_launch(process);
   PlannedPoints planned;
   for (const PointSettings& point : settings) {
+    const std::vector<EnvironmentChange> changes = point_environment(point, environment, "");
+    const int64_t ranks_per_host =
+        ranks_per_host_of(arguments, machine, with_changes(process, changes));
     for (const int64_t on_hosts : hosts) {
+      require_ranks(process, on_hosts, ranks_per_host);
       LoadOptions options;
       options.command = "plan";
       options.needs_data = false;
@@ -148,17 +208,18 @@ PlannedPoints plan_points(const MachineArguments& arguments, const MachineModel&
       options.hosts = on_hosts;
       options.ranks_per_host = ranks_per_host;
       const RunConfig config =
-          load_run_config(with_changes(environment, point_environment(point, environment, "")),
-                          arguments.flags, options);
+          load_run_config(with_changes(environment, changes), arguments.flags, options);
       const int threads = prepare_machine(config.machine);
       planned.points.push_back(
           plan_point(config, machine, on_hosts, ranks_per_host, tokens, threads));
       planned.points.back().settings = other_settings(point);
-      for (const std::string& warning : config.warnings) {
-        if (std::ranges::find(planned.warnings, warning) == planned.warnings.end()) {
-          planned.warnings.push_back(warning);
-        }
-      }
+      for (const std::string& warning : config.warnings) planned.warn(warning);
+    }
+    if (arguments.ranks_per_host == 0 && set_value(process, kRanksPerHost) &&
+        std::ranges::find(changes, kRanksPerHost, &EnvironmentChange::first) == changes.end()) {
+      planned.warn(fmt::format("{} ranks a host, as the environment's {} says; {} has {}",
+                               ranks_per_host, kRanksPerHost, machine.name,
+                               machine.ranks_per_host));
     }
   }
   return planned;

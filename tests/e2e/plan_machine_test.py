@@ -112,7 +112,63 @@ def check_own_runs(folder):
     result = call("--calibrate", "a", wide, "--output", "both.json", folder=folder)
     check("one machine", result.returncode == CONFIG and "differ in their" in result.stderr and not (folder / "both.json").exists(),
           result.stderr)
+    check_edited_runs(folder)
     check_ranks(folder)
+
+
+def check_edited_runs(folder):
+    """Of the run a: the same again, and what went wrong."""
+    shutil.copytree(folder / "a", folder / "twin")
+    result = call("--calibrate", "a", "twin", folder=folder)
+    check("one configuration", result.returncode == DATA and "1 configuration is too few" in result.stderr and "all 2 steps" in result.stderr, result.stderr)
+    summary, metrics = folder / "twin/summary.json", folder / "twin/metrics.jsonl"
+    ended = json.loads(summary.read_text())
+    steps = [json.loads(line) for line in metrics.read_text().splitlines()]
+
+    def calibrated(name, part="", metrics_text=None, **changed):
+        summary.write_text(json.dumps(ended | changed))
+        metrics.write_text("\n".join(map(json.dumps, steps)) + "\n" if metrics_text is None else metrics_text)
+        result = call("--calibrate", "twin", "b", "--output", "twin.json", folder=folder)
+        expected = DATA if part else 0
+        check(name, result.returncode == expected and part in result.stderr and ("twin" in result.stderr or not part), result.returncode, result.stderr)
+
+    calibrated("stopped by a signal", stopped_by="SIGTERM")
+    calibrated("failed", "the run in twin failed: the loss is gone", stopped_by="error", failure="the loss is gone")
+    calibrated("goes on", "has no finished steps", stopped_by="")
+    skipped = [step | {"skipped": step["iteration"] > 1} for step in steps]
+    calibrated("skipped", f"skipped {len(steps) - 1} of {len(steps)} steps", "\n".join(map(json.dumps, skipped)) + "\n")
+    calibrated("corrupt", "twin/metrics.jsonl", '{"iteration": "x"}\n' + metrics.read_text())
+
+
+def check_settings():
+    """What the run's settings and a job's environment say of memory, device and ranks is taken or refused."""
+    def points(*words, **environment):
+        return plan("--machine", "h100-80g", "--arch", "llama3-3B", "--nlayers", 4, *words, environment=REPORTED | environment)["points"]
+
+    def refused(name, part, *words, **environment):
+        result = call("--machine", "h100-80g", "--arch", "llama3-3B", "--nlayers", 4, *words, environment=REPORTED | environment)
+        check(name, result.returncode == CONFIG and part in result.stderr and not result.stdout, result.returncode, result.stderr, result.stdout)
+
+    free, = points()
+    check("free", free["fits"] and free["ranks"] == 8 and free["memory"]["limit_bytes"] == 85018877624, free)
+    for limited in (points("--memory-limit", "1GiB"), points(MEMORY_LIMIT="1GiB"), points("--set", "MEMORY_LIMIT=1GiB,64GiB,900GiB")):
+        check("limited", not limited[0]["fits"] and limited[0]["most_layers"] == 0 and limited[0]["memory"]["limit_bytes"] == 1 << 30, limited[0])
+    check("limits", 0 < limited[1]["most_layers"] < limited[2]["most_layers"] == free["most_layers"], limited)
+    refused("another device", "DEVICE=cpu, but the machine h100-80g is described as a GPU", "--device", "cpu")
+    refused("another device of the environment", "described as a GPU", DEVICE="cpu")
+    check("its device", points("--device", "cuda") == [free], free)
+    check("ranks of a host", [point["ranks"] for point in points(NGPU_PER_HOST="6")] == [6])
+    check("the flag's", [point["ranks"] for point in points("--ranks-per-host", 4, NGPU_PER_HOST="6")] == [4])
+    check("the grid's", [point["ranks"] for point in points("--set", "NGPU_PER_HOST=2,6", "--hosts", "1,2")] == [2, 4, 6, 12])
+    text = call("--machine", "h100-80g", environment={"NGPU_PER_HOST": "6"}).stdout
+    check("told", "note: 6 ranks a host, as the environment's NGPU_PER_HOST says; h100-80g has 8" in text, text)
+    refused("no number", "NGPU_PER_HOST=many is no number of ranks, 1 to 4096", NGPU_PER_HOST="many")
+    refused("flag and grid", "--ranks-per-host would set NGPU_PER_HOST", "--ranks-per-host", 4, "--set", "NGPU_PER_HOST=2,6")
+    refused("other ranks", "WORLD_SIZE=3, but 1 host of 8 ranks make 8\n  unset WORLD_SIZE: --hosts and --ranks-per-host say", WORLD_SIZE="3")
+    refused("ranks of a grid", "WORLD_SIZE cannot vary: --hosts and --ranks-per-host say", "--set", "WORLD_SIZE=8,16")
+    refused("hosts of a grid", "HOSTFILE cannot vary: --hosts", "--set", "HOSTFILE=a,b")
+    # Inside a job: its hosts are not those that are planned for.
+    check("in a job", points(WORLD_SIZE="8", PBS_NODEFILE="/nowhere", HOSTFILE="/nowhere", SLURM_JOB_NODELIST="a[1-3]", SLURM_NTASKS="99") == [free])
 
 
 def check_ranks(folder):
@@ -215,7 +271,7 @@ def check_refusals(folder):
 
 def main():
     with tempfile.TemporaryDirectory() as temporary:
-        for number, part in enumerate((lambda _: check_report_table(), check_published, check_own_runs, check_sweep, check_refusals)):
+        for number, part in enumerate((lambda _: check_report_table(), lambda _: check_settings(), check_published, check_own_runs, check_sweep, check_refusals)):
             folder = pathlib.Path(temporary) / str(number)
             folder.mkdir()
             part(folder)
