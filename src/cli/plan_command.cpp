@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
-#include "base/memory.h"
 #include "base/units.h"
 #include "cli/command.h"
 #include "cli/open_backend.h"
@@ -32,8 +31,9 @@ int run_plan_command(const std::vector<std::string>& arguments) {
   const OpenedBackend backend = open_backend(config.machine, config.parallel);
   if (!backend.warning.empty()) log_warning(backend.warning);
   const PlannedData data = planned_data(config);
-  const Prediction prediction = predict(
-      config, fitting_layout(config, threads, backend.get().gpu()), data.bytes, resident_bytes());
+  const Prediction prediction =
+      predict(config, fitting_layout(config, threads, backend.get().gpu()), data.bytes,
+              program_bytes_of_rank(ranks.ranks()));
   if (!data.note.empty()) config.notes.push_back(data.note);
   if (config.output.json) {
     fmt::print("{}\n", prediction_json(config, prediction));

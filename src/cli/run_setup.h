@@ -20,6 +20,10 @@ LoadOptions options_of_ranks(const RankLayout& layout);
 // cores.
 void share_host(int64_t ranks, MachineConfig& machine);
 
+// What one of so many ranks has resident before it allocates anything, as this process, which has
+// started no MPI, knows it.
+int64_t program_bytes_of_rank(int64_t ranks);
+
 // Without the variables that a launcher sets: of a run that is described, its ranks are the
 // command's.
 Environment without_launch(Environment environment);

@@ -111,8 +111,12 @@ def counts_ranks(folder, library):
     check(result.returncode == 0 and "ranks              2 ranks on 1 host; what follows is of one" in result.stdout, f"{library}: plan", result)
     result = run(folder, "sweep", "--nlayers", "1,2", "--steps", "3", "--warmup", "1", "--", *SHAPE[2:], **ranks)
     state = json.loads((folder / "logs/sweep/sweep.json").read_text())
-    worlds = [json.loads((folder / "logs/sweep" / run / "summary.json").read_text())["world_size"] for point in state["points"] for run in point["runs"]]
+    runs = [(point["planned_bytes"], json.loads((folder / "logs/sweep" / run / "summary.json").read_text())) for point in state["points"] for run in point["runs"]]
+    worlds = [summary["world_size"] for _, summary in runs]
     check(result.returncode == 0 and worlds == [2, 2], f"{library}: sweep", (worlds, result.stdout, result.stderr))
+    # The process that plans has no MPI, whose memory it counts all the same.
+    bytes_apart = [planned - summary["planned_memory_bytes"] for planned, summary in runs]
+    check(bytes_apart and all(abs(bytes) < 6 << 20 for bytes in bytes_apart), f"{library}: a sweep's plan is its runs'", bytes_apart)
 
 
 def alone(folder):
