@@ -104,8 +104,8 @@ void judge(const std::vector<double>& before, const std::vector<double>& after, 
   row.verdict = !changed ? Verdict::kSame : difference > 0 ? Verdict::kFaster : Verdict::kSlower;
 }
 
-// Of a row that the other report has not; where that has the same model, by what this one differs
-// from the first of its rows.
+// Of a row that the other report has not; where that has the same model, also by what this one
+// differs in from the first of its rows, and its variant does not say.
 std::string name_of(const PerformanceReport& report, const ResultRow& row,
                     const PerformanceReport& other) {
   const std::string name = fmt::format("{}, {} layers", row.series(), row.layers);
@@ -117,8 +117,10 @@ std::string name_of(const PerformanceReport& report, const ResultRow& row,
   const std::vector<NamedValue> others = rate_features(other.runs[like->runs.front()]);
   std::vector<std::string> differing;
   for (size_t i = 0; i < features.size(); ++i) {
-    if (features[i].value == others[i].value) continue;
-    differing.push_back(fmt::format("{}={}", features[i].name, features[i].value));
+    const std::string feature = fmt::format("{}={}", features[i].name, features[i].value);
+    const bool is_said =
+        row.variant.find(i == 0 ? features[i].value : feature) != std::string::npos;
+    if (features[i].value != others[i].value && !is_said) differing.push_back(feature);
   }
   return differing.empty() ? name : fmt::format("{} ({})", name, fmt::join(differing, ", "));
 }

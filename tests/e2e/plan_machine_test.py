@@ -135,7 +135,7 @@ def check_edited_runs(folder):
     calibrated("stopped by a signal", stopped_by="SIGTERM")
     calibrated("failed", "the run in twin failed: the loss is gone", stopped_by="error", failure="the loss is gone")
     calibrated("goes on", "has no finished steps", stopped_by="")
-    skipped = [step | {"skipped": step["iteration"] > 1} for step in steps]
+    skipped = [step | {"skipped_iterations": step["iteration"] - 1} for step in steps]
     calibrated("skipped", f"skipped {len(steps) - 1} of {len(steps)} steps", "\n".join(map(json.dumps, skipped)) + "\n")
     calibrated("corrupt", "twin/metrics.jsonl", '{"iteration": "x"}\n' + metrics.read_text())
 
@@ -164,7 +164,7 @@ def check_settings():
     check("told", "note: 6 ranks a host, as the environment's NGPU_PER_HOST says; h100-80g has 8" in text, text)
     refused("no number", "NGPU_PER_HOST=many is no number of ranks, 1 to 4096", NGPU_PER_HOST="many")
     refused("flag and grid", "--ranks-per-host would set NGPU_PER_HOST", "--ranks-per-host", 4, "--set", "NGPU_PER_HOST=2,6")
-    refused("other ranks", "WORLD_SIZE=3, but 1 host of 8 ranks make 8\n  unset WORLD_SIZE: --hosts and --ranks-per-host say", WORLD_SIZE="3")
+    refused("other ranks", "WORLD_SIZE=3, but 1 host of 8 ranks make 8; unset WORLD_SIZE: --hosts and --ranks-per-host say", WORLD_SIZE="3")
     refused("ranks of a grid", "WORLD_SIZE cannot vary: --hosts and --ranks-per-host say", "--set", "WORLD_SIZE=8,16")
     refused("hosts of a grid", "HOSTFILE cannot vary: --hosts", "--set", "HOSTFILE=a,b")
     # Inside a job: its hosts are not those that are planned for.

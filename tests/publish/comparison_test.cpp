@@ -89,8 +89,9 @@ TEST(Comparison, MatchesRowsAndNamesTheRest) {
                       report_of({elsewhere, measured_run("a", 12, {10}), narrow}), 0.01);
   EXPECT_THAT(comparison.only_before,
               ElementsAre("a, 4 layers (machine=Some CPU, 2 cores)", "a, 8 layers (DTYPE=bf16)"));
-  EXPECT_THAT(comparison.only_after, ElementsAre("a, 4 layers (machine=Another CPU, 2 cores)",
-                                                 "a, 12 layers", "a, 8 layers (DTYPE=fp32)"));
+  EXPECT_THAT(comparison.only_after, ElementsAre("a, Another CPU, 2 cores, DTYPE=bf16, 4 layers",
+                                                 "a, Some CPU, 2 cores, DTYPE=bf16, 12 layers",
+                                                 "a, Some CPU, 2 cores, DTYPE=fp32, 8 layers"));
   const Comparison one_machine =
       compare_reports(report_of({measured_run("a", 4, {10}), measured_run("a", 8, {10})}),
                       report_of({elsewhere}), 0.01);
