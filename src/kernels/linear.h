@@ -41,6 +41,9 @@ int64_t linear_scratch_floats(ProductMode mode, const LinearShape& shape,
 // What an engine allocates for itself, for the memory plan: where our own products pack operands.
 int64_t linear_engine_bytes(ProductMode mode, int threads,
                             Products products = Products::kOwnWhereTheyFit);
+// What oneDNN allocates and keeps for the panels of operands that its products copy, at most, on
+// this CPU; of small operands it is no more than they are. For the memory plan.
+int64_t library_panel_bytes(int threads);
 
 // Holds oneDNN's primitives, made once per shape. Not for concurrent use: each call runs on all
 // OpenMP threads.

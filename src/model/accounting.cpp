@@ -10,10 +10,9 @@ namespace borealis {
 namespace {
 
 // Measured as what the resident set grows by besides our own arenas, on models of 0.1 to 550 M
-// parameters: code and tables of the libraries that the first steps bring in, and the panels of
-// both operands that oneDNN's products copy into buffers of their own, up to a block per thread.
+// parameters: code and tables of the libraries that the first steps bring in, besides the panels of
+// both operands that oneDNN's products copy into buffers of their own.
 constexpr int64_t kLibraryCodeBytes = int64_t{7} << 20;
-constexpr int64_t kLargestPanelBytesPerThread = (int64_t{11} << 20) / 4;
 // A forward pass alone, measured on models of 0.6 to 120 M parameters, brings in less code, and its
 // panels have the width of the operands.
 constexpr int64_t kForwardCodeBytes = (int64_t{5} << 20) / 2;
@@ -28,7 +27,7 @@ int64_t library_bytes(const DecoderShape& shape) {
         LinearShape{shape.rows(), shape.model.vocab_size, shape.model.hidden_size}}) {
     largest_operands = std::max(largest_operands, 4 * s.in_features * (s.rows + s.out_features));
   }
-  const int64_t panels = std::min(largest_operands, kLargestPanelBytesPerThread * shape.threads);
+  const int64_t panels = std::min(largest_operands, library_panel_bytes(shape.threads));
   if (!shape.forward_only) return kLibraryCodeBytes + panels;
   return kForwardCodeBytes + (shape.mode == ProductMode::kBF16Native ? panels / 2 : panels);
 }

@@ -16,7 +16,9 @@ constexpr int64_t kTokenChunk = 1024;
 // are so fast that dW's traffic shows: with V = 256000, chunks of 262 tokens reach 76 % of the GEMM
 // rate, chunks of 1024 89 %.
 constexpr int64_t kKeptLogits = int64_t{64} << 20, kKeptExponentials = int64_t{256} << 20;
-constexpr int64_t kWideWeightFloats = int64_t{4} << 20;  // a widened block stays in cache
+// A widened block stays in cache, and the panels that oneDNN copies of it, of all its columns,
+// small.
+constexpr int64_t kWideWeightFloats = int64_t{4} << 20, kMostWideColumns = 8192;
 // Native bf16: the f32 logits of a block stay in the cache between their product and their
 // exponentials; gradients are bf16 already, and wider blocks read and write dx less often.
 constexpr int64_t kNativeVocabBlock = 1024, kNativeGradientBlocks = 8;
@@ -26,7 +28,8 @@ constexpr int64_t kRowPadding = 32;
 
 int64_t vocab_block(ProductMode mode, const HeadShape& shape) {
   const int64_t block = mode == ProductMode::kBF16WidenedToF32
-                            ? std::max<int64_t>(kWideWeightFloats / shape.hidden_size / 16 * 16, 64)
+                            ? std::clamp<int64_t>(kWideWeightFloats / shape.hidden_size / 16 * 16,
+                                                  64, kMostWideColumns)
                             : kNativeVocabBlock;
   return std::min(block, shape.vocab_size);
 }

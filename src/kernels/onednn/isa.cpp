@@ -58,6 +58,7 @@ std::string onednn_isa_name() {
   return "generic";
 }
 
+bool onednn_has_avx512() { return includes(effective_isa(), dnnl_cpu_isa_avx512_core); }
 bool onednn_multiplies_by_amx() { return includes(effective_isa(), dnnl_cpu_isa_avx512_core_amx); }
 bool onednn_multiplies_bf16() { return includes(effective_isa(), dnnl_cpu_isa_avx512_core_bf16); }
 

@@ -10,6 +10,7 @@
 #include "kernels/cpu/product_bf16.h"
 #include "kernels/cpu_isa.h"
 #include "kernels/elementwise.h"
+#include "kernels/onednn/isa.h"
 
 namespace borealis {
 namespace {
@@ -160,6 +161,15 @@ int64_t linear_engine_bytes(ProductMode mode, int threads, Products products) {
     return 0;
   }
   return bf16_product_workspace_floats(threads) * static_cast<int64_t>(sizeof(float));
+}
+
+int64_t library_panel_bytes(int threads) {
+  // Measured (oneDNN 2.6): with AVX-512 a block per thread. AVX2's products divide the longer side
+  // of a block of about the same size, whatever the number of threads: 8 to 20 MiB with 1 and 2
+  // threads, 14 to 22 with 16.
+  constexpr int64_t kMiB = int64_t{1} << 20;
+  if (onednn_has_avx512()) return threads * 11 * kMiB / 4;
+  return 12 * kMiB + threads * kMiB / 2;
 }
 
 // One matmul primitive per (shape, strides, types); creating one costs tens of microseconds.
