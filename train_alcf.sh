@@ -28,6 +28,10 @@ list=${DATA_FILE_LIST:-$default_list}
 if [ -z "${DATA_PATH:-}" ] && [ "$(basename "$list")" = books.txt ] && { [ ! -e "$list" ] || [ "$list" -ef "$default_list" ]; }; then
   bash "$home/scripts/install_packages.sh" corpus
   bash "$home/scripts/prepare_default_corpus.sh"
+  if [ -n "${TOKENIZER_MODEL:-}" ]; then
+    own_list=$(bash "$home/scripts/tokenize_default_corpus.sh")
+    if [ -n "$own_list" ]; then export DATA_FILE_LIST=$own_list; fi
+  fi
 fi
 
 # It knows PBS, Slurm and host files; a single rank it becomes itself.

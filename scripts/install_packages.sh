@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # install_packages.sh PURPOSE...: installs what scripts/packages.txt lists for these purposes (run,
-# corpus, test) and is missing; does nothing where nothing is. As root or through sudo; waits up to
+# mpi, corpus, test, peers, fuzz) and is missing; does nothing where nothing is. As root or through sudo; waits up to
 # ten minutes for others that use apt. The purpose cuda is headers that no package has:
 # install_cudnn_frontend.sh.
 set -euo pipefail

@@ -15,7 +15,9 @@
 #include "cli/parse_arguments.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work_progress.h"
+#include "config/tokenizer_types.h"
 #include "data/dataset_check.h"
+#include "tokenizer/tokenizer_identity.h"
 
 namespace borealis {
 namespace {
@@ -24,6 +26,7 @@ struct VerifyArguments {
   std::vector<std::string> prefixes;
   std::optional<int64_t> vocab_size;
   std::string tokenizer;
+  std::string tokenizer_type = "HFTokenizer";
   int threads = 0;
   bool json = false;
 };
@@ -47,6 +50,16 @@ nlohmann::ordered_json json_of(const std::filesystem::path& prefix, const Datase
         {{"class", std::string(dataset_fault_name(problem.fault))}, {"text", problem.text}});
   }
   return json;
+}
+
+// Ids of another tokenizer may well be within this one's vocabulary: the record tells.
+void hold_against(const TokenizerIdentity& tokenizer, DatasetCheck& check) {
+  if (!check.record || check.record->tokenizer == tokenizer) return;
+  check.problems.push_back(
+      {DatasetFault::kForeignToken,
+       fmt::format("made with the tokenizer {} ({}), not with this one ({})",
+                   check.record->tokenizer_path, describe_tokenizer(check.record->tokenizer),
+                   describe_tokenizer(tokenizer))});
 }
 
 // As data has that was made with another tokenizer than the one that was given.
@@ -77,10 +90,13 @@ int verify(const VerifyArguments& arguments) {
   log_open(arguments.json ? LogStream::kStderr : LogStream::kStdout, "INFO");
   omp_set_num_threads(arguments.threads > 0 ? arguments.threads : usable_cores());
   std::optional<int64_t> vocab_size = arguments.vocab_size;
+  std::optional<TokenizerIdentity> tokenizer;
   if (!arguments.tokenizer.empty()) {
-    TokenizerOptions tokenizer;
-    tokenizer.model = arguments.tokenizer;
-    vocab_size = tokenizer.open().vocab_size();
+    TokenizerOptions options;
+    options.model = arguments.tokenizer;
+    options.type = arguments.tokenizer_type;
+    tokenizer = tokenizer_identity(options.open());
+    vocab_size = tokenizer->vocab_size;
   }
   const auto prefixes = dataset_prefixes(arguments.prefixes);
   nlohmann::ordered_json pairs = nlohmann::ordered_json::array();
@@ -93,6 +109,7 @@ int verify(const VerifyArguments& arguments) {
         progress.update(done, total, done);
       });
     }
+    if (tokenizer) hold_against(*tokenizer, check);
     if (vocab_size && only_foreign_tokens(check)) {
       ++foreign;
     } else if (!check.problems.empty()) {
@@ -103,12 +120,12 @@ int verify(const VerifyArguments& arguments) {
   }
   if (arguments.json) fmt::print("{}\n", json_text(nlohmann::ordered_json({{"pairs", pairs}}), 2));
   if (damaged == 0 && foreign > 0) {
-    throw Error(
-        ErrorKind::kData,
-        fmt::format("{} of {} pair{} {} token ids beyond the vocabulary", foreign, prefixes.size(),
-                    prefixes.size() == 1 ? "" : "s", foreign == 1 ? "has" : "have"),
-        "give the tokenizer or the vocabulary that the data was made with; where it was "
-        "this one the data is damaged");
+    throw Error(ErrorKind::kData,
+                fmt::format("{} of {} pair{} {} tokens of another {}", foreign, prefixes.size(),
+                            prefixes.size() == 1 ? "" : "s", foreign == 1 ? "has" : "have",
+                            tokenizer ? "tokenizer" : "vocabulary"),
+                "give the tokenizer or the vocabulary that the data was made with; where it was "
+                "this one the data is damaged");
   }
   damaged += foreign;
   if (damaged == 0) return 0;
@@ -134,6 +151,9 @@ int run_data_verify_command(const std::vector<std::string>& arguments) {
                               "ids must be smaller (default: as <prefix>.meta.json says)")
                    ->check(whole_number(1));
   app.add_option("--tokenizer", parsed.tokenizer, "ids must be this tokenizer's")->excludes(size);
+  app.add_option("--tokenizer-type", parsed.tokenizer_type,
+                 "a TOKENIZER_TYPE: " + supported_tokenizer_types())
+      ->capture_default_str();
   app.add_option("--threads", parsed.threads, "threads; 0: every core that this process may use")
       ->check(whole_number(0, 1024))
       ->capture_default_str();

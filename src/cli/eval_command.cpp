@@ -254,8 +254,8 @@ std::string report_text(const EvalReport& report, const TextEvaluation& result) 
   row("bits per byte",
       bits ? fmt::format("{:.6f}", *bits) : fmt::format("not known: {}", report.bytes_note));
   row("text",
-      fmt::format("{} documents, {} tokens predicted{}", format_count(result.documents),
-                  format_count(result.tokens),
+      fmt::format("{} document{}, {} tokens predicted{}", format_count(result.documents),
+                  result.documents == 1 ? "" : "s", format_count(result.tokens),
                   result.bytes ? fmt::format(", {} bytes", format_count(*result.bytes)) : ""));
   row("windows", fmt::format("{} of up to {} tokens, {} apart", format_count(result.windows),
                              report.windows.seq_length, report.windows.stride));

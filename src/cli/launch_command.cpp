@@ -24,8 +24,8 @@ namespace {
 constexpr const char* kHelp =
     "Start the ranks of a run: on the hosts of HOSTFILE, Slurm or PBS, or on this machine; of "
     "each\n"
-    "host NGPU_PER_HOST, or what the scheduler says, or one a memory domain; by MPIEXEC, srun,\n"
-    "mpiexec or mpirun, each rank bound to its share of the cores (CPU_BIND: otherwise).\n\n"
+    "host NGPU_PER_HOST, or what the scheduler says, or one a GPU or a memory domain; by MPIEXEC,\n"
+    "srun, mpiexec or mpirun, each rank bound to its share of the cores (CPU_BIND: otherwise).\n\n"
     "usage: borealis launch [--dry-run] train|doctor [options of train]\n\n"
     "  --dry-run             print the command line that starts the ranks, and start nothing\n"
     "  --help                this text\n\n"

@@ -42,7 +42,7 @@ constexpr std::array kCommands = {
             run_plan_command},
     Command{"sweep", "measure a family of models, one after the other, until memory ends",
             run_sweep_command},
-    Command{"report", "write report.md and report.html for a finished run", run_report_command},
+    Command{"report", "the report of a run, or of many as one table", run_report_command},
     Command{"watch", "show how runs are going, on a screen or once", run_watch_command},
     Command{"data", "tokenize text; inspect, merge and verify Megatron data; see what a run reads",
             run_data_command},

@@ -38,7 +38,8 @@ void log_configuration(const PlannedRun& run) {
   const Prediction& prediction = run.prediction;
   for (const std::string& warning : config.warnings) log_warning(warning);
   log_lines(config.notes);
-  log_info(fmt::format("kernels: {}; {} threads", run.device, run.threads));
+  log_info(fmt::format("kernels: {}; {} thread{}", run.device, run.threads,
+                       run.threads == 1 ? "" : "s"));
   log_lines(batch_lines(config));
   log_lines(architecture_lines(config));
   if (!config.model.note.empty()) log_info(config.model.note);

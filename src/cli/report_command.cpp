@@ -83,7 +83,8 @@ int check_report(const std::string& file, bool json) {
         {"file", file}, {"rows", report.rows.size()}, {"raw_values", runs}, {"findings", list}};
     fmt::print("{}\n", json_text(document, 2));
   } else {
-    fmt::print("{}: {} rows, {} raw values\n", file, report.rows.size(), runs);
+    fmt::print("{}: {} row{}, {} raw value{}\n", file, report.rows.size(),
+               report.rows.size() == 1 ? "" : "s", runs, runs == 1 ? "" : "s");
     if (!sizes_known) {
       fmt::print(
           "  sizes and formulas are not checked: the vocabulary of TOKENIZER_MODEL={} is not "

@@ -154,7 +154,7 @@ namespace {
 std::string telling_path(const nlohmann::json& differences) {
   const auto is_given = [](const nlohmann::json& difference) {
     const std::string path = difference["path"];
-    return !path.ends_with("_dir") && !path.ends_with("/prefix");
+    return !path.ends_with("_dir") && !path.ends_with("/prefix") && !path.ends_with("_cache_path");
   };
   const auto given = std::ranges::find_if(differences, is_given);
   return given != differences.end() ? (*given)["path"] : differences[0]["path"];

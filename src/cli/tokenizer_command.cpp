@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <array>
 #include <chrono>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -105,16 +106,22 @@ int train(const TrainOptions& options) {
   return 0;
 }
 
+int run_train_command_of_tokenizer(const std::vector<std::string>& arguments) {
+  CLI::App app("Trains a byte-level BPE tokenizer and writes it as a Hugging Face tokenizer.json.",
+               "borealis tokenizer train");
+  TrainOptions options;
+  add_options(app, options);
+  return parse_arguments(app, arguments) ? train(options) : 0;
+}
+
+constexpr std::array kCommands = {Command{
+    "train", "train a byte-level BPE tokenizer and write it as a Hugging Face tokenizer.json",
+    run_train_command_of_tokenizer}};
+
 }  // namespace
 
 int run_tokenizer_command(const std::vector<std::string>& arguments) {
-  CLI::App app("Makes tokenizers.", "borealis tokenizer");
-  app.require_subcommand(1);
-  TrainOptions options;
-  CLI::App* command = app.add_subcommand(
-      "train", "train a byte-level BPE tokenizer and write it as a Hugging Face tokenizer.json");
-  add_options(*command, options);
-  return parse_arguments(app, arguments) ? train(options) : 0;
+  return run_group({"borealis tokenizer", "Makes tokenizers.", kCommands}, arguments);
 }
 
 }  // namespace borealis

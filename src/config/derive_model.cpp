@@ -43,8 +43,7 @@ void put_preset_defaults(const ModelPreset& preset, Settings& settings, Problems
     if (entry.key == "TRAIN_ITERS" && !own_length) continue;
     const OptionRow& row = option_row(entry.key);
     settings.put(row, Source::kModel, entry.value,
-                 fmt::format("{}{}{} (default of {})", entry.key, row.variable.empty() ? " " : "=",
-                             entry.value, preset.name),
+                 fmt::format("{}={} (default of {})", entry.key, entry.value, preset.name),
                  problems);
   }
 }

@@ -106,14 +106,17 @@ constexpr std::string_view kIntroduction =
     R"(# Settings: environment variables and flags
 
 Generated from the table in `src/config/`, the same rows that parse them; a test compares. To write
-it anew after a change of the table: `BOREALIS_UPDATE_GOLDEN=1 build/tests/test_config`.
+it anew after a change of the table: `BOREALIS_UPDATE_GOLDEN=1 build/ci/tests/test_config`.
+"The reference", here and in the other documents, is the trainer of the performance report: ALCF's
+Megatron-DeepSpeed.
 
 - A setting is given as a variable (`MICRO_BATCH=2 bash train_alcf.sh`) or as a flag
   (`--micro-batch-size 2` or `--micro-batch-size=2`). A flag beats the variable, the variable beats
   the default of the chosen model, this beats the default below. An empty variable is an unset one.
 - Every problem of a configuration is reported at once. What is not available yet is refused by
   name, never ignored. Flags cannot be abbreviated.
-- A switch takes 1, true, yes, on or 0, false, no, off; as a flag it needs no value.
+- A switch takes 1, true, yes, on or 0, false, no, off. As a flag it needs no value, or has it
+  behind a `=`: `--deterministic=false`.
 - Bytes are written as 20GiB, 512MiB or plain 1000000.
 )";
 
@@ -126,6 +129,23 @@ the first of `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `$HF_HOME/hub`,
 `$XDG_CACHE_HOME/huggingface/hub` and `~/.cache/huggingface/hub`. Nothing is downloaded. Where a
 well-known tokenizer is absent, its vocabulary size is used with a warning: enough to train on data
 that is already tokenized.
+)";
+
+constexpr std::string_view kExitCodes = R"(
+## Exit codes
+
+| code | kind | meaning |
+|---|---|---|
+| 0 | | done; also `plan` of what does not fit (`"fits": false`), and `train` where the kill-switch file was there already |
+| 1 | `usage` | the command line is wrong |
+| 2 | `config` | a setting is wrong, or settings contradict each other |
+| 3 | `file` | a file cannot be found, opened, read or written: a full disk, no permission |
+| 4 | `data` | a file was read, and its content is wrong |
+| 5 | `memory` | it does not fit into memory |
+| 6 | `numerics` | values that are not finite |
+| 7 | `ranks` | a rank is lost, or ranks that must agree do not |
+| 8 | `device` | the accelerator that was asked for is missing, or failed |
+| 128 + n | | signal n ended the run, which has saved (143: SIGTERM) |
 )";
 
 constexpr std::string_view kHfConfigs = R"(
@@ -154,8 +174,8 @@ std::string models_markdown() {
     if (!preset.defaults.empty()) {
       text += " Its own defaults:";
       for (const PresetDefault& entry : preset.defaults) {
-        text += fmt::format(" `{}{}{}`", entry.key, entry.key.starts_with("-") ? " " : "=",
-                            entry.value);
+        // A switch takes its value behind a `=` alone, which is right of every flag.
+        text += fmt::format(" `{}={}`", entry.key, entry.value);
       }
       text += ".";
     }
@@ -211,7 +231,8 @@ std::string environment_markdown() {
     text += "| variable | flag | value | default | meaning |\n|---|---|---|---|---|\n";
     for (const OptionRow& row : group.rows) text += table_line(row);
   }
-  return text + models_markdown() + std::string(kHubCache) + look_alikes_markdown();
+  return text + models_markdown() + std::string(kHubCache) + look_alikes_markdown() +
+         std::string(kExitCodes);
 }
 
 }  // namespace borealis

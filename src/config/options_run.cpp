@@ -64,7 +64,8 @@ std::vector<OptionRow> interval_rows() {
        .flags = {"--log-level"},
        .type = OptionType::kChoice,
        .default_text = "INFO",
-       .help = "least important message that is logged",
+       .help =
+           "least important message that is logged; DEBUG adds how each matrix product is computed",
        .store = store_log_level,
        .choices = {"DEBUG", "INFO", "WARNING", "ERROR"}},
       {.variable = "LOG_FORMAT",
@@ -388,9 +389,9 @@ OptionGroup data_options() {
            .store = store<&RunConfig::data, &DataConfig::blend_sample_in_corpus>},
           {.variable = "DATA_CACHE_PATH",
            .flags = {"--data-cache-path"},
-           .default_note = "CKPT_DIR/.cache/LIST/index-cache",
+           .default_note = "SAVE/.cache/LIST/index-cache",
            .help = "folder of the sample indices, which are also looked for in index-cache beside "
-                   "the data",
+                   "the data; LIST: the list's name or the prefix' last part, data-path of several",
            .store = store<&RunConfig::data, &DataConfig::cache_path>},
       }};
   for (OptionRow& row : document_rows()) group.rows.push_back(std::move(row));
@@ -440,7 +441,7 @@ OptionGroup machine_options() {
            .flags = {"--deterministic"},
            .type = OptionType::kSwitch,
            .default_text = "true",
-           .help = "on a GPU: the same bits in every run, for 1 to 2 % of the time and some GiB; "
+           .help = "on a GPU: the same bits in every run, for some GiB and up to 2 % of the time; "
                    "a CPU's are always the same",
            .store = store<&RunConfig::machine, &MachineConfig::deterministic>,
            .ours = true},

@@ -87,9 +87,8 @@ std::vector<ModelPreset> reference_presets() {
        .num_key_value_heads = 6,
        .intermediate_size = 11076,
        .seq_length = 4096,
-       .note =
-           "the reference trainer's 33B shape; there it always runs with TP=6 and ZERO_STAGE=2, "
-           "which are not available yet."},
+       .note = "the reference trainer's 33B shape; there it always runs with TP=6, which is not "
+               "available yet, and ZERO_STAGE=2."},
   };
 }
 

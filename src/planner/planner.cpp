@@ -207,8 +207,8 @@ std::vector<Change> changes_of(const RunConfig& config) {
     changes.push_back({"--seq-length 1024", [](RunConfig& run) { run.batch.seq_length = 1024; }});
   }
   if (!config.model.tie_word_embeddings) {
-    changes.push_back({"--tie-word-embeddings true",
-                       [](RunConfig& run) { run.model.tie_word_embeddings = true; }});
+    changes.push_back(
+        {"--tie-word-embeddings", [](RunConfig& run) { run.model.tie_word_embeddings = true; }});
   }
   if (config.model.vocab_size > 32000) {
     changes.push_back({fmt::format("a tokenizer of 32000 entries instead of {} (TOKENIZER_MODEL)",

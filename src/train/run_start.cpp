@@ -7,6 +7,7 @@
 
 #include "base/fault_text.h"
 #include "config/run_config_json.h"
+#include "train/renamed_run.h"
 #include "train/setting_changes.h"
 
 namespace borealis {
@@ -208,7 +209,23 @@ void StartChooser::choose_source(const RunConfig& config) {
     warnings_.push_back(fmt::format(
         "LOAD={} {}: the run starts from scratch; stop it and correct LOAD if it was to go on",
         checkpoint.load_dir, what));
+  } else if (candidates_.empty()) {
+    tell_of_new_run(config);
   }
+}
+
+// That nothing was found to go on with, to whoever thought that there was something.
+void StartChooser::tell_of_new_run(const RunConfig& config) {
+  const std::string& save = config.output.checkpoint_dir;
+  const fs::path other = checkpoints_of_other_ranks(config);
+  if (other.empty()) {
+    notes_.push_back(fmt::format("no checkpoint in {}: the run starts from scratch", save));
+    return;
+  }
+  warnings_.push_back(
+      fmt::format("no checkpoint in {}: the run starts from scratch; the same with other ranks, "
+                  "ZeRO stage or micro batch has some, and SAVE={} goes on with those",
+                  save, other.string()));
 }
 
 void StartChooser::reject(const DamagedCheckpoint& damage) {

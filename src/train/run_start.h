@@ -45,6 +45,7 @@ class StartChooser {
 
  private:
   void choose_source(const RunConfig& config);
+  void tell_of_new_run(const RunConfig& config);
   RunStart from_scratch(RunConfig& config) const;
   RunStart from_weights(RunConfig& config, const std::filesystem::path& folder) const;
   RunStart from_checkpoint(RunConfig& config, OpenedCheckpoint checkpoint) const;

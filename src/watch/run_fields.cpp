@@ -93,7 +93,9 @@ StyledPart state_text(const RunLife& life, bool brief, bool unicode) {
   const std::string reason = one_line(life.reason, unicode);
   switch (life.state) {
     case RunState::kStopped:
-      return {(brief ? "" : "stopped by ") + reason, style};
+      // A signal's name fits a column; names of conditions do not.
+      if (brief) return {reason.starts_with("SIG") ? reason : "stopped", style};
+      return {"stopped by " + reason, style};
     case RunState::kFailed:
       return {brief || reason.empty() ? "failed" : "failed: " + reason, style};
     case RunState::kKilled:

@@ -338,6 +338,47 @@ class Tools:
         assert "v.idx does not exist" in run("data", "verify", self.folder / "v", code=FILE).stderr
         run("data", "verify", self.folder / "whole", "--vocab-size", max(self.whole.tokens), code=DATA)
 
+    def test_verify_knows_data_of_another_tokenizer(self):
+        """Though all ids are within its vocabulary: the record tells."""
+        larger = self.folder / "larger"
+        run("tokenizer", "train", "--input", self.input, "--vocab-size", 620, "--output", larger)
+        run("data", "verify", self.folder / "whole", "--tokenizer", self.tokenizer)
+        result = run("data", "verify", self.folder / "whole", "--tokenizer", larger, code=DATA)
+        assert "foreign-token: made with the tokenizer" in result.stdout, result.stdout
+        assert "1 of 1 pair has tokens of another tokenizer" in result.stderr, result.stderr
+
+    def test_the_default_corpus_by_another_tokenizer(self):
+        """As train_alcf.sh asks for it: made once, made again if the tokenizer is another, left where there is none."""
+        home = self.folder / "home"
+        corpus = home / "data/bible-kjv"
+        (home / "scripts").mkdir(parents=True)
+        shutil.copy(pathlib.Path(os.environ["BOREALIS_SOURCE_DIR"]) / "scripts/tokenize_default_corpus.sh", home / "scripts")
+        shutil.copytree(self.tokenizer, corpus)
+        shutil.copy(self.input, corpus / "bible.jsonl")
+        for suffix in SUFFIXES:
+            shutil.copy(self.folder / f"whole{suffix}", corpus / f"bible_text_document{suffix}")
+
+        def ask(model):
+            result = subprocess.run(["bash", home / "scripts/tokenize_default_corpus.sh"], capture_output=True, text=True, timeout=300,
+                                    env={"PATH": os.environ["PATH"], "HOME": "/none", "BOREALIS": BOREALIS, "TOKENIZER_MODEL": str(model)})
+            assert result.returncode == 0, result.stderr
+            return result.stdout, result.stderr
+
+        assert ask(self.tokenizer) == ("", "")  # it is the corpus' own
+        other = self.folder / "a tokenizer/of 500"
+        run("tokenizer", "train", "--input", self.input, "--vocab-size", 500, "--output", other)
+        named, told = ask(other)
+        listed = pathlib.Path(named.strip())
+        assert listed.name == "books.txt" and corpus in listed.parents and "documents" in told, (named, told)
+        run("data", "verify", listed.parent / "bible_text_document", "--tokenizer", other)
+        made = (listed.parent / "bible_text_document.bin").stat().st_mtime_ns
+        assert ask(other) == (named, "") and (listed.parent / "bible_text_document.bin").stat().st_mtime_ns == made
+        run("tokenizer", "train", "--input", self.input, "--vocab-size", 490, "--output", other, "--overwrite")
+        assert ask(other)[0] == named
+        run("data", "verify", listed.parent / "bible_text_document", "--tokenizer", other)
+        named, told = ask("nobody/nothing")
+        assert named == "" and "no tokenizer" in told and "as its own tokenizer" in told, told
+
     def test_damage_is_told_by_who_opens_the_data(self):
         """A pointer that is off by one byte."""
         for suffix in SUFFIXES:

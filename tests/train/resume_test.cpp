@@ -26,6 +26,7 @@ using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 RunConfig small_run(const fs::path& folder) {
   RunConfig config;
@@ -464,6 +465,34 @@ TEST_F(ResumeRulesTest, ALinkToItselfLeavesTheCheckpointsBeforeIt) {
   RunConfig decided = config_;
   EXPECT_EQ(StartChooser(config_).next(decided).state.iteration, 4);
   EXPECT_THAT(decided.warnings, Contains(HasSubstr("global_step6")));
+}
+
+// The default folder is named after the ranks, among others: the same command with fewer of them
+// looks elsewhere.
+TEST_F(ResumeRulesTest, ARunOfOtherRanksIsNamedWhereAnotherFolderIsLookedIn) {
+  const auto named = [this](const std::string& prefix) {
+    RunConfig config = config_;
+    config.output.prefix = prefix;
+    config.output.checkpoint_dir = (folder_.path() / prefix).string();
+    config.checkpoint.load_dir = config.output.checkpoint_dir;
+    return config;
+  };
+  train(named("tiny-ws2-ds-stage1-nl2-mb2-gb4-lr0.01"), 4);
+  RunConfig one_rank = named("tiny-ws1-ds-stage0-nl2-mb1-gb4-lr0.01");
+  EXPECT_EQ(StartChooser(one_rank).next(one_rank).state.iteration, 0);
+  EXPECT_THAT(one_rank.warnings,
+              Contains(AllOf(HasSubstr("the run starts from scratch"),
+                             HasSubstr("/tiny-ws2-ds-stage1-nl2-mb2-gb4-lr0.01 goes on"))));
+  // Another rate is another run, and a folder with a name of its own is as it was asked for.
+  RunConfig other_rate = named("tiny-ws1-ds-stage0-nl2-mb1-gb4-lr0.02");
+  StartChooser(other_rate).next(other_rate);
+  EXPECT_THAT(other_rate.warnings, IsEmpty());
+  EXPECT_THAT(other_rate.notes, Contains(HasSubstr("the run starts from scratch")));
+  one_rank = named("tiny-ws1-ds-stage0-nl2-mb1-gb4-lr0.01");
+  one_rank.output.checkpoint_dir = one_rank.checkpoint.load_dir =
+      (folder_.path() / "mine").string();
+  StartChooser(one_rank).next(one_rank);
+  EXPECT_THAT(one_rank.warnings, IsEmpty());
 }
 
 TEST_F(ResumeRulesTest, NoLoadRefusesToMixCheckpoints) {

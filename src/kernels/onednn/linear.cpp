@@ -1,11 +1,14 @@
 #include "kernels/linear.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <dnnl.hpp>
 #include <map>
 #include <unordered_map>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "kernels/cpu/partition.h"
 #include "kernels/cpu/product_bf16.h"
 #include "kernels/cpu_isa.h"
@@ -187,6 +190,9 @@ struct LinearEngine::Primitives {
     const auto found = cache.find(key);
     if (found != cache.end()) return found->second;
     const auto descriptor = describe(key, engine);
+    log_debug(fmt::format("product {} x {} x {}{}: oneDNN's {}", key.m, key.n, key.k,
+                          key.accumulate ? ", added to the result" : "",
+                          descriptor.impl_info_str()));
     const auto operand = [this](const dnnl::memory::desc& desc) {
       return dnnl::memory(desc, engine, nullptr);
     };
