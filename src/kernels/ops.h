@@ -56,6 +56,7 @@ struct RmsNormBackward {
   int64_t rows = 0, columns = 0;   // R, D
   T* dx = nullptr;                 // [R, D]; added to
   float* dweight = nullptr;        // [D]; added to
+  T* normed = nullptr;             // [R, D], or null: the forward pass' y once more
 };
 
 // kernels/linear.h

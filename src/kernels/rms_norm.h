@@ -24,11 +24,12 @@ void add_rms_norm_forward(const T* x, const T* delta, const T* weight, float eps
 
 // dx += d loss / dx through the norm (one f32 sum, rounded once): the caller's dx holds the
 // gradient of the residual path. dweight [D] accumulates in f32. scratch: see below, content is
-// irrelevant.
-//   dy may not alias dx.
+// irrelevant. normed [rows, D], unless it is nullptr: the forward pass' y once more, to the bit,
+// for the gradient of the weights behind the norm, of values that are at hand here.
+//   dy may not alias dx, nor normed any other.
 template <typename T>
 void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* inv_rms, int64_t rows,
-                       int64_t D, T* dx, float* dweight, float* scratch);
+                       int64_t D, T* dx, float* dweight, float* scratch, T* normed = nullptr);
 
 // Rows are cut into this many blocks whatever the number of threads; each has its own partial
 // dweight, and the partials are added in order.

@@ -66,7 +66,7 @@ class Decoder : public LanguageModel {
     HeldUnit head = hold_for_backward(head_unit(), flow_);
     const double loss = ops_.head_loss_backward(b.normed, offsets_.head, loss_scale, b.branch);
     ops_.clear(b.dx);
-    ops_.norm_backward(b.branch, b.x_final, offsets_.final_norm, b.inv_rms_final, b.dx);
+    ops_.norm_backward(b.branch, b.x_final, offsets_.final_norm, b.inv_rms_final, b.dx, nullptr);
     head.release();
     backward_layers();
     HeldUnit embedding =
@@ -194,20 +194,18 @@ class Decoder : public LanguageModel {
     ops_.project_backward_input(ops_.down, b.dx, at.down, b.wide);
     ops_.gate_backward(a.gate_up, b.wide);
     ops_.project_backward_weight(ops_.down, b.dx, b.wide, at.down);
-    ops_.norm(a.x_middle, at.middle_norm, b.normed, nullptr);
-    ops_.project_backward_weight(ops_.gate_up, a.gate_up, b.normed, at.gate_up);
     ops_.project_backward_input(ops_.gate_up, a.gate_up, at.gate_up, b.branch);
-    ops_.norm_backward(b.branch, a.x_middle, at.middle_norm, a.inv_rms_middle, b.dx);
+    ops_.norm_backward(b.branch, a.x_middle, at.middle_norm, a.inv_rms_middle, b.dx, b.normed);
+    ops_.project_backward_weight(ops_.gate_up, a.gate_up, b.normed, at.gate_up);
 
     // x_middle = x + Wo attention(rope(Wqkv norm(x)))
     ops_.project_backward_weight(ops_.attention_output, b.dx, a.attention, at.attention_output);
     ops_.project_backward_input(ops_.attention_output, b.dx, at.attention_output, b.wide);
     ops_.attend_backward(a, b.wide, b.dqkv);
     if (at.has_rope) ops_.rotate_backward(b.dqkv);
-    ops_.norm(a.x, at.input_norm, b.normed, nullptr);
-    ops_.project_backward_weight(ops_.qkv, b.dqkv, b.normed, at.qkv);
     ops_.project_backward_input(ops_.qkv, b.dqkv, at.qkv, b.branch);
-    ops_.norm_backward(b.branch, a.x, at.input_norm, a.inv_rms_input, b.dx);
+    ops_.norm_backward(b.branch, a.x, at.input_norm, a.inv_rms_input, b.dx, b.normed);
+    ops_.project_backward_weight(ops_.qkv, b.dqkv, b.normed, at.qkv);
     held.release();
   }
 

@@ -109,10 +109,10 @@ class LayerOps {
     ops_->add_rms_norm(
         {.norm = {x, weight(w), eps(), rows(), hidden(), y, inv_rms}, .delta = branch, .sum = sum});
   }
-  // Adds to dx.
-  void norm_backward(const T* dy, const T* x, int64_t w, const float* inv_rms, T* dx) {
+  // Adds to dx. normed, unless it is null: norm(x) once more.
+  void norm_backward(const T* dy, const T* x, int64_t w, const float* inv_rms, T* dx, T* normed) {
     const auto scope = timed(StepKernel::kRmsNormBackward);
-    ops_->rms_norm_backward({dy, x, weight(w), inv_rms, rows(), hidden(), dx, gradient(w)});
+    ops_->rms_norm_backward({dy, x, weight(w), inv_rms, rows(), hidden(), dx, gradient(w), normed});
   }
 
   void project(const Projection& by, const T* x, int64_t w, T* y) {

@@ -117,7 +117,8 @@ class Costs {
     const double rotated = heads(model.num_attention_heads + model.num_key_value_heads);
     set(kRmsNorm, "RMSNorm", kLayer, 4 * r, 2 * r * width_);
     set(kAddRmsNorm, "residual and RMSNorm", kLayer, 5 * r, 4 * r * width_);
-    set(kRmsNormBackward, "RMSNorm, backward", kLayer, 9 * r, 4 * r * width_);
+    // With the normed rows, which all but the final norm's make once more.
+    set(kRmsNormBackward, "RMSNorm, backward", kLayer, 10 * r, 5 * r * width_);
     set(kRopeBackward, "RoPE, backward", kLayer, 3 * rotated, 2 * rotated * width_);
     set(kSwiglu, "SwiGLU", kLayer, 5 * inner, 3 * inner * width_);
     set(kSwigluBackward, "SwiGLU, backward", kLayer, 12 * inner, 6 * inner * width_);

@@ -21,13 +21,17 @@ void AdamW::step(double learning_rate, double gradient_scale, const OptimizerSta
                  .bias_correction1 = 1.0 - std::pow(config_.beta1, static_cast<double>(steps_)),
                  .bias_correction2 = 1.0 - std::pow(config_.beta2, static_cast<double>(steps_)),
                  .gradient_scale = static_cast<float>(gradient_scale)};
-  for (const ShardPiece& piece : pieces_) {
-    const Parameter& parameter = parameters_.table->entries()[piece.parameter];
-    step.weight_decay = parameter.weight_decay ? config_.weight_decay : 0.0;
-    if (parameters_.dtype == DType::kBF16) {
-      update<bf16>(piece, step, to);
-    } else {
-      update<float>(piece, step, to);
+  // What the host has to prepare comes last: a device then has something to do meanwhile.
+  for (const bool by_rows : {false, true}) {
+    for (const ShardPiece& piece : pieces_) {
+      const Parameter& parameter = parameters_.table->entries()[piece.parameter];
+      if (parameters_.gradient_is_by_rows(parameter) != by_rows) continue;
+      step.weight_decay = parameter.weight_decay ? config_.weight_decay : 0.0;
+      if (parameters_.dtype == DType::kBF16) {
+        update<bf16>(piece, step, to);
+      } else {
+        update<float>(piece, step, to);
+      }
     }
   }
   if (to == nullptr) return;

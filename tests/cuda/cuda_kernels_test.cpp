@@ -90,8 +90,11 @@ TYPED_TEST(CudaKernelsTest, NormsOfEveryWidth) {
     std::vector<float> scratch(static_cast<size_t>(rms_norm_backward_scratch_floats(D)));
     rms_norm_backward(dy.data(), x.data(), weight.data(), inv_rms.data(), rows, D, dx.data(),
                       dweight.data(), scratch.data());
-    cuda::rms_norm_backward(RmsNormBackward<T>{dy_, x_, weight_, given_, rows, D, dx_, dweight_},
-                            partials_, this->multiprocessors_, nullptr);
+    const DeviceArray<T> normed_(std::vector<T>(x.size()));
+    cuda::rms_norm_backward(
+        RmsNormBackward<T>{dy_, x_, weight_, given_, rows, D, dx_, dweight_, normed_}, partials_,
+        this->multiprocessors_, nullptr);
+    expect_same(normed_, y);
     expect_close(dx_.values(), to_double(dx), this->relative(), this->kIsF32 ? 1e-5 : 0.01);
     expect_close(dweight_.values(), to_double(dweight), 1e-4, 1e-3);
 

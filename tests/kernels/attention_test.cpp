@@ -265,6 +265,34 @@ void expect_same_bits_for_any_threads(const AttentionShape& s, const Starts& sta
   }
 }
 
+// A weight that is no number must not become a loss that is one.
+TEST(Attention, WhatIsNoNumberShowsWhereItIsSeen) {
+  for (const AttentionShape& s : kShapes) {
+    for (const float wrong : {std::nanf(""), HUGE_VALF}) {
+      AttentionRun<float> run(s, 2);
+      const int64_t bad = s.seq_length / 2;  // the key of every head, of the first text
+      for (int64_t i = s.num_heads * s.head_dim; i < s.row_stride(); i += s.head_dim) {
+        if (i < (s.num_heads + s.num_key_value_heads) * s.head_dim) {
+          run.qkv[bad * s.row_stride() + i] = wrong;
+        }
+      }
+      run.run(s, 2, {});
+      const int64_t width = s.num_heads * s.head_dim;
+      for (int64_t t = 0; t < s.batch_size * s.seq_length; ++t) {
+        const bool sees = t >= bad && t < s.seq_length;
+        for (int64_t i = 0; i < width; ++i) {
+          const float value = run.out[t * width + i];
+          if (!sees) {
+            ASSERT_TRUE(std::isfinite(value)) << t;
+          } else if (std::isnan(wrong)) {
+            ASSERT_TRUE(std::isnan(value)) << "row " << t << " of " << s.seq_length;
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(Attention, SameBitsForAnyNumberOfThreads) {
   // more groups than can be under way at once, and one group shared by all threads
   for (const AttentionShape& s :

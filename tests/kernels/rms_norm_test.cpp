@@ -32,13 +32,16 @@ struct Case {
   struct Gradients {
     std::vector<T> dx;
     std::vector<float> dweight;
+    std::vector<T> normed;
   };
-  Gradients backward() {
+  Gradients backward(bool with_normed = false) {
     forward();
-    Gradients out{dx, std::vector<float>(static_cast<size_t>(D), 0.5f)};
+    Gradients out{dx, std::vector<float>(static_cast<size_t>(D), 0.5f),
+                  std::vector<T>(with_normed ? x.size() : 0)};
     std::vector<float> scratch(static_cast<size_t>(rms_norm_backward_scratch_floats(D)), NAN);
     rms_norm_backward(dy.data(), x.data(), weight.data(), inv_rms.data(), rows, D, out.dx.data(),
-                      out.dweight.data(), scratch.data());
+                      out.dweight.data(), scratch.data(),
+                      with_normed ? out.normed.data() : nullptr);
     return out;
   }
 
@@ -105,6 +108,16 @@ TYPED_TEST(RmsNorm, ResidualFormIsSumThenNorm) {
     EXPECT_TRUE(same_bits(c.x, summed.x));  // in place
     EXPECT_TRUE(same_bits(y, expected));
     EXPECT_TRUE(same_bits(c.inv_rms, summed.inv_rms));
+  });
+}
+
+TYPED_TEST(RmsNorm, BackwardMakesTheForwardPassOnceMore) {
+  using T = TypeParam;
+  this->for_each_case([](Case<T> c) {
+    const auto with = c.backward(/*with_normed=*/true), without = c.backward();
+    EXPECT_TRUE(same_bits(with.normed, c.forward()));
+    EXPECT_TRUE(same_bits(with.dx, without.dx));
+    EXPECT_TRUE(same_bits(with.dweight, without.dweight));
   });
 }
 

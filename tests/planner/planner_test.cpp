@@ -86,7 +86,7 @@ TEST(Planner, SeveralSettingsTogetherAreAWayOut) {
   EXPECT_FALSE(prediction.fits);
   const auto ways = ways_to_fit(config, prediction, 2);
   EXPECT_THAT(ways, ::testing::Contains(HasSubstr("USE_ACTIVATION_CHECKPOINTING=1 MICRO_BATCH=1 "
-                                                  "--seq-length 1024 --tie-word-embeddings true")));
+                                                  "--seq-length 1024 --tie-word-embeddings")));
 }
 
 DecoderShape looking_shape(int64_t batch_size, int64_t seq_length) {

@@ -34,7 +34,7 @@ class CpuOps : public Ops<T> {
   }
   void rms_norm_backward(const RmsNormBackward<T>& a) override {
     borealis::rms_norm_backward(a.dy, a.x, a.weight, a.inv_rms, a.rows, a.columns, a.dx, a.dweight,
-                                setup_.norm_scratch);
+                                setup_.norm_scratch, a.normed);
   }
 
   void linear(const LinearForward<T>& a) override { linear_.forward(a.x, a.weight, a.y, a.shape); }

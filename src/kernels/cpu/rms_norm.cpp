@@ -60,18 +60,21 @@ float add_forward_row(const T* x, const T* delta, const T* weight, float eps, in
   return inv_rms;
 }
 
-// With n = x * inv_rms and g = dy * w: dx = inv_rms * (g - n * mean(g * n)), dw = dy * n.
-template <typename T>
+// With n = x * inv_rms and g = dy * w: dx = inv_rms * (g - n * mean(g * n)), dw = dy * n. kNormed:
+// normed = w * n, too.
+template <bool kNormed, typename T>
 void backward_row(const T* dy, const T* x, const T* weight, float inv_rms, int64_t D, T* dx,
-                  float* dweight) {
+                  float* dweight, T* normed) {
   const F32 d;
   const auto scale = hn::Set(d, inv_rms);
   const float dot = sum_columns(d, D, [&](int64_t i, auto width, F32Vec sum) HWY_ATTR {
     const auto gradient = load(d, dy + i, width);
     const auto normalized = hn::Mul(load(d, x + i, width), scale);
-    const auto so_far = load(d, dweight + i, width);
-    store(d, hn::MulAdd(gradient, round_to<T>(d, normalized), so_far), dweight + i, width);
-    return hn::MulAdd(hn::Mul(gradient, load(d, weight + i, width)), normalized, sum);
+    const auto rounded = round_to<T>(d, normalized);
+    const auto w = load(d, weight + i, width);
+    store(d, hn::MulAdd(gradient, rounded, load(d, dweight + i, width)), dweight + i, width);
+    if constexpr (kNormed) store(d, hn::Mul(w, rounded), normed + i, width);
+    return hn::MulAdd(hn::Mul(gradient, w), normalized, sum);
   });
   const auto mean = hn::Set(d, dot / static_cast<float>(D));
   for_columns(d, D, [&](int64_t i, auto width) HWY_ATTR {
@@ -80,6 +83,16 @@ void backward_row(const T* dy, const T* x, const T* weight, float inv_rms, int64
     const auto through = hn::NegMulAdd(normalized, mean, g);
     store(d, hn::MulAdd(scale, through, load(d, dx + i, width)), dx + i, width);
   });
+}
+
+template <typename T>
+void backward_row(const T* dy, const T* x, const T* weight, float inv_rms, int64_t D, T* dx,
+                  float* dweight, T* normed) {
+  if (normed != nullptr) {
+    backward_row<true>(dy, x, weight, inv_rms, D, dx, dweight, normed);
+  } else {
+    backward_row<false>(dy, x, weight, inv_rms, D, dx, dweight, normed);
+  }
 }
 
 }  // namespace
@@ -99,12 +112,12 @@ float rms_add_forward_row_bf16(const bf16* x, const bf16* delta, const bf16* w, 
   return add_forward_row(x, delta, w, eps, D, sum, y);
 }
 void rms_backward_row_f32(const float* dy, const float* x, const float* w, float inv_rms, int64_t D,
-                          float* dx, float* dweight) {
-  backward_row(dy, x, w, inv_rms, D, dx, dweight);
+                          float* dx, float* dweight, float* normed) {
+  backward_row(dy, x, w, inv_rms, D, dx, dweight, normed);
 }
 void rms_backward_row_bf16(const bf16* dy, const bf16* x, const bf16* w, float inv_rms, int64_t D,
-                           bf16* dx, float* dweight) {
-  backward_row(dy, x, w, inv_rms, D, dx, dweight);
+                           bf16* dx, float* dweight, bf16* normed) {
+  backward_row(dy, x, w, inv_rms, D, dx, dweight, normed);
 }
 
 // into[i] += the sum over the blocks, in order, of partials[block * D + i], for n columns.
@@ -166,14 +179,16 @@ void add_rms_norm_forward(const T* x, const T* delta, const T* weight, float eps
 
 template <typename T>
 void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* inv_rms, int64_t rows,
-                       int64_t D, T* dx, float* dweight, float* scratch) {
+                       int64_t D, T* dx, float* dweight, float* scratch, T* normed) {
   const auto row_kernel = backward_row_of(dy);
   const int64_t blocks = std::min(rows, kRmsNormRowBlocks);
   for_each_row(blocks, (rows + kRmsNormRowBlocks - 1) / kRmsNormRowBlocks * D, [&](int64_t block) {
     float* partial = scratch + block * D;
     std::fill_n(partial, D, 0.0f);
     for (int64_t row = rows * block / blocks; row < rows * (block + 1) / blocks; ++row) {
-      row_kernel(dy + row * D, x + row * D, weight, inv_rms[row], D, dx + row * D, partial);
+      const int64_t at = row * D;
+      row_kernel(dy + at, x + at, weight, inv_rms[row], D, dx + at, partial,
+                 normed == nullptr ? nullptr : normed + at);
     }
   });
   const auto add_partials = HWY_DYNAMIC_DISPATCH(rms_add_partials);
@@ -188,12 +203,12 @@ template void rms_norm_forward(const float*, const float*, float, int64_t, int64
 template void add_rms_norm_forward(const float*, const float*, const float*, float, int64_t,
                                    int64_t, float*, float*, float*);
 template void rms_norm_backward(const float*, const float*, const float*, const float*, int64_t,
-                                int64_t, float*, float*, float*);
+                                int64_t, float*, float*, float*, float*);
 template void rms_norm_forward(const bf16*, const bf16*, float, int64_t, int64_t, bf16*, float*);
 template void add_rms_norm_forward(const bf16*, const bf16*, const bf16*, float, int64_t, int64_t,
                                    bf16*, bf16*, float*);
 template void rms_norm_backward(const bf16*, const bf16*, const bf16*, const float*, int64_t,
-                                int64_t, bf16*, float*, float*);
+                                int64_t, bf16*, float*, float*, bf16*);
 
 }  // namespace borealis
 #endif

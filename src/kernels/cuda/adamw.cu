@@ -45,8 +45,7 @@ struct Masters {
 #pragma unroll
     for (int k = 0; k < kCount; ++k) {
       const uint32_t low = lower.values[k], rounded_up = (low & 0x8000u) << 1;
-      masters.values[k] =
-          __uint_as_float(((uint32_t{upper.values[k].bits} << 16) | low) - rounded_up);
+      masters.values[k] = __uint_as_float((__float_as_uint(upper[k]) | low) - rounded_up);
     }
     return masters;
   }
@@ -56,7 +55,7 @@ struct Masters {
 #pragma unroll
     for (int k = 0; k < kCount; ++k) {
       const uint32_t word = isnan(values[k]) ? 0x7fc00000u : __float_as_uint(values[k]);
-      upper.values[k].bits = static_cast<uint16_t>((word + 0x8000u) >> 16);
+      upper.set_bits(k, (word + 0x8000u) >> 16);
       lower.values[k] = static_cast<uint16_t>(word);
     }
     upper.store(state.weight + i);

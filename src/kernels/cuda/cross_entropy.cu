@@ -23,9 +23,21 @@ __global__ void __launch_bounds__(kThreads)
     return;
   }
   Softmax mine = Softmax::of_nothing();
-  for (int64_t i = threadIdx.x; i < V / kCount; i += blockDim.x) {
-    const Values one[1] = {Values::load(row + i * kCount)};
-    mine = join<T>(mine, one);
+  // Several are on their way before the first is joined, each by itself as one would be.
+  constexpr int kAhead = 4;
+  const int64_t vectors = V / kCount, step = blockDim.x;
+  for (int64_t first = threadIdx.x; first < vectors; first += kAhead * step) {
+    Values ahead[kAhead][1];
+#pragma unroll
+    for (int u = 0; u < kAhead; ++u) {
+      if (const int64_t i = first + u * step; i < vectors) {
+        ahead[u][0] = Values::load(row + i * kCount);
+      }
+    }
+#pragma unroll
+    for (int u = 0; u < kAhead; ++u) {
+      if (first + u * step < vectors) mine = join<T>(mine, ahead[u]);
+    }
   }
   const Softmax all = block_join<T>(mine);
   if (threadIdx.x == 0) loss[blockIdx.x] = logf(all.sum) + all.maximum - widen(row[target]);

@@ -62,7 +62,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksAtATime)
   if (target == kNoTarget) {  // so for all of the cluster
     if (rank == 0 && threadIdx.x == 0) loss[row] = 0;
     const Values zero = filled<T>(0.0f);
-    for (int i = threadIdx.x; i < vectors; i += kThreads) zero.store(at + i * kWide<T>);
+    for (int i = threadIdx.x; i < vectors; i += kThreads) store_streaming(zero, at + i * kWide<T>);
     return;
   }
 
@@ -100,7 +100,9 @@ __global__ void __launch_bounds__(kThreads, kBlocksAtATime)
   const float factor = scale / all.sum;
 #pragma unroll 4
   for (int i = threadIdx.x; i < vectors; i += kThreads) {
-    softmax_gradient(part[i], all, factor, scale, in_part - i * kWide<T>).store(at + i * kWide<T>);
+    const Values values = part[i];
+    store_streaming(softmax_gradient(values, all, factor, scale, in_part - i * kWide<T>),
+                    at + i * kWide<T>);
   }
   cluster.barrier_wait();
 #endif

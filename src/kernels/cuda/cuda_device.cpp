@@ -89,10 +89,10 @@ std::byte* CudaDevice::allocate(size_t bytes, const std::string& name) {
 
 void CudaDevice::release(std::byte* memory) noexcept { cudaFree(memory); }
 
-// Of a little memory that is not pinned CUDA makes a copy of its own before it returns; of more it
-// does so by one thread, a block after the other.
+// Of 64 KiB that are not pinned CUDA makes a copy of its own before it returns; for more it may
+// wait until all that was queued is done, and copies by one thread.
 void CudaDevice::upload(void* to, const void* from, size_t bytes) {
-  constexpr size_t kSmall = size_t{1} << 20, kPart = size_t{1} << 18;
+  constexpr size_t kSmall = size_t{1} << 16, kPart = size_t{1} << 18;
   if (bytes <= kSmall) {
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "uploading");
     return;

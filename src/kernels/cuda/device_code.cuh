@@ -60,7 +60,41 @@ struct alignas(kCount * sizeof(T)) Vector {
   __device__ void store(T* to) const { *reinterpret_cast<Vector*>(to) = *this; }
   __device__ float operator[](int i) const { return widen(values[i]); }
   __device__ void set(int i, float v) { values[i] = narrow<T>(v); }
+  __device__ void set_bits(int i, uint32_t bits) { values[i].bits = static_cast<uint16_t>(bits); }
 };
+
+// bf16 by pairs. Halves of registers would be taken apart where a vector is loaded, which waits for
+// the load; words are where they are used.
+template <int kCount>
+requires(kCount % 2 == 0) struct alignas(kCount * sizeof(bf16)) Vector<bf16, kCount> {
+  static constexpr int count = kCount;
+  uint32_t words[kCount / 2] = {};
+
+  __device__ static Vector load(const bf16* from) { return *reinterpret_cast<const Vector*>(from); }
+  __device__ void store(bf16* to) const { *reinterpret_cast<Vector*>(to) = *this; }
+  __device__ float operator[](int i) const {
+    const uint32_t word = words[i / 2];
+    return __uint_as_float(i % 2 == 0 ? word << 16 : word & 0xffff0000u);
+  }
+  __device__ void set(int i, float v) { set_bits(i, narrow<bf16>(v).bits); }
+  __device__ void set_bits(int i, uint32_t bits) {
+    uint32_t& word = words[i / 2];
+    word = i % 2 == 0 ? (word & 0xffff0000u) | bits : (word & 0x0000ffffu) | bits << 16;
+  }
+};
+// A vector of 16 bytes in one store, of what nobody reads soon.
+template <typename V>
+__device__ void store_streaming(const V& vector, void* to) {
+  static_assert(sizeof(V) == sizeof(uint4));
+  uint4 words;
+  memcpy(&words, &vector, sizeof(V));
+#ifdef __CUDA_ARCH__
+  __stcs(static_cast<uint4*>(to), words);
+#else
+  memcpy(to, &words, sizeof(V));
+#endif
+}
+
 template <typename T>
 constexpr int kWide = 16 / sizeof(T);
 

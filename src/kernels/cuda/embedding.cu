@@ -24,8 +24,8 @@ __global__ void count_kernel(int32_t* rows, int64_t count) {
   if (i < count) rows[i] = static_cast<int32_t>(i);
 }
 
-// blockIdx.x is a place in the sorted order; the first of a token's adds all of them up, a column a
-// thread.
+// blockIdx.x is a place in the sorted order; the first of a token's adds all of them up in order, a
+// column a thread. A common token has hundreds: several are on their way before the first is added.
 template <typename T>
 __global__ void backward_kernel(const int32_t* tokens, const int32_t* rows, int64_t count,
                                 const T* dout, int64_t D, float* dweight) {
@@ -35,9 +35,23 @@ __global__ void backward_kernel(const int32_t* tokens, const int32_t* rows, int6
   const int64_t column = blockIdx.y * int64_t{blockDim.x} + threadIdx.x;
   if (column >= D) return;
   float* to = dweight + int64_t{token} * D + column;
+  constexpr int kAhead = 8;
   float sum = *to;
-  for (int64_t i = first; i < count && tokens[i] == token; ++i) {
-    sum += widen(dout[int64_t{rows[i]} * D + column]);
+  bool goes_on = true;
+  for (int64_t i = first; goes_on; i += kAhead) {
+    bool is_one[kAhead];
+    T values[kAhead];
+#pragma unroll
+    for (int u = 0; u < kAhead; ++u) is_one[u] = i + u < count && tokens[i + u] == token;
+#pragma unroll
+    for (int u = 0; u < kAhead; ++u) {
+      if (is_one[u]) values[u] = dout[int64_t{rows[i + u]} * D + column];
+    }
+#pragma unroll
+    for (int u = 0; u < kAhead; ++u) {
+      if (is_one[u]) sum += widen(values[u]);
+    }
+    goes_on = is_one[kAhead - 1];
   }
   *to = sum;
 }

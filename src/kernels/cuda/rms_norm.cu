@@ -88,15 +88,19 @@ struct RowPart {
     using V = Vector<T, kCount>;
     return {V::load(dy + at), V::load(x + at), V::load(dx + at), inv_rms[row]};
   }
-  // Of the dot product of the gradient and the normed row; adds to the weight gradient.
-  __device__ float dot(const Vector<T, kCount>& w, float* dweight) const {
+  // Of the dot product of the gradient and the normed row; adds to the weight gradient, and stores
+  // the row's part of the forward pass' result, unless normed is null.
+  __device__ float dot(const Vector<T, kCount>& w, float* dweight, T* normed) const {
     float sum = 0;
+    Vector<T, kCount> y;
 #pragma unroll
     for (int k = 0; k < kCount; ++k) {
-      const float normalized = v[k] * scale;
-      dweight[k] += g[k] * rounded<T>(normalized);
+      const float normalized = v[k] * scale, narrowed = rounded<T>(normalized);
+      dweight[k] += g[k] * narrowed;
+      y.set(k, w[k] * narrowed);
       sum += g[k] * w[k] * normalized;
     }
+    if (normed != nullptr) y.store(normed);
     return sum;
   }
   __device__ Vector<T, kCount> gradient(const Vector<T, kCount>& w, float mean) const {
@@ -116,7 +120,7 @@ struct RowPart {
 template <typename T, int kCount, int kThreads>
 __global__ void __launch_bounds__(kThreads, kThreads <= kMostThreads / 2 ? 2 : 1)
     backward_kernel(const T* dy, const T* x, const T* weight, const float* inv_rms, int64_t rows,
-                    int64_t D, T* dx, float* partials) {
+                    int64_t D, T* dx, float* partials, T* normed) {
   using V = Vector<T, kCount>;
   using Part = RowPart<T, kCount>;
   const int64_t column = int64_t{threadIdx.x} * kCount;
@@ -133,7 +137,8 @@ __global__ void __launch_bounds__(kThreads, kThreads <= kMostThreads / 2 ? 2 : 1
     if (has_part && after < rows) {
       next = Part::load(dy, x, dx, inv_rms, after, after * D + column);
     }
-    const float mean = block_sum(part.dot(w, dweight)) / static_cast<float>(D);
+    T* row_of_normed = normed == nullptr || !has_part ? nullptr : normed + row * D + column;
+    const float mean = block_sum(part.dot(w, dweight, row_of_normed)) / static_cast<float>(D);
     if (has_part) part.gradient(w, mean).store(dx + row * D + column);
     part = next;
   }
@@ -145,7 +150,7 @@ __global__ void __launch_bounds__(kThreads, kThreads <= kMostThreads / 2 ? 2 : 1
 // The same of longer rows, whose weight gradient is added up in `partials`.
 template <typename T, int kCount>
 __global__ void backward_long_kernel(const T* dy, const T* x, const T* weight, const float* inv_rms,
-                                     int64_t rows, int64_t D, T* dx, float* partials) {
+                                     int64_t rows, int64_t D, T* dx, float* partials, T* normed) {
   using V = Vector<T, kCount>;
   using Part = RowPart<T, kCount>;
   const int64_t first = int64_t{threadIdx.x} * kCount, step = int64_t{blockDim.x} * kCount;
@@ -156,7 +161,9 @@ __global__ void backward_long_kernel(const T* dy, const T* x, const T* weight, c
     const int64_t at = row * D;
     float dot = 0;
     for (int64_t i = first; i < D; i += step) {
-      dot += Part::load(dy, x, dx, inv_rms, row, at + i).dot(V::load(weight + i), dweight + i);
+      dot +=
+          Part::load(dy, x, dx, inv_rms, row, at + i)
+              .dot(V::load(weight + i), dweight + i, normed == nullptr ? nullptr : normed + at + i);
     }
     const float mean = block_sum(dot) / static_cast<float>(D);
     for (int64_t i = first; i < D; i += step) {
@@ -237,12 +244,12 @@ void rms_norm_backward(const RmsNormBackward<T>& a, float* partials, int multipr
   if (a.rows == 0) return;
   const int64_t D = a.columns;
   const auto grid = static_cast<unsigned>(std::min(gpu_norm_partial_rows(multiprocessors), a.rows));
-  const bool wide =
-      D % kWide<T> == 0 && is_wide(a.dy) && is_wide(a.x) && is_wide(a.weight) && is_wide(a.dx);
+  const bool wide = D % kWide<T> == 0 && is_wide(a.dy) && is_wide(a.x) && is_wide(a.weight) &&
+                    is_wide(a.dx) && is_wide(a.normed);
   const auto run = [&]<int kCount>() {
     const int64_t vectors = D / kCount;
     launch("RMSNorm, backward", backward_kernel_for<T, kCount>(vectors), grid, threads_for(vectors),
-           stream, a.dy, a.x, a.weight, a.inv_rms, a.rows, D, a.dx, partials);
+           stream, a.dy, a.x, a.weight, a.inv_rms, a.rows, D, a.dx, partials, a.normed);
   };
   if (wide) {
     run.template operator()<kWide<T>>();

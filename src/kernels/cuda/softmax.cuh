@@ -64,12 +64,15 @@ __device__ Softmax block_join(Softmax s) {
 template <typename T, int kCount>
 __device__ Vector<T, kCount> softmax_gradient(const Vector<T, kCount>& logits, Softmax all,
                                               float factor, float scale, int64_t target) {
+  const auto share = [&](int k) { return exponential<T>(logits[k] - all.maximum) * factor; };
   Vector<T, kCount> out;
 #pragma unroll
+  for (int k = 0; k < kCount; ++k) out.set(k, share(k));
+  if (target < 0 || target >= kCount) return out;  // but for one of them all
+#pragma unroll
   for (int k = 0; k < kCount; ++k) {
-    // Of the target in f32: p - 1 of a rounded p would lose its digits.
-    const float onehot = k == target ? scale : 0.0f;
-    out.set(k, exponential<T>(logits[k] - all.maximum) * factor - onehot);
+    // In f32: p - 1 of a rounded p would lose its digits.
+    if (k == target) out.set(k, share(k) - scale);
   }
   return out;
 }

@@ -17,6 +17,9 @@
 #define blockDim borealis::emulated::block_dim
 #define gridDim borealis::emulated::grid_dim
 
+struct alignas(16) uint4 {
+  uint32_t x, y, z, w;
+};
 inline void __syncthreads() { borealis::emulated::wait_for_block(); }
 template <typename T>
 T __shfl_xor_sync(unsigned, T value, int mask) {
