@@ -8,12 +8,29 @@
 #include "kernels/cpu/amx_tile-inl.h"
 #include "kernels/cpu/product_bf16_tile-inl.h"
 
-BOREALIS_BEGIN_AMX
+// For no instruction set in particular: GCC does not inline a function for more instructions into
+// one for fewer, and who packs is not of AMX.
 namespace borealis::bf16_product {
 namespace {
 
 constexpr int64_t kTileWords = amx_tile::kTile * amx_tile::kTile;
 constexpr int64_t kTileBlock = 2 * amx_tile::kTile;  // rows and columns of 2 x 2 tiles
+
+struct TilePanels {
+  // Where sixteen words of a pair of rows of b go, from a column on that sixteen divides.
+  static uint32_t* place(uint32_t* panels, int64_t panel_pairs, int64_t pair, int64_t column) {
+    const auto p = static_cast<uint64_t>(pair), c = static_cast<uint64_t>(column);
+    return panels + static_cast<uint64_t>(panel_pairs) * (c / kTileBlock * kTileBlock) +
+           p / 16 * 2 * kTileWords + c % kTileBlock / 16 * kTileWords + p % 16 * 16;
+  }
+};
+
+}  // namespace
+}  // namespace borealis::bf16_product
+
+BOREALIS_BEGIN_AMX
+namespace borealis::bf16_product {
+namespace {
 
 // to [kTall * 16][kWide * 16] = from (0 where null) + a b. a's second row of tiles is a_tall words
 // further on. `beside` runs before the sums are stored.
@@ -61,7 +78,7 @@ inline __attribute__((always_inline)) void multiply_tiles(const uint32_t* a, int
 }
 
 // A row block of a, packed, for the products with several panels of b.
-class TileRows {
+class TileRows : public TilePanels {
  public:
   using Session = amx_tile::TileSession;
   static constexpr int64_t kRowUnit = kTileBlock;  // what rows are shared out by
@@ -82,7 +99,11 @@ class TileRows {
     begin(rows, deep);
     for (int64_t r = 0; r < padded_rows(); ++r) {
       uint32_t* row = tiles_ + r / 16 * steps_ * kTileWords + r % 16 * 16;
-      for (int64_t step = 0; step < steps_; ++step) {
+      const int64_t whole = r < rows ? deep / 32 : 0;  // steps that need no mask
+      for (int64_t step = 0; step < whole; ++step) {
+        _mm512_storeu_si512(row + step * kTileWords, _mm512_loadu_si512(a + r * lda + 32 * step));
+      }
+      for (int64_t step = whole; step < steps_; ++step) {
         const __m512i words =
             r < rows ? bf16_tile::load_row(a + r * lda, 32 * step, deep) : _mm512_setzero_si512();
         _mm512_storeu_si512(row + step * kTileWords, words);
@@ -127,10 +148,6 @@ class TileRows {
       }
     }
     finish<kRound>();
-  }
-  static uint32_t* place(uint32_t* panels, int64_t panel_pairs, int64_t pair, int64_t column) {
-    return panels + panel_pairs * (column / kTileBlock * kTileBlock) + pair / 16 * 2 * kTileWords +
-           column % kTileBlock / 16 * kTileWords + pair % 16 * 16;
   }
 
  private:
