@@ -31,7 +31,7 @@ class OptimizerOps {
 
   // *sum is there after wait(), until which it must stay where it is.
   virtual void sum_of_squares(const float* x, int64_t count, double* sum) = 0;
-  // rows: each of 0 .. rows.size() - 1 once.
+  // rows: each of 0 .. rows.size() - 1 once; read before this returns.
   virtual void sum_of_squares_of_rows(const float* matrix, std::span<const int32_t> rows,
                                       int64_t row_size, double* sum) = 0;
   virtual void wait() = 0;

@@ -49,70 +49,89 @@ class UnitTree {
   int64_t blocks_;
 };
 
-double dense_squares(Communicator& ranks, OptimizerOps& ops, const ParameterBuffers& parameters,
-                     const Partition& partition) {
-  const int64_t shards = partition.shards();
-  const int64_t mine = shards == 1 ? 0 : ranks.rank();
-  const auto cuts =
-      std::span(partition.cuts()).subspan(parameters.embedding_gradient == nullptr ? 0 : 1);
-  // Of subtrees, by owner; a deque's elements stay where they are.
-  std::vector<std::deque<double>> sums(static_cast<size_t>(shards));
-  for (const UnitCut& cut : cuts) {
-    const float* own = owned_gradients(parameters, cut, mine);
-    UnitTree(cut).visit_subtrees(shards, [&](int64_t owner, int64_t begin, int64_t end) {
-      double& sum = sums[static_cast<size_t>(owner)].emplace_back();
-      if (owner == mine) {
-        ops.sum_of_squares(own + (begin - cut.begin(mine)), end - begin, &sum);
-      }
-      return 0.0;  // they are added up below, when all are there
-    });
-  }
-  ops.wait();
-  if (shards > 1) {
-    const size_t most = std::ranges::max(sums, {}, &std::deque<double>::size).size();
-    std::vector<double> all(most * sums.size());
-    const std::deque<double>& own = sums[static_cast<size_t>(mine)];
-    std::vector<double> to_send(own.begin(), own.end());
-    to_send.resize(most);
-    ranks.all_gather(std::span<const double>(to_send), std::span<double>(all),
-                     "adding up the norm of the gradients");
-    for (size_t owner = 0; owner < sums.size(); ++owner) {
-      const auto first = all.begin() + static_cast<int64_t>(owner * most);
-      sums[owner].assign(first, first + static_cast<int64_t>(most));
+// Of all gradients that lie whole in memory, by subtrees whose sums are the ranks'.
+class DenseSquares {
+ public:
+  // Asks for this rank's sums, which are there after the next ops.wait().
+  DenseSquares(Communicator& ranks, OptimizerOps& ops, const ParameterBuffers& parameters,
+               const Partition& partition)
+      : ranks_(ranks),
+        cuts_(
+            std::span(partition.cuts()).subspan(parameters.embedding_gradient == nullptr ? 0 : 1)),
+        shards_(partition.shards()),
+        mine_(shards_ == 1 ? 0 : ranks.rank()),
+        sums_(static_cast<size_t>(shards_)) {
+    for (const UnitCut& cut : cuts_) {
+      const float* own = owned_gradients(parameters, cut, mine_);
+      UnitTree(cut).visit_subtrees(shards_, [&](int64_t owner, int64_t begin, int64_t end) {
+        double& sum = sums_[static_cast<size_t>(owner)].emplace_back();
+        if (owner == mine_) {
+          ops.sum_of_squares(own + (begin - cut.begin(mine_)), end - begin, &sum);
+        }
+        return 0.0;  // they are added up in total(), when all are there
+      });
     }
   }
-  std::vector<size_t> next(sums.size());
-  double squares = 0;
-  for (const UnitCut& cut : cuts) {
-    squares += UnitTree(cut).visit_subtrees(shards, [&](int64_t owner, int64_t, int64_t) {
-      const auto of = static_cast<size_t>(owner);
-      return sums[of][next[of]++];
-    });
-  }
-  return squares;
-}
+  DenseSquares(const DenseSquares&) = delete;
+  DenseSquares& operator=(const DenseSquares&) = delete;
 
-// In the order of their ids: in memory they lie in the order of first use, which differs by rank.
-double row_squares(OptimizerOps& ops, const RowGradients& rows) {
+  // Once.
+  double total() {
+    if (shards_ > 1) gather();
+    std::vector<size_t> next(sums_.size());
+    double squares = 0;
+    for (const UnitCut& cut : cuts_) {
+      squares += UnitTree(cut).visit_subtrees(shards_, [&](int64_t owner, int64_t, int64_t) {
+        const auto of = static_cast<size_t>(owner);
+        return sums_[of][next[of]++];
+      });
+    }
+    return squares;
+  }
+
+ private:
+  void gather() {
+    const size_t most = std::ranges::max(sums_, {}, &std::deque<double>::size).size();
+    std::vector<double> all(most * sums_.size());
+    const std::deque<double>& own = sums_[static_cast<size_t>(mine_)];
+    std::vector<double> to_send(own.begin(), own.end());
+    to_send.resize(most);
+    ranks_.all_gather(std::span<const double>(to_send), std::span<double>(all),
+                      "adding up the norm of the gradients");
+    for (size_t owner = 0; owner < sums_.size(); ++owner) {
+      const auto first = all.begin() + static_cast<int64_t>(owner * most);
+      sums_[owner].assign(first, first + static_cast<int64_t>(most));
+    }
+  }
+
+  Communicator& ranks_;
+  std::span<const UnitCut> cuts_;
+  int64_t shards_, mine_;
+  std::vector<std::deque<double>> sums_;  // of subtrees, by owner; a deque's elements stay put
+};
+
+// Asks for the sum, as above, in the order of the rows' ids: in memory they lie in the order of
+// first use, which differs by rank.
+void ask_for_row_squares(OptimizerOps& ops, const RowGradients& rows, double* sum) {
   std::vector<int32_t> places(rows.ids().size());
   std::iota(places.begin(), places.end(), 0);
   std::ranges::sort(places, {},
                     [ids = rows.ids()](int32_t place) { return ids[static_cast<size_t>(place)]; });
-  double sum = 0;
-  ops.sum_of_squares_of_rows(rows.values(), places, rows.shape().row_size, &sum);
-  ops.wait();
-  return sum;
+  ops.sum_of_squares_of_rows(rows.values(), places, rows.shape().row_size, sum);
 }
 
 }  // namespace
 
 double global_grad_norm(Communicator& ranks, OptimizerOps& ops, const ParameterBuffers& parameters,
                         const Partition& partition) {
-  double squares = dense_squares(ranks, ops, parameters, partition);
+  // A device works on the dense ones while the host sorts the rows, and is waited for once.
+  DenseSquares dense(ranks, ops, parameters, partition);
+  double of_rows = 0;
   if (parameters.embedding_gradient != nullptr) {
-    squares += row_squares(ops, *parameters.embedding_gradient);
+    ask_for_row_squares(ops, *parameters.embedding_gradient, &of_rows);
   }
-  return std::sqrt(squares);
+  ops.wait();
+  return std::sqrt(dense.total() + of_rows);
 }
 
 }  // namespace borealis

@@ -172,7 +172,9 @@ class FakeOptimizerOps : public OptimizerOps {
   }
   void sum_of_squares_of_rows(const float* matrix, std::span<const int32_t> rows, int64_t row_size,
                               double* sum) override {
-    queue_.push_back([=, this] { ops_->sum_of_squares_of_rows(matrix, rows, row_size, sum); });
+    queue_.push_back([=, this, uploaded = std::vector<int32_t>(rows.begin(), rows.end())] {
+      ops_->sum_of_squares_of_rows(matrix, uploaded, row_size, sum);
+    });
   }
   void wait() override {
     device_.work([&] {

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <cmath>
 
 #include "kernels/cuda/cuda_kernels.h"
@@ -110,7 +109,7 @@ __device__ void decay(const State<T>& state, int64_t i, const Constants& c) {
   masters.store(state, i);
 }
 
-// kCount elements a thread, or one, over and over.
+// kCount elements a thread, or one at a time.
 template <typename T, int kCount>
 __global__ void update_kernel(State<T> state, const float* gradient, int64_t count, Constants c) {
   const int64_t begin = blockIdx.x * kElements, end = min(count, begin + kElements);
@@ -124,20 +123,19 @@ template <typename T, int kCount>
 __global__ void rows_kernel(AdamWRowsOnDevice<T> a, int64_t first_row, Constants c) {
   const int64_t row = first_row + blockIdx.x, size = a.row_size;
   const int32_t place = a.place[row];
-  const bool has_history = place > 0 || a.had_gradient[row] != 0;
+  const bool had_gradient = a.had_gradient[row] != 0;  // on its way with the place
   const float* gradient = place > 0 ? a.values + (int64_t{place} - 1) * size : nullptr;
   const int64_t from = max(row * size, a.begin), to = min((row + 1) * size, a.end);
   const State<T> state{a.weight, a.remainder, a.m, a.v};
-  for (int64_t i = from + int64_t{threadIdx.x} * kCount; i < to; i += blockDim.x * kCount) {
-    if (has_history) {
+  const int64_t first = from + int64_t{threadIdx.x} * kCount, step = blockDim.x * kCount;
+  if (place > 0 || had_gradient) {
+    for (int64_t i = first; i < to; i += step) {
       update<kCount>(state, i - a.begin, gradient == nullptr ? nullptr : gradient + i - row * size,
                      c);
-    } else {
-      decay<kCount>(state, i - a.begin, c);
     }
+  } else {
+    for (int64_t i = first; i < to; i += step) decay<kCount>(state, i - a.begin, c);
   }
-  __syncthreads();  // all have read it
-  if (threadIdx.x == 0 && place > 0) a.had_gradient[row] = 1;
 }
 
 constexpr int kQuad = 4;

@@ -75,7 +75,7 @@ void sum_of_squares_of_rows(const float* matrix, const int32_t* rows, int64_t co
 template <typename T>
 void adamw(const AdamWSpan<T>& a, const AdamWStep& step, cudaStream_t stream);
 // Rows of an embedding: place [table rows], 1 + where a row's gradient lies in values, 0 where it
-// has none; a row that has none and never had one (had_gradient, a byte a row, updated) decays.
+// has none; a row that has none and never had one (had_gradient, a byte a row) decays.
 template <typename T>
 struct AdamWRowsOnDevice {
   int64_t begin = 0, end = 0, row_size = 0;
@@ -83,7 +83,7 @@ struct AdamWRowsOnDevice {
   uint16_t* remainder = nullptr;
   float* m = nullptr;
   float* v = nullptr;
-  uint8_t* had_gradient = nullptr;
+  const uint8_t* had_gradient = nullptr;
   const int32_t* place = nullptr;
   const float* values = nullptr;
 };

@@ -1,6 +1,7 @@
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/device_code.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/gpu_needs.h"
 #include "kernels/grad_norm.h"
 
 namespace borealis::cuda {
@@ -9,6 +10,7 @@ namespace {
 constexpr int kThreads = 512;
 constexpr int64_t kElements = 65536;  // of a block, which makes one partial sum: a whole subtree
 constexpr int kLeaves = kElements / kSumBlock;
+static_assert(kElements == kGpuElementsOfPartialSum);  // for which memory is planned
 static_assert(kLeaves == 2 * kWarp && kLeaves % (kThreads / kWarp) == 0);
 
 // In f64, where the square of an f32 is exact.
