@@ -131,14 +131,8 @@ void choose_tokenizer(const ExportOptions& options, const StoredModel& checkpoin
   }
   largest_id = largest_special_id(model.special_tokens);
   if (!found) return;
+  require_fitting_tokenizer(*found, checkpoint.config.vocab_size);
   largest_id = std::max(largest_id, largest_token_id(*found));
-  if (options.tokenizer.names_one() && largest_id >= checkpoint.config.vocab_size) {
-    throw Error(ErrorKind::kData,
-                fmt::format("the tokenizer {} has token ids up to {}, beyond the model's "
-                            "vocabulary of {}",
-                            found->source->path, largest_id, checkpoint.config.vocab_size),
-                "give the one that the model was trained with");
-  }
 }
 
 // Where the exported values come from: for fp32 the master weights, which stored weights of 16 bits

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <optional>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -63,6 +64,9 @@ int import_model(const ImportOptions& options) {
         has_vocabulary_rows(tensor.name) ? model.config.vocab_size : tensor.shape.front();
     model.tensors.push_back(converted(elements_of(source.weights, tensor.name), rows, model.dtype));
   }
+  // Before anything is written: what cannot be read, or does not fit, is no part of a checkpoint.
+  const std::optional<TokenizerLookup> tokenizer = source.tokenizer();
+  if (tokenizer) require_fitting_tokenizer(*tokenizer, model.config.vocab_size);
   {
     WorkProgress progress("importing");
     report_progress(model.tensors, progress);
@@ -72,7 +76,7 @@ int import_model(const ImportOptions& options) {
   log_info(fmt::format(
       "wrote {}/global_step0: vocabulary {}{}", options.output, model.config.vocab_size,
       added == 0 ? "" : fmt::format(", of which {} rows are the mean of the others", added)));
-  if (!source.tokenizer()) {
+  if (!tokenizer) {
     log_warning(
         fmt::format("{} has no tokenizer; training needs one for text, and its data must "
                     "be tokenized with the model's own",

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/fault_text.h"
 #include "base/json_excerpt.h"
 #include "base/log.h"
 #include "checkpoint/folder_check.h"
@@ -55,13 +56,26 @@ void report(const fs::path& folder, const FolderCheck& check) {
   if (check.sound()) log_info(fmt::format("{}: sound", folder.string()));
 }
 
+// Only of a model whose own files are sound.
+void check_tokenizer(const fs::path& folder, FolderCheck& check) {
+  if (!check.sound()) return;
+  try {
+    if (const auto tokenizer = tokenizer_of_folder(folder)) {
+      require_fitting_tokenizer(*tokenizer, load_model_config(folder).vocab_size);
+    }
+  } catch (const Error& fault) {
+    check.problems.push_back({folder, fault_text(fault)});
+  }
+}
+
 int verify(const VerifyOptions& options) {
   log_open(options.json ? LogStream::kStderr : LogStream::kStdout, "INFO");
   const std::vector<fs::path> folders = folders_to_verify(options);
   Json list = Json::array();
   size_t damaged = 0;
   for (const fs::path& folder : folders) {
-    const FolderCheck check = check_model_folder(folder, promised_tensors);
+    FolderCheck check = check_model_folder(folder, promised_tensors);
+    check_tokenizer(folder, check);
     report(folder, check);
     if (!check.sound()) ++damaged;
     list.push_back({{"folder", folder.string()},

@@ -129,8 +129,13 @@ TokenizerChoice choose_tokenizer(const EvalOptions& options, const fs::path& fol
 }
 
 // What the ids of a data set stand for, its record says; to a model of other ids they say nothing.
-void warn_of_other_tokenizer(const EvalOptions& options, const Tokenizer* tokenizer) {
-  if (options.data_prefix.empty() || tokenizer == nullptr) return;
+void warn_of_other_tokenizer(const EvalOptions& options, const fs::path& folder,
+                             const Tokenizer* tokenizer) {
+  if (tokenizer == nullptr) return;
+  if (options.data_prefix.empty()) {
+    options.tokenizer.warn_if_not_of(folder.string(), *tokenizer);
+    return;
+  }
   const fs::path prefix = dataset_prefix(options.data_prefix);
   const auto record = read_data_record(prefix);
   const TokenizerIdentity own = tokenizer_identity(*tokenizer);
@@ -138,8 +143,8 @@ void warn_of_other_tokenizer(const EvalOptions& options, const Tokenizer* tokeni
   log_warning(fmt::format(
       "{}.bin was made with {} ({}), and here its ids are read with another ({}): the loss is of "
       "other words; give data that was made with the model's tokenizer",
-      prefix.string(), record->tokenizer_path, describe_tokenizer(record->tokenizer),
-      describe_tokenizer(own)));
+      prefix.string(), record->tokenizer_path.empty() ? "NullTokenizer" : record->tokenizer_path,
+      describe_tokenizer(record->tokenizer), describe_tokenizer(own)));
 }
 
 std::string source_name(const EvalOptions& options) {
@@ -295,7 +300,7 @@ int evaluate(const EvalOptions& options) {
   const ModelConfig config = load_model_config(folder);
   const TextEvaluationOptions windows = window_options(options, config);
   const TokenizerChoice choice = choose_tokenizer(options, folder);
-  warn_of_other_tokenizer(options, choice.tokenizer.get());
+  warn_of_other_tokenizer(options, folder, choice.tokenizer.get());
   const auto documents =
       open_documents(options, choice.tokenizer.get(), threads, machine.memory_limit_bytes);
   const DecoderShape shape = shape_for(

@@ -282,6 +282,7 @@ int generate(GenerateOptions& options) {
   options.text.generation.model = folder.string();
   const Tokenizer tokenizer =
       options.tokenizer.names_one() ? options.tokenizer.open() : open_tokenizer_of(folder.string());
+  options.tokenizer.warn_if_not_of(folder.string(), tokenizer);
   const Prompts prompts = load_prompts(options, tokenizer, config);
   GenerationShape shape =
       generation_shape(config, prompts.tokens, options.text.generation.max_new_tokens,

@@ -50,7 +50,7 @@ constexpr std::array kCommands = {
     Command{"generate", "continue a prompt with a trained model", run_generate_command},
     Command{"eval", "loss, perplexity and bits per byte of a trained model on a text",
             run_eval_command},
-    Command{"checkpoint", "export, import, inspect, compare and verify checkpoints",
+    Command{"checkpoint", "export, import, inspect, diff and verify checkpoints",
             run_checkpoint_command},
 };
 

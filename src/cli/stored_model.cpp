@@ -48,6 +48,10 @@ std::string StoredModel::description() const {
 }
 
 std::optional<TokenizerLookup> StoredModel::tokenizer() const {
+  return tokenizer_of_folder(folder);
+}
+
+std::optional<TokenizerLookup> tokenizer_of_folder(const std::filesystem::path& folder) {
   // An absolute path is no name in the Hugging Face cache.
   const TokenizerRequest request{.model = std::filesystem::absolute(folder).string()};
   TokenizerLookup found = find_tokenizer(request, "", process_environment());
@@ -57,6 +61,16 @@ std::optional<TokenizerLookup> StoredModel::tokenizer() const {
 
 int64_t largest_token_id(const TokenizerLookup& tokenizer) {
   return tokenizer.vocab_size.value_or(0) - 1;
+}
+
+void require_fitting_tokenizer(const TokenizerLookup& tokenizer, int64_t vocab_size) {
+  const int64_t largest_id = largest_token_id(tokenizer);
+  if (largest_id < vocab_size) return;
+  throw Error(ErrorKind::kData,
+              fmt::format("the tokenizer {} has token ids up to {}, beyond the model's "
+                          "vocabulary of {}",
+                          tokenizer.source->path, largest_id, vocab_size),
+              "give the one that the model was trained with");
 }
 
 }  // namespace borealis

@@ -36,6 +36,11 @@ struct StoredModel {
   std::optional<TokenizerLookup> tokenizer() const;
 };
 
+// That of any folder, as above.
+std::optional<TokenizerLookup> tokenizer_of_folder(const std::filesystem::path& folder);
+
 int64_t largest_token_id(const TokenizerLookup& tokenizer);
+// Throws Error(kData) if the tokenizer has ids that a model of vocab_size entries has not.
+void require_fitting_tokenizer(const TokenizerLookup& tokenizer, int64_t vocab_size);
 
 }  // namespace borealis

@@ -2,10 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "base/error.h"
+#include "base/log.h"
 #include "cli/parse_arguments.h"
 #include "config/run_config_loader.h"
+#include "data/data_record.h"
 #include "tokenizer/open_tokenizer.h"
+#include "tokenizer/tokenizer_identity.h"
 
 namespace borealis {
 namespace {
@@ -38,7 +43,9 @@ void TokenizerOptions::add_to(CLI::App& app, const std::string& help) {
 
 bool TokenizerOptions::names_one() const {
   require_known_type();
-  return !model.empty() || !vocab_file.empty() || !merge_file.empty() || vocab_size > 0;
+  // A type alone names none, which find() tells.
+  const bool has_type = type != tokenizer_type_name(TokenizerType::kHuggingFace);
+  return has_type || !model.empty() || !vocab_file.empty() || !merge_file.empty() || vocab_size > 0;
 }
 
 void TokenizerOptions::require_known_type() const {
@@ -61,7 +68,7 @@ TokenizerLookup TokenizerOptions::find() const {
                                : "NullTokenizer needs --vocab-size",
                 "--vocab-size N goes with NullTokenizer: ids below N are text, N ends a document");
   }
-  if (!names_one()) {
+  if (model.empty() && !two_files && vocab_size == 0) {
     throw Error(ErrorKind::kUsage, "--tokenizer is required",
                 "give a tokenizer's file, its folder, or a name in the Hugging Face cache");
   }
@@ -74,6 +81,22 @@ TokenizerLookup TokenizerOptions::find() const {
 }
 
 Tokenizer TokenizerOptions::open() const { return open_tokenizer(*find().source); }
+
+void TokenizerOptions::warn_if_not_of(const std::string& folder, const Tokenizer& tokenizer) const {
+  if (!names_one()) return;
+  std::optional<TokenizerIdentity> own;
+  try {
+    own = tokenizer_identity(open_tokenizer_of(folder));
+  } catch (const Error&) {
+    return;  // it has none that can be read, which is why another was given
+  }
+  const TokenizerIdentity given = tokenizer_identity(tokenizer);
+  if (given == *own) return;
+  log_warning(fmt::format(
+      "the tokenizer that was given ({}) is not the model's own ({}): its ids mean other text to "
+      "the model",
+      describe_tokenizer(given), describe_tokenizer(*own)));
+}
 
 Tokenizer open_tokenizer_of(const std::string& folder) {
   return open_tokenizer(*find_named({.model = folder}, folder).source);

@@ -23,6 +23,8 @@ struct TokenizerOptions {
   // nothing is named, Error(kFile) listing where it was looked for.
   TokenizerLookup find() const;
   Tokenizer open() const;  // throws as find() and open_tokenizer()
+  // Where one is named that is not that of the checkpoint's folder.
+  void warn_if_not_of(const std::string& folder, const Tokenizer& tokenizer) const;
 
  private:
   void require_known_type() const;

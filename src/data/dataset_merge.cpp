@@ -155,6 +155,7 @@ MergedDataset merge_datasets(const std::vector<fs::path>& prefixes, const MergeO
     require_same_kind(parts.front(), parts.back(), options.without_record);
   }
   require_fresh_output(parts, options.output_prefix);
+  require_usable_prefix(options.output_prefix);
   if (!options.overwrite) refuse_existing(existing_files_of(options.output_prefix));
   const std::string output = options.output_prefix.string();
   if (options.output_prefix.has_parent_path()) {

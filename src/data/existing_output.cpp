@@ -55,6 +55,24 @@ std::vector<fs::path> existing_shards_of(const fs::path& prefix) {
   return files;
 }
 
+void require_usable_prefix(const fs::path& prefix) {
+  const std::string name = prefix.filename().string();
+  if (name.empty() || name == "." || name == ".." || name.ends_with(".bin") ||
+      name.ends_with(".idx")) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--output-prefix {} is no name to which .bin and .idx can be added",
+                            prefix.string()),
+                "give a folder and the beginning of a file's name, such as data/mine");
+  }
+  for (const char* suffix : kSuffixes) {
+    const fs::path path = prefix.string() + suffix;
+    std::error_code unknown;
+    if (!fs::is_directory(path, unknown)) continue;
+    throw Error(ErrorKind::kFile, fmt::format("{} is a folder", path.string()),
+                "move it away, or choose another --output-prefix");
+  }
+}
+
 void refuse_existing(const std::vector<fs::path>& files) {
   if (files.empty()) return;
   const fs::path& first = files.front();

@@ -58,10 +58,25 @@ std::string changed_file(const std::string& prefix, const PairChecksums& checksu
   return "";
 }
 
+fs::path list_path_of(const fs::path& prefix) { return prefix.string() + ".list"; }
+
+void require_no_output(const ShardedOutputOptions& options) {
+  std::vector<fs::path> existing = existing_files_of(options.prefix);
+  if (options.shard_tokens > 0) {
+    existing = existing_shards_of(options.prefix);
+    const fs::path list = list_path_of(options.prefix);
+    if (std::error_code unknown; fs::exists(list, unknown)) existing.push_back(list);
+  }
+  refuse_existing(existing);
+}
+
 // Before anything is made.
 ShardedOutputOptions checked(ShardedOutputOptions options, const DocumentFiles& files) {
+  require_usable_prefix(options.prefix);
   require_listable(options);
   require_other_files(options, files);
+  // An unfinished run is thrown away only for one that may begin.
+  if (options.start_over && !options.overwrite) require_no_output(options);
   return options;
 }
 
@@ -73,21 +88,14 @@ ShardedOutput::ShardedOutput(ShardedOutputOptions options, const DocumentFiles& 
       files_(files),
       journal_(options_.prefix, request, options_.start_over),
       progress_(journal_.earlier()) {
-  if (!options_.overwrite && !journal_.same_request()) require_no_output();
+  if (!options_.overwrite && !journal_.same_request()) require_no_output(options_);
   if (journal_.resumed()) go_on();
   // A list beside shards means that they are all there.
   std::error_code ignored;
   if (options_.shard_tokens > 0) fs::remove(list_path(), ignored);
 }
 
-void ShardedOutput::require_no_output() const {
-  std::vector<fs::path> existing = existing_files_of(options_.prefix);
-  if (options_.shard_tokens > 0) {
-    existing = existing_shards_of(options_.prefix);
-    if (std::error_code unknown; fs::exists(list_path(), unknown)) existing.push_back(list_path());
-  }
-  refuse_existing(existing);
-}
+fs::path ShardedOutput::list_path() const { return list_path_of(options_.prefix); }
 
 void ShardedOutput::return_to(size_t shard, const std::string& damage) {
   log_warning(fmt::format("{}: made again from {} on", damage, shard_prefix(shard).string()));

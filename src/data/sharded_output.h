@@ -45,13 +45,12 @@ class ShardedOutput {
   void finish();
 
   std::vector<std::filesystem::path> prefixes() const;  // of the complete pairs
-  std::filesystem::path list_path() const { return options_.prefix.string() + ".list"; }
+  std::filesystem::path list_path() const;
 
  private:
   std::filesystem::path shard_prefix(size_t shard) const;
   DatasetSpool spool() const;
   DataRecord record_of(const ShardSummary& shard) const;
-  void require_no_output() const;
   void go_on();
   void return_to(size_t shard, const std::string& damage);
   void close_shard();

@@ -144,8 +144,10 @@ TokenizedChunk tokenize_chunk(const DocumentChunk& chunk, TokenEncoder& encoder,
   return result;
 }
 
-void require_room(int64_t more_bytes, const TokenizeTexts& options) {
-  if (!options.limit_bytes || resident_bytes() + more_bytes <= *options.limit_bytes) return;
+// before: what the process had before the text. Where that is too much already the plan tells.
+void require_room(int64_t before, int64_t more_bytes, const TokenizeTexts& options) {
+  if (!options.limit_bytes || before > *options.limit_bytes) return;
+  if (resident_bytes() + more_bytes <= *options.limit_bytes) return;
   throw Error(ErrorKind::kMemory,
               fmt::format("the tokens of the text do not fit in the {} that this run may use",
                           format_bytes(*options.limit_bytes)),
@@ -237,11 +239,12 @@ std::unique_ptr<TokenDocuments> tokenize_texts(
   auto texts = std::make_unique<TokenizedTexts>(tokenizer);
   std::vector<std::unique_ptr<TokenEncoder>> encoders(static_cast<size_t>(options.threads));
   DocumentReader reader(files);
+  const int64_t before = resident_bytes();
   for_chunks_in_order(
       reader, options.threads,
       [&](const DocumentChunk& chunk) {
         // Of a text mostly fewer ids than bytes, of 4 bytes each, while they are collected.
-        require_room(4 * chunk.text_bytes(), options);
+        require_room(before, 4 * chunk.text_bytes(), options);
         auto& encoder = encoders[static_cast<size_t>(omp_get_thread_num())];
         if (!encoder) encoder = std::make_unique<TokenEncoder>(tokenizer);
         return tokenize_chunk(chunk, *encoder, tokenizer, options.start);

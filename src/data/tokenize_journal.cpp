@@ -136,6 +136,20 @@ std::string difference(const Json& before, const Json& now) {
   return "";
 }
 
+// What lies there is removed at the end.
+void require_ours(const fs::path& folder) {
+  std::error_code unknown;
+  if (!fs::is_directory(folder, unknown) || fs::exists(folder / "request.json", unknown)) return;
+  for (const auto& entry : fs::directory_iterator(folder, unknown)) {
+    // Of a run that was killed while it wrote that file.
+    if (entry.path().filename().string().starts_with("request.json.")) continue;
+    throw Error(ErrorKind::kFile,
+                fmt::format("{} holds {}, which no unfinished run left", folder.string(),
+                            entry.path().filename().string()),
+                "move it away, or choose another --output-prefix");
+  }
+}
+
 }  // namespace
 
 void TokenizeProgress::return_to(size_t shard) {
@@ -153,6 +167,7 @@ fs::path tokenize_journal_folder(const fs::path& output_prefix) {
 
 TokenizeJournal::TokenizeJournal(const fs::path& output_prefix, const Json& asked, bool start_over)
     : folder_(tokenize_journal_folder(output_prefix)) {
+  require_ours(folder_);
   borealis::create_directories(folder_);
   lock_ = FolderLock::try_hold(folder_);
   if (!lock_) {

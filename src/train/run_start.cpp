@@ -9,6 +9,7 @@
 #include "config/run_config_json.h"
 #include "train/renamed_run.h"
 #include "train/setting_changes.h"
+#include "train/tokenizer_match.h"
 
 namespace borealis {
 namespace {
@@ -94,6 +95,21 @@ void continue_data_order(RunConfig& config, RunState& state) {
                   state.consumed.train));
   state.data = data;
   state.data_order = new_data_order(config, state.consumed);
+}
+
+// Of a run without data to read, which has no text either, nothing is asked.
+bool has_another_tokenizer(const RunConfig& config, const fs::path& folder) {
+  const std::optional<TokenizerSource> tokenizer = tokenizer_source(config.data);
+  return tokenizer && !config.data.mock_data && !is_tokenizer_of(*tokenizer, folder).value_or(true);
+}
+
+// On purpose, maybe: entries were added.
+void warn_of_another_tokenizer(const fs::path& folder, RunConfig& config) {
+  if (!has_another_tokenizer(config, folder)) return;
+  config.warnings.push_back(
+      fmt::format("the tokenizer {} is another than the one in {}, whose weights know the ids of "
+                  "that one",
+                  config.data.tokenizer_path, folder.string()));
 }
 
 void warn_of_ended_schedule(const RunState& state, RunConfig& config) {
@@ -287,6 +303,7 @@ RunStart StartChooser::from_weights(RunConfig& config, const fs::path& folder) c
                     folder.string()));
   }
   RunStart start = from_scratch(config);
+  warn_of_another_tokenizer(folder, config);
   start.model_folder = folder;
   config.notes.push_back(fmt::format("weights are those of {}", folder.string()));
   return start;
@@ -298,6 +315,11 @@ RunStart StartChooser::from_checkpoint(RunConfig& config, OpenedCheckpoint check
   SettingChanges changes = setting_changes(saved, config);
   if (weights_only_) {
     changes.forbidden = model_differences(saved.value("model", nlohmann::json()), config.model);
+  }
+  if (!weights_only_ && has_another_tokenizer(config, checkpoint.folder)) {
+    changes.forbidden.push_back(
+        fmt::format("the tokenizer {} is another than the checkpoint's, which lies in its folder",
+                    config.data.tokenizer_path));
   }
   if (!changes.forbidden.empty()) {
     const std::string folder = checkpoint.folder.string();
@@ -313,6 +335,7 @@ RunStart StartChooser::from_checkpoint(RunConfig& config, OpenedCheckpoint check
   }
   if (weights_only_) {
     RunStart start = from_scratch(config);
+    warn_of_another_tokenizer(checkpoint.folder, config);
     config.notes.push_back(fmt::format("weights are those of {}", checkpoint.folder.string()));
     start.checkpoint = std::move(checkpoint);
     return start;

@@ -1,7 +1,12 @@
 #include "train/signals.h"
 
+#include <fmt/format.h>
+
 #include <array>
+#include <chrono>
 #include <csignal>
+
+#include "base/log.h"
 
 namespace borealis {
 namespace {
@@ -25,6 +30,13 @@ void set_handlers(void (*handler)(int)) {
   }
 }
 
+const char* received_name() {
+  for (const WatchedSignal& watched : kSignals) {
+    if (received_signal == watched.number) return watched.name;
+  }
+  return nullptr;
+}
+
 void remember(int signal) {
   received_signal = signal;
   set_handlers(SIG_DFL);  // the next one, whichever it is, is not ours to delay
@@ -39,7 +51,24 @@ SignalWatch::SignalWatch() {
 
 SignalWatch::~SignalWatch() { set_handlers(SIG_DFL); }
 
-SignalThread::SignalThread() : thread_([this] { end_.acquire(); }) {
+// A step may take minutes, and who sent the signal is to know that it arrived. A handler cannot
+// tell.
+void SignalThread::tell_of_signals() {
+  constexpr auto kInterval = std::chrono::milliseconds(200);
+  bool told = false;
+  while (!end_.try_acquire_for(kInterval)) {
+    const char* name = received_name();
+    if (name != nullptr && !told) {
+      log_info(
+          fmt::format("{}: the run ends after the step in progress; another signal ends it at "
+                      "once",
+                      name));
+    }
+    told = name != nullptr;
+  }
+}
+
+SignalThread::SignalThread() : thread_([this] { tell_of_signals(); }) {
   sigset_t ours;
   sigemptyset(&ours);
   for (const WatchedSignal& watched : kSignals) sigaddset(&ours, watched.number);
@@ -52,12 +81,7 @@ SignalThread::~SignalThread() {
   thread_.join();
 }
 
-const char* SignalWatch::received() const {
-  for (const WatchedSignal& watched : kSignals) {
-    if (received_signal == watched.number) return watched.name;
-  }
-  return nullptr;
-}
+const char* SignalWatch::received() const { return received_name(); }
 
 int signal_exit_code(std::string_view name) {
   for (const WatchedSignal& watched : kSignals) {

@@ -26,7 +26,8 @@ class SignalWatch {
 // any that it starts does: to be made before others that compute are (MPI's may be there, and
 // receive them as well). The system writes what a handler returns to below the stack pointer of the
 // thread that it interrupts, and oneDNN's products in f32 have there, up to its version 3.11, a
-// place in the heap (its issue 4845): what lies before it would be lost.
+// place in the heap (its issue 4845): what lies before it would be lost. It logs, too, that one
+// that a SignalWatch waits for has arrived.
 class SignalThread {
  public:
   SignalThread();
@@ -35,6 +36,8 @@ class SignalThread {
   SignalThread& operator=(const SignalThread&) = delete;
 
  private:
+  void tell_of_signals();
+
   sigset_t before_{};
   std::binary_semaphore end_{0};
   std::thread thread_;
