@@ -70,7 +70,6 @@ namespace {
 
 // "" is the working directory to some calls and nothing to others.
 void refuse_empty_places(const CLI::App& app) {
-  for (const CLI::App* given : app.get_subcommands()) refuse_empty_places(*given);
   for (const CLI::Option* option : app.get_options()) {
     const std::string name = option->get_name();
     if (name != "--output" && name != "--output-prefix" && name != "--from" && name != "--model") {
@@ -94,10 +93,8 @@ std::optional<std::string_view> framed(std::string_view text, std::string_view b
 
 // "; did you mean --temperature?", of what is nearly an option of the command that was given.
 std::string suggestion(const CLI::App& app, std::string_view name) {
-  const auto subcommands = app.get_subcommands();
-  const CLI::App& command = subcommands.empty() ? app : *subcommands.front();
   std::vector<std::string_view> known;
-  for (const CLI::Option* option : command.get_options()) {
+  for (const CLI::Option* option : app.get_options()) {
     for (const std::string& spelling : option->get_lnames()) known.push_back(spelling);
   }
   const auto near = nearest_name(name.substr(std::min<size_t>(2, name.size())), known);
@@ -117,7 +114,6 @@ std::optional<std::string> unknown_option(const CLI::App& app) {
 
 // The sentences of the library that a user meets, in our words; another as it is.
 std::string argument_fault(std::string_view text) {
-  if (text == "A subcommand is required") return "no command was given";
   constexpr std::string_view kOneOf = "Exactly 1 option from [";
   if (const auto options = framed(text, kOneOf, "] is required")) {
     return fmt::format("one of {} has to be given", *options);
@@ -150,8 +146,7 @@ bool parse_arguments(CLI::App& app, const std::vector<std::string>& arguments) {
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::CallForHelp&) {
-    const auto subcommands = app.get_subcommands();
-    fmt::print("{}", subcommands.empty() ? app.help() : subcommands.front()->help());
+    fmt::print("{}", app.help());
     return false;
   } catch (const CLI::ParseError& fault) {
     throw Error(ErrorKind::kUsage, unknown_option(app).value_or(argument_fault(fault.what())),

@@ -4,6 +4,7 @@
 
 #include "data/batch_loader.h"
 #include "data/split_plan.h"
+#include "tokenizer/utf8.h"
 
 namespace borealis {
 namespace {
@@ -55,8 +56,9 @@ DataIdentity data_identity(const RunConfig& config) {
   if (config.data.mock_data) return identity;
   const auto files = open_data_files(config);
   for (const OpenedFile& file : *files) {
-    identity.files.push_back(
-        {file.weight, file.corpus, file.data.sequence_count(), file.data.token_count()});
+    // As a checkpoint can hold the label.
+    identity.files.push_back({file.weight, replace_invalid_utf8(file.corpus),
+                              file.data.sequence_count(), file.data.token_count()});
   }
   return identity;
 }

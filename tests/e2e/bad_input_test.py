@@ -60,8 +60,9 @@ def configuration_cases(folder):
         expect(name, run(["train", *SMALL, *MOCK, *arguments], env, folder), code, *words)
 
     expect("unknown command", run(["trian"], folder=folder), USAGE, "'trian' is not a command", "train")
+    expect("unknown command of a group", run(["tokenizer", "trian"], folder=folder), USAGE, "'tokenizer trian' is not a command", "train")
     for arguments, words in (
-            (["tokenizer"], "no command was given"), (["checkpoint", "diff", "a"], "B is missing"),
+            (["checkpoint", "diff", "a"], "B is missing"),
             (["checkpoint", "diff", "a", "b", "c"], "c is not an argument or option of this command"),
             (["checkpoint", "diff", "a", "b", "-x", "c"], "are not arguments or options of this command"),
             (["eval", "--model"], "--model needs a value"),

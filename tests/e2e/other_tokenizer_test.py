@@ -85,6 +85,13 @@ class Lab:
             assert "is no name to which" in self.run(*command, prefix, code=USAGE).stderr, prefix
         assert not list(self.folder.glob("x*")) and not list(self.folder.glob(".bin")), list(self.folder.glob("*"))
 
+    def test_a_label_that_is_not_utf8_is_the_same_after_a_resume(self):
+        (self.folder / "latin.txt").write_bytes(b"1.0 data/own c\xe9\n")
+        command = ["train", "--train-iters", 6, "--eval-interval", 0, "--no-progress", "--save", "latin"]
+        self.run(*command, "--exit-interval", 2, TOKENIZER_MODEL="own", DATA_FILE_LIST="latin.txt")
+        told = self.run(*command, TOKENIZER_MODEL="own", DATA_FILE_LIST="latin.txt").stdout
+        assert "resumed from latin/global_step2" in told and "the data differs" not in told, told
+
     def test_memory_that_the_program_alone_exceeds_is_the_plans(self):
         told = self.run("eval", "--model", "ckpt", "--text", "text.txt", "--memory-limit", "5MiB", code=5).stderr
         assert "the tokens of the text" not in told and "5.0 MiB" in told, told
