@@ -29,7 +29,7 @@ class Lab:
         return {"PATH": os.environ["PATH"], "HOME": str(self.folder), "OMP_NUM_THREADS": "1", **SHAPE, **more}
 
     def run(self, *arguments, code=0, **variables):
-        result = subprocess.run([BOREALIS, *map(str, arguments)], cwd=self.folder, env=self.environment(**variables), capture_output=True, text=True, timeout=300)
+        result = subprocess.run([BOREALIS, *map(str, arguments)], cwd=self.folder, env=self.environment(**variables), capture_output=True, text=True, errors="replace", timeout=300)
         assert result.returncode == code, f"{arguments}: exit code {result.returncode}, not {code}\n{result.stdout[-2000:]}\n{result.stderr[-2000:]}"
         return result
 
