@@ -12,7 +12,7 @@ prefix=$folder/by-$name/bible_text_document
 
 is_of_tokenizer() { "$borealis" data verify "${tokenizer[@]}" "$1" >/dev/null 2>&1; }
 
-if is_of_tokenizer "$folder/bible_text_document"; then exit 0; fi
+if [ ! -e "$prefix.idx" ] && is_of_tokenizer "$folder/bible_text_document"; then exit 0; fi
 if ! is_of_tokenizer "$prefix"; then
   code=0
   "$borealis" data tokenize --input "$folder/bible.jsonl" "${tokenizer[@]}" --output-prefix "$prefix" --overwrite >&2 || code=$?

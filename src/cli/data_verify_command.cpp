@@ -57,8 +57,8 @@ void hold_against(const TokenizerIdentity& tokenizer, DatasetCheck& check) {
   if (!check.record || check.record->tokenizer == tokenizer) return;
   check.problems.push_back(
       {DatasetFault::kForeignToken,
-       fmt::format("made with the tokenizer {} ({}), not with this one ({})",
-                   check.record->tokenizer_path, describe_tokenizer(check.record->tokenizer),
+       fmt::format("made with {}, not with this one ({})",
+                   named_tokenizer(check.record->tokenizer_path, check.record->tokenizer),
                    describe_tokenizer(tokenizer))});
 }
 

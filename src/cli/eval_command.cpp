@@ -141,10 +141,10 @@ void warn_of_other_tokenizer(const EvalOptions& options, const fs::path& folder,
   const TokenizerIdentity own = tokenizer_identity(*tokenizer);
   if (!record || own == record->tokenizer) return;
   log_warning(fmt::format(
-      "{}.bin was made with {} ({}), and here its ids are read with another ({}): the loss is of "
+      "{}.bin was made with {}, and here its ids are read with another ({}): the loss is of "
       "other words; give data that was made with the model's tokenizer",
-      prefix.string(), record->tokenizer_path.empty() ? "NullTokenizer" : record->tokenizer_path,
-      describe_tokenizer(record->tokenizer), describe_tokenizer(own)));
+      prefix.string(), named_tokenizer(record->tokenizer_path, record->tokenizer),
+      describe_tokenizer(own)));
 }
 
 std::string source_name(const EvalOptions& options) {

@@ -104,7 +104,7 @@ std::string suggestion(const CLI::App& app, std::string_view name) {
 // What looks like an option and is none: a value that was meant for it says less.
 std::optional<std::string> unknown_option(const CLI::App& app) {
   if (app.get_allow_extras()) return std::nullopt;
-  for (const std::string& rest : app.remaining(/*recurse=*/true)) {
+  for (const std::string& rest : app.remaining()) {
     if (!rest.starts_with("--") || rest == "--") continue;
     const std::string name = rest.substr(0, rest.find('='));
     return fmt::format("{} is not an option of this command{}", name, suggestion(app, name));

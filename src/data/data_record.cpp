@@ -146,4 +146,9 @@ std::string describe_tokenizer(const TokenizerIdentity& tokenizer) {
   return text;
 }
 
+std::string named_tokenizer(const std::string& path, const TokenizerIdentity& tokenizer) {
+  return fmt::format("{} ({})", path.empty() ? "NullTokenizer" : "the tokenizer " + path,
+                     describe_tokenizer(tokenizer));
+}
+
 }  // namespace borealis

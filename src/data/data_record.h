@@ -45,5 +45,7 @@ DataRecord parse_data_record(const std::string& json, const std::string& name);
 
 // "tokenizer.json with 32000 entries, end token 0, SHA-256 3f2a91c05e12": for messages.
 std::string describe_tokenizer(const TokenizerIdentity& tokenizer);
+// "the tokenizer PATH (...)", or "NullTokenizer (...)": numbers as text have one without a file.
+std::string named_tokenizer(const std::string& path, const TokenizerIdentity& tokenizer);
 
 }  // namespace borealis

@@ -28,10 +28,11 @@ class RunSide {
   explicit RunSide(const RunConfig& config) : config_(config) {}
 
   void check(const std::filesystem::path& prefix, const DataRecord& record) {
-    const std::string made_with = named(record.tokenizer_path, record.tokenizer);
+    const std::string made_with = named_tokenizer(record.tokenizer_path, record.tokenizer);
     if (const TokenizerIdentity* own = tokenizer()) {
       if (*own != record.tokenizer) {
-        refuse(prefix, made_with, named(config_.data.tokenizer_path, *own), way_to(record));
+        refuse(prefix, made_with, named_tokenizer(config_.data.tokenizer_path, *own),
+               way_to(record));
       }
     }
     if (record.tokenizer.vocab_size > config_.model.vocab_size) {
@@ -46,11 +47,6 @@ class RunSide {
   }
 
  private:
-  // Numbers as text have a tokenizer without a file.
-  static std::string named(const std::string& path, const TokenizerIdentity& tokenizer) {
-    return fmt::format("{} ({})", path.empty() ? "NullTokenizer" : "the tokenizer " + path,
-                       describe_tokenizer(tokenizer));
-  }
   std::string way_to(const DataRecord& record) const {
     if (record.tokenizer_path.empty()) {
       return fmt::format(

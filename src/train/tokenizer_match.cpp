@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/file.h"
 #include "data/file_checksum.h"
 
 namespace borealis {
