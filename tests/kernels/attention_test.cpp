@@ -265,30 +265,35 @@ void expect_same_bits_for_any_threads(const AttentionShape& s, const Starts& sta
   }
 }
 
+// A key of the first text that is no number shows in the queries that see it and in no others.
+template <typename T>
+void expect_wrong_key_shows(const AttentionShape& s, float wrong) {
+  AttentionRun<T> run(s, 2);
+  const int64_t bad = s.seq_length / 2;  // of every head
+  for (int64_t head = s.num_heads; head < s.num_heads + s.num_key_value_heads; ++head) {
+    run.qkv[bad * s.row_stride() + head * s.head_dim] = T(wrong);
+  }
+  run.run(s, 2, {});
+  const int64_t width = s.num_heads * s.head_dim;
+  for (int64_t t = 0; t < s.batch_size * s.seq_length; ++t) {
+    const bool sees = t >= bad && t < s.seq_length;
+    for (int64_t i = 0; i < width; ++i) {
+      const auto value = static_cast<float>(run.out[t * width + i]);
+      if (!sees) {
+        ASSERT_TRUE(std::isfinite(value)) << t;
+      } else if (std::isnan(wrong)) {
+        ASSERT_TRUE(std::isnan(value)) << "row " << t << " of " << s.seq_length;
+      }
+    }
+  }
+}
+
 // A weight that is no number must not become a loss that is one.
 TEST(Attention, WhatIsNoNumberShowsWhereItIsSeen) {
   for (const AttentionShape& s : kShapes) {
     for (const float wrong : {std::nanf(""), HUGE_VALF}) {
-      AttentionRun<float> run(s, 2);
-      const int64_t bad = s.seq_length / 2;  // the key of every head, of the first text
-      for (int64_t i = s.num_heads * s.head_dim; i < s.row_stride(); i += s.head_dim) {
-        if (i < (s.num_heads + s.num_key_value_heads) * s.head_dim) {
-          run.qkv[bad * s.row_stride() + i] = wrong;
-        }
-      }
-      run.run(s, 2, {});
-      const int64_t width = s.num_heads * s.head_dim;
-      for (int64_t t = 0; t < s.batch_size * s.seq_length; ++t) {
-        const bool sees = t >= bad && t < s.seq_length;
-        for (int64_t i = 0; i < width; ++i) {
-          const float value = run.out[t * width + i];
-          if (!sees) {
-            ASSERT_TRUE(std::isfinite(value)) << t;
-          } else if (std::isnan(wrong)) {
-            ASSERT_TRUE(std::isnan(value)) << "row " << t << " of " << s.seq_length;
-          }
-        }
-      }
+      expect_wrong_key_shows<float>(s, wrong);
+      expect_wrong_key_shows<bf16>(s, wrong);
     }
   }
 }

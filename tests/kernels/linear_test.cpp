@@ -156,19 +156,29 @@ void expect_one_epilogue(ProductMode mode, const LinearShape& s, int64_t unit, i
   for (const T value : y) ASSERT_EQ(static_cast<float>(value), 7.0f);
 }
 
-// Units: heads of 64, 80, 96 and 128, one that is larger than what our products pack at a time, and
-// one that shares few factors with it. Rows and depths in one block and in several.
+// Heads of 64, 80, 96 and 128, one that is larger than what our products pack at a time, and one
+// that shares few factors with it.
+constexpr int64_t kUnits[] = {64, 80, 96, 128, 1024, 14};
+
+void expect_one_epilogue_for_any_threads(const LinearShape& s, int64_t unit) {
+  SCOPED_TRACE(testing::Message() << unit << ": " << s.rows << " " << s.out_features);
+  for (const int threads : {1, 2, 3}) {
+    expect_one_epilogue<bf16>(product_mode(DType::kBF16), s, unit, threads);
+  }
+}
+
 TEST(Linear, AnEpilogueSeesEachFinalElementOnce) {
-  for (const int64_t unit : {64, 80, 96, 128, 1024, 14}) {
-    for (const LinearShape& s : {LinearShape{1, unit * 3, 34}, LinearShape{101, unit * 16, 70},
-                                 LinearShape{1163, unit == 1024 ? 2 * unit : unit * 4, 1216}}) {
-      SCOPED_TRACE(testing::Message() << unit << ": " << s.rows << " " << s.out_features);
-      for (const int threads : {1, 2, 3}) {
-        expect_one_epilogue<bf16>(product_mode(DType::kBF16), s, unit, threads);
-      }
-    }
+  for (const int64_t unit : kUnits) {
+    expect_one_epilogue_for_any_threads({1, unit * 3, 34}, unit);
+    expect_one_epilogue_for_any_threads({101, unit * 16, 70}, unit);
     expect_one_epilogue<float>(ProductMode::kF32, {101, unit * 3, 70}, unit, 2);
     expect_one_epilogue<bf16>(ProductMode::kBF16WidenedToF32, {101, unit * 3, 70}, unit, 2);
+  }
+}
+
+TEST(Linear, AnEpilogueWaitsForSumsOfSeveralBlocks) {
+  for (const int64_t unit : kUnits) {
+    expect_one_epilogue_for_any_threads({1163, unit == 1024 ? 2 * unit : unit * 4, 1216}, unit);
   }
 }
 

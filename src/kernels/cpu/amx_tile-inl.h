@@ -7,7 +7,8 @@
 #include "kernels/cpu/bf16_tile-inl.h"
 
 // clang-format off
-#if defined(__clang__)
+#if defined(BOREALIS_BEGIN_AMX)
+#elif defined(__clang__)
 #define BOREALIS_BEGIN_AMX \
   _Pragma("clang attribute push(__attribute__((target(\"avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-bf16\"))), apply_to = function)")
 #define BOREALIS_END_AMX _Pragma("clang attribute pop")

@@ -22,9 +22,11 @@
 
 // Functions between these two run only where the CPU was found to have these instructions. A
 // compiler flag for the whole file would do the same to every inline function of the headers, and
-// the linker might then keep that copy for all CPUs.
+// the linker might then keep that copy for all CPUs. (Tests whose <immintrin.h> emulates them
+// define these as nothing.)
 // clang-format off
-#if defined(__clang__)
+#if defined(BOREALIS_BEGIN_AVX512_BF16)
+#elif defined(__clang__)
 #define BOREALIS_BEGIN_AVX512_BF16 \
   _Pragma("clang attribute push(__attribute__((target(\"avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16\"))), apply_to = function)")
 #define BOREALIS_END_AVX512_BF16 _Pragma("clang attribute pop")
@@ -262,13 +264,13 @@ inline __attribute__((always_inline)) void transpose_into_tiles(const Row& row, 
   }
 }
 
-// 2^x for x <= 127, clamped to -126 from below: relative error 2.6e-6, a minimax polynomial of
-// degree 4 on [-1/2, 1/2]. The results are rounded to bf16's 2^-8 before they are multiplied.
-// Adding 1.5 * 2^23 leaves the nearest integer in the low bits, which are moved to the exponent:
-// cheaper than the instructions made for it (VREDUCEPS, VSCALEFPS).
+// 2^x for x <= 127, clamped to -126 from below, NaN for NaN: relative error 2.6e-6, a minimax
+// polynomial of degree 4 on [-1/2, 1/2]. The results are rounded to bf16's 2^-8 before they are
+// multiplied. Adding 1.5 * 2^23 leaves the nearest integer in the low bits, which are moved to the
+// exponent: cheaper than the instructions made for it (VREDUCEPS, VSCALEFPS).
 inline __m512 exp2_bf16(__m512 x) {
   const __m512 magic = _mm512_set1_ps(12582912.0f);
-  x = _mm512_max_ps(x, _mm512_set1_ps(-126.0f));
+  x = _mm512_max_ps(_mm512_set1_ps(-126.0f), x);
   const __m512 shifted = _mm512_add_ps(x, magic);
   const __m512 f = _mm512_sub_ps(x, _mm512_sub_ps(shifted, magic));
   __m512 p = _mm512_set1_ps(9.570102207e-3f);
