@@ -102,9 +102,15 @@ inline void softmax_backward(const Sizes& s, const SequenceDocuments& documents,
                              _mm512_loadu_ps(w.delta + query + v + kLanes)};
     const QueryLanes<kDocuments> lanes[2] = {{documents, query + v},
                                              {documents, query + v + kLanes}};
-    // No lane sees the keys from here on.
+    // No lane sees the keys from `hidden` on, every lane those of [begin, end).
     const int64_t hidden = std::clamp<int64_t>(query + v + 2 * kLanes - k0, first, first + rows);
-    for (int64_t k = first; k < hidden; k += 2) {
+    const int64_t end = std::clamp<int64_t>(query + v + 1 - k0, first, hidden) / 2 * 2;
+    int64_t begin = first;
+    if constexpr (kDocuments) {
+      const int64_t last = std::max(lanes[0].first_key_of_last, lanes[1].first_key_of_last);
+      begin = std::clamp<int64_t>((last - k0 + 1) / 2 * 2, first, end);
+    }
+    const auto two_keys = [&]<bool kMasked>(int64_t k) {
       __m512 p[2][2], ds[2][2];
 #pragma GCC unroll 2
       for (int64_t r = 0; r < 2; ++r) {
@@ -112,7 +118,10 @@ inline void softmax_backward(const Sizes& s, const SequenceDocuments& documents,
         for (int64_t half = 0; half < 2; ++half) {
           const int64_t at = (k - first + r) * kPanel + v + half * kLanes;
           const __m512 exponent = _mm512_fmsub_ps(_mm512_loadu_ps(w.scores + at), scale, lse[half]);
-          p[r][half] = _mm512_maskz_mov_ps(lanes[half].see(k0 + k + r), exp2_bf16(exponent));
+          p[r][half] = exp2_bf16(exponent);
+          if constexpr (kMasked) {
+            p[r][half] = _mm512_maskz_mov_ps(lanes[half].see(k0 + k + r), p[r][half]);
+          }
           ds[r][half] = _mm512_mul_ps(p[r][half],
                                       _mm512_sub_ps(_mm512_loadu_ps(w.dscores + at), delta[half]));
         }
@@ -122,7 +131,10 @@ inline void softmax_backward(const Sizes& s, const SequenceDocuments& documents,
       }
       _mm512_storeu_si512(words + k / 2 * kPanel + v, round_to_words(ds[0][0], ds[1][0]));
       _mm512_storeu_si512(words + k / 2 * kPanel + v + kLanes, round_to_words(ds[0][1], ds[1][1]));
-    }
+    };
+    for (int64_t k = first; k < begin; k += 2) two_keys.template operator()<true>(k);
+    for (int64_t k = begin; k < end; k += 2) two_keys.template operator()<false>(k);
+    for (int64_t k = end; k < hidden; k += 2) two_keys.template operator()<true>(k);
     for (int64_t k = hidden; k < first + rows; k += 2) {
       const __m512i zero = _mm512_setzero_si512();
       for (int64_t r = 0; r < 2; ++r) {

@@ -175,6 +175,29 @@ class TileRows : public TilePanels {
   // c (+)= sums, or rounded = c + sums, of the block before.
   template <bool kRound>
   void finish() {
+    if (kRound && unfinished_.columns == kTileBlock) {
+      round_whole_rows();
+    } else {
+      finish_by_masks<kRound>();
+    }
+    unfinished_.rows = 0;
+  }
+
+  void round_whole_rows() const {
+    const Unfinished& u = unfinished_;
+    for (int64_t r = 0; r < u.rows; ++r) {
+      __m512 low = _mm512_loadu_ps(u.sums + r * kTileBlock);
+      __m512 high = _mm512_loadu_ps(u.sums + r * kTileBlock + kLanes);
+      if (u.accumulate) {
+        low = _mm512_add_ps(_mm512_loadu_ps(u.c + r * u.ldc), low);
+        high = _mm512_add_ps(_mm512_loadu_ps(u.c + r * u.ldc + kLanes), high);
+      }
+      _mm512_storeu_si512(u.rounded + r * u.ld_rounded, bf16_tile::round_side_by_side(low, high));
+    }
+  }
+
+  template <bool kRound>
+  void finish_by_masks() const {
     const auto [sums, rows, columns, c, ldc, accumulate, rounded, ld_rounded] = unfinished_;
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t v = 0; v < columns; v += kLanes) {
@@ -191,7 +214,6 @@ class TileRows : public TilePanels {
         }
       }
     }
-    unfinished_.rows = 0;
   }
 
   struct Unfinished {
