@@ -50,6 +50,10 @@ std::string shortened(const std::vector<std::string>& names) {
 namespace {
 
 std::string remedy(const TensorMismatch& mismatch, bool tied) {
+  // A quantized model has scales beside its weights, too, which no other file would lack.
+  if (!mismatch.unreadable.empty()) {
+    return "convert the model to fp32, bf16 or fp16 first; quantized ones are not read";
+  }
   const std::string head(kHead);
   const auto& odd = tied ? mismatch.unexpected : mismatch.missing;
   if (std::ranges::find(odd, head) == odd.end()) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "base/check.h"
@@ -13,6 +15,16 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 bool same_value(float a, float b) { return a == b || (std::isnan(a) && std::isnan(b)); }
+
+void add_non_finite(std::span<const float> values, NonFiniteCount& count) {
+  for (const float value : values) {
+    if (std::isnan(value)) {
+      ++count.nan;
+    } else if (std::isinf(value)) {
+      ++count.infinite;
+    }
+  }
+}
 
 }  // namespace
 
@@ -41,16 +53,21 @@ TensorDifference compare_tensors(const TensorElements& a, const TensorElements& 
 
 NonFiniteCount count_non_finite(const TensorElements& tensor) {
   NonFiniteCount count;
-  for_each_part(tensor, tensor.element_count(), [&](int64_t, std::span<const float> part) {
-    for (const float value : part) {
-      if (std::isnan(value)) {
-        ++count.nan;
-      } else if (std::isinf(value)) {
-        ++count.infinite;
-      }
-    }
-  });
+  for_each_part(tensor, tensor.element_count(),
+                [&](int64_t, std::span<const float> part) { add_non_finite(part, count); });
   return count;
+}
+
+TensorElements counting_non_finite(TensorElements tensor, NonFiniteCount& count) {
+  const auto seen = std::make_shared<int64_t>(0);  // elements from the first on
+  tensor.read = [read = std::move(tensor.read), seen, &count](int64_t begin, std::span<float> out) {
+    read(begin, out);
+    const int64_t end = begin + static_cast<int64_t>(out.size());
+    const int64_t known = std::clamp(*seen, begin, end) - begin;
+    add_non_finite(out.subspan(static_cast<size_t>(known)), count);
+    *seen = std::max(*seen, end);
+  };
+  return tensor;
 }
 
 }  // namespace borealis

@@ -23,4 +23,8 @@ struct NonFiniteCount {
 };
 NonFiniteCount count_non_finite(const TensorElements& tensor);
 
+// `tensor`, which adds to `count` what it reads; elements that are read again count once if every
+// reading begins at the first of them. `count` must outlive its use.
+TensorElements counting_non_finite(TensorElements tensor, NonFiniteCount& count);
+
 }  // namespace borealis

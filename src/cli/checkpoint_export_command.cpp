@@ -159,7 +159,7 @@ WeightChoice choose_weights(const StoredModel& checkpoint, StoredDType dtype) {
 }
 
 std::vector<TensorSource> sources_of(const StoredModel& checkpoint, const WeightChoice& choice,
-                                     const ConvertedModel& model) {
+                                     const ConvertedModel& model, NonFiniteCount& non_finite) {
   std::vector<TensorSource> sources;
   for (const PromisedTensor& tensor : checkpoint.promised) {
     TensorElements elements =
@@ -168,7 +168,8 @@ std::vector<TensorSource> sources_of(const StoredModel& checkpoint, const Weight
     elements.name = tensor.name;
     const int64_t rows =
         has_vocabulary_rows(tensor.name) ? model.config.vocab_size : tensor.shape.front();
-    sources.push_back(converted(elements, rows, model.dtype));
+    sources.push_back(
+        converted(counting_non_finite(std::move(elements), non_finite), rows, model.dtype));
   }
   return sources;
 }
@@ -187,7 +188,8 @@ int export_model(const ExportOptions& options) {
   choose_tokenizer(options, checkpoint, model, largest_id);
   model.config.vocab_size = rows_to_keep(options, checkpoint, largest_id);
   const WeightChoice choice = choose_weights(checkpoint, model.dtype);
-  model.tensors = sources_of(checkpoint, choice, model);
+  NonFiniteCount non_finite;
+  model.tensors = sources_of(checkpoint, choice, model, non_finite);
   int64_t bytes = 0;
   for (const TensorSource& source : model.tensors) bytes += source.size_bytes();
   {
@@ -199,6 +201,7 @@ int export_model(const ExportOptions& options) {
                        hf_architecture(model.config), format_bytes(bytes),
                        stored_dtype_name(model.dtype), choice.description,
                        model.config.vocab_size));
+  warn_of_non_finite(non_finite, checkpoint.folder);
   return 0;
 }
 

@@ -59,10 +59,13 @@ int import_model(const ImportOptions& options) {
                        .companions = source.folder};
   const int64_t multiple = options.pad_vocab_multiple;
   model.config.vocab_size = (source.config.vocab_size + multiple - 1) / multiple * multiple;
+  NonFiniteCount non_finite;
   for (const PromisedTensor& tensor : source.promised) {
     const int64_t rows =
         has_vocabulary_rows(tensor.name) ? model.config.vocab_size : tensor.shape.front();
-    model.tensors.push_back(converted(elements_of(source.weights, tensor.name), rows, model.dtype));
+    const TensorElements elements =
+        counting_non_finite(elements_of(source.weights, tensor.name), non_finite);
+    model.tensors.push_back(converted(elements, rows, model.dtype));
   }
   // Before anything is written: what cannot be read, or does not fit, is no part of a checkpoint.
   const std::optional<TokenizerLookup> tokenizer = source.tokenizer();
@@ -76,6 +79,7 @@ int import_model(const ImportOptions& options) {
   log_info(fmt::format(
       "wrote {}/global_step0: vocabulary {}{}", options.output, model.config.vocab_size,
       added == 0 ? "" : fmt::format(", of which {} rows are the mean of the others", added)));
+  warn_of_non_finite(non_finite, source.folder);
   if (!tokenizer) {
     log_warning(
         fmt::format("{} has no tokenizer; training needs one for text, and its data must "

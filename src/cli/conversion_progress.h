@@ -1,9 +1,14 @@
-// Tells how far the writing of converted tensors is.
+// What is told of tensors while they are converted.
 #pragma once
 
+#include <fmt/format.h>
+
+#include <filesystem>
 #include <span>
 
+#include "base/log.h"
 #include "checkpoint/safetensors_writer.h"
+#include "checkpoint/tensor_difference.h"
 #include "cli/work_progress.h"
 
 namespace borealis {
@@ -24,6 +29,14 @@ inline void report_progress(std::span<TensorSource> sources, WorkProgress& progr
       });
     };
   }
+}
+
+inline void warn_of_non_finite(const NonFiniteCount& count, const std::filesystem::path& folder) {
+  if (count.nan + count.infinite == 0) return;
+  log_warning(fmt::format(
+      "{} holds {} NaN and {} infinities, and no loss comes of such weights; `borealis checkpoint "
+      "verify` names their tensors",
+      folder.string(), count.nan, count.infinite));
 }
 
 }  // namespace borealis

@@ -112,7 +112,8 @@ Megatron-DeepSpeed.
 
 - A setting is given as a variable (`MICRO_BATCH=2 bash train_alcf.sh`) or as a flag
   (`--micro-batch-size 2` or `--micro-batch-size=2`). A flag beats the variable, the variable beats
-  the default of the chosen model, this beats the default below. An empty variable is an unset one.
+  the default of the chosen model, this beats the default below. An empty variable is an unset one;
+  of a flag that is given twice the last one counts, and the log says so.
 - Every problem of a configuration is reported at once. What is not available yet is refused by
   name, never ignored. Flags cannot be abbreviated.
 - A switch takes 1, true, yes, on or 0, false, no, off. As a flag it needs no value, or has it

@@ -302,9 +302,13 @@ void Settings::put(const OptionRow& row, Source source, std::string_view text, s
   }
   const Setting* old = find(row.key());
   if (old != nullptr && old->source > source) return;
-  if (old != nullptr && old->source == Source::kEnvironment && source == Source::kFlag &&
+  if (old != nullptr && old->source >= Source::kEnvironment && source == Source::kFlag &&
       old->value != *parsed.value) {
-    beaten_.emplace_back(spelled, old->spelled);
+    // A flag that is given again: what the first one beat, the last one does.
+    for (Beaten& before : beaten_) {
+      if (before.winner == old->spelled) before.winner = spelled;
+    }
+    beaten_.push_back({spelled, old->spelled, old->source});
   }
   std::string kept(text);
   if (row.type == OptionType::kChoice) kept = std::get<std::string>(*parsed.value);

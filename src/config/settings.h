@@ -48,14 +48,18 @@ class Settings {
   std::string spelled(std::string_view key) const;
 
   const std::map<std::string_view, Setting>& all() const { return by_key_; }
-  // "--seed 3" beat "SEED=4": both spellings, in the order of finding.
-  const std::vector<std::pair<std::string, std::string>>& beaten() const { return beaten_; }
+  // What gave way to a flag of another value, in the order of finding.
+  struct Beaten {
+    std::string winner, loser;  // as they are spelled: "--seed 3", "SEED=4"
+    Source losing_source = Source::kEnvironment;
+  };
+  const std::vector<Beaten>& beaten() const { return beaten_; }
 
  private:
   const Setting* find(std::string_view key) const;
 
   std::map<std::string_view, Setting> by_key_;
-  std::vector<std::pair<std::string, std::string>> beaten_;
+  std::vector<Beaten> beaten_;
 };
 
 // Fills `settings` with the defaults of the table, the environment's values and the flags'. Throws

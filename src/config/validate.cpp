@@ -151,8 +151,11 @@ void validate_profile(const Settings& settings, const RunConfig& run, Problems& 
 
 // Flags that lose against the script's own values in the reference trainer, and win here.
 void note_winning_flags(const Settings& settings, RunConfig& run) {
-  for (const auto& [flag, variable] : settings.beaten()) {
-    run.notes.push_back(fmt::format("{} beats {} (a flag beats the environment)", flag, variable));
+  for (const Settings::Beaten& beaten : settings.beaten()) {
+    const bool is_flag = beaten.losing_source == Source::kFlag;
+    run.notes.push_back(
+        fmt::format("{} beats {} ({})", beaten.winner, beaten.loser,
+                    is_flag ? "of a flag the last one counts" : "a flag beats the environment"));
   }
   std::vector<std::string> winners;
   for (const auto& [key, setting] : settings.all()) {

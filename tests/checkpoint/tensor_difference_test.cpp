@@ -53,5 +53,18 @@ TEST(NonFinite, AreCounted) {
   EXPECT_EQ(count.infinite, 2);
 }
 
+TEST(NonFinite, AreCountedAsTheyAreReadAndOnce) {
+  NonFiniteCount count;
+  const Values values{{2, 3}, {1, NAN, INFINITY, 4, -INFINITY, NAN}};
+  const TensorElements tensor = counting_non_finite(elements_in("a", values), count);
+  for_each_part(tensor, 3, [](int64_t, std::span<const float>) {});
+  EXPECT_EQ(count.nan, 1);
+  EXPECT_EQ(count.infinite, 1);
+  for_each_part(tensor, 6, [](int64_t, std::span<const float>) {});
+  for_each_part(tensor, 6, [](int64_t, std::span<const float>) {});
+  EXPECT_EQ(count.nan, 2);
+  EXPECT_EQ(count.infinite, 2);
+}
+
 }  // namespace
 }  // namespace borealis::testing

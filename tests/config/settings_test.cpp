@@ -225,6 +225,16 @@ TEST(Precedence, FlagBeatsVariableAndSaysSo) {
   EXPECT_TRUE(holds(run.notes, "the reference's script would override them"));
 }
 
+TEST(Precedence, OfAFlagTheLastOneCounts) {
+  const RunConfig run = load(
+      {{"SEQ", "64"}}, {"--seq-length", "32", "--seq-length=16", "--lr", "0.1", "--lr", "0.10"});
+  EXPECT_EQ(run.batch.seq_length, 16);
+  EXPECT_TRUE(holds(run.notes, "--seq-length=16 beats SEQ=64 (a flag beats the environment)"));
+  EXPECT_TRUE(
+      holds(run.notes, "--seq-length=16 beats --seq-length 32 (of a flag the last one counts)"));
+  EXPECT_FALSE(holds(run.notes, "beats --lr")) << "the same value beats nothing";
+}
+
 TEST(Precedence, SaysNothingWhereTheReferenceDoesTheSame) {
   const RunConfig run = load({}, {"--lr", "0.2", "--lr-warmup-fraction", "0.1", "--seed", "3"});
   EXPECT_FALSE(holds(run.notes, "the reference's script would override"));

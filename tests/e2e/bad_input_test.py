@@ -329,6 +329,21 @@ def change_config(model, **changes):
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
+def rewrite_tensor(path, name, dtype, data):
+    """Gives the tensor of a safetensors file other elements; no checksum goes with the file any more."""
+    raw = path.read_bytes()
+    size = struct.unpack("<Q", raw[:8])[0]
+    header, body, out = json.loads(raw[8 : 8 + size]), raw[8 + size :], b""
+    for key in [key for key in header if key != "__metadata__"]:
+        begin, end = header[key]["data_offsets"]
+        part = data if key == name else body[begin:end]
+        header[key].update({"dtype": dtype} if key == name else {}, data_offsets=[len(out), len(out) + len(part)])
+        out += part
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + out)
+    (path.parent / "checksums.xxh128").unlink(missing_ok=True)
+
+
 def disagreement_cases(folder):
     """A config.json that asks for another model than the weights beside it are: nothing is cut in silence."""
     two = [word if word != "1" or SMALL[at - 1] != "--num-layers" else "2" for at, word in enumerate(SMALL)]
@@ -443,6 +458,16 @@ def checkpoint_cases(folder):
     import_("import of another vocabulary", DATA, "model.embed_tokens.weight is [128, 32] instead of [100, 32]", source=copy, output="i2")
     change_config(copy, vocab_size=128, attention_bias=True)
     import_("import of biases", DATA, "attention_bias", source=copy, output="i2")
+    change_config(copy, attention_bias=False)
+    weights = copy / "model.safetensors"
+    rewrite_tensor(weights, "model.norm.weight", "F64", struct.pack("<32d", *range(32)))
+    import_("import of another type of elements", DATA, "model.norm.weight holds F64, not F32, F16 or BF16",
+            "convert the model to fp32, bf16 or fp16 first", source=copy, output="i2")
+    rewrite_tensor(weights, "model.norm.weight", "F32", struct.pack("<32f", *[float("nan")] * 3, *range(29)))
+    result = run(["checkpoint", "import", "--from", copy, "--output", folder / "i3"], {}, folder)
+    expect("import of weights that are no numbers", result, 0)
+    if "copy holds 3 NaN and 0 infinities" not in result.stdout:
+        failures.append(f"import of weights that are no numbers: nothing says so\n  stdout: {result.stdout.strip()[:600]}")
     pickled = folder / "pickled"
     pickled.mkdir()
     shutil.copy(model / "config.json", pickled)
