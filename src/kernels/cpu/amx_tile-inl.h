@@ -50,80 +50,98 @@ class TileSession {
 // g++ 12's tile loads do not say that they read memory.
 inline __attribute__((always_inline)) void memory_is_read() { asm volatile("" ::: "memory"); }
 
-struct TilesA {
+// Up to two tiles of an operand, for step after step of 16 pairs: distances in words.
+struct Tiles {
+  const uint32_t* data;
+  int64_t row;     // from a tile's row to the next
+  int64_t second;  // to the second tile: below the first one (a), or beside it (b)
+  int64_t step;    // to the next step
+};
+
+// to [kTall * 16][kWide * 16] = from (0 where null) + a b; both ld apart. `beside` runs before the
+// sums are stored.
+template <int kTall, int kWide, typename Beside>
+inline __attribute__((always_inline)) void multiply_tiles(Tiles a, Tiles b, int64_t steps,
+                                                          const float* from, float* to, int64_t ld,
+                                                          const Beside& beside) {
+  constexpr bool kBoth = kTall > 1 && kWide > 1;
+  const int64_t bytes = ld * 4, a_bytes = a.row * 4, b_bytes = b.row * 4;
+  memory_is_read();
+  if (from != nullptr) {
+    _tile_loadd(0, from, bytes);
+    if constexpr (kWide > 1) _tile_loadd(1, from + kTile, bytes);
+    if constexpr (kTall > 1) _tile_loadd(2, from + kTile * ld, bytes);
+    if constexpr (kBoth) _tile_loadd(3, from + kTile * ld + kTile, bytes);
+  } else {
+    _tile_zero(0);
+    if constexpr (kWide > 1) _tile_zero(1);
+    if constexpr (kTall > 1) _tile_zero(2);
+    if constexpr (kBoth) _tile_zero(3);
+  }
+  for (int64_t step = 0; step < steps; ++step) {
+    _tile_loadd(6, b.data, b_bytes);
+    _tile_loadd(4, a.data, a_bytes);
+    _tile_dpbf16ps(0, 4, 6);
+    if constexpr (kWide > 1) {
+      _tile_loadd(7, b.data + b.second, b_bytes);
+      _tile_dpbf16ps(1, 4, 7);
+    }
+    if constexpr (kTall > 1) {
+      _tile_loadd(5, a.data + a.second, a_bytes);
+      _tile_dpbf16ps(2, 5, 6);
+      if constexpr (kBoth) _tile_dpbf16ps(3, 5, 7);
+    }
+    a.data += a.step;
+    b.data += b.step;
+  }
+  beside();
+  _tile_stored(0, to, bytes);
+  if constexpr (kWide > 1) _tile_stored(1, to + kTile, bytes);
+  if constexpr (kTall > 1) _tile_stored(2, to + kTile * ld, bytes);
+  if constexpr (kBoth) _tile_stored(3, to + kTile * ld + kTile, bytes);
+}
+
+// The same for a block of rows and columns, 32 or fewer of each.
+template <typename Beside>
+inline __attribute__((always_inline)) void multiply_block(int64_t rows, int64_t columns,
+                                                          const Tiles& a, const Tiles& b,
+                                                          int64_t steps, const float* from,
+                                                          float* to, int64_t ld,
+                                                          const Beside& beside) {
+  if (rows > kTile && columns > kTile) {
+    multiply_tiles<2, 2>(a, b, steps, from, to, ld, beside);
+  } else if (rows > kTile) {
+    multiply_tiles<2, 1>(a, b, steps, from, to, ld, beside);
+  } else if (columns > kTile) {
+    multiply_tiles<1, 2>(a, b, steps, from, to, ld, beside);
+  } else {
+    multiply_tiles<1, 1>(a, b, steps, from, to, ld, beside);
+  }
+}
+
+// Rows of a in tile_product.
+struct RowsA {
   const uint32_t* data;
   int64_t row_words;   // from a row to the next
   int64_t step_words;  // from sixteen pairs to the next
 };
 
-// c [kTall * 16, kWide * 16] (+)= a b over `steps` of 16 pairs; b's pairs are kPanel words apart.
-template <int kTall, int kWide>
-inline __attribute__((always_inline)) void micro_tile(const TilesA& a, const uint32_t* b,
-                                                      int64_t steps, float* c, int64_t ldc,
-                                                      bool accumulate) {
-  constexpr int64_t kPanel = bf16_tile::kPanel;
-  float* below = c + kTile * ldc;
-  const int64_t c_bytes = ldc * 4, a_bytes = a.row_words * 4;
-  if (accumulate) {
-    _tile_loadd(0, c, c_bytes);
-    if constexpr (kWide > 1) _tile_loadd(1, c + kTile, c_bytes);
-    if constexpr (kTall > 1) _tile_loadd(2, below, c_bytes);
-    if constexpr (kTall > 1 && kWide > 1) _tile_loadd(3, below + kTile, c_bytes);
-  } else {
-    _tile_zero(0);
-    if constexpr (kWide > 1) _tile_zero(1);
-    if constexpr (kTall > 1) _tile_zero(2);
-    if constexpr (kTall > 1 && kWide > 1) _tile_zero(3);
-  }
-  const uint32_t* left = a.data;
-  for (int64_t step = 0; step < steps; ++step) {
-    _tile_loadd(6, b, kPanel * 4);
-    _tile_loadd(4, left, a_bytes);
-    _tile_dpbf16ps(0, 4, 6);
-    if constexpr (kWide > 1) {
-      _tile_loadd(7, b + kTile, kPanel * 4);
-      _tile_dpbf16ps(1, 4, 7);
-    }
-    if constexpr (kTall > 1) {
-      _tile_loadd(5, left + kTile * a.row_words, a_bytes);
-      _tile_dpbf16ps(2, 5, 6);
-      if constexpr (kWide > 1) _tile_dpbf16ps(3, 5, 7);
-    }
-    left += a.step_words;
-    b += kTile * kPanel;
-  }
-  _tile_stored(0, c, c_bytes);
-  if constexpr (kWide > 1) _tile_stored(1, c + kTile, c_bytes);
-  if constexpr (kTall > 1) _tile_stored(2, below, c_bytes);
-  if constexpr (kTall > 1 && kWide > 1) _tile_stored(3, below + kTile, c_bytes);
-}
-
 // c [rows, cols] (+)= a b; rows and cols multiples of 16, pairs of 16. b as in
 // bf16_tile::tile_product. A TileSession of this thread must be open.
 [[maybe_unused]] __attribute__((noinline)) void tile_product(int64_t rows, int64_t cols,
-                                                             int64_t pairs, TilesA a,
+                                                             int64_t pairs, RowsA a,
                                                              const uint32_t* b, int64_t panel_pairs,
                                                              float* c, int64_t ldc,
                                                              bool accumulate) {
   constexpr int64_t kPanel = bf16_tile::kPanel;
-  const int64_t steps = pairs / kTile;
-  memory_is_read();
   for (int64_t col = 0; col < cols; col += 2 * kTile) {
-    const uint32_t* right = b + panel_pairs * (col / kPanel * kPanel) + col % kPanel;
-    const bool wide = cols - col > kTile;
+    const uint32_t* panel = b + panel_pairs * (col / kPanel * kPanel) + col % kPanel;
+    const Tiles right{panel, kPanel, kTile, kTile * kPanel};
     for (int64_t row = 0; row < rows; row += 2 * kTile) {
-      const bool tall = rows - row > kTile;
-      const TilesA left{a.data + row * a.row_words, a.row_words, a.step_words};
+      const Tiles left{a.data + row * a.row_words, a.row_words, kTile * a.row_words, a.step_words};
       float* at = c + row * ldc + col;
-      if (tall && wide) {
-        micro_tile<2, 2>(left, right, steps, at, ldc, accumulate);
-      } else if (tall) {
-        micro_tile<2, 1>(left, right, steps, at, ldc, accumulate);
-      } else if (wide) {
-        micro_tile<1, 2>(left, right, steps, at, ldc, accumulate);
-      } else {
-        micro_tile<1, 1>(left, right, steps, at, ldc, accumulate);
-      }
+      multiply_block(rows - row, cols - col, left, right, pairs / kTile, accumulate ? at : nullptr,
+                     at, ldc, [] {});
     }
   }
 }

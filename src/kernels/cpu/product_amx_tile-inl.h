@@ -32,50 +32,9 @@ BOREALIS_BEGIN_AMX
 namespace borealis::bf16_product {
 namespace {
 
-// to [kTall * 16][kWide * 16] = from (0 where null) + a b. a's second row of tiles is a_tall words
-// further on. `beside` runs before the sums are stored.
-template <int kTall, int kWide, typename Beside>
-inline __attribute__((always_inline)) void multiply_tiles(const uint32_t* a, int64_t a_tall,
-                                                          const uint32_t* b, int64_t steps,
-                                                          const float* from, float* to, int64_t ld,
-                                                          const Beside& beside) {
-  constexpr int64_t kTile = amx_tile::kTile;
-  constexpr bool kBoth = kTall > 1 && kWide > 1;
-  const int64_t bytes = ld * 4;
-  amx_tile::memory_is_read();
-  if (from != nullptr) {
-    _tile_loadd(0, from, bytes);
-    if constexpr (kWide > 1) _tile_loadd(1, from + kTile, bytes);
-    if constexpr (kTall > 1) _tile_loadd(2, from + kTile * ld, bytes);
-    if constexpr (kBoth) _tile_loadd(3, from + kTile * ld + kTile, bytes);
-  } else {
-    _tile_zero(0);
-    if constexpr (kWide > 1) _tile_zero(1);
-    if constexpr (kTall > 1) _tile_zero(2);
-    if constexpr (kBoth) _tile_zero(3);
-  }
-  for (int64_t step = 0; step < steps; ++step) {
-    _tile_loadd(6, b, kTile * 4);
-    _tile_loadd(4, a, kTile * 4);
-    _tile_dpbf16ps(0, 4, 6);
-    if constexpr (kWide > 1) {
-      _tile_loadd(7, b + kTileWords, kTile * 4);
-      _tile_dpbf16ps(1, 4, 7);
-    }
-    if constexpr (kTall > 1) {
-      _tile_loadd(5, a + a_tall, kTile * 4);
-      _tile_dpbf16ps(2, 5, 6);
-      if constexpr (kBoth) _tile_dpbf16ps(3, 5, 7);
-    }
-    a += kTileWords;
-    b += 2 * kTileWords;
-  }
-  beside();
-  _tile_stored(0, to, bytes);
-  if constexpr (kWide > 1) _tile_stored(1, to + kTile, bytes);
-  if constexpr (kTall > 1) _tile_stored(2, to + kTile * ld, bytes);
-  if constexpr (kBoth) _tile_stored(3, to + kTile * ld + kTile, bytes);
-}
+using amx_tile::kTile;
+using amx_tile::multiply_block;
+using amx_tile::Tiles;
 
 // A row block of a, packed, for the products with several panels of b.
 class TileRows : public TilePanels {
@@ -131,18 +90,21 @@ class TileRows : public TilePanels {
                                           const TileOutput& out) {
     for (int64_t r = 0; r < rows_; r += kTileBlock) {
       const int64_t rows = std::min(kTileBlock, rows_ - r);
-      const uint32_t* a = tiles_ + r / 16 * steps_ * kTileWords;
+      const Tiles a{tiles_ + r / 16 * steps_ * kTileWords, kTile, steps_ * kTileWords, kTileWords};
       for (int64_t col = 0; col < columns; col += kTileBlock) {
         const int64_t width = std::min(kTileBlock, columns - col);
-        const uint32_t* b = panel + col / kTileBlock * steps_ * 2 * kTileWords;
+        const Tiles b{panel + col / kTileBlock * steps_ * 2 * kTileWords, kTile, kTileWords,
+                      2 * kTileWords};
         float* c = out.c + r * out.ldc + col;
         if (!kRound && rows % 16 == 0 && width % 16 == 0) {
-          multiply_block(rows, width, a, b, out.accumulate ? c : nullptr, c, out.ldc, [] {});
+          multiply_block(rows, width, a, b, steps_, out.accumulate ? c : nullptr, c, out.ldc,
+                         [] {});
           continue;
         }
         // The sums before these are rounded while these are made: those just stored would be late.
         float* sums = sums_[blocks_++ % 2];
-        multiply_block(rows, width, a, b, nullptr, sums, kTileBlock, [this] { finish<kRound>(); });
+        multiply_block(rows, width, a, b, steps_, nullptr, sums, kTileBlock,
+                       [this] { finish<kRound>(); });
         bf16* rounded = kRound ? out.rounded + r * out.ld_rounded + col : nullptr;
         unfinished_ = {sums, rows, width, c, out.ldc, out.accumulate, rounded, out.ld_rounded};
       }
@@ -156,21 +118,6 @@ class TileRows : public TilePanels {
     steps_ = (deep + 31) / 32;
   }
   int64_t padded_rows() const { return bf16_tile::round_up(rows_, kTileBlock); }
-
-  template <typename Beside>
-  void multiply_block(int64_t rows, int64_t columns, const uint32_t* a, const uint32_t* b,
-                      const float* from, float* to, int64_t ld, const Beside& beside) const {
-    const int64_t a_tall = steps_ * kTileWords;
-    if (rows > 16 && columns > 16) {
-      multiply_tiles<2, 2>(a, a_tall, b, steps_, from, to, ld, beside);
-    } else if (rows > 16) {
-      multiply_tiles<2, 1>(a, a_tall, b, steps_, from, to, ld, beside);
-    } else if (columns > 16) {
-      multiply_tiles<1, 2>(a, a_tall, b, steps_, from, to, ld, beside);
-    } else {
-      multiply_tiles<1, 1>(a, a_tall, b, steps_, from, to, ld, beside);
-    }
-  }
 
   // c (+)= sums, or rounded = c + sums, of the block before.
   template <bool kRound>
