@@ -50,7 +50,8 @@ std::string shortened(const std::vector<std::string>& names) {
 namespace {
 
 std::string remedy(const TensorMismatch& mismatch, bool tied) {
-  // A quantized model has scales beside its weights, too, which no other file would lack.
+  // Of quantized models, which have scales beside their weights: all that is wrong comes of the
+  // type.
   if (!mismatch.unreadable.empty()) {
     return "convert the model to fp32, bf16 or fp16 first; quantized ones are not read";
   }
