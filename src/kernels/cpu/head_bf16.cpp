@@ -334,7 +334,7 @@ void Bf16Head::make_block(int64_t first, int64_t entries, bool keeps) {
     block.p = at<bf16>(space_.p);
   }
   const int team = std::min(threads_, omp_get_max_threads());
-  const bf16_product::Grid grid({entries, kRows}, {padded_, kPanel}, team, 0);
+  const bf16_product::Grid grid({entries, kRows}, {padded_, kPanel}, team);
   const int64_t each = bf16_product_workspace_floats(1);
   const auto make_one = amx_products_supported() ? make_part<bf16_product::TileRows>
                                                  : make_part<bf16_product::DotRows>;

@@ -44,6 +44,7 @@ class TileRows : public TilePanels {
   // A block (864 KiB) fills most of the second level; panels of b pass through it from the third.
   static constexpr int64_t kBlockRows = 384;
   static constexpr bool kPacksAhead = true;
+  static constexpr bool kPacksRows = true;
   static constexpr int64_t kPanelsAtOnce = 4;
   static constexpr int64_t kFloats = kBlockRows * kDepth / 2 + 2 * kTileBlock * kTileBlock;
   static constexpr bool kTransposes = true;

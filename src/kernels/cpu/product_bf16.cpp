@@ -31,15 +31,39 @@ using bf16_tile::kPanel;
 constexpr int64_t kColumns = 512, kStagedRows = 1152;
 constexpr int64_t kPackedFloats = kDepth * kColumns / 2, kStagedFloats = kStagedRows * kColumns;
 constexpr int64_t kFewestRows = 32;
-// Packing a column of b costs about as much as multiplying it with so many rows of a.
+// Packing a column of b costs about as much as multiplying it with so many rows of a. With AMX,
+// which multiplies faster, it is more, and a row of a has to be packed, too; any number from 16 to
+// 128 cuts the products of S, M and V (bench/inputs/shapes.txt) in the same way.
 constexpr int64_t kPackingRows = 16;
 
 int64_t padded(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 // Packing writes whole vectors of words.
 int64_t panel_pairs(int64_t pairs) { return padded(pairs, kLanes); }
+int64_t quotient_up(int64_t n, int64_t divisor) { return (n + divisor - 1) / divisor; }
 // Columns that no block may divide: whole panels and whole units of the epilogue.
 int64_t column_unit(const ResultEpilogue* epilogue) {
   return epilogue == nullptr ? kPanel : std::lcm(kPanel, epilogue->column_unit);
+}
+
+// Columns of b that are packed at a time. Where no sums wait, their memory holds more of b, if that
+// shall be packed ahead.
+template <typename TRows>
+int64_t columns_at_a_time(const Bf16Product& product, bool waits) {
+  int64_t most = kColumns;
+  if (TRows::kPacksAhead && !waits) {
+    const int64_t pairs = panel_pairs(depth_pairs(product.k, 0));
+    most = (kPackedFloats + kStagedFloats) / pairs / kPanel * kPanel;
+  }
+  return most - most % column_unit(product.epilogue);
+}
+
+// What a part of so many rows and columns costs its thread, in multiplications a step of the depth.
+template <typename TRows>
+int64_t part_cost(const Bf16Product& product, bool waits, int64_t rows, int64_t columns) {
+  if (!TRows::kPacksRows) return (rows + kPackingRows) * columns;
+  const int64_t packed_b = columns * (waits ? quotient_up(rows, kStagedRows) : 1);
+  const int64_t packed_a = rows * quotient_up(columns, columns_at_a_time<TRows>(product, waits));
+  return rows * columns + kPackingRows * (packed_a + packed_b);
 }
 
 }  // namespace
@@ -63,8 +87,11 @@ class ThreadProduct {
         packed_(reinterpret_cast<uint32_t*>(workspace)),
         staged_(workspace + kPackedFloats),
         row_block_(staged_ + kStagedFloats),
-        waits_(kRounds && product.k > kDepth),
-        block_columns_(most_columns() - most_columns() % column_unit(product.epilogue)) {}
+        waits_(sums_wait(product)),
+        block_columns_(columns_at_a_time<TRows>(product, waits_)) {}
+
+  // Sums of a bf16 result for the next block of the depth.
+  static bool sums_wait(const Bf16Product& product) { return kRounds && product.k > kDepth; }
 
   void run() {
     [[maybe_unused]] const typename TRows::Session session;
@@ -93,11 +120,6 @@ class ThreadProduct {
  private:
   static constexpr bool kRounds = std::is_same_v<TOut, bf16>;
 
-  // Where no sums wait, their memory holds more of b, if that shall be packed ahead.
-  int64_t most_columns() const {
-    if (!TRows::kPacksAhead || waits_) return kColumns;
-    return (kPackedFloats + kStagedFloats) / panel_pairs(pairs(0)) / kPanel * kPanel;
-  }
   int64_t block_rows() const { return waits_ ? kRows : TRows::kBlockRows; }
   int64_t pairs(int64_t depth) const { return depth_pairs(product_.k, depth); }
 
@@ -164,7 +186,7 @@ class ThreadProduct {
   uint32_t* packed_;  // [panels of block_columns_][kDepth / 2][64]
   float* staged_;     // [kStagedRows][kColumns]
   TRows row_block_;
-  bool waits_;  // sums of a bf16 result for the next block of the depth
+  bool waits_;
   int64_t block_columns_;
 };
 
@@ -234,13 +256,24 @@ int64_t row_unit() {
                                   : bf16_product::DotRows::kRowUnit;
 }
 
+template <typename TRows, typename TOut>
+Grid grid_of(const Bf16Product& product, int threads) {
+  const bool waits = ThreadProduct<TRows, TOut>::sums_wait(product);
+  return {{product.m, TRows::kRowUnit},
+          {product.n, column_unit(product.epilogue)},
+          threads,
+          [&](int64_t rows, int64_t columns) {
+            return part_cost<TRows>(product, waits, rows, columns);
+          }};
+}
+
 template <typename TOut>
 void multiply(const Bf16Product& product, TOut* c, int threads, float* workspace) {
   CHECK(amx_products_supported() || (product.n % kLanes == 0 && product.k % 2 == 0));
   CHECK(!product.a_transposed || bf16_product_transposes());
   const int team = std::min(threads, omp_get_max_threads());
-  const Grid grid({product.m, row_unit()}, {product.n, column_unit(product.epilogue)}, team,
-                  kPackingRows);
+  const Grid grid = amx_products_supported() ? grid_of<bf16_product::TileRows, TOut>(product, team)
+                                             : grid_of<bf16_product::DotRows, TOut>(product, team);
   const int64_t each = bf16_product_workspace_floats(1);
 #pragma omp parallel for schedule(static) num_threads(team)
   for (int thread = 0; thread < team; ++thread) {
@@ -301,7 +334,7 @@ Bf16Packed pack_bf16(const Bf16Unpacked& b, int64_t k, int64_t n, uint32_t* word
 
 void multiply_bf16(const Bf16PackedProduct& product, int threads, float* workspace) {
   const int team = std::min(threads, omp_get_max_threads());
-  const Grid grid({product.m, row_unit()}, {product.b.n, kPanel}, team, 0);
+  const Grid grid({product.m, row_unit()}, {product.b.n, kPanel}, team);
   const int64_t each = bf16_product_workspace_floats(1);
   const auto multiply_one = amx_products_supported() ? multiply_packed_part<bf16_product::TileRows>
                                                      : multiply_packed_part<bf16_product::DotRows>;

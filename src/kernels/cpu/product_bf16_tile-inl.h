@@ -27,17 +27,20 @@ struct Divided {
   int64_t size, unit;
 };
 
-// Shares a result out as a grid of threads. `packing` is what each column costs a thread beside its
-// rows, in rows.
+// Shares a result out as a grid of threads, the one in which the largest part costs least;
+// cost(rows, columns) is that of a part.
 class Grid {
  public:
-  Grid(const Divided& rows, const Divided& columns, int threads, int64_t packing)
+  Grid(const Divided& rows, const Divided& columns, int threads)
+      : Grid(rows, columns, threads, [](int64_t r, int64_t c) { return r * c; }) {}
+  template <typename Cost>
+  Grid(const Divided& rows, const Divided& columns, int threads, const Cost& cost_of)
       : rows_(rows), columns_(columns) {
     int64_t best = std::numeric_limits<int64_t>::max();
     for (int down = threads; down >= 1; --down) {
       if (threads % down != 0) continue;
       const int across = threads / down;
-      const int64_t cost = (share(rows, down) + packing) * share(columns, across);
+      const int64_t cost = cost_of(share(rows, down), share(columns, across));
       if (cost >= best) continue;
       best = cost;
       down_ = down;
@@ -202,6 +205,7 @@ class DotRows {
   static constexpr int64_t kFloats = 0;           // of memory that it needs
   static constexpr int64_t kBlockRows = kRows;    // of a block
   static constexpr bool kPacksAhead = false;      // b for many blocks, as the next level holds it
+  static constexpr bool kPacksRows = false;       // load() copies a
   static constexpr int64_t kPanelsAtOnce = 1;     // that are multiplied with a block of the depth
   static constexpr bool kTransposes = false;      // has load_transposed
 
