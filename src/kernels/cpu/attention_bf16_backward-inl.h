@@ -102,14 +102,10 @@ inline void softmax_backward(const Sizes& s, const SequenceDocuments& documents,
                              _mm512_loadu_ps(w.delta + query + v + kLanes)};
     const QueryLanes<kDocuments> lanes[2] = {{documents, query + v},
                                              {documents, query + v + kLanes}};
-    // No lane sees the keys from `hidden` on, every lane those of [begin, end).
-    const int64_t hidden = std::clamp<int64_t>(query + v + 2 * kLanes - k0, first, first + rows);
-    const int64_t end = std::clamp<int64_t>(query + v + 1 - k0, first, hidden) / 2 * 2;
-    int64_t begin = first;
-    if constexpr (kDocuments) {
-      const int64_t last = std::max(lanes[0].first_key_of_last, lanes[1].first_key_of_last);
-      begin = std::clamp<int64_t>((last - k0 + 1) / 2 * 2, first, end);
-    }
+    // Of both halves: the early one ends the keys that all see, the late one those that any sees.
+    const SeenByAll early(lanes[0], k0 + first, rows), late(lanes[1], k0 + first, rows);
+    const int64_t begin = first + std::min(std::max(early.begin, late.begin), early.end);
+    const int64_t end = first + early.end, hidden = first + late.hidden;
     const auto two_keys = [&]<bool kMasked>(int64_t k) {
       __m512 p[2][2], ds[2][2];
 #pragma GCC unroll 2

@@ -23,22 +23,6 @@ struct SoftmaxState {
   float* rescale;    // [64] what earlier sums must be times when the reference grows
 };
 
-// Keys [begin, end) of a score tile that all lanes see; those before and behind, up to `hidden`,
-// need masks. No lane sees those from `hidden` on.
-struct SeenByAll {
-  int64_t begin, end, hidden;
-
-  template <bool kDocuments>
-  SeenByAll(const QueryLanes<kDocuments>& lanes, int64_t k0, int64_t keys)
-      : begin(0),
-        end(std::clamp<int64_t>(lanes.query + 1 - k0, 0, keys) / 2 * 2),
-        hidden(std::clamp<int64_t>(lanes.query + kLanes - k0, 0, keys)) {
-    if constexpr (kDocuments) {
-      begin = std::clamp<int64_t>((lanes.first_key_of_last - k0 + 1) / 2 * 2, 0, end);
-    }
-  }
-};
-
 // Largest exponents of scores [keys][64] from key k0 on. True if a reference must grow to them.
 template <bool kDocuments>
 inline bool find_largest(const Sizes& s, const SequenceDocuments& documents, int64_t q0, int64_t k0,

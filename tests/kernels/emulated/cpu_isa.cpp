@@ -1,6 +1,5 @@
 // A CPU with AVX512-BF16 and AMX, of which BOREALIS_TEST_CPU_ISA=avx512_bf16 takes the latter away
-// (support/capped_cpu.cpp). In place of src/kernels/cpu/isa.cpp and amx.cpp. What is not multiplied
-// by our own kernels is oneDNN's, which runs on the CPU that there is.
+// (support/capped_cpu.cpp). In place of src/kernels/cpu/isa.cpp and amx.cpp.
 #include "kernels/cpu_isa.h"
 
 #include "base/check.h"

@@ -1,7 +1,5 @@
 #include "kernels/emulated/dnnl.hpp"
 
-#include <cstddef>
-
 #include "base/dtype.h"
 
 namespace dnnl {
