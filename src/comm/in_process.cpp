@@ -50,6 +50,7 @@ struct Meeting {
   int64_t arrived = 0;
   int64_t left = 0;
   bool done = false;
+  bool lost = false;  // a rank has left whose part of it is gone
 };
 
 struct Group {
@@ -105,6 +106,9 @@ class ThreadRank : public Communicator {
    public:
     Arrival(std::shared_ptr<Group> group, int64_t call, int64_t rank)
         : group_(std::move(group)), call_(call), rank_(rank) {}
+    ~Arrival() override;
+    Arrival(const Arrival&) = delete;
+    Arrival& operator=(const Arrival&) = delete;
     bool is_done() override {
       const std::lock_guard lock(group_->job.mutex);
       return group_->meetings.at(call_).done;
@@ -117,6 +121,7 @@ class ThreadRank : public Communicator {
     std::shared_ptr<Group> group_;
     int64_t call_;
     int64_t rank_;
+    bool taken_ = false;
   };
 
   Meeting::Part empty_part(std::string_view what) const {
@@ -138,7 +143,7 @@ std::unique_ptr<ThreadRank::Arrival> ThreadRank::arrive(Meeting::Part part) {
   Meeting& meeting = group_->meetings[calls_];
   meeting.parts.resize(static_cast<size_t>(size()));
   meeting.parts[static_cast<size_t>(rank())] = std::move(part);
-  if (++meeting.arrived == size()) {
+  if (++meeting.arrived == size() && !meeting.lost) {
     complete(*group_, meeting);
     meeting.done = true;
     group_->job.changed.notify_all();
@@ -166,6 +171,14 @@ void ThreadRank::complete(Group& group, Meeting& meeting) {
   }
 }
 
+// Of a rank that fails before the others have come: it frees next what they would read.
+ThreadRank::Arrival::~Arrival() {
+  const std::lock_guard lock(group_->job.mutex);
+  if (taken_) return;
+  Meeting& meeting = group_->meetings.at(call_);
+  if (!meeting.done) meeting.lost = true;
+}
+
 std::unique_ptr<Communicator> ThreadRank::Arrival::take() {
   Job& job = group_->job;
   std::unique_lock lock(job.mutex);
@@ -178,6 +191,7 @@ std::unique_ptr<Communicator> ThreadRank::Arrival::take() {
     throw Error(ErrorKind::kRanks, fmt::format("rank {} has waited {} s for other ranks: {}", rank_,
                                                job.limit.seconds, what));
   }
+  taken_ = true;
   std::unique_ptr<Communicator> group = std::move(meeting.parts[static_cast<size_t>(rank_)].group);
   if (++meeting.left == group_->size) group_->meetings.erase(call_);
   return group;

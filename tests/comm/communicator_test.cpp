@@ -81,6 +81,26 @@ TEST(Communicator, WaitsNoLongerThanItsLimit) {
                ErrorKind::kRanks, "rank 0 has waited 0.05 s for other ranks: meeting");
 }
 
+// What it brought is gone with it: nobody is to read that when the last one comes.
+TEST(Communicator, ACallThatARankHasLeftNeverEnds) {
+  std::atomic<bool> has_left = false;
+  EXPECT_ERROR(run_in_process(2,
+                              [&](Communicator& ranks) {
+                                const int64_t mine = 7;
+                                std::vector<int64_t> all(2);
+                                if (ranks.rank() == 1) has_left.wait(false);
+                                Request request = ranks.start_all_gather(
+                                    std::as_bytes(std::span(&mine, 1)),
+                                    std::as_writable_bytes(std::span(all)), "meeting");
+                                if (ranks.rank() == 1) request.wait();
+                                request = Request();
+                                has_left = true;
+                                has_left.notify_one();
+                              },
+                              {.seconds = 0.05}),
+               ErrorKind::kRanks, "rank 1 has waited 0.05 s for other ranks: meeting");
+}
+
 TEST(Communicator, AbortEndsAll) {
   EXPECT_ERROR(run_in_process(2,
                               [](Communicator& ranks) {

@@ -171,7 +171,7 @@ TEST_F(CudaGroupTest, FollowsWhatTheDeviceHasQueued) {
 }
 
 TEST_F(CudaGroupTest, GivesUpARankThatDoesNotCome) {
-  join(0.2, [](Communicator& ranks, Backend& backend, DeviceGroup& group) {
+  join(2, [](Communicator& ranks, Backend& backend, DeviceGroup& group) {
     const DeviceBuffer memory(backend.device(), 512, "values");
     if (ranks.rank() == 0) {
       exchange(ranks, group, memory.bytes());
@@ -203,7 +203,7 @@ TEST_F(CudaGroupTest, GivesUpARankThatDoesNotJoin) {
 // The places of many rows too, which the caller may change at once.
 TEST_F(CudaGroupTest, PlacesOfRowsAreQueued) {
   constexpr int64_t kRows = (int64_t{2} << 18) + 77;  // in several parts
-  join(2, [](Communicator& ranks, Backend& backend, DeviceGroup& group) {
+  join(10, [](Communicator& ranks, Backend& backend, DeviceGroup& group) {
     auto& device = backend.device();
     const DeviceBuffer table(device, 7 * sizeof(float), "a table");
     const DeviceBuffer there(device, kRows * sizeof(int32_t), "places");
@@ -248,6 +248,26 @@ TEST_F(CudaGroupTest, LooksAfterRanksThatEnd) {
                  "rank 1 has failed; rank 0 waited for it: waiting for GPUs");
   };
   EXPECT_ERROR(join(600, work), ErrorKind::kRanks, "rank 1 ends");
+}
+
+// Rank 1 frees what it sends as soon as it has left: nobody is to read it then.
+TEST_F(CudaGroupTest, WhatARankHasNotSentYetIsLostWithIt) {
+  join(2, [](Communicator& ranks, Backend& backend, DeviceGroup& group) {
+    const DeviceBuffer memory(backend.device(), 512, "values");
+    const auto gives_up = [&] {
+      EXPECT_ERROR(group.wait(), ErrorKind::kRanks, "they do not come within the time limit");
+    };
+    if (ranks.rank() == 1) {
+      exchange(ranks, group, memory.bytes());
+      gives_up();
+    }
+    ranks.barrier("rank 1 has left");
+    if (ranks.rank() == 0) {
+      exchange(ranks, group, memory.bytes());
+      gives_up();
+    }
+    ranks.barrier("until then");
+  });
 }
 
 TEST_F(CudaGroupTest, TellsWhatNcclSaysOfItself) {

@@ -219,7 +219,9 @@ class Tools:
                     process.wait()
                     kills += 1
                     # Between its last rename and its end; started again it would find what is there.
-                    if {path.name for path in self.folder.glob("killed*")} == set(expected):
+                    journal = self.folder / "killed.tokenizing"
+                    if {path.name for path in self.folder.glob("killed*") if path != journal} == set(expected) and not (journal / "progress.json").exists():
+                        shutil.rmtree(journal, ignore_errors=True)
                         break
                 for pair in self.folder.glob("killed*.idx"):
                     Pair(str(pair)[:-4])  # what has a final name is whole

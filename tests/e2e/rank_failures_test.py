@@ -160,14 +160,16 @@ def fails_while_saving(lab):
 def stops(lab):
     """A rank that answers no more, and is not dead."""
     what = f"{lab.library}: SIGSTOP of a rank"
-    job = lab.start(RANKS, "--train-iters", "1000000", "--eval-interval", "0", "--no-save", "--zero-stage", "1", *SHORT_LIMIT)
-    deadline = time.monotonic() + TIMEOUT_S
-    while len(processes := rank_processes(lab.folder)) < RANKS and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(2)
+    job = lab.start(RANKS, "--train-iters", "1000000", "--eval-interval", "0", "--no-save", "--zero-stage", "1", "--run-dir", "stops", *SHORT_LIMIT)
+    wait_for_steps(lab, "stops", job)
+    processes = rank_processes(lab.folder)
     os.kill(processes[2], signal.SIGSTOP)
     begun = time.monotonic()
-    _, errors = job.communicate(timeout=ENDS_WITHIN_S)
+    try:
+        _, errors = job.communicate(timeout=ENDS_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(job.pid, signal.SIGKILL)
+        _, errors = job.communicate()
     lines = [line for line in errors.splitlines() if line.startswith("borealis:")]
     check(job.returncode == 7 and 1 <= len(lines) <= 2 and all("no answer for 3 s in step " in line and f"rank 2 on {os.uname().nodename} is stopped (process {processes[2]})" in line for line in lines),
           f"{what}: is told after {time.monotonic() - begun:.1f} s", (job.returncode, errors))
@@ -244,18 +246,18 @@ def random_kill(lab, what, stage, name, generator, seconds):
     return RANKS
 
 
-def wait_for_steps(lab, name, job, generator, seconds):
-    """Into its steps, or to its end: starting MPI has a limit of its own, of ten minutes."""
+def wait_for_steps(lab, name, job):
+    """Or for its end: starting MPI has a limit of its own, of ten minutes."""
     metrics = lab.folder / name / "metrics.jsonl"
     deadline = time.monotonic() + TIMEOUT_S
     while not (metrics.exists() and metrics.stat().st_size) and job.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
-    time.sleep(generator.uniform(0, seconds / 2))
 
 
 def random_stop(lab, what, stage, name, generator, seconds):
     job = lab.start(RANKS, *options(stage, name), *SHORT_LIMIT)
-    wait_for_steps(lab, name, job, generator, seconds)
+    wait_for_steps(lab, name, job)
+    time.sleep(generator.uniform(0, seconds / 2))
     stopped = rank_processes(lab.folder).get(generator.randrange(RANKS))
     if stopped:
         try:
@@ -297,7 +299,8 @@ def random_cable(lab, what, stage, name, generator, seconds):
                    *SHAPE, "--global-batch-size", str(GLOBAL_BATCH), "--micro-batch-size", "1", *options(stage, name), *SHORT_LIMIT]
         job = subprocess.Popen(hosts.on(0, command), cwd=lab.folder, env=ENVIRONMENT | {"HOME": str(lab.folder)}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                stdin=subprocess.DEVNULL)
-        wait_for_steps(lab, name, job, generator, seconds)
+        wait_for_steps(lab, name, job)
+        time.sleep(generator.uniform(0, seconds / 2))
         hosts.disconnect()
         try:
             _, errors = job.communicate(timeout=2 * ENDS_WITHIN_S)

@@ -250,7 +250,10 @@ def one_that_goes_on(folder, _):
     """Its steps are seen as they come, and that it was killed."""
     with long_training(folder / "going") as training:
         run = training.folder / "run"
-        first, second = (json.loads(once(run, "--once", "--json").stdout) for _ in range(2))
+        first = second = json.loads(once(run, "--once", "--json").stdout)
+        end = time.monotonic() + 30
+        while second["state"] == "running" and second["iteration"] <= first["iteration"] and time.monotonic() < end:
+            second = json.loads(once(run, "--once", "--json").stdout)
         check("going", first["state"] == second["state"] == "running" and 0 < first["iteration"] < second["iteration"], first, second)
         check("going", first["seconds_left"] > 0, first)
         screen = Terminal(run)

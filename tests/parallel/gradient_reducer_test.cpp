@@ -88,7 +88,7 @@ TEST(GradientReducer, WholeGradientsWaitForTheLastMicroBatch) {
 // Sharded gradients of two layers may be on their way at a time: who needs the place of one of them
 // waits until it is free.
 TEST(GradientReducer, AUnitsPlaceIsWaitedForWhereItIsNeededAgain) {
-  std::atomic<bool> other_has_come = false;
+  std::atomic<bool> other_has_come = false, first_is_ahead = false;
   run_in_process(2, [&](Communicator& ranks) {
     Rank rank(ranks, config_of(2, 2));
     const float value = static_cast<float>(ranks.rank() + 1);
@@ -96,7 +96,8 @@ TEST(GradientReducer, AUnitsPlaceIsWaitedForWhereItIsNeededAgain) {
     ASSERT_EQ(rank.gradients(4), rank.gradients(2));
     ASSERT_NE(rank.gradients(4), rank.gradients(3));
     if (ranks.rank() == 1) {
-      std::this_thread::sleep_for(100ms);
+      first_is_ahead.wait(false);
+      std::this_thread::sleep_for(50ms);  // it would be there, if it did not wait
       other_has_come = true;
     }
     for (const size_t unit : {4, 3, 2}) {
@@ -106,6 +107,10 @@ TEST(GradientReducer, AUnitsPlaceIsWaitedForWhereItIsNeededAgain) {
       }
       rank.fill(unit, value * static_cast<float>(unit));
       rank.reducer.hand_on(unit);
+      if (ranks.rank() == 0 && unit == 3) {
+        first_is_ahead = true;
+        first_is_ahead.notify_one();
+      }
     }
     rank.reducer.finish();
     for (const size_t unit : {4, 3, 2}) {

@@ -23,7 +23,7 @@ std::mutex mutex;  // of all groups
 std::condition_variable changed;
 
 struct Message {
-  const void* bytes;
+  const void* bytes;  // read while its sender waits for that
   size_t size;
   bool taken = false;
 };
@@ -73,6 +73,7 @@ thread_local bool in_group = false;
 void exchange(const std::vector<Call>& all) {
   std::unique_lock lock(mutex);
   Member& member = *all.front().member;
+  if (member.aborted) return;
   auto& sent = member.group->sent;
   std::vector<std::shared_ptr<Message>> own;
   for (const Call& call : all) {
@@ -126,7 +127,12 @@ int destroy(NcclComm* comm) {
 int abort(NcclComm* comm) {
   {
     const std::lock_guard lock(mutex);
-    comm->member->aborted = true;
+    Member& member = *comm->member;
+    member.aborted = true;
+    // It frees their memory next.
+    for (auto& [ends, queue] : member.group->sent) {
+      if (ends.first == member.rank) queue.clear();
+    }
     changed.notify_all();
   }
   return destroy(comm);
