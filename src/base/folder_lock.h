@@ -14,8 +14,10 @@ class FolderLock {
   // Throws Error(kFile) if the folder cannot be opened.
   explicit FolderLock(const std::filesystem::path& folder);
   ~FolderLock();
-  // The same without waiting: nullptr if another process holds it.
+  // The same without waiting: nullptr if another process holds it, or has just removed it.
   static std::unique_ptr<FolderLock> try_hold(const std::filesystem::path& folder);
+  // Whether another process holds it: looked at without getting into the way of one that begins to.
+  static bool is_held(const std::filesystem::path& folder);
   // Makes the folder where there is none and holds it. Throws Error(kFile) "another <holder> is
   // writing to <folder>" where another process does.
   static std::unique_ptr<FolderLock> hold_alone(const std::filesystem::path& folder,

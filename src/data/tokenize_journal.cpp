@@ -216,8 +216,14 @@ void TokenizeJournal::save(const TokenizeProgress& progress) {
   worth_keeping_ = true;
 }
 
+// What tells that the rest is ours goes last: whatever a kill leaves, the next command knows it.
 void TokenizeJournal::remove() {
   std::error_code ignored;
+  const fs::path progress = folder_ / "progress.json", request = folder_ / "request.json";
+  for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
+    if (entry.path() != progress && entry.path() != request) fs::remove_all(entry, ignored);
+  }
+  fs::remove(progress, ignored);
   fs::remove_all(folder_, ignored);
   worth_keeping_ = true;  // nothing is left to be removed
 }

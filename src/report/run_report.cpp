@@ -53,8 +53,7 @@ RunResults read_run_results(const std::filesystem::path& run_dir) {
                 fmt::format("{} holds no step", (run_dir / kMetricsFileName).string()),
                 "a report needs a run of at least one step");
   }
-  results.is_running =
-      results.summary.stopped_by.empty() && FolderLock::try_hold(run_dir) == nullptr;
+  results.is_running = results.summary.stopped_by.empty() && FolderLock::is_held(run_dir);
   take_steps(series, results);
   results.validations = read_validation(run_dir);
   results.profile = read_step_profile(run_dir);

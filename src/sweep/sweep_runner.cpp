@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/folder_lock.h"
 #include "base/printable.h"
 #include "base/stopwatch.h"
 #include "sweep/child_process.h"
@@ -24,6 +27,19 @@ namespace fs = std::filesystem;
 
 constexpr int kTickMs = 200;
 constexpr double kStepsEveryMs = 1000;
+
+// The ranks of a run whose sweep was killed live on for moments.
+void wait_for_writer(const fs::path& run_dir) {
+  constexpr std::chrono::milliseconds kPause(100);
+  constexpr int kPauses = 300;
+  for (int i = 0; fs::exists(run_dir) && FolderLock::is_held(run_dir); ++i) {
+    if (i == kPauses) {
+      throw Error(ErrorKind::kFile, fmt::format("another run is writing to {}", run_dir.string()),
+                  "end it, or wait for it");
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+}
 
 int64_t steps_made(const fs::path& run_dir) {
   try {
@@ -126,6 +142,7 @@ SweepRunner::Outcome SweepRunner::run_repeat(size_t index, int64_t repeat,
   SweepPoint& point = state_.points[index];
   const std::string run = run_folder_name(point, repeat);
   const fs::path run_dir = options_.folder / run;
+  wait_for_writer(run_dir);
   fs::remove_all(run_dir);  // what a run that was cut off, or had another key, left
   borealis::create_directories(run_dir.parent_path());
   ChildCommand command;

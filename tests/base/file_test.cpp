@@ -119,6 +119,12 @@ TEST_F(FileTest, AFolderIsHeldByOne) {
   const auto first = FolderLock::try_hold(folder_);
   ASSERT_TRUE(first);
   EXPECT_FALSE(FolderLock::try_hold(folder_));
+  EXPECT_TRUE(FolderLock::is_held(folder_));
+}
+
+TEST_F(FileTest, LookingWhetherAFolderIsHeldHoldsItForNobody) {
+  EXPECT_FALSE(FolderLock::is_held(folder_));
+  EXPECT_TRUE(FolderLock::try_hold(folder_));
 }
 
 TEST_F(FileTest, ErrorsNameThePathAndTheCause) {
