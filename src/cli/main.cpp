@@ -9,16 +9,15 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
-#include <filesystem>
 #include <optional>
 #include <string_view>
-#include <system_error>
 #include <thread>
 
 #include "base/error.h"
 #include "base/printable.h"
 #include "base/process.h"
 #include "cli/command.h"
+#include "cli/failure.h"
 #include "cli/program_version.h"
 #include "cli/run_ranks.h"
 #include "config/launched_job.h"
@@ -54,20 +53,6 @@ constexpr std::array kCommands = {
             run_checkpoint_command},
 };
 
-// What a command can do with less memory.
-std::string_view memory_remedy(std::string_view command) {
-  if (command == "train" || command == "plan") {
-    return "lower the model, the sequence or the micro batch, or see `borealis plan`";
-  }
-  if (command == "data" || command == "tokenizer") {
-    return "give fewer --threads, or cut documents that are long (--max-document-bytes tells them)";
-  }
-  if (command == "generate" || command == "eval") {
-    return "give a smaller --batch-size, shorter texts, or a --memory-limit to see what is needed";
-  }
-  return "free some memory, or use a machine with more";
-}
-
 // Of a job of several ranks each would do the whole of it. Rank 0 tells.
 void require_one_process(const std::string& name) {
   const auto command =
@@ -92,8 +77,6 @@ int run(const std::vector<std::string>& arguments) {
   return run_group({"borealis", "", kCommands}, arguments);
 }
 
-constexpr int kInternalError = 70;
-
 // A file that is opened must not become a standard stream that the caller closed, or the log would
 // be written into it. What is written to such a stream fails.
 void keep_standard_streams() {
@@ -102,28 +85,16 @@ void keep_standard_streams() {
   }
 }
 
-int lost_output() {
-  tell("file: the standard output could not be written: it is closed, or its disk is full");
-  return error_exit_code(ErrorKind::kFile);
+int told(const Failure& failure) {
+  tell(failure.line);
+  return failure.exit_code;
 }
 
 // A command whose results got lost has not succeeded.
 int checked_output(int exit_code) {
   const bool lost = std::fflush(stdout) != 0 || std::ferror(stdout) != 0;
   if (!lost) return exit_code;
-  return exit_code == 0 ? lost_output() : exit_code;
-}
-
-int explain_system_error(const std::system_error& error) {
-  if (std::ferror(stdout) != 0) return lost_output();
-  if (error.code() == std::errc::resource_unavailable_try_again) {
-    tell(
-        "memory: the system refused a thread; lower --threads, or raise the limits (ulimit -u, "
-        "ulimit -v)");
-    return error_exit_code(ErrorKind::kMemory);
-  }
-  tell(fmt::format("internal error: {}", error.what()));
-  return kInternalError;
+  return exit_code == 0 ? told(lost_output()) : exit_code;
 }
 
 }  // namespace
@@ -140,20 +111,7 @@ int main(int argc, char** argv) {
   } catch (const ToldByOthers& error) {
     std::this_thread::sleep_for(kTellingTime);
     return error_exit_code(error.kind());
-  } catch (const Error& error) {
-    tell(error.what());
-    return error_exit_code(error.kind());
-  } catch (const std::bad_alloc&) {
-    tell(fmt::format("memory: the system refused an allocation; {}",
-                     memory_remedy(argc > 1 ? argv[1] : "")));
-    return error_exit_code(ErrorKind::kMemory);
-  } catch (const std::filesystem::filesystem_error& error) {
-    tell(fmt::format("file: cannot read {}: {}", error.path1().string(), error.code().message()));
-    return error_exit_code(ErrorKind::kFile);
-  } catch (const std::system_error& error) {
-    return explain_system_error(error);
   } catch (const std::exception& error) {
-    tell(fmt::format("internal error: {}", error.what()));
-    return kInternalError;
+    return told(failure_of(error, argc > 1 ? argv[1] : ""));
   }
 }

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "cli/command.h"
+#include "cli/failure.h"
 #include "cli/open_backend.h"
 #include "cli/program_version.h"
 #include "cli/run_setup.h"
@@ -32,7 +33,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::chrono::seconds kOthersTime(10);  // for a rank that ends the job to do so
+constexpr double kOthersTimeS = 10;  // at least, for a rank that ends the job to do so
 
 // Beside the program.
 fs::path module_of(const LaunchedJob& job) {
@@ -110,6 +111,11 @@ LoadOptions RunRanks::load_options() const {
 
 void RunRanks::set_time_limit(double seconds) {
   if (world_) world_->set_time_limit({seconds});
+  time_limit_s_ = seconds;
+}
+
+void RunRanks::wait_for_end() const {
+  std::this_thread::sleep_for(std::chrono::duration<double>(std::max(kOthersTimeS, time_limit_s_)));
 }
 
 RunRanks::HostCores RunRanks::host_cores() {
@@ -200,21 +206,21 @@ int on_all_ranks(const std::function<int(RunRanks&)>& work) {
     if (ranks.is_first()) tell(error.what());
     return error_exit_code(error.kind());
   } catch (const ToldByOthers& error) {
-    std::this_thread::sleep_for(kOthersTime);  // that one has the job's exit code
+    ranks.wait_for_end();  // that one has the job's exit code
     const int exit_code = error_exit_code(error.kind());
     ranks.all().abort(exit_code);
     return exit_code;  // not reached, which GCC does not see
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     if (ranks.all().size() == 1) throw;
     ranks.all().announce_end();
     // The others do not know of it, and the job's code is to be this one's.
-    const Error named(error.kind(), fmt::format("rank {}: {}", ranks.all().rank(), error.text()));
-    tell(named.what());
+    const Failure failure =
+        failure_of(error, "train", fmt::format("rank {}: ", ranks.all().rank()));
+    tell(failure.line);
     // Once it knows of the end MPICH's launcher drops what it has not read yet: this line.
     std::this_thread::sleep_for(kTellingTime);
-    const int exit_code = error_exit_code(error.kind());
-    ranks.all().abort(exit_code);
-    return exit_code;  // not reached, which GCC does not see
+    ranks.all().abort(failure.exit_code);
+    return failure.exit_code;  // not reached, which GCC does not see
   }
 }
 

@@ -29,6 +29,9 @@ class RunRanks {
   std::string library_version() const;  // "Open MPI v4.1.4"; "": without MPI
   // Of waiting for other ranks, from now on.
   void set_time_limit(double seconds);
+  // Until the rank that tells what is wrong ends the job: it may have to finish a save before. Up
+  // to the time limit.
+  void wait_for_end() const;
   std::string description() const;  // "2 ranks on 1 host, Open MPI v4.1.4"
 
   struct HostCores {
@@ -51,6 +54,7 @@ class RunRanks {
   Communicator* all_;
   std::unique_ptr<Communicator> host_;
   int64_t hosts_ = 1;
+  double time_limit_s_ = RankTimeLimit{}.seconds;
 };
 
 // launched_job(), of which the first of a step's tasks tells for all what is wrong.

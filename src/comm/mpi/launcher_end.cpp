@@ -13,13 +13,18 @@ namespace {
 
 constexpr int kPatienceMs = 15'000;
 
+// By the time of this process' end another one may have taken its place, which has nothing to do
+// with the job.
+const pid_t starter = ::getppid();
+
 }  // namespace
 
 // In the child only system calls are allowed: this process has threads.
 void end_hanging_launcher() {
-  if (process_name(::getppid()) == "slurmstepd") return;  // whose srun ends by itself
-  const auto launcher = static_cast<int>(::syscall(SYS_pidfd_open, ::getppid(), 0));
-  if (launcher < 0 || ::fork() != 0) return;  // an old kernel: the launcher is on its own
+  if (process_name(starter) == "slurmstepd") return;  // whose srun ends by itself
+  const auto launcher = static_cast<int>(::syscall(SYS_pidfd_open, starter, 0));
+  if (launcher < 0) return;  // an old kernel: the launcher is on its own
+  if (::getppid() != starter || ::fork() != 0) return;
   ::setsid();
   // The launcher may wait for the last who holds its pipes.
   const int kept = ::dup2(launcher, 0);

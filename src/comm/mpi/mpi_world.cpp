@@ -254,6 +254,8 @@ class MpiCommunicator : public Communicator {
   }
   template <typename Split>
   std::unique_ptr<Communicator> part(const Split& split) {
+    // The call below knows no time limit: a rank that does not come is found out before it.
+    barrier("splitting");
     MpiCalls::Group group = 0;
     int rank = 0, size = 0;
     job_->ask("splitting", [&](MpiCalls& calls) {
