@@ -1,4 +1,3 @@
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -7,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/date_time.h"
 #include "base/error.h"
 #include "base/fault_text.h"
 #include "base/file.h"
@@ -59,7 +59,7 @@ int64_t total_bytes(const std::vector<FileEntry>& files) {
 std::string written_at(const fs::path& folder) {
   const auto seconds =
       static_cast<std::time_t>(file_stamp(folder / "config.json").modified_ns / 1'000'000'000);
-  return fmt::format("{:%Y-%m-%d %H:%M:%S}", fmt::localtime(seconds));
+  return date_time_text(seconds);
 }
 
 std::string shape_text(const ModelConfig& model) {

@@ -104,11 +104,18 @@ RunFolders::RunFolders(RunConfig& config, const RunStart& start, int64_t paramet
   require_room(config, parameters, start.state.iteration);
 }
 
-void open_run_folder(const RunConfig& config, const RunStart& start) {
+void open_run_folder(const RunConfig& config) {
   const fs::path folder = config.output.run_dir;
   remove_stale_partials(folder);  // of a killed run with the same --run-dir
   const fs::path log = folder / "output.log";
   log_add_file(log);
+  // logs/latest lists every run's log, the newest last.
+  const fs::path logs = folder.parent_path().parent_path();
+  if (logs.filename() == "logs") append_text_file(logs / "latest", log.string() + "\n");
+}
+
+void describe_run(const RunConfig& config, const RunStart& start) {
+  const fs::path folder = config.output.run_dir;
   write_file_atomically(folder / "config.json", json_text(to_json(config), 2) + "\n");
   if (start.resumes) {
     const nlohmann::ordered_json link = {{"checkpoint", start.checkpoint->folder.string()},
@@ -116,9 +123,6 @@ void open_run_folder(const RunConfig& config, const RunStart& start) {
                                          {"run_dir", start.state.run_dir}};
     write_file_atomically(folder / kResumedFromFileName, json_text(link, 2) + "\n");
   }
-  // logs/latest lists every run's log, the newest last.
-  const fs::path logs = folder.parent_path().parent_path();
-  if (logs.filename() == "logs") append_text_file(logs / "latest", log.string() + "\n");
 }
 
 }  // namespace borealis

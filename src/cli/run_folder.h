@@ -24,7 +24,9 @@ class RunFolders {
   std::unique_ptr<FolderLock> checkpoints_;
 };
 
-// Writes what is known of the run before its first step, and begins its log.
-void open_run_folder(const RunConfig& config, const RunStart& start);
+// Begins the run's log. Once a process.
+void open_run_folder(const RunConfig& config);
+// Writes what is known of the run before its first step.
+void describe_run(const RunConfig& config, const RunStart& start);
 
 }  // namespace borealis

@@ -22,7 +22,8 @@ int log_columns(const OutputConfig& output) {
 
 RunObserver::RunObserver(const RunConfig& config, const RunHistory& history, RunTracker& tracker)
     : config_(config),
-      line_context_{config.limits.train_iters, config.batch.seq_length},
+      line_context_{config.limits.train_iters, config.batch.seq_length,
+                    config.parallel.zero_stage > 0 && config.dtype == DType::kBF16},
       short_lines_(config.limits.train_iters, log_columns(config.output)),
       metrics_(config.output.run_dir, history),
       tracker_(tracker),

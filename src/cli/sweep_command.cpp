@@ -1,4 +1,3 @@
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <wordexp.h>
 
@@ -11,6 +10,7 @@
 #include <optional>
 
 #include "base/cores.h"
+#include "base/date_time.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/folder_lock.h"
@@ -267,7 +267,7 @@ int run_sweep_command(const std::vector<std::string>& arguments) {
   if (problems.any()) problems.raise();
   try {
     SweepState state;
-    state.created_at = fmt::format("{:%Y-%m-%d %H:%M:%S}", fmt::localtime(std::time(nullptr)));
+    state.created_at = date_time_text();
     state.steps = parsed.steps;
     state.warmup_steps = parsed.warmup_steps;
     state.repeats = parsed.repeats;

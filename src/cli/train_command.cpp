@@ -8,6 +8,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/date_time.h"
 #include "base/fault_text.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -149,7 +150,7 @@ TrainedModel run_training(std::unique_ptr<Trainer> trainer, const RunConfig& con
       "learning_rate= below is the next step's, as in the reference; metrics.jsonl has the "
       "step's own",
       "");
-  log_info("[before the start of training step]");
+  log_info("[before the start of training step] datetime=" + date_time_text());
   observer.training_begins();
   backend.watch();
   trained.outcome = trainer->run(report.listen(observer.events()));
@@ -319,10 +320,10 @@ void begin_records(PlannedRun& run, RunConfig& config, const DataTokenizers& dat
   const bool first_try = !records.folders;
   if (first_try) records.folders.emplace(config, run.start, run.prediction.parameters);
   run.config.output.run_dir = config.output.run_dir;
-  open_run_folder(run.config, run.start);
+  if (first_try) open_run_folder(run.config);
+  describe_run(run.config, run.start);
   if (first_try) records.tracker.emplace(run.config);
   if (first_try) log_configuration(run);
-  log_start(run);
   records.summary = begin_summary(run, data_tokenizer_text(run.config, data_tokenizers), command);
   records.summary.machine.cores = records.host_cores;
   records.writer.emplace(run.config.output.run_dir);
@@ -365,7 +366,9 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPh
          {"checkpoint", run.start.checkpoint ? run.start.checkpoint->folder.string() : "none"}});
     phases.end("planning");
     together(ranks.all(), "opening the run's folder", [&] {
-      if (ranks.is_first()) begin_records(run, config, data_tokenizers, command, records);
+      if (!ranks.is_first()) return;
+      begin_records(run, config, data_tokenizers, command, records);
+      starts.require_newest(config);
     });
     phases.end("run's folder");
     const std::unique_ptr<Profiler> profiler = make_profiler(run.config, run.layout);
@@ -386,6 +389,7 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPh
     phases.end("weights and data");
     records.summary.start_phases = phases.longest(ranks.all());
     if (!ranks.is_first()) return signal_exit_code(trainer->run({}).stopped_by);
+    log_start(run);
     log_info(start_line(records.summary.start_phases, ranks.all().size()));
     return finish_run(run, backend, std::move(trainer), profiler.get(), gemm, *records.tracker,
                       std::move(records.summary), *records.writer);

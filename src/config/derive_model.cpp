@@ -228,6 +228,13 @@ void derive_model_details(const Settings& settings, const ModelPreset& preset, R
   model.max_position_embeddings =
       keeps_positions ? std::max(preset.max_position_embeddings, seq) : seq;
 
+  // That std is an embedding's; of a head it makes logits of the size of the hidden size.
+  if (model.init_style == InitStyle::kMeant && model.tie_word_embeddings) {
+    problems.settings.push_back(
+        "--init meant begins a model whose head is its own, and this one's is tied to the "
+        "embedding: it would begin with losses above 100; leave --init out, or give "
+        "--untie-embeddings-and-output-weights");
+  }
   if (!settings.has("--init-method-std")) {
     model.init_method_std = model.init_style == InitStyle::kMeant
                                 ? exact_init_std(model.hidden_size)

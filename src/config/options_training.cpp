@@ -406,7 +406,7 @@ OptionGroup run_length_options() {
                .flags = {"--eval-interval"},
                .type = OptionType::kInteger,
                .default_text = "100",
-               .help = "iterations between validations; 0: never",
+               .help = "iterations between validations; 0: never, not at the end either",
                .store = store<&RunConfig::limits, &ScheduleLimits::eval_interval>,
                .minimum = 0,
                .maximum = kMaxIterations},

@@ -2,43 +2,17 @@
 
 #include <optional>
 #include <set>
+#include <vector>
 
 #include "base/error.h"
 #include "base/fault_text.h"
 #include "config/derive.h"
 #include "config/host_list.h"
+#include "config/schedule_rules.h"
 #include "config/tokenizer_types.h"
 
 namespace borealis {
 namespace {
-
-bool is_infinite_style(LrDecayStyle style) {
-  return style == LrDecayStyle::kInfiniteCosine ||
-         style == LrDecayStyle::kInfiniteInverseSquareRoot;
-}
-
-void validate_infinite_style(const Settings& settings, const ScheduleConfig& schedule,
-                             Problems& problems) {
-  const std::string style = settings.text("LR_DECAY_STYLE");
-  if (schedule.min_learning_rate <= 0) {
-    problems.settings.push_back(
-        fmt::format("LR_DECAY_STYLE={} falls by a logarithm and needs --min-lr above 0", style));
-  }
-  if (schedule.constant_learning_rate <= schedule.min_learning_rate ||
-      schedule.constant_learning_rate > schedule.learning_rate) {
-    problems.settings.push_back(fmt::format(
-        "LR_DECAY_STYLE={} needs --min-lr < --constant-lr <= LR, not {} < {} <= {}", style,
-        schedule.min_learning_rate, schedule.constant_learning_rate, schedule.learning_rate));
-  }
-  const double parts =
-      schedule.warmup_fraction + schedule.cooldown_fraction + schedule.constant_fraction;
-  if (parts >= 1) {
-    problems.settings.push_back(
-        fmt::format("LR_DECAY_STYLE={}: warmup, --cooldown-fraction and --constant-fraction add up "
-                    "to {}, which leaves nothing for the last fall; lower one of them",
-                    style, parts));
-  }
-}
 
 void validate_skips(const Settings& settings, const ScheduleLimits& limits, Problems& problems) {
   for (const IterationRange& range : limits.ranges_to_skip) {
@@ -89,14 +63,8 @@ void validate_schedule(const Settings& settings, const ScheduleConfig& schedule,
                     "decay does",
                     settings.spelled("LR_WARMUP_FRAC")));
   }
-  if (is_infinite_style(schedule.decay_style)) {
-    validate_infinite_style(settings, schedule, problems);
-  }
-  if (schedule.constant_plus_cooldown && schedule.decay_style != LrDecayStyle::kConstant) {
-    problems.settings.push_back(
-        fmt::format("--lr_constant_plus_cooldown needs LR_DECAY_STYLE=constant, not {}",
-                    settings.text("LR_DECAY_STYLE")));
-  }
+  const std::vector<std::string> faults = schedule_faults(schedule);
+  problems.settings.insert(problems.settings.end(), faults.begin(), faults.end());
 }
 
 void validate_optimizer(const Settings& settings, const OptimizerConfig& optimizer,

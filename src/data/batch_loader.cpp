@@ -33,6 +33,7 @@ void check_split(const RunConfig& config, Split split) {
                 "give the training data a share, as in 990,10,0");
   }
   if (share == 0 || requested_samples(config, split) > 0) return;
+  if (split == Split::kValid && config.limits.eval_interval == 0) return;
   if (split == Split::kTrain) {
     throw Error(ErrorKind::kConfig, "TRAIN_ITERS=0 asks for no training samples",
                 "train for at least one iteration");
@@ -112,12 +113,10 @@ int64_t requested_samples(const RunConfig& config, Split split) {
   switch (split) {
     case Split::kTrain:
       return limits.train_iters * config.batch.global_batch_size;
-    case Split::kValid: {
+    case Split::kValid:
+      if (limits.eval_interval == 0) return 0;
       // One after every interval and one at the end.
-      const int64_t rounds =
-          limits.eval_interval == 0 ? 1 : limits.train_iters / limits.eval_interval + 1;
-      return rounds * evaluation;
-    }
+      return (limits.train_iters / limits.eval_interval + 1) * evaluation;
     case Split::kTest:
       return evaluation;
   }

@@ -46,7 +46,7 @@ DataDescription describe_data(const RunConfig& config);          // of a run tha
 std::string data_description_text(const DataDescription& data);  // one line for logs and reports
 
 // Samples that a run consumes of a split (contract section 7.4): train_iters * global batch and so
-// on; 0 for a split whose share in `config.data.split` is 0.
+// on; 0 for a split whose share in `config.data.split` is 0, and for validation where it never is.
 int64_t requested_samples(const RunConfig& config, Split split);
 // Whether there is a source of the split: it has a share, and its share has documents.
 bool split_is_built(const RunConfig& config, Split split);

@@ -37,10 +37,8 @@ int64_t end_of(const RunConfig& config, const OpenedFiles* files, Split split,
 int64_t valid_samples_left(const RunConfig& config, int64_t iteration) {
   if (requested_samples(config, Split::kValid) == 0) return 0;
   const ScheduleLimits& limits = config.limits;
-  int64_t rounds = 1;
-  if (limits.eval_interval > 0) {
-    rounds += limits.train_iters / limits.eval_interval - iteration / limits.eval_interval;
-  }
+  const int64_t rounds =
+      1 + limits.train_iters / limits.eval_interval - iteration / limits.eval_interval;
   return std::max<int64_t>(rounds, 1) * limits.eval_iters * config.batch.global_batch_size;
 }
 

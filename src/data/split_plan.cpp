@@ -145,16 +145,18 @@ bool uses_index_cache(const RunConfig& config, const SplitPlan& plan) {
 
 namespace {
 
-// A segment as if it were the first.
+// A segment by itself. Exact epochs are those that a run begins with: what it goes on for behind
+// them takes as many as it needs.
 SplitPlan plan_segment(const RunConfig& config, const OpenedFiles& files, Split split,
-                       const DataSegment& segment, const IndexLimits& limits) {
+                       const DataSegment& segment, bool begins, const IndexLimits& limits) {
   const int64_t requested = segment.samples;
   CHECK(requested > 0);
   SplitPlan plan{.split = split, .requested = requested};
   std::vector<double> weights;
   int64_t token_bytes = 0;
   for (const OpenedFile& file : files) {
-    const SequenceRange range = sequence_range(file.data, config, split);
+    SequenceRange range = sequence_range(file.data, config, split);
+    if (!begins) range.epochs = 0;
     if (split == Split::kTrain || takes_part(range)) {
       check_range(file.data, range, split, config.data.split);
     }
@@ -173,7 +175,7 @@ SplitPlan plan_segment(const RunConfig& config, const OpenedFiles& files, Split 
   }
   plan.whole_index_bytes = sizes_of(requested).index_bytes;
   int64_t most = requested;
-  const bool exact = split == Split::kTrain && config.data.exact_epochs.has_value();
+  const bool exact = begins && split == Split::kTrain && config.data.exact_epochs.has_value();
   if (!exact && plan.whole_index_bytes > std::max(limits.whole_bytes, token_bytes)) {
     most = samples_that_fit(requested, [&](int64_t samples) {
       const BlockSizes sizes = sizes_of(samples);
@@ -188,8 +190,11 @@ SplitPlan plan_segment(const RunConfig& config, const OpenedFiles& files, Split 
     file.samples = sizes.samples[i];
     if (!takes_part(file.range)) continue;
     const auto shape = sample_index_shape(file.range, config.batch.seq_length, file.samples);
-    file.generations = {
-        {.number = 0, .requested = file.samples, .count = shape.samples, .begin = 0}};
+    file.generations = {{.number = 0,
+                         .requested = file.samples,
+                         .count = shape.samples,
+                         .begin = 0,
+                         .epochs = file.range.epochs}};
     // Alone it gives all that its index has.
     if (files.one_prefix && plan.blocks == 1) file.samples = shape.samples;
   }
@@ -215,7 +220,8 @@ struct FileStream {
     file.first = taken;
     int64_t end = taken + file.samples;
     if (end > length || generations.empty()) {
-      FileGeneration next{.number = std::ssize(generations), .begin = length};
+      FileGeneration next{
+          .number = std::ssize(generations), .begin = length, .epochs = file.range.epochs};
       next.requested = one_prefix ? file.generations.front().requested : end - length;
       next.count = sample_index_shape(file.range_of(next), seq_length, next.requested).samples;
       generations.push_back(next);
@@ -261,7 +267,7 @@ std::vector<SplitPlan> plan_segments(const RunConfig& config, const OpenedFiles&
   std::vector<FileStream> streams(files.size());
   int64_t blocks = 0;
   for (const DataSegment& segment : segments) {
-    SplitPlan plan = plan_segment(config, files, split, segment, limits);
+    SplitPlan plan = plan_segment(config, files, split, segment, plans.empty(), limits);
     plan.first_block = blocks;
     blocks += plan.blocks;
     if (plan.blocks == 1) {

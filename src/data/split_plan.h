@@ -58,6 +58,7 @@ struct FileGeneration {
   int64_t requested = 0;  // of the index
   int64_t count = 0;      // that the index has, >= requested
   int64_t begin = 0;      // place of its first sample in the file's stream
+  int64_t epochs = 0;     // exact ones, which are those of the run's first segment
 };
 
 struct FilePlan {
@@ -66,10 +67,10 @@ struct FilePlan {
   int64_t first = 0;                             // place in the file's stream of the first of them
   std::vector<FileGeneration> generations = {};  // that hold them, in order; none for no samples
 
-  // What the index of a generation is made of: exact epochs are those of the first.
+  // What the index of a generation is made of.
   SequenceRange range_of(const FileGeneration& generation) const {
     SequenceRange of = range;
-    if (generation.number > 0) of.epochs = 0;
+    of.epochs = generation.epochs;
     return of;
   }
 

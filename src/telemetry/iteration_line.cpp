@@ -114,6 +114,7 @@ std::string format_iteration_line(const IterationLine& line, const IterationLine
   field(fmt::format("learning_rate={:.6g}", step.next_learning_rate));
   field(fmt::format("global_batch_size={:5d}", step.global_batch_size));
   if (step.lm_loss > 0) field(fmt::format("lm loss={:.6f}", step.lm_loss));
+  if (context.has_loss_scale) field("loss_scale=1.0");
   if (step.grad_norm) field(fmt::format("grad_norm={:.3f}", *step.grad_norm));
   field(fmt::format("actual_seqlen={:5d}", context.seq_length));
   field(fmt::format("number_of_skipped_iterations={:3d}", line.skipped));

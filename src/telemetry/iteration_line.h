@@ -15,6 +15,8 @@ namespace borealis {
 struct IterationLineContext {
   int64_t train_iters = 0;
   int64_t seq_length = 0;
+  // Of bf16 with ZeRO stages from 1 on, where the reference has the field: it is 1.
+  bool has_loss_scale = false;
 };
 
 // One line stands for the steps since the previous one (LOG_INTERVAL).

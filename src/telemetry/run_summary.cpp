@@ -1,6 +1,5 @@
 #include "telemetry/run_summary.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/date_time.h"
 #include "base/error.h"
 #include "base/fault_text.h"
 #include "base/file.h"
@@ -171,7 +171,7 @@ RunSummary start_run_summary(const RunConfig& config) {
   summary.configuration = contract_variables(config);
   summary.machine = describe_machine();
   summary.process = this_process();
-  summary.started_at = fmt::format("{:%Y-%m-%d %H:%M:%S}", fmt::localtime(std::time(nullptr)));
+  summary.started_at = date_time_text();
   return summary;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/fault_text.h"
 #include "config/run_config_json.h"
+#include "config/schedule_rules.h"
 #include "train/renamed_run.h"
 #include "train/setting_changes.h"
 #include "train/tokenizer_match.h"
@@ -103,6 +104,13 @@ bool has_another_tokenizer(const RunConfig& config, const fs::path& folder) {
   return tokenizer && !config.data.mock_data && !is_tokenizer_of(*tokenizer, folder).value_or(true);
 }
 
+// On purpose, maybe: a longer context asks for a larger base of RoPE.
+void warn_of_another_use(const ModelDifferences& differences, RunConfig& config) {
+  for (const std::string& difference : differences.computation) {
+    config.warnings.push_back(difference + ": the weights were trained with the latter");
+  }
+}
+
 // On purpose, maybe: entries were added.
 void warn_of_another_tokenizer(const fs::path& folder, RunConfig& config) {
   if (!has_another_tokenizer(config, folder)) return;
@@ -110,6 +118,16 @@ void warn_of_another_tokenizer(const fs::path& folder, RunConfig& config) {
       fmt::format("the tokenizer {} is another than the one in {}, whose weights know the ids of "
                   "that one",
                   config.data.tokenizer_path, folder.string()));
+}
+
+// Of the checkpoint are its ends, of the command what lies between them.
+void require_whole_schedule(const fs::path& folder, const ScheduleConfig& schedule) {
+  const std::vector<std::string> faults = schedule_faults(schedule);
+  if (faults.empty()) return;
+  throw Error(ErrorKind::kConfig,
+              fmt::format("with the learning rates of {}, which go on: {}", folder.string(),
+                          fmt::join(faults, "; ")),
+              "set them as they were, or take this command's (OVERRIDE_CKPT_OPT_PARAM=1)");
 }
 
 void warn_of_ended_schedule(const RunState& state, RunConfig& config) {
@@ -149,6 +167,7 @@ void StartChooser::choose_source(const RunConfig& config) {
   const fs::path load = checkpoint.load_dir;
   const bool saves = config.output.save_checkpoints;
   const std::vector<fs::path> own = checkpoints_to_start_from(save);
+  if (!own.empty()) newest_ = own.front();
   const bool same = same_folder(load, save);
   const std::string anew = flag_that_begins_anew(checkpoint);
 
@@ -244,6 +263,16 @@ void StartChooser::tell_of_new_run(const RunConfig& config) {
                   save, other.string()));
 }
 
+void StartChooser::require_newest(const RunConfig& config) const {
+  if (!config.output.save_checkpoints) return;
+  const std::string& save = config.output.checkpoint_dir;
+  const std::vector<fs::path> own = checkpoints_to_start_from(save);
+  if (own.empty() ? newest_.empty() : own.front() == newest_) return;
+  throw Error(ErrorKind::kFile,
+              fmt::format("another run has changed {} while this one began", save),
+              "repeat the command, which goes on with what is there now");
+}
+
 void StartChooser::reject(const DamagedCheckpoint& damage) {
   warnings_.push_back(fmt::format("{}", fault_text(damage)));
 }
@@ -293,16 +322,17 @@ RunStart StartChooser::from_scratch(RunConfig& config) const {
 RunStart StartChooser::from_weights(RunConfig& config, const fs::path& folder) const {
   RunConfig there;
   there.model = load_model_config(folder);
-  const auto differences = model_differences(to_json(there)["model"], config.model);
-  if (!differences.empty()) {
+  const ModelDifferences differences = model_differences(to_json(there)["model"], config.model);
+  if (!differences.shape.empty()) {
     throw Error(
         ErrorKind::kConfig,
-        fmt::format("{} is another model: {}", folder.string(), fmt::join(differences, "; ")),
+        fmt::format("{} is another model: {}", folder.string(), fmt::join(differences.shape, "; ")),
         fmt::format("set them alike, or take its architecture with MODEL_ARCH={} and nothing "
                     "beside it that says otherwise",
                     folder.string()));
   }
   RunStart start = from_scratch(config);
+  warn_of_another_use(differences, config);
   warn_of_another_tokenizer(folder, config);
   start.model_folder = folder;
   config.notes.push_back(fmt::format("weights are those of {}", folder.string()));
@@ -313,8 +343,10 @@ RunStart StartChooser::from_checkpoint(RunConfig& config, OpenedCheckpoint check
   const std::string path = (checkpoint.folder / kStateFile).string();
   const nlohmann::json& saved = checkpoint.state.configuration;
   SettingChanges changes = setting_changes(saved, config);
+  ModelDifferences of_weights;
   if (weights_only_) {
-    changes.forbidden = model_differences(saved.value("model", nlohmann::json()), config.model);
+    of_weights = model_differences(saved.value("model", nlohmann::json()), config.model);
+    changes.forbidden = of_weights.shape;
   }
   if (!weights_only_ && has_another_tokenizer(config, checkpoint.folder)) {
     changes.forbidden.push_back(
@@ -335,6 +367,7 @@ RunStart StartChooser::from_checkpoint(RunConfig& config, OpenedCheckpoint check
   }
   if (weights_only_) {
     RunStart start = from_scratch(config);
+    warn_of_another_use(of_weights, config);
     warn_of_another_tokenizer(checkpoint.folder, config);
     config.notes.push_back(fmt::format("weights are those of {}", checkpoint.folder.string()));
     start.checkpoint = std::move(checkpoint);
@@ -344,6 +377,7 @@ RunStart StartChooser::from_checkpoint(RunConfig& config, OpenedCheckpoint check
     for (std::string& line : take_saved_schedule(saved, path, config)) {
       config.notes.push_back(line + " (OVERRIDE_CKPT_OPT_PARAM=1 takes this command's)");
     }
+    require_whole_schedule(checkpoint.folder, config.schedule);
   }
   for (const std::string& change : changes.allowed) {
     config.notes.push_back("changed since the checkpoint: " + change);

@@ -40,6 +40,9 @@ class StartChooser {
   // listing every setting that must not differ and does; Error(kData) when all that there are
   // turned out damaged.
   RunStart next(RunConfig& config);
+  // Once the folder of checkpoints is this run's alone. Throws Error(kFile) where another run has
+  // saved or removed some since they were found.
+  void require_newest(const RunConfig& config) const;
   // The one that next() gave cannot be loaded.
   void reject(const DamagedCheckpoint& damage);
 
@@ -51,6 +54,7 @@ class StartChooser {
   RunStart from_checkpoint(RunConfig& config, OpenedCheckpoint checkpoint) const;
 
   std::vector<std::filesystem::path> candidates_;  // left to try, newest first
+  std::filesystem::path newest_;                   // where the run saves
   bool any_ = false;                               // there were candidates
   bool weights_only_ = false;
   bool reset_ = false;

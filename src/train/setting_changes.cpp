@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "base/json_excerpt.h"
@@ -28,7 +30,8 @@ struct NamedSetting {
 
 constexpr const char* kRopeByLayer = "RoPE by layer (--no-rope-layer-interval)";
 
-constexpr std::array kModel = {
+// What decides which weights there are.
+constexpr std::array kShape = {
     NamedSetting{"/num_hidden_layers", "NLAYERS"},
     NamedSetting{"/hidden_size", "HIDDEN"},
     NamedSetting{"/num_attention_heads", "HEADS"},
@@ -36,11 +39,14 @@ constexpr std::array kModel = {
     NamedSetting{"/head_dim", "--kv-channels"},
     NamedSetting{"/intermediate_size", "FFN_HIDDEN_SIZE"},
     NamedSetting{"/vocab_size", "the vocabulary"},
+    NamedSetting{"/tie_word_embeddings", "--tie-word-embeddings"},
+};
+// What is computed with them.
+constexpr std::array kComputation = {
     NamedSetting{"/rope_theta", "ROPE_THETA"},
     NamedSetting{"/rope_scaling", "the scaling of RoPE"},
     NamedSetting{"/rope_on_layer", kRopeByLayer},
     NamedSetting{"/rms_norm_eps", "--rms-norm-eps"},
-    NamedSetting{"/tie_word_embeddings", "--tie-word-embeddings"},
 };
 
 constexpr std::array kForbidden = {
@@ -49,6 +55,16 @@ constexpr std::array kForbidden = {
     NamedSetting{"/dtype", "DTYPE"},
     NamedSetting{"/optimizer/name", "OPT"},
     NamedSetting{"/seed", "--seed"},
+};
+
+// Those of the command, where they are taken instead of the checkpoint's.
+constexpr std::array kOverridden = {
+    NamedSetting{"/schedule/learning_rate", "LR"},
+    NamedSetting{"/schedule/min_learning_rate", "--min-lr"},
+    NamedSetting{"/schedule/warmup_fraction", "LR_WARMUP_FRAC"},
+    NamedSetting{"/schedule/decay_iters", "LR_DECAY_ITERS"},
+    NamedSetting{"/schedule/decay_style", "LR_DECAY_STYLE"},
+    NamedSetting{"/optimizer/weight_decay", "WEIGHT_DECAY"},
 };
 
 constexpr std::array kAllowed = {
@@ -62,6 +78,11 @@ constexpr std::array kAllowed = {
     NamedSetting{"/limits/eval_iters", "EVAL_ITERS"},
     NamedSetting{"/limits/ranges_to_skip", "--train-range-to-skip"},
     NamedSetting{"/limits/forward_only_after", "--train-iters-to-skip"},
+    NamedSetting{"/schedule/constant_plus_cooldown", "--lr_constant_plus_cooldown"},
+    NamedSetting{"/schedule/constant_plus_cooldown_fraction", "--lr_constant_plus_cooldown_frac"},
+    NamedSetting{"/schedule/constant_learning_rate", "--constant-lr"},
+    NamedSetting{"/schedule/cooldown_fraction", "--cooldown-fraction"},
+    NamedSetting{"/schedule/constant_fraction", "--constant-fraction"},
     NamedSetting{"/optimizer/beta1", "ADAM_BETA1"},
     NamedSetting{"/optimizer/beta2", "ADAM_BETA2"},
     NamedSetting{"/optimizer/eps", "ADAM_EPS"},
@@ -76,6 +97,7 @@ constexpr std::array kAllowed = {
     NamedSetting{"/data/split", "--split"},
     NamedSetting{"/data/shuffle_sample_in_corpus", "--shuffle-sample-in-corpus"},
     NamedSetting{"/data/blend_sample_in_corpus", "--blend-sample-in-corpus"},
+    NamedSetting{"/data/eod_token", "--eod-token-id"},
     NamedSetting{"/data/eod_mask_loss", "--eod-mask-loss"},
     NamedSetting{"/data/reset_position_ids", "--reset-position-ids"},
     NamedSetting{"/data/reset_attention_mask", "--reset-attention-mask"},
@@ -114,6 +136,13 @@ void for_each_difference(const json& saved, const json& now, const Settings& set
     const json before = value_at(saved, setting.place), after = value_at(now, setting.place);
     if (before != after) tell(setting.name, shown(before), shown(after));
   }
+}
+
+auto listing(std::vector<std::string>& list) {
+  return [&list](std::string_view name, const std::string& before, const std::string& after) {
+    list.push_back(
+        fmt::format("{} is {} in this command and {} in the checkpoint", name, after, before));
+  };
 }
 
 [[noreturn]] void reject(const std::string& path, const char* what) {
@@ -170,36 +199,36 @@ json saved_configuration(const RunConfig& config) {
   return kept;
 }
 
-std::vector<std::string> model_differences(const json& saved_model, const ModelConfig& model) {
+ModelDifferences model_differences(const json& saved_model, const ModelConfig& model) {
   RunConfig config;
   config.model = model;
-  std::vector<std::string> differences;
   const json now = to_json(config)["model"];
+  ModelDifferences differences;
+  for_each_difference(saved_model, now, kShape, Unsaved::kDiffers, listing(differences.shape));
   for_each_difference(
-      saved_model, now, kModel, Unsaved::kDiffers,
+      saved_model, now, kComputation, Unsaved::kDiffers,
       [&](std::string_view name, const std::string& before, const std::string& after) {
         if (name == kRopeByLayer && alike_as_far_as_both_go(before, after)) return;
-        differences.push_back(
-            fmt::format("{} is {} in this command and {} in the checkpoint", name, after, before));
+        listing(differences.computation)(name, before, after);
       });
   return differences;
 }
 
 SettingChanges setting_changes(const json& saved, const RunConfig& config) {
   SettingChanges changes;
-  changes.forbidden = model_differences(value_at(saved, "/model"), config.model);
+  auto [shape, computation] = model_differences(value_at(saved, "/model"), config.model);
+  changes.forbidden = std::move(shape);
+  std::ranges::move(computation, std::back_inserter(changes.forbidden));
   const json now = saved_configuration(config);
-  for_each_difference(
-      saved, now, kForbidden, Unsaved::kDiffers,
-      [&](std::string_view name, const std::string& before, const std::string& after) {
-        changes.forbidden.push_back(
-            fmt::format("{} is {} in this command and {} in the checkpoint", name, after, before));
-      });
-  for_each_difference(
-      saved, now, kAllowed, Unsaved::kOptional,
-      [&](std::string_view name, const std::string& before, const std::string& after) {
-        changes.allowed.push_back(fmt::format("{} {} -> {}", name, before, after));
-      });
+  for_each_difference(saved, now, kForbidden, Unsaved::kDiffers, listing(changes.forbidden));
+  const auto allow = [&](std::string_view name, const std::string& before,
+                         const std::string& after) {
+    changes.allowed.push_back(fmt::format("{} {} -> {}", name, before, after));
+  };
+  for_each_difference(saved, now, kAllowed, Unsaved::kOptional, allow);
+  if (config.checkpoint.override_schedule) {
+    for_each_difference(saved, now, kOverridden, Unsaved::kOptional, allow);
+  }
   return changes;
 }
 

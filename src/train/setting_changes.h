@@ -17,11 +17,15 @@ struct SettingChanges {
   std::vector<std::string> forbidden;  // "NLAYERS=4, and the checkpoint has 2"
   std::vector<std::string> allowed;    // "TRAIN_ITERS 20 -> 40"
 };
-// Learning rates and weight decay are not among them: take_saved_schedule sees to those.
+// Learning rates and weight decay are among them with OVERRIDE_CKPT_OPT_PARAM alone: otherwise
+// take_saved_schedule sees to those.
 SettingChanges setting_changes(const nlohmann::json& saved, const RunConfig& config);
-// Differences of the model alone, as `forbidden`.
-std::vector<std::string> model_differences(const nlohmann::json& saved_model,
-                                           const ModelConfig& model);
+// Differences of the model alone, as `forbidden`: of a run that goes on both kinds are.
+struct ModelDifferences {
+  std::vector<std::string> shape;        // other weights
+  std::vector<std::string> computation;  // the same weights, used in another way
+};
+ModelDifferences model_differences(const nlohmann::json& saved_model, const ModelConfig& model);
 
 // Replaces the learning-rate schedule and weight decay of `config` by those that the run went with
 // (contract section 4: without an override the checkpoint's win). Returns a line for each that

@@ -1,6 +1,5 @@
 #include "train/trainer.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include <ranges>
 #include <utility>
 
+#include "base/date_time.h"
 #include "base/error.h"
 #include "comm/collectives.h"
 #include "data/batch_loader.h"
@@ -107,6 +107,7 @@ void Trainer::load(const RunStart& start) {
       if (moments) restore_derived_state(layout_, buffers_, shard_, backend_.device());
     });
   } catch (const Error& damage) {
+    if (damage.kind() == ErrorKind::kRanks) throw;
     throw DamagedCheckpoint(damage);
   }
 }
@@ -126,10 +127,8 @@ void Trainer::open_data() {
     train_data_ =
         make_batch_source(config_, state_.data_order, Split::kTrain, state_.consumed.train, rank);
   }
-  if (config_.limits.eval_interval > 0) {
-    valid_data_ =
-        make_batch_source(config_, state_.data_order, Split::kValid, state_.consumed.valid, rank);
-  }
+  valid_data_ =
+      make_batch_source(config_, state_.data_order, Split::kValid, state_.consumed.valid, rank);
 }
 
 RunState Trainer::state() const {
@@ -139,7 +138,7 @@ RunState Trainer::state() const {
   state.shards = layout_.partition.shards();
   std::error_code unknown;
   state.run_dir = std::filesystem::absolute(config_.output.run_dir, unknown).string();
-  state.written_at = fmt::format("{:%Y-%m-%d %H:%M:%S}", fmt::localtime(std::time(nullptr)));
+  state.written_at = date_time_text();
   state.version = options_.version;
   return state;
 }
@@ -463,9 +462,7 @@ void Trainer::validate_at_end(const TrainerEvents& events, int64_t iteration) {
     if (events.on_final_validation) events.on_final_validation(record, samples, set);
   };
   if (valid_data_) report(Split::kValid, "validation");
-  if (config_.limits.eval_interval > 0 && split_is_built(config_, Split::kTest)) {
-    report(Split::kTest, "test");
-  }
+  if (split_is_built(config_, Split::kTest)) report(Split::kTest, "test");
 }
 
 double Trainer::learning_rate_after(int64_t iterations) const {

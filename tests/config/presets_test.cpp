@@ -253,6 +253,8 @@ TEST(InitStd, IsExactWhereMeant) {
   EXPECT_NEAR(exact_init_std(8268), 0.006956, 5e-7);
   const ModelConfig meant = load({{"MODEL_ARCH", "7B"}}, {"--init", "meant"}).model;
   EXPECT_EQ(meant.init_style, InitStyle::kMeant);
+  EXPECT_THAT(refusal({{"MODEL_ARCH", "7B"}}, {"--init", "meant", "--tie-word-embeddings"}).text,
+              HasSubstr("--init meant begins a model whose head is its own"));
   EXPECT_NEAR(meant.init_method_std, 0.009882, 5e-7);
   const ModelConfig as_run = load({{"MODEL_ARCH", "7B"}}).model;
   EXPECT_EQ(as_run.init_style, InitStyle::kAsRun);

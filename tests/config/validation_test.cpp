@@ -150,6 +150,17 @@ TEST(Validation, InfiniteStylesPassWithinTheirRules) {
       "");
 }
 
+TEST(Validation, ACooldownBeginsBehindTheWarmup) {
+  const auto parts = [](const char* warmup, const char* cooldown) {
+    return refusal({{"LR_DECAY_STYLE", "constant"}, {"LR_WARMUP_FRAC", warmup}},
+                   {"--lr_constant_plus_cooldown", "--lr_constant_plus_cooldown_frac", cooldown})
+        .text;
+  };
+  EXPECT_EQ(parts("0.3", "0.7"), "");
+  EXPECT_THAT(parts("0.5", "0.9"),
+              HasSubstr("LR_WARMUP_FRAC and --lr_constant_plus_cooldown_frac add up to 1.4"));
+}
+
 TEST(Validation, CooldownSaysWhichPartItsFractionIs) {
   const RunConfig run =
       load({{"LR_DECAY_STYLE", "constant"}},

@@ -297,8 +297,12 @@ TEST_F(BatchLoaderTest, AsksForTheSamplesOfTheContract) {
   EXPECT_EQ(requested_samples(config, Split::kTrain), 1500);
   EXPECT_EQ(requested_samples(config, Split::kValid), 3 * 20 * 6);
   EXPECT_EQ(requested_samples(config, Split::kTest), 20 * 6);
-  config.limits.eval_interval = 0;  // never on the way, once at the end
-  EXPECT_EQ(requested_samples(config, Split::kValid), 20 * 6);
+  config.limits.eval_interval = 0;  // never
+  EXPECT_EQ(requested_samples(config, Split::kValid), 0);
+  EXPECT_EQ(requested_samples(config, Split::kTest), 20 * 6);
+  config.limits.eval_iters = 0;  // which is asked for no batch then
+  config.data.split = "990,10,0";
+  EXPECT_EQ(make_batch_source(config, Split::kValid, 0), nullptr);
   config.data.split = "990,0,0";
   EXPECT_EQ(requested_samples(config, Split::kValid), 0);
 }

@@ -108,6 +108,30 @@ TEST_F(DataOrderTest, ALongerRunAddsWhatIsMissing) {
   for (int i = 0; i < 50; ++i) source->next(batch);
 }
 
+// Behind them it takes as many as it needs, none of them exact.
+TEST_F(DataOrderTest, ExactEpochsAreThoseThatARunBeginsWith) {
+  write_file_atomically(folder_.path() / "list.txt", "1 a web\n");
+  config_.data.exact_epochs = 2;
+  config_.limits.train_iters = 60;  // of 47 samples in the first epoch and 95 in both
+  const DataOrder begun = new_data_order(config_);
+  config_.limits.train_iters = 80;
+  const DataOrder longer = extended_data_order(config_, begun, 60, {60, 2});
+  const auto files = open_data_files(config_);
+  const auto plans = plan_segments(config_, *files, Split::kTrain, longer.train.segments);
+  ASSERT_EQ(plans.size(), 2u);
+  ASSERT_EQ(plans[1].files[0].generations.size(), 1u);
+  EXPECT_EQ(plans[1].files[0].generations[0].count, 95);  // the rest of the first index
+  EXPECT_EQ(plans[1].files[0].generations[0].epochs, 2);
+  config_.limits.train_iters = 130;
+  const DataOrder longest = extended_data_order(config_, longer, 80, {80, 2});
+  const auto more = plan_segments(config_, *files, Split::kTrain, longest.train.segments);
+  ASSERT_EQ(more.back().files[0].generations.size(), 2u);
+  EXPECT_EQ(more.back().files[0].generations[1].epochs, 0);
+  auto source = make_batch_source(config_, longest, Split::kTrain, 0);
+  Batch batch;
+  for (int i = 0; i < 130; ++i) source->next(batch);
+}
+
 TEST_F(DataOrderTest, OtherDataBeginAtWhatWasConsumed) {
   const DataIdentity before = data_identity(config_);
   config_.data.split = "50,50,0";

@@ -38,6 +38,13 @@ TEST(IterationLine, HasTheReferenceFieldsInOrder) {
             " tokens_per_gpu_per_second_tgs=2116.267 | TFLOPs=23.67 |");
 }
 
+TEST(IterationLine, ALossScaleStandsBehindTheLoss) {
+  const std::string line = format_iteration_line(step_five(), {100, 8192, true});
+  EXPECT_NE(line.find(" | lm loss=10.861235 | loss_scale=1.0 | grad_norm=3.142 |"),
+            std::string::npos)
+      << line;
+}
+
 TEST(IterationLine, SkippedStepShowsNoLossAndCountsTheNan) {
   StepRecord step = step_five();
   step.skipped = true;

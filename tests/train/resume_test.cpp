@@ -240,7 +240,40 @@ TEST_F(ResumeRulesTest, TheCheckpointsScheduleGoesOnUnlessOverridden) {
   EXPECT_THAT(kept.notes, Contains(HasSubstr("LR=1 is not used, the checkpoint's 0.01 goes on")));
   EXPECT_THAT(kept.notes, Contains(HasSubstr("WEIGHT_DECAY=0 is not used")));
   other.checkpoint.override_schedule = true;
-  EXPECT_GT(train(other, 6).steps.front().learning_rate, 0.1);
+  const Outcome overridden = train(other, 6);
+  EXPECT_GT(overridden.steps.front().learning_rate, 0.1);
+  EXPECT_THAT(overridden.notes, Contains(HasSubstr("LR 0.01 -> 1.0")));
+}
+
+// No checkpoint's value goes on: the reference has none.
+TEST_F(ResumeRulesTest, AChangedCooldownIsTold) {
+  config_.schedule.decay_style = LrDecayStyle::kConstant;
+  config_.schedule.constant_plus_cooldown = true;
+  config_.schedule.constant_plus_cooldown_fraction = 0.5;
+  train(config_, 4);
+  config_.schedule.constant_plus_cooldown = false;
+  config_.schedule.constant_plus_cooldown_fraction = 0.25;
+  config_.data.eod_token = 3;
+  const Outcome rest = train(config_);
+  for (const char* told :
+       {"--lr_constant_plus_cooldown true -> false", "--lr_constant_plus_cooldown_frac 0.5 -> 0.25",
+        "--eod-token-id none -> 3"}) {
+    EXPECT_THAT(rest.notes, Contains(HasSubstr(told)));
+  }
+}
+
+// Learning rates are the checkpoint's, the plateau between them the command's.
+TEST_F(ResumeRulesTest, APlateauAboveTheCheckpointsRateIsRefused) {
+  config_.schedule.decay_style = LrDecayStyle::kInfiniteCosine;
+  config_.schedule.min_learning_rate = 1e-4;
+  config_.schedule.constant_learning_rate = 1e-3;
+  train(config_, 4);
+  config_.schedule.learning_rate = 1;
+  config_.schedule.constant_learning_rate = 0.1;
+  EXPECT_ERROR(train(config_), ErrorKind::kConfig, "with the learning rates of",
+               "--constant-lr <= LR, not 0.0001 < 0.1 <= 0.01", "OVERRIDE_CKPT_OPT_PARAM=1");
+  config_.checkpoint.override_schedule = true;
+  train(config_);
 }
 
 TEST_F(ResumeRulesTest, MoreIterationsKeepTheOrderAndTheSchedule) {
@@ -325,6 +358,25 @@ TEST_F(ResumeRulesTest, FinetuningTakesTheWeightsAlone) {
   const Outcome rest = train(other, 5);
   EXPECT_EQ(rest.steps.front().iteration, 3);
   EXPECT_THAT(rest.notes, Contains(HasSubstr("the run goes on with those, not with LOAD=")));
+}
+
+// A longer context asks for a larger base of RoPE.
+TEST_F(ResumeRulesTest, FinetuningMayUseTheWeightsInAnotherWay) {
+  const Outcome first = train(config_, 4);
+  config_.model.rope_theta = 1e6;
+  EXPECT_ERROR(train(config_), ErrorKind::kConfig, "ROPE_THETA is 1000000.0 in this command");
+  config_.checkpoint.finetune = config_.checkpoint.load_given = true;
+  const fs::path model = folder_.path() / "model";
+  fs::copy(first.checkpoint, model);  // without its state
+  for (const fs::path& load : {fs::path(config_.output.checkpoint_dir), model}) {
+    RunConfig other = config_;
+    other.checkpoint.load_dir = load.string();
+    other.output.checkpoint_dir = (folder_.path() / "tuned" / load.filename()).string();
+    const Outcome tuned = train(other, 1);
+    EXPECT_EQ(tuned.steps.size(), 1u);
+    EXPECT_THAT(tuned.warnings, Contains(AllOf(HasSubstr("ROPE_THETA is 1000000.0"),
+                                               HasSubstr("trained with the latter"))));
+  }
 }
 
 TEST_F(ResumeRulesTest, AModelWithoutAStateIsBegunWith) {
@@ -493,6 +545,21 @@ TEST_F(ResumeRulesTest, ARunOfOtherRanksIsNamedWhereAnotherFolderIsLookedIn) {
       (folder_.path() / "mine").string();
   StartChooser(one_rank).next(one_rank);
   EXPECT_THAT(one_rank.warnings, IsEmpty());
+}
+
+// Between looking for checkpoints and having their folder alone another run may end.
+TEST_F(ResumeRulesTest, AnotherRunsSaveMeanwhileIsFoundOut) {
+  const StartChooser before(config_);
+  before.require_newest(config_);
+  train(config_, 4);
+  EXPECT_ERROR(before.require_newest(config_), ErrorKind::kFile, "another run has changed",
+               "while this one began", "repeat the command");
+  const StartChooser behind(config_);
+  behind.require_newest(config_);
+  train(config_, 6);
+  EXPECT_ERROR(behind.require_newest(config_), ErrorKind::kFile, "another run has changed");
+  config_.output.save_checkpoints = false;
+  behind.require_newest(config_);
 }
 
 TEST_F(ResumeRulesTest, NoLoadRefusesToMixCheckpoints) {

@@ -271,6 +271,20 @@ TEST_F(TrainerTest, EvaluatesBothSetsAtTheEnd) {
   }
 }
 
+TEST_F(TrainerTest, WithoutValidationsTheTestSetIsStillLookedAt) {
+  config_.limits.eval_interval = 0;
+  config_.limits.eval_iters = 2;
+  config_.data.split = "80,10,10";
+  std::vector<std::string> sets;
+  TrainerEvents events;
+  events.on_final_validation = [&](const ValidationRecord&, int64_t, const std::string& set) {
+    sets.push_back(set);
+  };
+  const RunLayout layout = make_run_layout(config_, 2);
+  Trainer(config_, layout, start(), {.measure_gemm = rate_of_1e11}).run(events);
+  EXPECT_EQ(sets, std::vector<std::string>{"test"});
+}
+
 // Steps on random documents, whose tokens behind an end do not count.
 class MaskedTrainerTest : public TrainerTest {
  protected:
