@@ -301,6 +301,12 @@ void IndexedDataset::will_need(int64_t sequence, int64_t first, int64_t count) c
                     static_cast<size_t>(count * item));
 }
 
+void IndexedDataset::forget_pages() const {
+  for (const MappedFile* file : {&index_, &tokens_}) {
+    file->forget(0, file->bytes().size());
+  }
+}
+
 void IndexedDataset::forget(int64_t sequence, int64_t first, int64_t count) const {
   const int64_t item = token_type_bytes(type_);
   tokens_.forget(static_cast<size_t>(offsets_[sequence] + first * item),

@@ -64,6 +64,9 @@ class IndexedDataset {
   void expect_reads_in_order() const { tokens_.advise(MappedFile::Access::kInOrder); }
   void will_need(int64_t sequence, int64_t first, int64_t count) const;
   void forget(int64_t sequence, int64_t first, int64_t count) const;  // read, in order
+  // Gives back the pages of both files, which stay in the kernel's cache: what is read again is not
+  // read from the disk again.
+  void forget_pages() const;
 
  private:
   void parse_header();

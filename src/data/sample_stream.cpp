@@ -113,6 +113,17 @@ void SampleStream::announce_next() {
   }
 }
 
+// Pages that have been read are no part of the plan, and would count as the process' memory for
+// ever: of a large corpus they are more than all else, for a page brings those around it, up to 2
+// MiB.
+void SampleStream::release_pages() {
+  std::ranges::sort(read_files_);
+  const auto repeated = std::ranges::unique(read_files_);
+  read_files_.erase(repeated.begin(), repeated.end());
+  for (const size_t file : read_files_) (*files_)[file].data.forget_pages();
+  read_files_.clear();
+}
+
 void SampleStream::next(Batch& batch) {
   const int64_t rows = config_.batch.micro_batch_size;
   const int64_t length = config_.batch.seq_length;
@@ -133,8 +144,10 @@ void SampleStream::next(Batch& batch) {
     const SampleOrder::Sample sample =
         drawn_.empty() ? order_->next() : drawn_[static_cast<size_t>(row)];
     read_sample(sample, batch.tokens.data() + row * length, batch.targets.data() + row * length);
+    read_files_.push_back(static_cast<size_t>(sample.file));
   }
   position_ += together;
+  release_pages();
   announce_next();
 }
 

@@ -41,6 +41,7 @@ class SampleStream : public BatchSource {
   void move_to(int64_t position);
   void read_sample(const SampleOrder::Sample& sample, int32_t* tokens, int32_t* targets);
   void announce_next();
+  void release_pages();
 
   RunConfig config_;
   std::shared_ptr<const OpenedFiles> files_;
@@ -50,6 +51,7 @@ class SampleStream : public BatchSource {
   int64_t position_;                        // first sample of the next micro-step, of all ranks
   int64_t rank_offset_;                     // of this rank's samples in it
   std::vector<SampleOrder::Sample> drawn_;  // of the next batch, or none
+  std::vector<size_t> read_files_;          // whose pages are to be given back
 };
 
 }  // namespace borealis

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <map>
 #include <random>
 
@@ -305,6 +306,37 @@ TEST_F(BatchLoaderTest, AsksForTheSamplesOfTheContract) {
   EXPECT_EQ(make_batch_source(config, Split::kValid, 0), nullptr);
   config.data.split = "990,0,0";
   EXPECT_EQ(requested_samples(config, Split::kValid), 0);
+}
+
+// Of a large corpus they would be most of the process' memory.
+TEST_F(BatchLoaderTest, PagesThatWereReadAreGivenBack) {
+  constexpr int kDocuments = 2000, kTokens = 10000;  // 40 MB
+  {
+    IndexedDatasetWriter writer(folder_ / "x", TokenType::kU16);
+    const std::vector<int32_t> tokens(kTokens, 7);
+    for (int i = 0; i < kDocuments; ++i) writer.add_document(tokens);
+    writer.commit();
+  }
+  write_list("1 x web");
+  RunConfig config = small_run(list_);
+  config.data.split = "1,0,0";
+  config.batch = {
+      .seq_length = 4096, .micro_batch_size = 1, .grad_accum_steps = 1, .global_batch_size = 1};
+  config.limits.train_iters = kDocuments * kTokens / 4096 - 100;
+  const auto file_kib = [] {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("RssFile:")) return std::stoll(line.substr(8));
+    }
+    return -1LL;
+  };
+  const auto source = make_batch_source(config, Split::kTrain, 0);
+  Batch batch;
+  source->next(batch);
+  const auto before = file_kib();
+  ASSERT_GT(before, 0);
+  for (int64_t i = 1; i < config.limits.train_iters; ++i) source->next(batch);
+  EXPECT_LT(file_kib() - before, 8 << 10);  // of 40 MB
 }
 
 TEST_F(BatchLoaderTest, DescribesTheData) {
