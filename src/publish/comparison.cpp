@@ -13,6 +13,7 @@
 #include "base/json_excerpt.h"
 #include "base/median.h"
 #include "base/units.h"
+#include "publish/report_tables.h"
 #include "report/report_content.h"
 
 namespace borealis {
@@ -210,7 +211,8 @@ ReportTable comparison_table(const Comparison& comparison) {
          fmt::format("{:+.1f} %", 100 * row.change),
          row.uncertainty ? fmt::format("± {:.1f} %", 100 * *row.uncertainty) : "-",
          std::string(verdict_name(row.verdict)),
-         fmt::format("{}, {}", format_bytes(row.peak_before), format_bytes(row.peak_after))});
+         fmt::format("{}, {}", measured_bytes_text(row.peak_before),
+                     measured_bytes_text(row.peak_after))});
   }
   return table;
 }

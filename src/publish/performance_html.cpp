@@ -26,10 +26,11 @@ std::string preformatted(const std::string& text) {
 }
 
 std::string steps_section(const PerformanceReport& report) {
+  const std::vector<StepBar> bars = step_bars(report);
+  if (bars.empty()) return "";
   std::string html = heading("Where a step's time goes");
   html += "<div class=\"bars\">\n";
   size_t index = 0;
-  const std::vector<StepBar> bars = step_bars(report);
   for (const StepBar& bar : bars) {
     html += fmt::format("<span class=\"name\">{}</span>", escape_html(bar.name));
     html += render_stacked_bar(fmt::format("step-{}", index++), bar.name, bar.description,

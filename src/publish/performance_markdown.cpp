@@ -52,8 +52,10 @@ std::string render_performance_markdown(const PerformanceReport& report) {
   text += plots_section(report);
   text += "## TFLOPs by formula\n\n" + markdown_table(formula_table(report)) +
           markdown_table(formula_texts(report));
-  text += "## Where a step's time goes\n\n" + markdown_text("Medians in ms.") +
-          markdown_table(step_part_table(report));
+  if (!step_bars(report).empty()) {
+    text += "## Where a step's time goes\n\n" + markdown_text("Medians in ms.") +
+            markdown_table(step_part_table(report));
+  }
   if (!report.memory_ends.empty()) {
     text += "## Out of memory\n\n" + markdown_table(memory_end_table(report));
   }

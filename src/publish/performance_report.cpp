@@ -51,13 +51,6 @@ std::string variant_of(const MeasuredRun& run, const std::vector<bool>& varies) 
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-// "all": a rank's share of its host's cores.
-std::string threads_text(const MeasuredRun& run) {
-  const int64_t ranks_on_host = std::max<int64_t>(1, run.world_size / run.hosts);
-  const int64_t share = std::max<int64_t>(1, run.machine.cores / ranks_on_host);
-  return run.threads == 0 || run.threads == share ? "all" : std::to_string(run.threads);
-}
-
 // Settings of sweeps' grids in which runs differ that nothing else tells apart.
 std::set<std::string> telling_settings(const std::vector<MeasuredRun>& runs,
                                        const std::vector<bool>& varies) {
@@ -103,12 +96,12 @@ Spread spread_of(const std::vector<const MeasuredRun*>& runs, double StepRecord:
 void measure(const std::vector<MeasuredRun>& all, std::optional<double> peak_tflops,
              ResultRow& row) {
   std::vector<const MeasuredRun*> runs;
-  std::vector<StepRecord> steps;
+  std::vector<const StepRecord*> steps;
   std::vector<double> gemm_rates;
   for (const size_t index : row.runs) {
     const MeasuredRun& run = all[index];
     runs.push_back(&run);
-    steps.insert(steps.end(), run.steps.begin(), run.steps.end());
+    for (const StepRecord& step : run.steps) steps.push_back(&step);
     gemm_rates.push_back(run.gemm_tflops > 0 ? run.gemm_tflops : kNaN);
     row.planned_bytes = std::max(row.planned_bytes, run.planned_bytes);
     row.peak_bytes = std::max(row.peak_bytes, run.peak_bytes);
@@ -199,6 +192,12 @@ void tell_stamps_apart(std::vector<MeasuredRun>& runs) {
 
 std::string ResultRow::series() const {
   return variant.empty() ? family : fmt::format("{}, {}", family, variant);
+}
+
+std::string threads_text(const MeasuredRun& run) {
+  const int64_t ranks_on_host = std::max<int64_t>(1, run.world_size / run.hosts);
+  const int64_t share = std::max<int64_t>(1, run.machine.cores / ranks_on_host);
+  return run.threads == 0 || run.threads == share ? "all" : std::to_string(run.threads);
 }
 
 std::vector<NamedValue> rate_features(const MeasuredRun& run) {

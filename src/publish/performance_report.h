@@ -82,6 +82,8 @@ PerformanceReport make_performance_report(ReportSources sources, std::optional<d
 // What a rate depends on, besides the family and its layers; the first two are the machine and the
 // instruction set.
 std::vector<NamedValue> rate_features(const MeasuredRun& run);
+// Of a rank; "all": its share of its host's cores.
+std::string threads_text(const MeasuredRun& run);
 
 double run_median(const MeasuredRun& run, double StepRecord::*value);
 

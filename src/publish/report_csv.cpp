@@ -87,7 +87,7 @@ std::string performance_csv(const PerformanceReport& report) {
     for (const double tflops : row.tflops_by_formula) cells.push_back(number(tflops));
     cells.push_back(number(row.gemm_share));
     cells.push_back(number(row.mfu));
-    cells.push_back(std::to_string(row.planned_bytes));
+    cells.push_back(row.planned_bytes > 0 ? std::to_string(row.planned_bytes) : "");
     cells.push_back(row.peak_bytes > 0 ? std::to_string(row.peak_bytes) : "");
     cells.emplace_back();
     text += line(cells);

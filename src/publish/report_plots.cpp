@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
+#include <set>
 
 #include "base/units.h"
 #include "publish/report_tables.h"
@@ -131,13 +133,15 @@ PlotSpec memory_plot(const PerformanceReport& report) {
   PlotSpec plot = plot_by_layers(report, "memory", "Memory", "peak memory of a rank (GiB)");
   const auto value = [](const ResultRow& row) {
     const int64_t bytes = row.peak_bytes > 0 ? row.peak_bytes : row.planned_bytes;
+    if (bytes == 0) return std::numeric_limits<double>::quiet_NaN();  // no program of ours
     return static_cast<double>(bytes) / kBytesOfGiB;
   };
   add_series(
       report, value,
       [](const ResultRow& row) {
-        return point_label(row, fmt::format("peak {}, planned {}", format_bytes(row.peak_bytes),
-                                            format_bytes(row.planned_bytes)));
+        return point_label(row,
+                           fmt::format("peak {}, planned {}", measured_bytes_text(row.peak_bytes),
+                                       measured_bytes_text(row.planned_bytes)));
       },
       plot);
   add_limit(report, plot);
@@ -166,15 +170,58 @@ PlotSpec loss_plot(const PerformanceReport& report) {
   return plot;
 }
 
-std::optional<PlotSpec> scaling_plot(const PerformanceReport& report) {
-  std::map<std::string, std::map<int64_t, double>> rates;  // of model and batch a rank
+namespace {
+
+// Tokens per second of all ranks, by their number.
+using RateByRanks = std::map<int64_t, double>;
+
+// Of each configuration that was run on several numbers of ranks, by its name: what else such
+// configurations differ in is told.
+std::map<std::string, RateByRanks> rates_by_ranks(const PerformanceReport& report) {
+  struct Configuration {
+    std::vector<NamedValue> features;
+    RateByRanks rates = {};
+  };
+  std::map<std::string, Configuration> by_key;
   for (const ResultRow& row : report.rows) {
     const MeasuredRun& run = report.runs[row.runs.front()];
-    const std::string name = fmt::format("{}, {} layers, {} x {} a rank", row.family, row.layers,
-                                         run.micro_batch_size, run.grad_accum_steps);
-    rates[name][run.world_size] =
+    Configuration one{.features = rate_features(run)};
+    std::erase_if(one.features, [](const NamedValue& value) { return value.name == "WORLD_SIZE"; });
+    one.features.push_back({"setting", row.grid});
+    std::string key = fmt::format("{}\n{:08}", row.family, row.layers);
+    for (const NamedValue& feature : one.features) key += '\n' + feature.value;
+    by_key.emplace(key, std::move(one)).first->second.rates[run.world_size] =
         row.tokens_per_gpu_per_second.median * static_cast<double>(run.world_size);
   }
+  std::erase_if(by_key, [](const auto& one) { return one.second.rates.size() < 2; });
+  std::map<std::string, std::set<std::string>> values;
+  for (const auto& [key, one] : by_key) {
+    for (const NamedValue& feature : one.features) values[feature.name].insert(feature.value);
+  }
+  std::map<std::string, RateByRanks> rates;
+  for (auto& [key, one] : by_key) {
+    const size_t family = key.find('\n');
+    const auto layers = std::stoll(key.substr(family + 1));
+    std::string name = fmt::format("{}, {} layers", key.substr(0, family), layers);
+    std::string micro_batch;
+    for (const NamedValue& feature : one.features) {
+      if (feature.name == "MICRO_BATCH") {
+        micro_batch = feature.value;
+      } else if (feature.name == "GRAD_ACC_STEPS") {
+        name += fmt::format(", {} x {} a rank", micro_batch, feature.value);
+      } else if (values[feature.name].size() > 1) {
+        name += fmt::format(", {} {}", feature.name, feature.value);
+      }
+    }
+    rates[name] = std::move(one.rates);
+  }
+  return rates;
+}
+
+}  // namespace
+
+std::optional<PlotSpec> scaling_plot(const PerformanceReport& report) {
+  const std::map<std::string, RateByRanks> rates = rates_by_ranks(report);
   PlotSpec plot;
   plot.id = "scaling";
   plot.title = "Tokens per second by ranks";
@@ -182,7 +229,6 @@ std::optional<PlotSpec> scaling_plot(const PerformanceReport& report) {
   plot.y_label = "tokens per second, all ranks";
   plot.log_x = plot.log_y = true;
   for (const auto& [name, by_ranks] : rates) {
-    if (by_ranks.size() < 2) continue;
     const int color = color_of(plot.series.size() / 2);
     PlotSeries measured{name, color, false, true}, ideal{"as many times one", color, true, false};
     const auto [fewest, base] = *by_ranks.begin();
@@ -206,6 +252,7 @@ std::optional<PlotSpec> scaling_plot(const PerformanceReport& report) {
 std::vector<StepBar> step_bars(const PerformanceReport& report) {
   std::vector<StepBar> bars;
   for (const ResultRow& row : report.rows) {
+    if (!row.parts.is_measured()) continue;
     bars.push_back({fmt::format("{}, {} layers", row.series(), row.layers),
                     step_time_sentence(row.parts), step_time_parts(row.parts), row.parts.total_ms});
   }

@@ -29,8 +29,6 @@ std::string range_text(const Spread& spread) {
   return fmt::format("{} to {}", format_significant(spread.low), format_significant(spread.high));
 }
 
-std::string bytes_text(int64_t bytes) { return bytes > 0 ? format_bytes(bytes) : "not measured"; }
-
 // The first cells of every table of rows.
 std::vector<std::string> row_name(const PerformanceReport& report, const ResultRow& row) {
   std::vector<std::string> cells = {row.family, std::to_string(row.layers)};
@@ -65,6 +63,10 @@ std::string kind_text(const std::string& kind) {
 
 }  // namespace
 
+std::string measured_bytes_text(int64_t bytes) {
+  return bytes > 0 ? format_bytes(bytes) : "not measured";
+}
+
 ReportTable performance_table(const PerformanceReport& report) {
   ReportTable table;
   table.caption = "Results";
@@ -90,7 +92,7 @@ ReportTable performance_table(const PerformanceReport& report) {
                                       range_text(row.tokens_per_gpu_per_second),
                                       range_text(row.tflops),
                                       format_percent(row.gemm_share),
-                                      bytes_text(row.peak_bytes),
+                                      measured_bytes_text(row.peak_bytes),
                                       std::to_string(row.runs.size())};
     if (report.peak_tflops) cells.push_back(format_percent(row.mfu));
     if (variants) cells.push_back(row.variant);
@@ -131,8 +133,8 @@ ReportTable memory_end_table(const PerformanceReport& report) {
   for (const MemoryEnd& end : report.memory_ends) {
     table.rows.push_back(
         {end.variant.empty() ? end.family : fmt::format("{}, {}", end.family, end.variant),
-         std::to_string(end.layers), kind_text(end.kind), bytes_text(end.planned_bytes),
-         bytes_text(end.limit_bytes), end.reason});
+         std::to_string(end.layers), kind_text(end.kind), measured_bytes_text(end.planned_bytes),
+         measured_bytes_text(end.limit_bytes), end.reason});
   }
   return table;
 }
@@ -149,7 +151,7 @@ ReportTable step_part_table(const PerformanceReport& report) {
     for (const double ms :
          {parts.forward_ms, parts.backward_ms, parts.optimizer_ms, parts.communication_ms,
           parts.data_ms, parts.other_ms, parts.total_ms}) {
-      cells.push_back(fmt::format("{:.1f}", ms));
+      cells.push_back(parts.is_measured() ? fmt::format("{:.1f}", ms) : "not measured");
     }
     table.rows.push_back(std::move(cells));
   }
@@ -160,20 +162,25 @@ ReportTable machines_table(const PerformanceReport& report) {
   ReportTable table;
   table.caption = "Machines";
   table.caption_shown = false;
-  table.header = {"machine", "host", "memory", "instruction set", "GEMM rate (TFLOP/s)", "system"};
-  table.numeric = {false, false, true, false, true, false};
+  table.header = {
+      "machine", "host", "memory", "instruction set", "type", "threads", "GEMM rate (TFLOP/s)",
+      "system"};
+  table.numeric = {false, false, true, false, false, false, true, false};
   std::set<std::vector<std::string>> seen;
   for (const MeasuredRun& run : report.runs) {
-    double rate = 0;  // the best that a run of this machine and type measured
+    double rate = 0;  // the best that a run of this machine, type and threads measured
     for (const MeasuredRun& other : report.runs) {
       const bool same = other.machine_name() == run.machine_name() && other.isa == run.isa &&
-                        other.machine.hostname == run.machine.hostname;
+                        other.machine.hostname == run.machine.hostname &&
+                        other.dtype == run.dtype && threads_text(other) == threads_text(run);
       if (same && other.gemm_tflops > rate) rate = other.gemm_tflops;
     }
     std::vector<std::string> cells = {run.machine_name(),
                                       run.machine.hostname,
-                                      bytes_text(run.machine.memory_bytes),
+                                      measured_bytes_text(run.machine.memory_bytes),
                                       run.isa,
+                                      run.dtype,
+                                      threads_text(run),
                                       rate > 0 ? format_significant(rate) : "not measured",
                                       run.machine.operating_system};
     if (seen.insert(cells).second) table.rows.push_back(std::move(cells));

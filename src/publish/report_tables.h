@@ -19,6 +19,8 @@ ReportTable step_part_table(const PerformanceReport& report);
 ReportTable machines_table(const PerformanceReport& report);
 ReportTable disagreement_table(const PerformanceReport& report);
 
+std::string measured_bytes_text(int64_t bytes);  // "not measured" of 0
+
 std::string report_title(const PerformanceReport& report);
 std::string report_subtitle(const PerformanceReport& report);
 std::string window_sentence(const PerformanceReport& report);

@@ -129,7 +129,10 @@ ReportTable facts_table(const RunResults& results) {
          fmt::format("{}{}{}", format_duration(run.time_to_first_step_s),
                      phases.empty() ? "" : ": ", fmt::join(phases, ", ")));
   }
-  if (run.wall_time_s > 0) fact("whole run", format_duration(run.wall_time_s));
+  if (run.wall_time_s > 0) {
+    fact(run.resumed_at_iteration > 0 ? "since it went on" : "whole run",
+         format_duration(run.wall_time_s));
+  }
   if (!run.stopped_by.empty()) {
     fact("checkpoint", run.checkpoint.empty() ? "none saved" : run.checkpoint);
   }
@@ -142,6 +145,7 @@ std::vector<BarPart> step_time_parts(const StepBreakdown& parts) {
       {"optimizer", parts.optimizer_ms, 2}, {"communication", parts.communication_ms, 3},
       {"data", parts.data_ms, 4},           {"other", parts.other_ms, 5}};
   std::vector<BarPart> shown;
+  if (!parts.is_measured()) return shown;
   for (const BarPart& part : all) {
     // A run of one rank has nothing to communicate.
     if (part.label != "communication" || part.value > 0) shown.push_back(part);

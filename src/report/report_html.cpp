@@ -85,7 +85,7 @@ std::string command_section(const RunSummary& run) {
 }
 
 std::string step_time_section(const RunResults& results) {
-  const StepBreakdown parts = step_breakdown(results.steps);
+  const StepBreakdown parts = step_breakdown(results.steps, results.summary.resumed_at_iteration);
   std::string html = heading("Where a step's time goes");
   html += paragraph(step_time_sentence(parts));
   html += render_stacked_bar("step-time", "Parts of a step", step_time_sentence(parts),

@@ -74,7 +74,7 @@ std::string results_table_markdown(const std::vector<RunSummary>& runs) {
 
 std::string render_report_markdown(const RunResults& results) {
   const RunSummary& run = results.summary;
-  const StepBreakdown parts = step_breakdown(results.steps);
+  const StepBreakdown parts = step_breakdown(results.steps, results.summary.resumed_at_iteration);
   std::string text = fmt::format(
       "# {}\n\n", escape_markdown_cell(run.model_name.empty() ? "training run" : run.model_name));
   text += markdown_text(subtitle(run));

@@ -155,6 +155,7 @@ std::string roofline_sentence(const StepProfile& profile) {
   double memory_bound_ms = 0;
   const double ridge = profile.gemm_flops_per_s / profile.triad_bytes_per_s;
   for (const KernelTime& kernel : profile.kernels) {
+    if (kernel.group == kBesideKernels) continue;
     if (kernel.flops < ridge * kernel.bytes) memory_bound_ms += kernel.time_ms;
   }
   return fmt::format(

@@ -216,8 +216,11 @@ MeasuredSteps count_measured_steps(std::span<const StepRecord> steps,
   return counted;
 }
 
-StepBreakdown step_breakdown(std::span<const StepRecord> steps) {
-  const std::vector<const StepRecord*> measured = measured_steps(steps);
+StepBreakdown step_breakdown(std::span<const StepRecord> steps, int64_t resumed_at_iteration) {
+  return step_breakdown(measured_steps(own_steps(steps, resumed_at_iteration)));
+}
+
+StepBreakdown step_breakdown(const std::vector<const StepRecord*>& measured) {
   const auto part = [&measured](auto value) {
     const double middle = median_of(measured, value);
     return std::isfinite(middle) ? middle : 0.0;

@@ -399,6 +399,7 @@ std::optional<StepTimesOfRanks> Trainer::times_of_ranks(const StepRecord& record
 }
 
 void Trainer::complete(StepRecord& record) {
+  if (ranks_.size() == 1) record.communication_ms = 0;  // calls that have nothing to do
   record.of_ranks = times_of_ranks(record);
   const int64_t samples = config_.batch.global_batch_size;
   record.global_batch_size = samples;

@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "model/flop_formulas.h"
 #include "publish/raw_data.h"
 #include "publish/report_files.h"
 #include "publish/report_json.h"
+#include "publish/report_plots.h"
 #include "publish/report_tables.h"
 #include "report/published_report.h"
 #include "report/report_audit.h"
@@ -114,6 +116,41 @@ TEST(PerformanceReport, MachinesStandBesideEachOther) {
   other.machine.cores = 1;
   EXPECT_THAT(row_names(report_of({measured_run("a", 4, {10}), other})),
               ElementsAre("a, Some CPU, 2 cores x 4", "a, Another CPU, 1 core x 4"));
+}
+
+// Another trainer's log has neither.
+TEST(PerformanceReport, WhatWasNotMeasuredIsNoZero) {
+  MeasuredRun foreign = measured_run("a", 4, {10});
+  foreign.planned_bytes = foreign.peak_bytes = 0;
+  for (StepRecord& step : foreign.steps) step.forward_ms = step.backward_ms = 0;
+  const PerformanceReport report = report_of({foreign, measured_run("a", 8, {10})});
+  EXPECT_EQ(step_part_table(report).rows[0].back(), "not measured");
+  EXPECT_EQ(step_part_table(report).rows[1].back(), "10.0");
+  EXPECT_EQ(step_bars(report).size(), 1U);
+  const PlotSpec memory = memory_plot(report);
+  EXPECT_TRUE(std::isnan(memory.series[0].points[0].y));
+  EXPECT_THAT(memory.description, HasSubstr("not measured at 4 layers"));
+}
+
+// A line of the plot is of one configuration.
+TEST(PerformanceReport, ScalingIsOfWhatDiffersInRanksAlone) {
+  std::vector<MeasuredRun> runs;
+  for (const int64_t ranks : {1, 2}) {
+    for (const int64_t stage : {0, 2}) {
+      runs.push_back(measured_run("a", 4, {stage == 0 ? 10.0 : 20.0}));
+      runs.back().world_size = ranks;
+      runs.back().zero_stage = stage;
+    }
+  }
+  runs.push_back(measured_run("a", 4, {5}));  // on one rank alone
+  runs.back().dtype = "fp32";
+  const auto plot = scaling_plot(report_of(runs));
+  ASSERT_TRUE(plot);
+  ASSERT_EQ(plot->series.size(), 4U);
+  EXPECT_EQ(plot->series[0].label, "a, 4 layers, 2 x 4 a rank, ZERO_STAGE 0");
+  EXPECT_EQ(plot->series[2].label, "a, 4 layers, 2 x 4 a rank, ZERO_STAGE 2");
+  EXPECT_DOUBLE_EQ(plot->series[0].points[0].y, 1024 / 0.010);
+  EXPECT_DOUBLE_EQ(plot->series[2].points[1].y, 2 * 1024 / 0.020);
 }
 
 TEST(PerformanceReport, MfuIsAgainstTheGivenPeak) {

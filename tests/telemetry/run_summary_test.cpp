@@ -90,7 +90,7 @@ TEST(RunSummary, WhereEveryStepWasSkippedThereIsNoLossButATime) {
 
 TEST(StepBreakdown, PartsAddUpToTheTotal) {
   const std::vector<StepRecord> steps = {step_of(1, 9000, 8), step_of(2, 1000, 7)};
-  const StepBreakdown parts = step_breakdown(steps);
+  const StepBreakdown parts = step_breakdown(steps, 0);
   EXPECT_DOUBLE_EQ(parts.forward_ms, 250);
   EXPECT_DOUBLE_EQ(parts.backward_ms, 500);
   EXPECT_DOUBLE_EQ(parts.optimizer_ms, 125);
@@ -98,10 +98,17 @@ TEST(StepBreakdown, PartsAddUpToTheTotal) {
   EXPECT_DOUBLE_EQ(parts.total_ms, 1000);
 }
 
+TEST(StepBreakdown, IsOfTheLastProcessAsTheRatesAre) {
+  const std::vector<StepRecord> steps = {step_of(1, 9000, 8), step_of(2, 1000, 7),
+                                         step_of(3, 1000, 7), step_of(4, 5000, 7),
+                                         step_of(5, 200, 7)};
+  EXPECT_DOUBLE_EQ(step_breakdown(steps, 3).total_ms, 200);
+}
+
 TEST(StepBreakdown, TimersThatOverlapLeaveNoNegativeRest) {
   StepRecord step = step_of(1, 1000, 7);
   step.communication_ms = 900;
-  const StepBreakdown parts = step_breakdown(std::vector{step});
+  const StepBreakdown parts = step_breakdown(std::vector{step}, 0);
   EXPECT_DOUBLE_EQ(parts.other_ms, 0);
   EXPECT_DOUBLE_EQ(parts.total_ms, 1775);
 }
