@@ -15,6 +15,7 @@
 #include "base/median.h"
 #include "config/recorded_config.h"
 #include "config/tokenizer_lookup.h"
+#include "model/accounting.h"
 #include "planner/step_table.h"
 #include "report/report_audit.h"
 #include "report/run_report.h"
@@ -33,7 +34,10 @@ struct OwnStep {
   int64_t threads = 0;  // of a rank; 0: all cores that it may use
   RunSummary summary;
 
-  bool is_on_gpu() const { return !summary.accelerator.empty(); }
+  // By its plan: of the card itself nothing may be known.
+  bool is_on_gpu() const {
+    return std::ranges::count(summary.memory_classes, kGpuContextClass, &MemoryClass::name) > 0;
+  }
   // Of the cores that the host's ranks may use.
   int64_t rank_share() const {
     return std::max<int64_t>(1, summary.machine.cores / step.shape.ranks_per_host);

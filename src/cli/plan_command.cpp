@@ -50,6 +50,15 @@ int run_plan_command(const std::vector<std::string>& arguments) {
     fmt::print("ranks              {}; what follows is of one\n", layout_text(ranks));
   }
   fmt::print("\nmemory\n{}\n", memory_table(prediction, config.dtype));
+  if (prediction.gpu) {
+    fmt::print("the host needs {} beside the GPU, of {} ({})\n",
+               format_bytes(prediction.memory.host_bytes()),
+               format_bytes(prediction.host_limit.bytes), prediction.host_limit.source);
+  }
+  if (prediction.fits && !prediction.fits_on_host) {
+    fmt::print("It does not fit: {}; {}\n", host_shortfall(prediction), kHostRemedy);
+    return 0;
+  }
   if (prediction.fits) {
     const std::string saving = saving_line(config, prediction);
     fmt::print("It fits.{}{}\n", saving.empty() ? "" : "\n", saving);

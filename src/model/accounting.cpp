@@ -137,7 +137,7 @@ std::vector<MemoryClass> MemoryPlan::classes(DType dtype) const {
   if (on_gpu) {
     classes.erase(classes.begin() + kHostClasses, classes.end());
     classes.push_back({"pieces of gradients between ranks", group_bytes});
-    classes.push_back({"context of the GPU and libraries", context_bytes});
+    classes.push_back({kGpuContextClass, context_bytes});
     std::erase_if(classes, [](const MemoryClass& entry) { return entry.bytes == 0; });
     return classes;
   }

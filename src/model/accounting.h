@@ -54,6 +54,9 @@ struct MemoryPlan {
   std::vector<MemoryClass> classes(DType dtype) const;
 };
 
+// The class that a plan has on a GPU alone.
+inline constexpr const char* kGpuContextClass = "context of the GPU and libraries";
+
 // profiled: the steps whose kernels are timed (step_kernels.h).
 MemoryPlan plan_memory(const RunLayout& layout, ProfiledSteps profiled, int64_t data_bytes,
                        int64_t program_bytes);

@@ -60,6 +60,13 @@ std::string standing_of(const StepEstimate& estimate) {
   return estimate.known_hosts ? "calibrated" : "links uncalibrated";
 }
 
+// What the run itself keeps free is not its own: of a limit that the user gives, and of a GPU.
+int64_t usable_of(const MachinePoint& point, const MachineModel& machine) {
+  if (point.is_limited) return usable_bytes({point.memory_bytes, kGivenLimit});
+  const bool ours = machine.stack == TrainingStack::kBorealis && machine.gpu_multiprocessors > 0;
+  return ours ? usable_bytes({point.memory_bytes, kGpuLimit}) : point.memory_bytes;
+}
+
 }  // namespace
 
 MachinePoint plan_point(const RunConfig& config, const MachineModel& machine, int64_t hosts,
@@ -87,9 +94,7 @@ MachinePoint plan_point(const RunConfig& config, const MachineModel& machine, in
   point.total_bytes = total_bytes(point.memory);
   point.memory_bytes = rank_limit_bytes(config, machine, ranks_per_host);
   point.is_limited = point.memory_bytes < machine.rank_memory_bytes(ranks_per_host);
-  // Of a limit that the user gives the run itself keeps a part free, too.
-  const int64_t usable =
-      point.is_limited ? usable_bytes({point.memory_bytes, kGivenLimit}) : point.memory_bytes;
+  const int64_t usable = usable_of(point, machine);
   point.fits = point.total_bytes <= usable;
   point.most_layers = layers_that_fit(config, machine, shape, threads, usable);
   point.standing = standing_of(estimate);

@@ -23,7 +23,6 @@ constexpr double kReserve = 0.02;
 // A GPU's memory is had in a few pieces, and nobody else's: what is uncertain is what its libraries
 // take.
 constexpr double kGpuReserve = 0.005;
-constexpr const char* kGpuLimit = "the GPU's memory";
 
 double reserve_of(const MemoryLimit& limit) {
   return limit.source == kGpuLimit ? kGpuReserve : kReserve;
@@ -40,7 +39,9 @@ MemoryLimit gpu_limit(const GpuProfile& gpu, std::optional<int64_t> user_limit_b
 
 int64_t total_of(const RunConfig& config, const Prediction& like, int threads) {
   if (like.gpu) {
-    return plan_memory(fitting_layout(config, threads, &*like.gpu), profiled_steps(config), 0, 0)
+    GpuProfile gpu = *like.gpu;
+    gpu.deterministic = config.machine.deterministic;
+    return plan_memory(fitting_layout(config, threads, &gpu), profiled_steps(config), 0, 0)
         .total_bytes();
   }
   return plan_memory(make_run_layout(config, threads), profiled_steps(config),
@@ -50,6 +51,15 @@ int64_t total_of(const RunConfig& config, const Prediction& like, int threads) {
 }
 
 }  // namespace
+
+int64_t snapshot_share_bytes(const RunConfig& config, const MemoryLimit& limit,
+                             int64_t snapshot_bytes) {
+  const bool is_own = limit.source == kGivenLimit || limit.source == kAddressSpaceLimit ||
+                      limit.source == kDataLimit;
+  if (config.parallel.zero_stage > 0 || is_own) return snapshot_bytes;
+  const int64_t ranks = config.machine.ranks_on_host;
+  return (snapshot_bytes + ranks - 1) / ranks;
+}
 
 int64_t usable_bytes(const MemoryLimit& limit) {
   return static_cast<int64_t>((1.0 - reserve_of(limit)) * static_cast<double>(limit.bytes));
@@ -108,6 +118,10 @@ Prediction predict(const RunConfig& config, const RunLayout& layout, int64_t dat
     } else if (config.output.save_checkpoints) {
       memory.transfer_bytes += static_cast<int64_t>(kDeviceReadBytes);
     }
+    prediction.fits_on_host =
+        fits_within(memory.host_bytes() - memory.snapshot_bytes +
+                        snapshot_share_bytes(config, prediction.host_limit, memory.snapshot_bytes),
+                    prediction.host_limit);
     return prediction;
   }
   prediction.limit = memory_limit(config.machine.memory_limit_bytes, config.machine.ranks_on_host);
@@ -116,10 +130,21 @@ Prediction predict(const RunConfig& config, const RunLayout& layout, int64_t dat
     const int64_t snapshot = memory.weights_bytes + memory.optimizer_bytes;
     // Sharded weights are gathered unit by unit to be written, by all ranks together.
     prediction.saves_in_background =
-        !layout.shards_weights() && fits_within(memory.total_bytes() + snapshot, prediction.limit);
+        !layout.shards_weights() &&
+        fits_within(memory.total_bytes() + snapshot_share_bytes(config, prediction.limit, snapshot),
+                    prediction.limit);
     if (prediction.saves_in_background) memory.snapshot_bytes = snapshot;
   }
   return prediction;
+}
+
+std::string host_shortfall(const Prediction& prediction) {
+  if (prediction.fits_on_host) return "";
+  return fmt::format(
+      "the host needs {} beside the GPU, {} of it a copy of the state to save it from, more than "
+      "the {} of {}",
+      format_bytes(prediction.memory.host_bytes()), format_bytes(prediction.memory.snapshot_bytes),
+      format_bytes(prediction.host_limit.bytes), prediction.host_limit.source);
 }
 
 std::string saving_line(const RunConfig& config, const Prediction& prediction) {
@@ -189,8 +214,22 @@ struct Change {
 
 // What a run may do without, dearest last: memory for time, then the shape of a step, then of the
 // model.
-std::vector<Change> changes_of(const RunConfig& config) {
+std::vector<Change> changes_of(const RunConfig& config, const std::optional<GpuProfile>& gpu) {
   std::vector<Change> changes;
+  if (gpu && config.machine.deterministic) {
+    changes.push_back(
+        {"DETERMINISTIC=0", [](RunConfig& run) { run.machine.deterministic = false; }});
+  }
+  // GPUs that exchange through their hosts have no further stage.
+  const int most = gpu && !gpu->has_group ? 1 : 3;
+  for (const int stage : {1, 3}) {
+    if (config.parallel.data_parallel_size() == 1 || config.parallel.zero_stage >= stage ||
+        stage > most) {
+      continue;
+    }
+    changes.push_back({fmt::format("ZERO_STAGE={}", stage),
+                       [stage](RunConfig& run) { run.parallel.zero_stage = stage; }});
+  }
   if (config.parallel.zero_hpz_partition_size > 1) {
     changes.push_back({"ZERO_HPZ_PARTITION_SIZE=1",
                        [](RunConfig& run) { run.parallel.zero_hpz_partition_size = 1; }});
@@ -242,7 +281,7 @@ std::vector<std::string> ways_to_fit(const RunConfig& config, const Prediction& 
         with_layers(changed, layers));
     return true;
   };
-  const std::vector<Change> changes = changes_of(config);
+  const std::vector<Change> changes = changes_of(config, prediction.gpu);
   bool found = false;  // one that leaves the data as it is
   for (const Change& change : changes) {
     RunConfig changed = config;
@@ -298,15 +337,8 @@ namespace {
 }  // namespace
 
 void require_fit(const RunConfig& config, const Prediction& prediction, int threads) {
-  if (prediction.gpu && !fits_within(prediction.memory.host_bytes(), prediction.host_limit)) {
-    throw Error(
-        ErrorKind::kMemory,
-        fmt::format("the host needs {} beside the GPU, {} of it a copy of the state to "
-                    "save it from, more than the {} of {}",
-                    format_bytes(prediction.memory.host_bytes()),
-                    format_bytes(prediction.memory.snapshot_bytes),
-                    format_bytes(prediction.host_limit.bytes), prediction.host_limit.source),
-        "run with --no-save, or on a host with more memory");
+  if (const std::string shortfall = host_shortfall(prediction); !shortfall.empty()) {
+    throw Error(ErrorKind::kMemory, shortfall, kHostRemedy);
   }
   if (prediction.fits) return;
   refuse(config.model.name, prediction, config.dtype, ways_to_fit(config, prediction, threads));
@@ -390,7 +422,7 @@ std::string prediction_json(const RunConfig& config, const Prediction& predictio
   for (const MemoryClass& entry : prediction.memory.classes(config.dtype)) {
     classes.push_back({{"name", entry.name}, {"bytes", entry.bytes}});
   }
-  const nlohmann::ordered_json document = {
+  nlohmann::ordered_json document = {
       {"architecture",
        {{"name", model.name},
         {"num_hidden_layers", model.num_hidden_layers},
@@ -412,10 +444,15 @@ std::string prediction_json(const RunConfig& config, const Prediction& predictio
         {"limit_bytes", prediction.limit.bytes},
         {"limit_source", prediction.limit.source},
         {"classes", classes}}},
-      {"fits", prediction.fits},
+      {"fits", prediction.fits && prediction.fits_on_host},
       {"saves_in_background", prediction.saves_in_background},
       {"notes", config.notes},
   };
+  if (prediction.gpu) {
+    document["host_memory"] = {{"total_bytes", prediction.memory.host_bytes()},
+                               {"limit_bytes", prediction.host_limit.bytes},
+                               {"limit_source", prediction.host_limit.source}};
+  }
   return json_text(document, 2);
 }
 

@@ -21,6 +21,7 @@ struct Prediction {
   bool fits = false;
   std::optional<GpuProfile> gpu = {};  // of a run on one: memory and limit are its own
   MemoryLimit host_limit = {};         // and the host's, which has the copy that is saved
+  bool fits_on_host = true;
   // Of a run that saves while it trains: a copy of its state fits besides, so that it is saved in
   // the background.
   bool saves_in_background = false;
@@ -30,6 +31,9 @@ struct Prediction {
 // layout: the run's own (make_run_layout). loads: it starts from a checkpoint.
 Prediction predict(const RunConfig& config, const RunLayout& layout, int64_t data_bytes,
                    int64_t program_bytes, bool loads = false);
+inline constexpr const char* kHostRemedy = "run with --no-save, or on a host with more memory";
+// What a run on a GPU needs of its host, where that does not have it; "": it fits there.
+std::string host_shortfall(const Prediction& prediction);
 // What the plan says of saving: one line, empty where the run does not save while it trains.
 std::string saving_line(const RunConfig& config, const Prediction& prediction);
 
@@ -63,6 +67,11 @@ void require_generation_fit(const GenerationShape& shape, DType dtype, int64_t l
 
 // The same run with another depth.
 RunConfig with_layers(RunConfig config, int64_t layers);
+inline constexpr const char* kGpuLimit = "the GPU's memory";  // source of a limit
+// With ZERO_STAGE=0 one rank saves for all: of what the ranks of a host share, its copy of the
+// state takes this for each of them.
+int64_t snapshot_share_bytes(const RunConfig& config, const MemoryLimit& limit,
+                             int64_t snapshot_bytes);
 // What a plan may fill of a limit, which is not the last byte.
 int64_t usable_bytes(const MemoryLimit& limit);
 // The largest value in [1, largest] for which `fits` holds, 0 if none; `fits` is monotone.

@@ -89,6 +89,33 @@ TEST(Planner, SeveralSettingsTogetherAreAWayOut) {
                                                   "--seq-length 1024 --tie-word-embeddings")));
 }
 
+TEST(Planner, RanksMayShareMoreOfTheirState) {
+  RunConfig config = run_config(small_llama(6), 64);
+  config.parallel.world_size = 8;
+  RunConfig shared = config;
+  shared.parallel.zero_stage = 1;
+  config.machine.memory_limit_bytes = prediction_of(shared).memory.total_bytes() * 21 / 20;
+  const Prediction prediction = prediction_of(config);
+  EXPECT_FALSE(prediction.fits);
+  const auto ways = ways_to_fit(config, prediction, 2);
+  EXPECT_THAT(ways, ::testing::Contains(HasSubstr("ZERO_STAGE=1")));
+  EXPECT_THAT(ways, ::testing::Contains(HasSubstr("ZERO_STAGE=3")));
+  config.parallel.world_size = 1;
+  EXPECT_THAT(ways_to_fit(config, prediction_of(config), 2),
+              ::testing::Not(::testing::Contains(HasSubstr("ZERO_STAGE"))));
+}
+
+// One rank saves for all, from one copy, which takes its part of what they share.
+TEST(Planner, OneCopyOfTheStateIsForAllRanksOfAHost) {
+  RunConfig config = run_config(small_llama(), 64);
+  config.machine.ranks_on_host = 4;
+  const MemoryLimit shared{1000, "free memory"}, own{1000, kGivenLimit};
+  EXPECT_EQ(snapshot_share_bytes(config, shared, 101), 26);
+  EXPECT_EQ(snapshot_share_bytes(config, own, 101), 101);
+  config.parallel.zero_stage = 1;
+  EXPECT_EQ(snapshot_share_bytes(config, shared, 101), 101);
+}
+
 DecoderShape looking_shape(int64_t batch_size, int64_t seq_length) {
   DecoderShape shape{.model = small_llama(6), .recompute = {}};
   shape.micro_batch_size = batch_size;
