@@ -27,20 +27,28 @@ double cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-std::optional<int64_t> number_in(const fs::path& path) {
+// "" of what is not there, or not shown: many kernels show counters to root alone.
+std::string text_in(const fs::path& path) {
   try {
-    const std::string text = read_text_file(path);
-    int64_t number = 0;
-    const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
-    return read.ec == std::errc() ? std::optional(number) : std::nullopt;
+    return read_text_file(path);
   } catch (const Error&) {
-    return std::nullopt;  // many kernels show it to root alone
+    return "";
   }
 }
 
-// A package, "intel-rapl:0"; its cores and its memory, "intel-rapl:0:0", are parts of it.
-bool is_package(const std::string& name) {
-  return name.starts_with("intel-rapl:") && std::ranges::count(name, ':') == 1;
+std::optional<int64_t> number_in(const fs::path& path) {
+  const std::string text = text_in(path);
+  int64_t number = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+  return read.ec == std::errc() ? std::optional(number) : std::nullopt;
+}
+
+// A package, "intel-rapl:0"; its cores and its memory, "intel-rapl:0:0", are parts of it, and it is
+// one of a laptop's platform, "intel-rapl:1" with the name "psys".
+bool is_package(const fs::path& zone) {
+  const std::string name = zone.filename().string();
+  if (!name.starts_with("intel-rapl:") || std::ranges::count(name, ':') != 1) return false;
+  return text_in(zone / "name").starts_with("package");
 }
 
 }  // namespace
@@ -48,7 +56,7 @@ bool is_package(const std::string& name) {
 PowerMeter::PowerMeter(const fs::path& root) {
   std::error_code unknown;
   for (const auto& entry : fs::directory_iterator(root, unknown)) {
-    if (!is_package(entry.path().filename().string())) continue;
+    if (!is_package(entry.path())) continue;
     const auto range = number_in(entry.path() / "max_energy_range_uj");
     if (!range || !number_in(entry.path() / "energy_uj")) continue;
     zones_.push_back({.counter = entry.path() / "energy_uj", .range_uj = *range, .last_uj = {}});

@@ -24,7 +24,13 @@ class Zones {
 
 TEST(PowerMeter, AddsUpThePackages) {
   Zones zones;
-  for (const std::string zone : {"intel-rapl:0", "intel-rapl:1", "intel-rapl:0:0", "dtpm"}) {
+  const std::map<std::string, std::string> names = {{"intel-rapl:0", "package-0"},
+                                                    {"intel-rapl:1", "package-1"},
+                                                    {"intel-rapl:2", "psys"},  // with all of them
+                                                    {"intel-rapl:0:0", "core"},
+                                                    {"dtpm", "package-0"}};
+  for (const auto& [zone, name] : names) {
+    zones.set(zone, "name", name);
     zones.set(zone, "max_energy_range_uj", "1000000000");
     zones.set(zone, "energy_uj", "5000000");
   }
@@ -32,6 +38,7 @@ TEST(PowerMeter, AddsUpThePackages) {
   zones.set("intel-rapl:0", "energy_uj", "8000000");
   zones.set("intel-rapl:1", "energy_uj", "7000000");
   zones.set("intel-rapl:0:0", "energy_uj", "99000000");  // a part of package 0
+  zones.set("intel-rapl:2", "energy_uj", "99000000");
   EXPECT_DOUBLE_EQ(meter.joules().value(), 5);
   zones.set("intel-rapl:1", "energy_uj", "1000000");  // beyond its range
   EXPECT_DOUBLE_EQ(meter.joules().value(), 994);
@@ -40,6 +47,7 @@ TEST(PowerMeter, AddsUpThePackages) {
 TEST(PowerMeter, SaysNothingWithoutCounters) {
   EXPECT_FALSE(PowerMeter("/nowhere").joules());
   Zones zones;
+  zones.set("intel-rapl:0", "name", "package-0");
   zones.set("intel-rapl:0", "max_energy_range_uj", "1000");
   EXPECT_FALSE(PowerMeter(zones.root()).joules());
   zones.set("intel-rapl:0", "energy_uj", "10");

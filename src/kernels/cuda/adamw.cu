@@ -140,12 +140,9 @@ __global__ void rows_kernel(AdamWRowsOnDevice<T> a, int64_t first_row, Constants
 
 constexpr int kQuad = 4;
 template <typename T>
-bool is_quad(const T* pointer) {
-  return reinterpret_cast<uintptr_t>(pointer) % (kQuad * sizeof(T)) == 0;
-}
-template <typename T>
-bool is_quad(const State<T>& state) {
-  return is_quad(state.weight) && is_quad(state.remainder) && is_quad(state.m) && is_quad(state.v);
+bool holds_quads(const State<T>& state) {
+  return holds_vectors<kQuad>(state.weight) && holds_vectors<kQuad>(state.remainder) &&
+         holds_vectors<kQuad>(state.m) && holds_vectors<kQuad>(state.v);
 }
 
 }  // namespace
@@ -155,7 +152,7 @@ void adamw(const AdamWSpan<T>& a, const AdamWStep& step, cudaStream_t stream) {
   if (a.count == 0) return;
   const State<T> state{a.weight, a.remainder, a.m, a.v};
   const Constants constants = constants_of(step);
-  const bool quads = is_quad(state) && is_quad(a.gradient);
+  const bool quads = holds_quads(state) && holds_vectors<kQuad>(a.gradient);
   const int64_t in_quads = quads ? a.count / kQuad * kQuad : 0, left = a.count - in_quads;
   if (in_quads > 0) {
     launch("AdamW", update_kernel<T, kQuad>, blocks_for(in_quads, kElements), kThreads, stream,
@@ -175,7 +172,8 @@ void adamw_rows(const AdamWRowsOnDevice<T>& a, const AdamWStep& step, cudaStream
   if (a.begin >= a.end) return;
   const int64_t first = a.begin / a.row_size, last = (a.end + a.row_size - 1) / a.row_size;
   const bool quads = a.begin % kQuad == 0 && a.end % kQuad == 0 && a.row_size % kQuad == 0 &&
-                     is_quad(State<T>{a.weight, a.remainder, a.m, a.v}) && is_quad(a.values);
+                     holds_quads(State<T>{a.weight, a.remainder, a.m, a.v}) &&
+                     holds_vectors<kQuad>(a.values);
   launch("AdamW of rows", quads ? rows_kernel<T, kQuad> : rows_kernel<T, 1>,
          static_cast<unsigned>(last - first), kThreads, stream, a, first, constants_of(step));
 }

@@ -98,9 +98,14 @@ __device__ void store_streaming(const V& vector, void* to) {
 template <typename T>
 constexpr int kWide = 16 / sizeof(T);
 
+// Whether a Vector<T, kCount> may be loaded from there, or stored.
+template <int kCount, typename T>
+bool holds_vectors(const T* pointer) {
+  return reinterpret_cast<uintptr_t>(pointer) % (kCount * sizeof(T)) == 0;
+}
 template <typename T>
 bool is_wide(const T* pointer) {
-  return reinterpret_cast<uintptr_t>(pointer) % 16 == 0;
+  return holds_vectors<kWide<T>>(pointer);
 }
 
 constexpr int kWarp = 32;

@@ -57,16 +57,11 @@ __global__ void move_rows_kernel(const float* from, const int32_t* places, int64
       .store(to + (kToTable ? in_table : packed));
 }
 
-template <typename T>
-bool fits_vectors(const T* pointer) {
-  return reinterpret_cast<uintptr_t>(pointer) % (kVector * sizeof(T)) == 0;
-}
-
 template <bool kToTable>
 void move_rows(const float* from, const int32_t* places, int64_t rows, int64_t width, float* to,
                cudaStream_t stream) {
   if (rows == 0) return;
-  if (width % kVector == 0 && fits_vectors(from) && fits_vectors(to)) {
+  if (width % kVector == 0 && holds_vectors<kVector>(from) && holds_vectors<kVector>(to)) {
     const int64_t vectors = width / kVector;
     launch("rows between ranks", move_rows_kernel<kToTable, kVector>,
            blocks_for(rows * vectors, kThreads), kThreads, stream, from, places, rows * vectors,
@@ -81,8 +76,9 @@ void move_rows(const float* from, const int32_t* places, int64_t rows, int64_t w
 
 template <typename T>
 void sum_of_ranks(const SumOfRanks<T>& a, cudaStream_t stream) {
-  const bool wide = fits_vectors(a.received) && a.stride % kVector == 0 && fits_vectors(a.own) &&
-                    fits_vectors(a.sum) && fits_vectors(a.rounded);
+  const bool wide = holds_vectors<kVector>(a.received) && a.stride % kVector == 0 &&
+                    holds_vectors<kVector>(a.own) && holds_vectors<kVector>(a.sum) &&
+                    holds_vectors<kVector>(a.rounded);
   const int64_t vectors = wide ? a.count / kVector : 0, done = vectors * kVector;
   if (vectors > 0) {
     launch("sum over ranks", sum_of_ranks_kernel<T, kVector>, blocks_for(vectors, kThreads),
@@ -102,7 +98,7 @@ template void sum_of_ranks(const SumOfRanks<bf16>&, cudaStream_t);
 
 template <typename From, typename To>
 void convert(const From* from, To* to, int64_t count, cudaStream_t stream) {
-  const bool wide = fits_vectors(from) && fits_vectors(to);
+  const bool wide = holds_vectors<kVector>(from) && holds_vectors<kVector>(to);
   const int64_t vectors = wide ? count / kVector : 0, done = vectors * kVector;
   if (vectors > 0) {
     launch("conversion", convert_kernel<From, To, kVector>, blocks_for(vectors, kThreads), kThreads,
