@@ -1,10 +1,14 @@
 # A module borealis_mpi_<library>.so for each MPI library of this machine (src/comm/mpi/mpi_calls.h),
 # beside the program, which is linked with none of them. Without any the program runs as one process.
 # BOREALIS_MPI_COMPILERS: the libraries' compiler wrappers, where they have other names.
-set(BOREALIS_MPI_COMPILERS "mpicc.openmpi;mpicc.mpich;mpicc" CACHE STRING "MPI compiler wrappers to ask")
+# `mpicc` first: a module that the user has loaded puts it before Debian's.
+set(BOREALIS_MPI_COMPILERS "mpicc;mpicc.openmpi;mpicc.mpich" CACHE STRING "MPI compiler wrappers to ask")
 set(BOREALIS_MPI_LIBRARIES "")
 
 function(borealis_mpi_module compiler)
+  # Asked anew each time: modules come and go.
+  unset(wrapper_${compiler} CACHE)
+  unset(header_${compiler} CACHE)
   find_program(wrapper_${compiler} ${compiler})
   if(NOT wrapper_${compiler})
     return()
@@ -29,6 +33,10 @@ function(borealis_mpi_module compiler)
   find_path(header_${compiler} mpi.h PATHS ${includes} NO_DEFAULT_PATH)
   if(NOT header_${compiler})
     find_path(header_${compiler} mpi.h)
+  endif()
+  if(NOT header_${compiler})
+    message(WARNING "${compiler} has no mpi.h (Debian has it in libopenmpi-dev and libmpich-dev): no module for its MPI library")
+    return()
   endif()
   file(STRINGS ${header_${compiler}}/mpi.h is_open_mpi REGEX "define OPEN_MPI" LIMIT_COUNT 1)
   set(library mpich)  # and what has its binary interface: Intel's, Cray's, MVAPICH

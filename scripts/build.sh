@@ -5,14 +5,29 @@ set -euo pipefail
 preset=${1:?usage: build.sh PRESET [TARGET...]}
 shift
 targets=("${@:-borealis}")
-cd "$(dirname "$0")/.."
+cd -P "$(dirname "$0")/.."  # one folder may have several names
 build=build/$preset
 log=$build/build.log
-mkdir -p "$build"
+mkdir -p "$build" 2>/dev/null || true
+if ! [ -w "$build" ] || { [ -e "$log" ] && ! [ -w "$log" ]; }; then
+  owner=$(stat -c %U "$build" 2>/dev/null || echo another)
+  if [ -x "$build/borealis" ] && [ "${targets[*]}" = borealis ]; then
+    echo "taking $build/borealis as it is: it is $owner's, and this user cannot build there"
+    exit 0
+  fi
+  echo "this user cannot write to $PWD/$build, which is $owner's: build in a checkout of your own" >&2
+  exit 3
+fi
+# Jobs that begin together build once.
+exec 9>"$build/.lock"
+if command -v flock >/dev/null && ! flock -n 9; then
+  echo "waiting for another build of $PWD/$build"
+  flock 9 || true  # a file system without locks
+fi
 
 fail() {
   { grep -v '^\[[0-9]*/' "$log" | grep -E -A6 'error:|Error|FAILED|undefined reference' || tail -n 20 "$log"; } |
-    head -n 40 >&2
+    head -n 40 >&2 || true  # of more than that the writers end by a signal
   echo "$1 $preset failed; the whole log is $PWD/$log" >&2
   exit 3
 }
@@ -37,13 +52,22 @@ show_progress() {
 
 # A checkout that was copied or moved has a build of another place, which CMake refuses.
 home=$(sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$build/CMakeCache.txt" 2>/dev/null || true)
-if [ -n "$home" ] && [ "$home" != "$PWD" ]; then
+if [ -n "$home" ] && ! [ "$home" -ef . ]; then
   echo "build/$preset is of $home: building anew"
   rm -rf "$build/CMakeCache.txt" "$build/CMakeFiles"
 fi
+# A compiler stays what it was when a build was first configured, unless it is told.
+known=$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z]*=//p' "$build/CMakeCache.txt" 2>/dev/null || true)
+named=$(sed -n "/\"name\": \"$preset\"/,/}/s/.*\"CMAKE_CXX_COMPILER\": \"\([^\"]*\)\".*/\1/p" CMakePresets.json | head -n 1)
+now=$(command -v "${named:-${CXX:-c++}}" || true)
+if [ "${known:0:1}" = / ] && [ -n "$now" ] && ! [ "$known" -ef "$now" ]; then
+  echo "build/$preset was configured for $known, and the compiler is $now: building anew"
+  rm -rf "$build/CMakeCache.txt" "$build/CMakeFiles"
+fi
 
-launcher=()
-if command -v ccache >/dev/null; then
+# Given each time, lest one be kept that is not there any more.
+launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER= -DCMAKE_CUDA_COMPILER_LAUNCHER=)
+if command -v ccache >/dev/null && mkdir -p "$(ccache -k cache_dir 2>/dev/null || echo /nowhere/ccache)" 2>/dev/null; then
   launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache)
   # What one checkout compiled serves all others.
   export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=true

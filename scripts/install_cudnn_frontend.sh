@@ -25,10 +25,11 @@ if ! "${pip[@]}" --version >/dev/null 2>&1; then
   python3 -m venv "$work/python"
   pip=("$work/python/bin/pip")
 fi
-# Headers do not depend on the Python that the wheel is for.
-"${pip[@]}" download --quiet --disable-pip-version-check --no-deps --only-binary :all: --python-version 3.12 \
+# Headers do not depend on the Python that the wheel is for. Where nothing answers, once is enough.
+"${pip[@]}" download --retries 0 --timeout 15 --quiet --disable-pip-version-check --no-deps --only-binary :all: --python-version 3.12 \
   --platform manylinux_2_27_x86_64 --dest "$work" "nvidia-cudnn-frontend==$version"
 python3 -m zipfile -e "$work"/*.whl "$work/wheel"
-rm -rf "$target"
-mkdir -p "$target"
-mv "$work/wheel/include" "$target/"
+rm -rf "$target" "$target.partial"
+mkdir -p "$target.partial"
+mv "$work/wheel/include" "$target.partial/"
+mv "$target.partial" "$target"

@@ -25,7 +25,7 @@ missing=()
 for purpose in "${purposes[@]}"; do
   # shellcheck disable=SC2013  # words, not lines
   for package in $(sed -n "s/^$purpose: //p" "$list"); do
-    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q ' ok installed' ||
       missing+=("$package")
   done
 done
@@ -41,17 +41,27 @@ if [ "$(id -u)" -ne 0 ]; then
   as_root=(sudo)
 fi
 
+proxies=()  # which sudo takes away
+for name in http_proxy https_proxy no_proxy; do
+  if [ -n "${!name:-}" ]; then proxies+=("$name=${!name}"); fi
+done
+
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
 # apt's own option waits for dpkg's lock only; for its two other locks it gives up at once.
 run_apt() {
   local deadline=$((SECONDS + lock_wait_s)) told=
-  until "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C \
+  until "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C "${proxies[@]}" \
     apt-get -o DPkg::Lock::Timeout="$lock_wait_s" -y "$@" >"$log" 2>&1; do
     if ! grep -q 'Could not get lock' "$log" || [ "$SECONDS" -ge "$deadline" ]; then
       tail -n 20 "$log" >&2
+      if [ "$1" = update ]; then  # of one broken list: the others may have all that is needed
+        echo "apt-get update does not succeed; its end is above. Trying to install all the same" >&2
+        return
+      fi
       echo "could not install ${missing[*]}: the end of what apt-get $1 says is above" >&2
+      echo "as root: apt-get install ${missing[*]}" >&2
       exit 3
     fi
     [ -n "$told" ] || echo "waiting for another program that uses apt"

@@ -9,8 +9,12 @@ jsonl=$folder/bible.jsonl
 if [ -e "$folder/bible_text_document.idx" ] && [ -e "$folder/tokenizer.json" ]; then exit 0; fi
 command -v bible >/dev/null || { echo "the program 'bible' is missing: apt-get install bible-kjv bible-kjv-text" >&2; exit 3; }
 
-echo "preparing the default corpus in $folder"
 mkdir -p "$folder"
+# Jobs that begin together prepare it once.
+exec 9>"$folder/.lock"
+if command -v flock >/dev/null; then flock 9 || true; fi
+if [ -e "$folder/bible_text_document.idx" ] && [ -e "$folder/tokenizer.json" ]; then exit 0; fi
+echo "preparing the default corpus in $folder"
 # `bible -f` prints a verse a line as "Gen1:1 In the beginning ..."; a chapter ends where its name changes.
 bible -f Gen1:1-Rev22:21 </dev/null | awk '
   function flush() { if (text != "") printf "{\"source\": \"%s\", \"text\": \"%s\"}\n", chapter, text; text = "" }
