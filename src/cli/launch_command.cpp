@@ -44,16 +44,17 @@ const Command& launchable(const std::string& name) {
 
 // Variables that a run listens to. Launchers other than Open MPI's pass on all there are.
 std::vector<std::string> variables_of_run() {
-  constexpr std::array<std::string_view, 8> kPrefixes = {"BOREALIS_", "OMP_", "GOMP_", "ONEDNN_",
-                                                         "HF_",       "UCX_", "NCCL_", "CUDA_"};
+  constexpr std::array<std::string_view, 11> kPrefixes = {
+      "BOREALIS_",    "OMP_", "GOMP_", "ONEDNN_", "DNNL_", "HF_",
+      "HUGGINGFACE_", "UCX_", "FI_",   "NCCL_",   "CUDA_"};
   std::vector<std::string> names;
   for (char** at = environ; *at != nullptr; ++at) {
     const std::string_view entry = *at;
     const std::string name(entry.substr(0, entry.find('=')));
     const bool is_prefixed = std::ranges::any_of(
         kPrefixes, [&](std::string_view prefix) { return name.starts_with(prefix); });
-    const bool is_search_path = name == "PATH" || name == "LD_LIBRARY_PATH";
-    if (is_prefixed || is_search_path || find_variable(name) != nullptr) names.push_back(name);
+    const bool is_path = name == "PATH" || name == "LD_LIBRARY_PATH" || name == "XDG_CACHE_HOME";
+    if (is_prefixed || is_path || find_variable(name) != nullptr) names.push_back(name);
   }
   return names;
 }

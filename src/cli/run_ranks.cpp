@@ -40,10 +40,12 @@ fs::path module_of(const LaunchedJob& job) {
   const fs::path folder = fs::read_symlink("/proc/self/exe").parent_path();
   const fs::path module = folder / fmt::format("borealis_mpi_{}.so", job.library);
   if (fs::exists(module)) return module;
-  throw Error(ErrorKind::kRanks,
-              fmt::format("{} started this process, but {} was not there when Borealis was built",
-                          job.launcher, job.library),
-              fmt::format("install lib{}-dev and build again", job.library));
+  throw Error(
+      ErrorKind::kRanks,
+      fmt::format("{} started this process, but {} was not there when Borealis was built",
+                  job.launcher, job.library),
+      fmt::format("install lib{}-dev and build again{}", job.library,
+                  job.library == "mpich" ? "; under srun SLURM_MPI_TYPE=pmix is Open MPI's" : ""));
 }
 
 using CoreMask = std::array<unsigned char, sizeof(cpu_set_t)>;

@@ -104,6 +104,7 @@ std::vector<ListedHost> read_host_file(const std::filesystem::path& path) {
   int64_t number = 0;
   for (std::string line; std::getline(lines, line);) {
     ++number;
+    if (number == 1 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);  // a byte order mark
     line.resize(std::min(line.size(), line.find('#')));
     if (trimmed(line).empty()) continue;
     const std::optional<ListedHost> listed = listed_host(line);

@@ -85,10 +85,11 @@ FoundHosts find_hosts(const Environment& environment) {
 std::optional<int64_t> slots_of_each(const FoundHosts& found) {
   const auto [least, most] = std::ranges::minmax_element(found.slots);
   if (found.slots.empty() || *most == 0) return std::nullopt;
-  if (*least == *most) return *most;
+  const int64_t fewest = std::max<int64_t>(1, *least);  // who is listed without a number has one
+  if (fewest == *most) return *most;
   throw Error(ErrorKind::kConfig,
               fmt::format("{} gives its hosts {} to {} ranks; all have to have equally many",
-                          found.slots_from, *least, *most),
+                          found.slots_from, fewest, *most),
               fmt::format("say how many: {}", kRanksPerHost));
 }
 

@@ -54,8 +54,8 @@ Words open_mpi_words(const RankLayout& layout, HostCores cores,
   if (::geteuid() == 0) append(words, {"--allow-run-as-root"});
   append(words, {"-n", std::to_string(layout.ranks())});
   if (!is_local(layout)) append(words, {"--host", host_list(layout, true)});
-  // Slurm's tasks are its slots, and may be fewer than ranks were asked for.
-  if (layout.scheduler == Scheduler::kSlurm) append(words, {"--oversubscribe"});
+  // Slurm's tasks are its slots, and PBS' lines of a host; both may be fewer than ranks asked for.
+  if (layout.scheduler != Scheduler::kNone) append(words, {"--oversubscribe"});
   std::string mapping = fmt::format("ppr:{}:node", layout.ranks_per_host);
   const bool enough = layout.ranks_per_host <= cores.physical;
   if (!enough) mapping += ":OVERSUBSCRIBE";
@@ -108,7 +108,8 @@ Words pals_words(const RankLayout& layout, HostCores cores,
 // task; and unless it is told to, it leaves the others running when one fails.
 Words slurm_words(const RankLayout& layout, HostCores cores,
                   const std::optional<std::string>& binding, const Environment& environment) {
-  Words words = {"--unbuffered", "--kill-on-bad-exit=1"};
+  // Jobs that were submitted with --export=NONE would hand their tasks nothing.
+  Words words = {"--unbuffered", "--kill-on-bad-exit=1", "--export=ALL"};
   if (layout.hosts_chosen) append(words, {"--nodelist=" + host_list(layout, false)});
   // Within a step the cores are the step's, which shares them only where both say so.
   if (set_value(environment, "SLURM_STEP_ID")) append(words, {"--overlap"});
@@ -161,7 +162,8 @@ LauncherFamily family_of_version(const std::string& program, const std::string& 
     return version_text.find(word) != std::string::npos;
   };
   if (says("Open MPI") || says("OpenRTE") || says("PRRTE")) return LauncherFamily::kOpenMpi;
-  if (says("PALS")) return LauncherFamily::kPals;
+  // "mpiexec version 1.8.0 revision ...", without a name.
+  if (says("PALS") || version_text.starts_with("mpiexec version ")) return LauncherFamily::kPals;
   if (says("HYDRA") || says("Hydra") || says("Intel(R) MPI")) return LauncherFamily::kHydra;
   if (version_text.starts_with("slurm")) return LauncherFamily::kSlurm;
   throw Error(ErrorKind::kRanks,

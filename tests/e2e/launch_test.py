@@ -139,7 +139,7 @@ def schedulers(folder):
     result = run(folder, "launch", "train", "--lr", "1e-3", **job)
     check(result.returncode == 0 and " --nodes=2 --ntasks=24 --ntasks-per-node=12 " in result.stdout and result.stdout.endswith("train --lr 1e-3\n"), "a job of Slurm", result)
     (programs / "srun").unlink()
-    script(programs / "mpiexec", '[ "$1" = --version ] && echo "mpiexec version 1.4.0 (PALS)" && exit\necho "$@"\n')
+    script(programs / "mpiexec", '[ "$1" = --version ] && echo "mpiexec version 1.8.0 revision 43d5fd86" && exit\necho "$@"\n')
     (folder / "nodes").write_text("x1\nx2\n")
     result = run(folder, "launch", "train", PBS_NODEFILE="nodes", NGPU_PER_HOST=12, CPU_BIND="list:1-8:9-16", PATH=path)
     built = (BOREALIS.parent / "borealis_mpi_mpich.so").exists()

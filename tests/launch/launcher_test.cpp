@@ -20,7 +20,7 @@ using ::testing::Not;
 
 const std::string kOpenMpi = "mpirun (Open MPI) 4.1.4\n";
 const std::string kHydra = "HYDRA build details:\n    Version: 4.0.2\n";
-const std::string kPals = "mpiexec version 1.4.0 revision 43d5fd86 (PALS)\n";
+const std::string kPals = "mpiexec version 1.8.0 revision 43d5fd86\n";
 
 LauncherQuestions machine(const std::map<std::string, std::string>& programs,
                           const std::set<std::string>& modules) {
@@ -104,7 +104,8 @@ TEST(LaunchCommand, BindsRanksToTheirShareOfTheCores) {
             "start --envall --line-buffer --hosts a,b -n 24 --ppn 12 --depth 8 --cpu-bind depth "
             "prog train");
   EXPECT_EQ(line(LauncherFamily::kSlurm, two_hosts(12), node),
-            "start --unbuffered --kill-on-bad-exit=1 --nodes=2 --ntasks=24 --ntasks-per-node=12 "
+            "start --unbuffered --kill-on-bad-exit=1 --export=ALL --nodes=2 --ntasks=24 "
+            "--ntasks-per-node=12 "
             "--cpus-per-task=17 --cpu-bind=cores prog train");
 }
 
@@ -149,7 +150,7 @@ TEST(LaunchCommand, AsksSlurmForNoMoreThanTheJobHas) {
   EXPECT_THAT(line(LauncherFamily::kSlurm, two_hosts(2), {2, 2}, {{"SLURM_CPUS_PER_TASK", "2"}}),
               HasSubstr("--cpus-per-task=1 "));
   EXPECT_THAT(line(LauncherFamily::kSlurm, two_hosts(2), {4, 4}, {{"SLURM_STEP_ID", "0"}}),
-              HasSubstr("--kill-on-bad-exit=1 --overlap --nodes=2"));
+              HasSubstr("--kill-on-bad-exit=1 --export=ALL --overlap --nodes=2"));
   const auto cores = [](const Variables& variables, Scheduler scheduler) {
     return cores_of_job(environment_of(variables), scheduler, {.physical = 8, .logical = 16})
         .logical;
