@@ -2,14 +2,19 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "parallel/owned_parameters.h"
 
 namespace borealis {
 AdamW::AdamW(const OptimizerConfig& config, OptimizerOps& ops, const ParameterBuffers& parameters,
-             OptimizerState& state, std::span<const ShardPiece> pieces)
-    : config_(config), ops_(ops), parameters_(parameters), state_(state), pieces_(pieces) {}
+             OptimizerState& state, std::vector<ShardPiece> pieces)
+    : config_(config),
+      ops_(ops),
+      parameters_(parameters),
+      state_(state),
+      pieces_(std::move(pieces)) {}
 
 void AdamW::step(double learning_rate, double gradient_scale, const OptimizerState* to) {
   ++steps_;

@@ -5,7 +5,7 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
+#include <vector>
 
 #include "config/run_config.h"
 #include "kernels/optimizer_ops.h"
@@ -17,10 +17,10 @@ namespace borealis {
 
 class AdamW {
  public:
-  // Updates `pieces` of the parameters; `state` has the layout of their shard. They and `ops` must
+  // Updates `pieces` of the parameters; `state` has the layout of their shard. It and `ops` must
   // outlive this. Master weights start from the weights as they are at the first step.
   AdamW(const OptimizerConfig& config, OptimizerOps& ops, const ParameterBuffers& parameters,
-        OptimizerState& state, std::span<const ShardPiece> pieces);
+        OptimizerState& state, std::vector<ShardPiece> pieces);
 
   // One update. gradient_scale multiplies the gradients on the way in (clipping). With `to` the new
   // state goes there, which `state` then is, and the old one stays as it was; weights are updated
@@ -39,7 +39,7 @@ class AdamW {
   OptimizerOps& ops_;
   ParameterBuffers parameters_;
   OptimizerState& state_;
-  std::span<const ShardPiece> pieces_;
+  std::vector<ShardPiece> pieces_;
   int64_t steps_ = 0;
 };
 

@@ -49,20 +49,26 @@ class Partition {
   // Throws nothing; shards >= 1 (CHECK).
   Partition(const ParameterTable& table, int64_t shards);
 
-  int64_t shards() const { return static_cast<int64_t>(pieces_.size()); }
+  int64_t shards() const { return shards_; }
   // Of a shard's buffer, the same for all, padding included.
   int64_t shard_elements() const { return shard_elements_; }
   // What shard `shard` owns, in the order of its buffers. Over all shards every element of every
-  // parameter is in exactly one piece.
-  const std::vector<ShardPiece>& pieces(int64_t shard) const;
+  // parameter is in exactly one piece. Made at each call: of thousands of shards nobody asks for
+  // but its own.
+  std::vector<ShardPiece> pieces(int64_t shard) const;
   // By unit of the table.
   const std::vector<UnitCut>& cuts() const { return cuts_; }
 
  private:
-  void cut(const ParameterTable& table, const ParameterUnit& unit);
+  struct Place {  // of a parameter, in the flat buffer
+    int64_t offset = 0;
+    int64_t size = 0;
+  };
 
+  int64_t shards_ = 0;
   int64_t shard_elements_ = 0;
-  std::vector<std::vector<ShardPiece>> pieces_;  // by shard
+  std::vector<Place> places_;         // by entry of the table
+  std::vector<ParameterUnit> units_;  // of the table
   std::vector<UnitCut> cuts_;
 };
 

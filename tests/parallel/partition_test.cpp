@@ -12,7 +12,7 @@ TEST(Partition, OneShardHasTheTablesOwnLayout) {
   const ParameterTable table = make_parameter_table(testing::small_llama(2));
   const Partition partition(table, 1);
   EXPECT_EQ(partition.shard_elements(), table.buffer_elements());
-  const auto& pieces = partition.pieces(0);
+  const auto pieces = partition.pieces(0);
   ASSERT_EQ(pieces.size(), table.entries().size());
   for (size_t i = 0; i < pieces.size(); ++i) {
     EXPECT_EQ(pieces[i].parameter, i);
