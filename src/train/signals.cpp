@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 
@@ -19,8 +20,9 @@ constexpr std::array kSignals = {WatchedSignal{SIGINT, "SIGINT"}, WatchedSignal{
                                  WatchedSignal{SIGHUP, "SIGHUP"},
                                  WatchedSignal{SIGUSR1, "SIGUSR1"}};
 
-// A handler can reach nothing but a global.
-volatile std::sig_atomic_t received_signal = 0;
+// A handler can reach nothing but a global, and only one that needs no lock.
+std::atomic<int> received_signal = 0;
+static_assert(std::atomic<int>::is_always_lock_free);
 
 void set_handlers(void (*handler)(int)) {
   for (const WatchedSignal& watched : kSignals) {
