@@ -315,10 +315,14 @@ struct RunRecords {
 };
 
 // Before the trainer of this try to start is made.
-void begin_records(PlannedRun& run, RunConfig& config, const DataTokenizers& data_tokenizers,
-                   const std::string& command, RunRecords& records) {
+void begin_records(PlannedRun& run, RunConfig& config, const StartChooser& starts,
+                   const DataTokenizers& data_tokenizers, const std::string& command,
+                   RunRecords& records) {
   const bool first_try = !records.folders;
-  if (first_try) records.folders.emplace(config, run.start, run.prediction.parameters);
+  if (first_try) {
+    records.folders.emplace(config, run.start, run.prediction.parameters);
+    starts.require_newest(config);
+  }
   run.config.output.run_dir = config.output.run_dir;
   if (first_try) open_run_folder(run.config);
   describe_run(run.config, run.start);
@@ -366,9 +370,7 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPh
          {"checkpoint", run.start.checkpoint ? run.start.checkpoint->folder.string() : "none"}});
     phases.end("planning");
     together(ranks.all(), "opening the run's folder", [&] {
-      if (!ranks.is_first()) return;
-      begin_records(run, config, data_tokenizers, command, records);
-      starts.require_newest(config);
+      if (ranks.is_first()) begin_records(run, config, starts, data_tokenizers, command, records);
     });
     phases.end("run's folder");
     const std::unique_ptr<Profiler> profiler = make_profiler(run.config, run.layout);

@@ -179,16 +179,18 @@ using RateByRanks = std::map<int64_t, double>;
 // configurations differ in is told.
 std::map<std::string, RateByRanks> rates_by_ranks(const PerformanceReport& report) {
   struct Configuration {
+    std::string name;
     std::vector<NamedValue> features;
     RateByRanks rates = {};
   };
   std::map<std::string, Configuration> by_key;
   for (const ResultRow& row : report.rows) {
     const MeasuredRun& run = report.runs[row.runs.front()];
-    Configuration one{.features = rate_features(run)};
+    Configuration one{.name = fmt::format("{}, {} layers", row.family, row.layers),
+                      .features = rate_features(run)};
     std::erase_if(one.features, [](const NamedValue& value) { return value.name == "WORLD_SIZE"; });
     one.features.push_back({"setting", row.grid});
-    std::string key = fmt::format("{}\n{:08}", row.family, row.layers);
+    std::string key = fmt::format("{}\n{:08}", row.family, row.layers);  // in their order
     for (const NamedValue& feature : one.features) key += '\n' + feature.value;
     by_key.emplace(key, std::move(one)).first->second.rates[run.world_size] =
         row.tokens_per_gpu_per_second.median * static_cast<double>(run.world_size);
@@ -200,10 +202,7 @@ std::map<std::string, RateByRanks> rates_by_ranks(const PerformanceReport& repor
   }
   std::map<std::string, RateByRanks> rates;
   for (auto& [key, one] : by_key) {
-    const size_t family = key.find('\n');
-    const auto layers = std::stoll(key.substr(family + 1));
-    std::string name = fmt::format("{}, {} layers", key.substr(0, family), layers);
-    std::string micro_batch;
+    std::string name = one.name, micro_batch;
     for (const NamedValue& feature : one.features) {
       if (feature.name == "MICRO_BATCH") {
         micro_batch = feature.value;

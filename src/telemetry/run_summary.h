@@ -119,11 +119,12 @@ struct StepBreakdown {
   double other_ms = 0;  // logging, validation, saving, and what no timer covers
   double total_ms = 0;
 
-  bool is_measured() const { return forward_ms + backward_ms + optimizer_ms > 0; }
+  // False of steps that nothing was timed of, as in another trainer's log.
+  bool is_measured() const { return total_ms > other_ms; }
 };
 // As the rates: of the last process.
 StepBreakdown step_breakdown(std::span<const StepRecord> steps, int64_t resumed_at_iteration);
-// Of all these steps. What has no timers, as another trainer's log, is not measured.
+// Of all these steps.
 StepBreakdown step_breakdown(const std::vector<const StepRecord*>& steps);
 
 std::string run_summary_json(const RunSummary& summary);
