@@ -143,7 +143,8 @@ def unfinished_and_cut(folder):
     (folder / "killed/summary.json").write_text(json.dumps(whole | unknown))
     told = json.loads(report("killed", folder, "killed", "--json").stdout)["runs"][0]["summary"]
     check("killed", all(told[key] == whole[key] for key in ("steps", "tokens_per_gpu_per_second", "tflops", "step_ms")), told)
-    check("killed", f"| {whole['tokens_per_gpu_per_second']:.0f} |" in report("killed", folder, "killed").stdout, "not in the table")
+    rate = whole["tokens_per_gpu_per_second"]  # below 1000 on a busy machine
+    check("killed", f"| {rate:.{0 if rate >= 1000 else 2}f} |" in report("killed", folder, "killed").stdout, "not in the table")
 
     shutil.copytree(folder / "logs/a/1", folder / "cut")
     lines = (folder / "cut/metrics.jsonl").read_text().splitlines(keepends=True)

@@ -39,7 +39,7 @@ def wait_for_step(training, process, steps=3):
 
 
 def report(training, folder=None):
-    result = subprocess.run([BOREALIS, "report", str(folder or training.last_run_dir())], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([BOREALIS, "report", str(folder or training.last_run_dir())], capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     return (pathlib.Path(folder or training.last_run_dir()) / "report.md").read_text()
 
@@ -51,17 +51,17 @@ def signals(folder):
         process = training.start()
         wait_for_step(training, process)
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
         check(number.name, process.returncode == 128 + number, process.returncode, err)
         check(number.name, training.saved_iteration() >= 3, "saved", training.saved_iteration())
         check(number.name, f"stopped by {number.name}" in report(training), "report")
         check(number.name, f"stopped by {number.name} after " in out, "the log does not say it", out)
-    training = long_run(folder / "nohup", "--exit-interval", "400")
+    training = long_run(folder / "nohup", "--exit-interval", "100")
     training.command = ["nohup", *training.command]
     process = training.start()
     wait_for_step(training, process)
     process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=100)
+    process.communicate(timeout=300)
     check("SIGHUP under nohup", process.returncode == 0, process.returncode)
 
 
