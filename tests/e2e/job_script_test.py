@@ -77,7 +77,7 @@ def build_folder(folder):
     shutil.copytree(SOURCE / "scripts", checkout / "scripts")
     shutil.copy(SOURCE / "CMakePresets.json", checkout)
     programs = folder / "programs"
-    script(programs / "cmake", '[ "$1" = --preset ] && exit\necho begin >>"$CALLS"; sleep 1; echo end >>"$CALLS"\n')
+    script(programs / "cmake", '[ "$1" = --preset ] && exit\necho begin >>"$CALLS"; sleep 3; echo end >>"$CALLS"\n')
     calls = folder / "calls"
     calls.unlink(missing_ok=True)
     environment = {"PATH": f"{programs}:{os.environ['PATH']}", "CALLS": str(calls), "HOME": str(folder)}
