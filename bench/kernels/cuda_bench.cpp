@@ -16,6 +16,7 @@
 
 #include "base/dtype.h"
 #include "base/random.h"
+#include "kernels/cuda/cross_entropy_cluster.h"
 #include "kernels/cuda/cuda_kernels.h"
 #include "kernels/cuda/fused_attention.h"
 #include "kernels/cuda/launch.h"
@@ -287,13 +288,14 @@ void bench_norms(const Card& card, const RandomValues& values, const Model& m, i
         cuda::add_rms_norm(AddRmsNormForward<bf16>{norm(i), delta.of(i), sum.of(i)}, kStream);
       }),
       4 * bytes);
+  // As all norms but a micro-batch's first: the normed rows come out as well.
   print_moved(card, name + " RMSNorm backward", median_us([&](int i) {
                 cuda::rms_norm_backward(
                     RmsNormBackward<bf16>{delta.of(i), x.of(i), weight.of(0), inv_rms.of(0), kRows,
-                                          D, sum.of(i), dweight.of(0)},
+                                          D, sum.of(i), dweight.of(0), y.of(i)},
                     partials.of(0), processors, kStream);
               }),
-              4 * bytes);
+              5 * bytes);
   print_moved(card, name + " residual", median_us([&](int i) {
                 cuda::add(x.of(i), delta.of(i), y.of(i), kRows * D, kStream);
               }),
@@ -411,6 +413,12 @@ void bench_cross_entropy(const Card& card, const RandomValues& values) {
                                              loss.of(0), kStream);
               }),
               2 * bytes);
+  const auto by_clusters = [&] {
+    return cuda::cluster_cross_entropy_gradient(logits.of(0), targets.data(), kRows, kVocabulary,
+                                                1.0f, loss.of(0), kStream);
+  };
+  if (!by_clusters()) return;
+  print_moved(card, "the same by clusters", median_us([&](int) { by_clusters(); }), 2 * bytes);
 }
 
 void bench_optimizer(const Card& card, const RandomValues& values) {

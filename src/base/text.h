@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -9,6 +11,9 @@ namespace borealis {
 std::string_view trimmed(std::string_view text);
 // ASCII letters alone.
 std::string lower_case(std::string_view text);
+// The number that all of `text` is, in base 10, with a minus maybe; none of anything else, or
+// beyond 63 bits.
+std::optional<int64_t> whole_number(std::string_view text);
 // Bytes that are not UTF-8, and control characters other than tab and newline, become U+FFFD.
 std::string clean_utf8(std::string_view text);
 

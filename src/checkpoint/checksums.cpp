@@ -105,6 +105,7 @@ bool needs_checksum(const std::string& file) {
   if (file.find('/') != std::string::npos || file == kChecksumsFile) return false;
   return file == "config.json" || file == "generation_config.json" ||
          file == "special_tokens_map.json" || file.starts_with("tokenizer") ||
+         file == "vocab.json" || file == "merges.txt" ||  // GPT-2's
          file.ends_with(".safetensors") || file.ends_with(".safetensors.index.json");
 }
 

@@ -121,4 +121,10 @@ void require_checksums(const fs::path& folder,
   }
 }
 
+void require_sound_weights(const fs::path& folder) {
+  require_checksums(folder, [](const std::string& name) {
+    return name.ends_with(".safetensors") && !name.starts_with("state/");
+  });
+}
+
 }  // namespace borealis

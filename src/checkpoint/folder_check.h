@@ -38,5 +38,7 @@ FolderCheck check_model_folder(const std::filesystem::path& folder, const Tensor
 // Without such a list nothing is verified.
 void require_checksums(const std::filesystem::path& folder,
                        const std::function<bool(const std::string&)>& wanted);
+// The same of the model's weights: its configuration may be edited.
+void require_sound_weights(const std::filesystem::path& folder);
 
 }  // namespace borealis

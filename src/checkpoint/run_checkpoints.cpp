@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +11,7 @@
 #include "base/fault_text.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "checkpoint/damage.h"
 #include "checkpoint/foreign_weights.h"
 
@@ -38,20 +38,6 @@ bool is_model_folder(const fs::path& folder) { return is_there(folder / "config.
 
 constexpr std::string_view kStepPrefix = "global_step";
 
-std::string step_name(int64_t step) { return fmt::format("{}{}", kStepPrefix, step); }
-
-// Of "global_step<N>", in the one spelling that we write.
-std::optional<int64_t> step_of(std::string_view name) {
-  if (!name.starts_with(kStepPrefix)) return std::nullopt;
-  int64_t step = 0;
-  const char* const end = name.data() + name.size();
-  const auto [stop, code] = std::from_chars(name.data() + kStepPrefix.size(), end, step);
-  if (code != std::errc() || stop != end || step < 0 || step_name(step) != name) {
-    return std::nullopt;
-  }
-  return step;
-}
-
 std::string shard_file(int64_t shard, int64_t shards) {
   return fmt::format("{}/{}", kStateFolder, state_shard_name(shard, shards));
 }
@@ -62,14 +48,14 @@ std::optional<int64_t> latest_step(const fs::path& checkpoint_dir) {
   std::error_code unknown;
   if (!fs::exists(latest, unknown)) return std::nullopt;
   try {
-    return step_of(trimmed(read_text_file(latest)));
+    return step_of_folder(trimmed(read_text_file(latest)));
   } catch (const Error&) {
     return std::nullopt;
   }
 }
 
 void point_latest_at(const fs::path& checkpoint_dir, int64_t step) {
-  write_file_atomically(checkpoint_dir / "latest", step_name(step));
+  write_file_atomically(checkpoint_dir / "latest", step_folder_name(step));
   write_file_atomically(checkpoint_dir / "latest_checkpointed_iteration.txt", std::to_string(step));
 }
 
@@ -98,22 +84,31 @@ void apply_retention(const fs::path& checkpoint_dir, int64_t newest, const Reten
   // Steps beyond the newest are of another run, and not ours to remove.
   // Nor is a folder that only has the name of a checkpoint.
   std::erase_if(steps, [&](int64_t step) {
-    return step > newest || !fs::exists(checkpoint_dir / step_name(step) / kChecksumsFile);
+    return step > newest || !fs::exists(checkpoint_dir / step_folder_name(step) / kChecksumsFile);
   });
   const auto last = std::min(std::ssize(steps), static_cast<std::ptrdiff_t>(retention.keep_last));
   for (auto step = steps.begin(); step != steps.end() - last; ++step) {
     if (retention.keep_every > 0 && *step % retention.keep_every == 0) continue;
-    remove_checkpoint(checkpoint_dir / step_name(*step));
+    remove_checkpoint(checkpoint_dir / step_folder_name(*step));
   }
 }
 
 }  // namespace
 
+std::string step_folder_name(int64_t step) { return fmt::format("{}{}", kStepPrefix, step); }
+
+std::optional<int64_t> step_of_folder(std::string_view name) {
+  if (!name.starts_with(kStepPrefix)) return std::nullopt;
+  const std::optional<int64_t> step = whole_number(name.substr(kStepPrefix.size()));
+  if (!step || *step < 0 || step_folder_name(*step) != name) return std::nullopt;
+  return step;
+}
+
 CheckpointFolder::CheckpointFolder(const fs::path& checkpoint_dir, int64_t step,
                                    DirectBlocks& blocks)
     : checkpoint_dir_(checkpoint_dir),
       step_(step),
-      folder_(checkpoint_dir / step_name(step), blocks) {
+      folder_(checkpoint_dir / step_folder_name(step), blocks) {
   folder_.create_subfolder(kStateFolder);
 }
 
@@ -130,7 +125,7 @@ void CheckpointFolder::add_shard(int64_t shard, int64_t shards, std::string chec
 fs::path CheckpointFolder::commit(const Retention& retention) {
   folder_.commit(FolderWriter::Checksums::kWrite);
   complete_checkpoint(checkpoint_dir_, step_, retention);
-  return checkpoint_dir_ / step_name(step_);
+  return checkpoint_dir_ / step_folder_name(step_);
 }
 
 std::string write_state_shard(const fs::path& partial_path, int64_t shard, int64_t shards,
@@ -141,13 +136,13 @@ std::string write_state_shard(const fs::path& partial_path, int64_t shard, int64
 }
 
 void complete_checkpoint(const fs::path& checkpoint_dir, int64_t step, const Retention& retention) {
-  if (!fs::exists(checkpoint_dir / step_name(step))) return;
+  if (!fs::exists(checkpoint_dir / step_folder_name(step))) return;
   point_latest_at(checkpoint_dir, step);
   apply_retention(checkpoint_dir, step, retention);
 }
 
 fs::path save_first_checkpoint(const fs::path& checkpoint_dir, const ConvertedModel& model) {
-  const fs::path folder = checkpoint_dir / step_name(0);
+  const fs::path folder = checkpoint_dir / step_folder_name(0);
   save_converted(folder, model, FolderWriter::Checksums::kWrite);
   point_latest_at(checkpoint_dir, 0);
   return folder;
@@ -159,7 +154,7 @@ std::vector<int64_t> checkpoint_steps(const fs::path& checkpoint_dir) {
   for (fs::directory_iterator entry(checkpoint_dir, code), end; !code && entry != end;
        entry.increment(code)) {
     std::error_code unknown;  // of a link to nowhere, which is no folder
-    const auto step = step_of(entry->path().filename().string());
+    const auto step = step_of_folder(entry->path().filename().string());
     if (step && entry->is_directory(unknown)) steps.push_back(*step);
   }
   if (code && code != std::errc::no_such_file_or_directory && code != std::errc::not_a_directory) {
@@ -177,7 +172,7 @@ std::vector<fs::path> checkpoints_to_start_from(const fs::path& given) {
   std::error_code unknown;
   const fs::path real = fs::weakly_canonical(folder, unknown);  // of a link to a step
   for (const fs::path& step : {folder, real}) {
-    if (step_of(step.filename().string()) && fs::is_directory(step, unknown)) return {step};
+    if (step_of_folder(step.filename().string()) && fs::is_directory(step, unknown)) return {step};
   }
   std::vector<int64_t> steps = checkpoint_steps(folder);
   if (const auto latest = latest_step(folder)) {
@@ -186,7 +181,7 @@ std::vector<fs::path> checkpoints_to_start_from(const fs::path& given) {
   }
   std::vector<fs::path> checkpoints;
   for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
-    checkpoints.push_back(folder / step_name(*step));
+    checkpoints.push_back(folder / step_folder_name(*step));
   }
   return checkpoints;
 }

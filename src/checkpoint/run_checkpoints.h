@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "checkpoint/folder_writer.h"
@@ -22,6 +23,10 @@
 #include "config/run_config.h"
 
 namespace borealis {
+
+// "global_step<N>", and N of such a name, in the one spelling that is written.
+std::string step_folder_name(int64_t step);
+std::optional<int64_t> step_of_folder(std::string_view name);
 
 // All that a checkpoint is made of. What it points to must stay as it is until it is written.
 struct CheckpointContent {

@@ -36,11 +36,11 @@ void check_output(const fs::path& output) {
                 fmt::format("--output {} holds {} already ({})", output.string(), what, name),
                 "name a folder of its own");
   };
-  for (const char* name : {"latest", "global_step0"}) {
+  for (const std::string& name : {std::string("latest"), step_folder_name(0)}) {
     if (fs::exists(output / name)) refuse("checkpoints", name);
   }
   const std::vector<int64_t> steps = checkpoint_steps(output);
-  if (!steps.empty()) refuse("checkpoints", fmt::format("global_step{}", steps.back()));
+  if (!steps.empty()) refuse("checkpoints", step_folder_name(steps.back()));
   if (fs::exists(output / "config.json")) refuse("a model", "config.json");
 }
 

@@ -89,14 +89,10 @@ Json tensors_json(const StoredModel& checkpoint) {
   return tensors;
 }
 
-// Of a folder named global_step<N>.
 std::optional<int64_t> step_of(const fs::path& folder) {
   const fs::path plain = fs::absolute(folder).lexically_normal();
   const fs::path named = plain.has_filename() ? plain : plain.parent_path();
-  for (const int64_t step : checkpoint_steps(named.parent_path())) {
-    if (named.filename() == fmt::format("global_step{}", step)) return step;
-  }
-  return std::nullopt;
+  return step_of_folder(named.filename().string());
 }
 
 // The schedule that the run would go on with. Keys that its style has no use for may be absent.

@@ -29,7 +29,7 @@ std::vector<fs::path> folders_to_verify(const VerifyOptions& options) {
   if (!options.all) return {find_model_folder(options.folder)};
   std::vector<fs::path> folders;
   for (const int64_t step : checkpoint_steps(options.folder)) {
-    folders.push_back(fs::path(options.folder) / fmt::format("global_step{}", step));
+    folders.push_back(fs::path(options.folder) / step_folder_name(step));
   }
   if (!folders.empty()) return folders;
   throw Error(ErrorKind::kFile, fmt::format("{} holds no global_step folders", options.folder),

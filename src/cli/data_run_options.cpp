@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <limits>
 #include <map>
 #include <sstream>
@@ -14,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "cli/run_setup.h"
 #include "config/run_config_loader.h"
 #include "config/tokenizer_types.h"
@@ -30,16 +30,15 @@ std::optional<Split> split_of(const std::string& name) {
 
 constexpr int64_t kMostRanks = 1'000'000;
 
-int64_t whole_number(const std::string& flag, const std::string& text, int64_t least,
-                     int64_t most = std::numeric_limits<int64_t>::max()) {
-  int64_t value = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (code != std::errc() || end != text.data() + text.size() || value < least || value > most) {
+int64_t number_within(const std::string& flag, const std::string& text, int64_t least,
+                      int64_t most = std::numeric_limits<int64_t>::max()) {
+  const std::optional<int64_t> value = whole_number(text);
+  if (!value || *value < least || *value > most) {
     throw Error(ErrorKind::kUsage,
                 fmt::format("{} {} is not a whole number of {} or more, and at most {}", flag, text,
                             least, most));
   }
-  return value;
+  return *value;
 }
 
 struct SplitArguments {
@@ -86,9 +85,9 @@ World take_world(const std::map<std::string, std::string>& own) {
   World world;
   const auto variable = process("WORLD_SIZE");
   if (variable && !variable->empty())
-    world.size = whole_number("WORLD_SIZE", *variable, 1, kMostRanks);
+    world.size = number_within("WORLD_SIZE", *variable, 1, kMostRanks);
   if (const auto flag = own.find("--world-size"); flag != own.end()) {
-    world.size = whole_number(flag->first, flag->second, 1, kMostRanks);
+    world.size = number_within(flag->first, flag->second, 1, kMostRanks);
   }
   world.environment = without_launch(process);
   return world;
@@ -115,8 +114,8 @@ std::vector<std::string> fields_of(const std::string& list) {
 
 void apply_own(const std::map<std::string, std::string>& own, DataRunOptions& options) {
   for (const auto& [flag, value] : own) {
-    if (flag == "--steps") options.steps = whole_number(flag, value, 1);
-    if (flag == "--consumed-samples") options.consumed_samples = whole_number(flag, value, 0);
+    if (flag == "--steps") options.steps = number_within(flag, value, 1);
+    if (flag == "--consumed-samples") options.consumed_samples = number_within(flag, value, 0);
     if (flag == "--fields") options.fields = fields_of(value);
     if (flag == "--tokens") {
       if (value != "ids" && value != "text") {

@@ -122,7 +122,7 @@ int examine(RunRanks& ranks, const std::vector<std::string>& arguments) {
 }  // namespace
 
 int run_doctor_command(const std::vector<std::string>& arguments) {
-  return on_all_ranks([&](RunRanks& ranks) { return examine(ranks, arguments); });
+  return on_all_ranks("doctor", [&](RunRanks& ranks) { return examine(ranks, arguments); });
 }
 
 }  // namespace borealis

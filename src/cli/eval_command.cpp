@@ -191,6 +191,7 @@ DecoderShape shape_for(const ModelConfig& model, const EvalOptions& options,
   shape.mode = product_mode(dtype);
   shape.threads = threads;
   shape.forward_only = true;
+  shape.documents = true;  // windows of several in a sequence
   if (gpu != nullptr) shape.gpu = *gpu;
   shape.seq_length = std::min(windows.seq_length, tokens);
   const int64_t wanted =

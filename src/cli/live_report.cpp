@@ -37,7 +37,7 @@ TrainerEvents LiveReport::listen(TrainerEvents events) {
   };
   events.on_validation = [this, next = std::move(events.on_validation)](const auto& record) {
     if (next) next(record);
-    results_.validations.push_back(record);
+    if (record.set == EvaluatedSet::kValidation) results_.validations.push_back(record);
   };
   return events;
 }

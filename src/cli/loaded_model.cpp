@@ -31,11 +31,9 @@ void read_weights(const ModelWeights& weights, const ParameterBuffers& parameter
   }
 }
 
-// Before anything is allocated: it takes buffers of its own. A configuration may be edited.
+// Before anything is allocated: it takes buffers of its own.
 const std::filesystem::path& verified(const std::filesystem::path& folder) {
-  require_checksums(folder, [](const std::string& name) {
-    return name.ends_with(".safetensors") && !name.starts_with("state/");
-  });
+  require_sound_weights(folder);
   return folder;
 }
 

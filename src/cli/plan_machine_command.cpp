@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/printable.h"
+#include "base/text.h"
 #include "cli/calibration_input.h"
 #include "cli/parse_arguments.h"
 #include "cli/plan_machine.h"
@@ -95,15 +96,14 @@ std::vector<int64_t> parse_hosts(const std::string& text, Problems& problems) {
   if (text.empty()) return {1};
   std::vector<int64_t> hosts;
   for (const std::string& value : expand_values(text, "--hosts " + text, problems)) {
-    int64_t number = 0;
-    const auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), number);
+    const std::optional<int64_t> number = whole_number(value);
     constexpr int64_t kMost = 100'000;
-    if (code != std::errc() || end != value.data() + value.size() || number < 1 || number > kMost) {
+    if (!number || *number < 1 || *number > kMost) {
       problems.settings.push_back(
           fmt::format("--hosts {}: {} is not a whole number of 1 to {}", text, value, kMost));
       continue;
     }
-    hosts.push_back(number);
+    hosts.push_back(*number);
   }
   return hosts;
 }
@@ -153,10 +153,8 @@ int64_t ranks_per_host_of(const MachineArguments& arguments, const MachineModel&
   if (arguments.ranks_per_host > 0) return arguments.ranks_per_host;
   const std::optional<std::string> text = set_value(environment, kRanksPerHost);
   if (!text) return machine.ranks_per_host;
-  int64_t ranks = 0;
-  const char* const last = text->data() + text->size();
-  const auto [end, code] = std::from_chars(text->data(), last, ranks);
-  if (code == std::errc() && end == last && ranks >= 1 && ranks <= kMostRanksPerHost) return ranks;
+  const std::optional<int64_t> ranks = whole_number(*text);
+  if (ranks && *ranks >= 1 && *ranks <= kMostRanksPerHost) return *ranks;
   throw Error(
       ErrorKind::kConfig,
       fmt::format("{}={} is no number of ranks, 1 to {}", kRanksPerHost, *text, kMostRanksPerHost),

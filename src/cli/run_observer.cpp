@@ -43,17 +43,6 @@ TrainerEvents RunObserver::events() {
     progress_.erase();
     log_info_or_brief(format_evaluation(round, rounds), "");
   };
-  events.on_final_validation = [this](const ValidationRecord& record, int64_t samples,
-                                      const std::string& set) {
-    if (set == "validation") {
-      metrics_.write(record);
-      tracker_.write(record);
-    } else {
-      metrics_.write_test(record);
-      tracker_.write_test(record);
-    }
-    log(format_final_validation(record, samples, set));
-  };
   events.on_checkpoint = [this](const std::string& folder) {
     metrics_.write_checkpoint(folder);
     log(fmt::format("saved {}", folder));

@@ -16,6 +16,7 @@
 
 #include "base/cores.h"
 #include "base/error.h"
+#include "base/json_excerpt.h"
 #include "base/process.h"
 #include "cli/command.h"
 #include "cli/failure.h"
@@ -173,14 +174,14 @@ std::string telling_path(const nlohmann::json& differences) {
 void RunRanks::require_same(const nlohmann::json& facts) {
   if (all_->size() == 1) return;
   constexpr const char* kWhat = "comparing what the ranks are to do";
-  const nlohmann::json first = nlohmann::json::parse(text_of_first(*all_, facts.dump(), kWhat));
+  const nlohmann::json first = nlohmann::json::parse(text_of_first(*all_, json_text(facts), kWhat));
   together(*all_, kWhat, [&] {
     const nlohmann::json differences = nlohmann::json::diff(first, facts);
     if (differences.empty()) return;
     const std::string path = telling_path(differences);
     const nlohmann::json::json_pointer place(path);
     const auto value_in = [&](const nlohmann::json& all) {
-      return all.contains(place) ? all.at(place).dump() : std::string("missing");
+      return all.contains(place) ? json_text(all.at(place)) : std::string("missing");
     };
     throw Error(ErrorKind::kConfig,
                 fmt::format("{} is {}, but on rank 0 {}", path.substr(path.rfind('/') + 1),
@@ -199,7 +200,7 @@ void RunRanks::require_same(const RunConfig& config) {
   require_same(facts);
 }
 
-int on_all_ranks(const std::function<int(RunRanks&)>& work) {
+int on_all_ranks(std::string_view command, const std::function<int(RunRanks&)>& work) {
   RunRanks ranks(process_environment());
   try {
     return work(ranks);
@@ -217,7 +218,7 @@ int on_all_ranks(const std::function<int(RunRanks&)>& work) {
     ranks.all().announce_end();
     // The others do not know of it, and the job's code is to be this one's.
     const Failure failure =
-        failure_of(error, "train", fmt::format("rank {}: ", ranks.all().rank()));
+        failure_of(error, command, fmt::format("rank {}: ", ranks.all().rank()));
     tell(failure.line);
     // Once it knows of the end MPICH's launcher drops what it has not read yet: this line.
     std::this_thread::sleep_for(kTellingTime);

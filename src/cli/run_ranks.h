@@ -6,6 +6,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "comm/communicator.h"
 #include "comm/mpi/mpi_world.h"
@@ -60,8 +61,8 @@ class RunRanks {
 // launched_job(), of which the first of a step's tasks tells for all what is wrong.
 std::optional<LaunchedJob> job_of_this_process(const Environment& environment);
 
-// The body of a command that all ranks of a job run together: `work` returns the exit code. What
+// The body of `command`, which all ranks of a job run together: `work` returns the exit code. What
 // they agree is wrong is told once; where one rank alone fails, it is named and ends the job.
-int on_all_ranks(const std::function<int(RunRanks&)>& work);
+int on_all_ranks(std::string_view command, const std::function<int(RunRanks&)>& work);
 
 }  // namespace borealis

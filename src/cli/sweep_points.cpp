@@ -24,15 +24,11 @@ namespace {
 // One problem of many points is told once.
 class PointProblems {
  public:
-  void add(const std::string& point, std::string text) {
-    if (const size_t list = text.find("problems:\n  - "); list != std::string::npos) {
-      text = text.substr(list + 14);
-    }
-    for (size_t end = 0; end != std::string::npos;) {
-      end = text.find("\n  - ");
-      std::vector<std::string>& points = points_of(text.substr(0, end));
-      points.push_back(point);
-      if (end != std::string::npos) text = text.substr(end + 5);
+  void add(const std::string& point, const Error& error) {
+    if (const auto* listed = dynamic_cast<const ListedProblems*>(&error)) {
+      for (const std::string& problem : listed->all()) points_of(problem).push_back(point);
+    } else {
+      points_of(fault_text(error)).push_back(point);
     }
   }
   // Error(kConfig) if there is one.
@@ -85,7 +81,7 @@ std::vector<SweepPoint> PointPlanner::points(const std::vector<PointSettings>& a
       point.key = make_point_key(program_version(), config->second, point.plan.gpu);
       points.push_back(std::move(point));
     } catch (const Error& error) {
-      problems.add(point.name, fault_text(error));
+      problems.add(point.name, error);
     }
   }
   problems.raise_any();

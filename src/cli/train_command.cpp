@@ -5,27 +5,23 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
-#include <limits>
-#include <nlohmann/json.hpp>
 
 #include "base/date_time.h"
 #include "base/fault_text.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/process.h"
 #include "base/units.h"
 #include "cli/command.h"
 #include "cli/live_report.h"
 #include "cli/open_backend.h"
 #include "cli/planned_run.h"
 #include "cli/program_version.h"
-#include "cli/run_folder.h"
 #include "cli/run_observer.h"
 #include "cli/run_ranks.h"
+#include "cli/run_records.h"
 #include "cli/run_setup.h"
 #include "cli/sample_text.h"
 #include "cli/start_phases.h"
-#include "cli/summary_writer.h"
 #include "comm/collectives.h"
 #include "config/log_format.h"
 #include "config/run_command.h"
@@ -38,10 +34,7 @@
 #include "kernels/gemm_rate.h"
 #include "model/product_rate.h"
 #include "model/step_kernels.h"
-#include "report/run_report.h"
-#include "telemetry/metrics_file.h"
 #include "telemetry/run_summary.h"
-#include "telemetry/run_tracker.h"
 #include "telemetry/step_profile.h"
 #include "train/run_start.h"
 #include "train/signals.h"
@@ -58,60 +51,13 @@ void warn_of_gap(const RunObserver& observer, const RunStart& start) {
                   start.state.run_dir, observer.steps_of_history(), start.state.iteration));
 }
 
-struct TrainedModel {
-  TrainingOutcome outcome;
-  GemmRate gemm;  // measured after the first step
-  std::string accelerator;
-  double bytes_per_s = 0;  // of memory, for a profile
-  int64_t peak_bytes = 0;
-  std::optional<SampleText> sample;
+// One try to train.
+struct Attempt {
+  PlannedRun run;
+  std::unique_ptr<Profiler> profiler;
+  TrainedModel trained;
+  std::unique_ptr<Trainer> trainer;  // until it has trained
 };
-
-// What is known of the run before its first step.
-RunSummary begin_summary(const PlannedRun& run, const std::string& data_tokenizer,
-                         const std::string& command) {
-  RunSummary summary = start_run_summary(run.config);
-  summary.architecture.push_back({kDataTokenizer, data_tokenizer});
-  const Prediction& prediction = run.prediction;
-  summary.parameters = prediction.parameters;
-  summary.planned_memory_bytes = prediction.memory.total_bytes();
-  summary.memory_classes = prediction.memory.classes(run.config.dtype);
-  summary.isa = run.device;
-  summary.flops_per_token = prediction.flops_per_token;
-  summary.flops_formula_name = kFlopsFormulaName;
-  summary.flops_formula = kFlopsFormula;
-  summary.version = program_version();
-  summary.command = command;
-  if (run.start.resumes) {
-    summary.resumed_from = run.start.checkpoint->folder.string();
-    summary.resumed_at_iteration = run.start.state.iteration;
-  }
-  return summary;
-}
-
-// Completes it. Rates are those of this process; of a run that had nothing left to do, those of the
-// steps before it.
-void complete_summary(const RunObserver& observer, const TrainedModel& trained,
-                      const std::string& run_dir, RunSummary& summary) {
-  summarize_steps(read_metrics(run_dir), summary);
-  if (observer.steps() == 0 || trained.gemm.flops_per_s == 0) {  // nothing was measured
-    summary.gemm_tflops = summary.gemm_share = std::numeric_limits<double>::quiet_NaN();
-  } else {
-    summary.gemm_tflops = trained.gemm.flops_per_s * 1e-12;
-    summary.gemm_share = summary.tflops / summary.gemm_tflops;
-  }
-  summary.gemm_measurement = trained.gemm.description;
-  summary.accelerator = trained.accelerator;
-  summary.peak_memory_bytes = trained.peak_bytes;
-  summary.time_to_first_step_s = observer.time_to_first_step_s();
-  summary.checkpoint = trained.outcome.checkpoint;
-  summary.stopped_by = trained.outcome.stopped_by;
-  if (trained.sample) {
-    summary.sample_prompt = trained.sample->prompt;
-    summary.sample_text = trained.sample->text;
-  }
-  summary.wall_time_s = process_age_s();
-}
 
 std::unique_ptr<Profiler> make_profiler(const RunConfig& config, const RunLayout& layout) {
   if (!config.profile.enabled) return nullptr;
@@ -119,10 +65,11 @@ std::unique_ptr<Profiler> make_profiler(const RunConfig& config, const RunLayout
                                     most_kernel_calls(layout));
 }
 
-// Takes memory for the run and fills it; measured goes to where the GEMM rate is wanted.
-std::unique_ptr<Trainer> make_trainer(const PlannedRun& run, Backend& backend, Communicator& ranks,
-                                      Profiler* profiler, GemmRate& gemm) {
-  const auto measure_gemm = [&run, &backend, &gemm](std::span<std::byte> idle_memory) {
+// Takes memory for the run and fills it. The trainer must not outlive `attempt`.
+std::unique_ptr<Trainer> make_trainer(Attempt& attempt, Backend& backend, Communicator& ranks) {
+  const PlannedRun& run = attempt.run;
+  const auto measure_gemm = [&attempt, &run, &backend](std::span<std::byte> idle_memory) {
+    GemmRate& gemm = attempt.trained.gemm;
     gemm = measure_model_products(backend, run.layout.decoder, run.config.dtype, idle_memory);
     log_info(fmt::format("GEMM rate: {} ({})",
                          gemm.flops_per_s > 0
@@ -135,7 +82,7 @@ std::unique_ptr<Trainer> make_trainer(const PlannedRun& run, Backend& backend, C
                                    TrainerOptions{
                                        .ranks = &ranks,
                                        .measure_gemm = measure_gemm,
-                                       .profiler = profiler,
+                                       .profiler = attempt.profiler.get(),
                                        .save_in_background = run.prediction.saves_in_background,
                                        .version = program_version(),
                                        .backend = &backend,
@@ -143,27 +90,17 @@ std::unique_ptr<Trainer> make_trainer(const PlannedRun& run, Backend& backend, C
 }
 
 // The weights and everything that was allocated for them live no longer than this call.
-TrainedModel run_training(std::unique_ptr<Trainer> trainer, const RunConfig& config, int threads,
-                          Backend& backend, RunObserver& observer, LiveReport& report) {
-  TrainedModel trained;
-  log_info_or_brief(
-      "learning_rate= below is the next step's, as in the reference; metrics.jsonl has the "
-      "step's own",
-      "");
-  log_info("[before the start of training step] datetime=" + date_time_text());
-  observer.training_begins();
-  backend.watch();
-  trained.outcome = trainer->run(report.listen(observer.events()));
-  report.finish();
+void run_training(std::unique_ptr<Trainer> trainer, const PlannedRun& run, Backend& backend,
+                  const TrainerEvents& events, TrainedModel& trained) {
+  trained.outcome = trainer->run(events);
   trained.accelerator = backend.watched();
-  if (config.profile.enabled && backend.gpu() != nullptr) {
+  if (run.config.profile.enabled && backend.gpu() != nullptr) {
     trained.bytes_per_s = backend.measure_bandwidth(trainer->idle_memory());
   }
   // Taken here: what the report allocates is not training's.
   trained.peak_bytes = peak_bytes(backend);
   trained.sample =
-      sample_text(config, trainer->parameters(), threads, trainer->idle_memory(), backend);
-  return trained;
+      sample_text(run.config, trainer->parameters(), run.threads, trainer->idle_memory(), backend);
 }
 
 void write_profile(const RunConfig& config, const Profiler* profiler, const TrainedModel& trained) {
@@ -200,138 +137,76 @@ std::string indented(std::string_view text) {
   return lines;
 }
 
-// Calls `write`, which says in the run's folder what a failed run came to; a second fault, of the
-// same disk maybe, does not hide the first.
-template <typename Write>
-void despite_faults(Write write) {
-  try {
-    write();
-  } catch (const Error& second) {
-    log_warning(fmt::format("there is no report of the failed run: {}", fault_text(second)));
+void tell_that_there_was_no_step(const Attempt& attempt, int64_t steps_of_history) {
+  const bool killed = attempt.trained.outcome.stopped_by == "kill_switch";
+  if (killed) {
+    log_warning(fmt::format("not {}: --kill-switch-file {} exists; remove it to train",
+                            steps_of_history == 0 ? "begun" : "gone on",
+                            attempt.run.config.limits.kill_switch_file));
+  } else if (steps_of_history == 0) {
+    log_info(
+        fmt::format("stopped by {} before the first step", attempt.trained.outcome.stopped_by));
   }
 }
 
-void report_failure(const Error& failure, Backend& backend, const RunObserver& observer,
-                    const GemmRate& gemm, const std::string& run_dir, RunSummary& summary,
-                    SummaryWriter& writer) {
-  TrainedModel trained;
-  trained.gemm = gemm;
-  despite_faults([&] { trained.peak_bytes = peak_bytes(backend); });  // of a GPU that failed, none
-  trained.outcome.stopped_by = "error";
-  despite_faults([&] {
-    summary.failure = failure.what();
-    complete_summary(observer, trained, run_dir, summary);
-    writer.write(summary);
-    write_run_report(run_dir);
-  });
-}
-
-// Of one without a step there is no report, but its folder tells why.
-void tell_failed_start(const Error& failure, RunSummary summary, SummaryWriter& writer) {
-  summary.stopped_by = "error";
-  summary.failure = failure.what();
-  despite_faults([&] { writer.write(summary); });
-}
-
-// Trains and reports; the exit code tells a run that a signal stopped from one that is done.
-int train_and_report(const PlannedRun& run, Backend& backend, std::unique_ptr<Trainer> trainer,
-                     const Profiler* profiler, const GemmRate& gemm, RunTracker& tracker,
-                     RunSummary& summary, SummaryWriter& writer) {
-  const RunConfig& config = run.config;
-  const std::string& run_dir = config.output.run_dir;
-  const RunHistory history{run.start.resumes ? run.start.state.run_dir : "",
-                           run.start.state.iteration};
-  RunObserver observer(config, history, tracker);
-  warn_of_gap(observer, run.start);
-  tracker.begin(config, summary, history);
-  TrainedModel trained;
-  LiveReport live_report(config, summary);
-  try {
-    trained = run_training(std::move(trainer), config, run.threads, backend, observer, live_report);
-  } catch (const Error& failure) {
-    live_report.finish();
-    if (observer.steps() == 0) {
-      tell_failed_start(failure, summary, writer);
-    } else {
-      report_failure(failure, backend, observer, gemm, run_dir, summary, writer);
-    }
-    throw;
-  }
-  trained.gemm = gemm;
+// Trains, and tells what came of it.
+void train_and_report(Attempt& attempt, Backend& backend, RunObserver& observer,
+                      RunRecords& records) {
+  const RunConfig& config = attempt.run.config;
+  TrainedModel& trained = attempt.trained;
+  LiveReport live_report(config, records.summary());
+  log_info_or_brief(
+      "learning_rate= below is the next step's, as in the reference; metrics.jsonl has the "
+      "step's own",
+      "");
+  log_info("[before the start of training step] datetime=" + date_time_text());
+  observer.training_begins();
+  backend.watch();
+  run_training(std::move(attempt.trainer), attempt.run, backend,
+               live_report.listen(observer.events()), trained);
+  live_report.finish();
   if (config.profile.enabled && backend.gpu() == nullptr) {  // in memory that training has left
     trained.bytes_per_s = backend.measure_bandwidth({});
   }
-  const bool killed = trained.outcome.stopped_by == "kill_switch";
-  if (observer.steps() == 0 && killed) {
-    log_warning(fmt::format("not {}: --kill-switch-file {} exists; remove it to train",
-                            observer.steps_of_history() == 0 ? "begun" : "gone on",
-                            config.limits.kill_switch_file));
-  }
+  if (observer.steps() == 0) tell_that_there_was_no_step(attempt, observer.steps_of_history());
   if (observer.steps() == 0 && observer.steps_of_history() == 0) {
-    if (!killed) {
-      log_info(fmt::format("stopped by {} before the first step", trained.outcome.stopped_by));
-    }
-    summary.stopped_by = trained.outcome.stopped_by;
-    writer.write(summary);
-    return signal_exit_code(summary.stopped_by);
+    return records.end_without_step(trained.outcome.stopped_by);
   }
   if (trained.sample) {
     log_info(indented(fmt::format("sample: {}{}", trained.sample->prompt, trained.sample->text)));
   }
-  write_profile(config, profiler, trained);
-  complete_summary(observer, trained, run_dir, summary);
-  writer.write(summary);
-  const ReportPaths report = write_run_report(run_dir);
-  log_outcome(summary);
+  write_profile(config, attempt.profiler.get(), trained);
+  const ReportPaths report = records.end(observer, trained);
+  log_outcome(records.summary());
   log_info(fmt::format("report: {}", report.html.string()));
-  if (config.output.json) fmt::print("{}\n", run_summary_json(summary));
-  return signal_exit_code(summary.stopped_by);
+  if (config.output.json) fmt::print("{}\n", run_summary_json(records.summary()));
 }
 
-// The same, and the trackers are told how it ended.
-int finish_run(const PlannedRun& run, Backend& backend, std::unique_ptr<Trainer> trainer,
-               const Profiler* profiler, const GemmRate& gemm, RunTracker& tracker,
-               RunSummary summary, SummaryWriter& writer) {
+// The same as rank 0 does it, whose records tell how it ended. The exit code tells a run that a
+// signal stopped from one that is done.
+int train_with_records(Attempt& attempt, Backend& backend, RunRecords& records) {
+  const PlannedRun& run = attempt.run;
+  const RunHistory history{run.start.resumes ? run.start.state.run_dir : "",
+                           run.start.state.iteration};
+  std::optional<RunObserver> observer;
   try {
-    const int exit_code = train_and_report(run, backend, std::move(trainer), profiler, gemm,
-                                           tracker, summary, writer);
-    tracker.end(summary, exit_code);
+    observer.emplace(run.config, history, records.tracker());
+    warn_of_gap(*observer, run.start);
+    records.begin_tracking(run.config, history);
+    train_and_report(attempt, backend, *observer, records);
+    const int exit_code = signal_exit_code(records.summary().stopped_by);
+    records.tracker().end(records.summary(), exit_code);
     return exit_code;
-  } catch (const Error& failure) {
-    summary.stopped_by = "error";
-    summary.failure = failure.what();
-    tracker.end(summary, error_exit_code(failure.kind()));
+  } catch (const std::exception& failure) {
+    try {
+      attempt.trained.peak_bytes = peak_bytes(backend);
+    } catch (const std::exception&) {
+      // A GPU that failed has none to tell.
+    }
+    attempt.trained.outcome.stopped_by = "error";
+    records.fail(failure, observer ? &*observer : nullptr, attempt.trained);
     throw;
   }
-}
-
-// What a run leaves behind is rank 0's business.
-struct RunRecords {
-  std::optional<RunFolders> folders;
-  std::optional<RunTracker> tracker;
-  RunSummary summary;
-  std::optional<SummaryWriter> writer;
-  int64_t host_cores = 0;  // of all ranks of this host
-};
-
-// Before the trainer of this try to start is made.
-void begin_records(PlannedRun& run, RunConfig& config, const StartChooser& starts,
-                   const DataTokenizers& data_tokenizers, const std::string& command,
-                   RunRecords& records) {
-  const bool first_try = !records.folders;
-  if (first_try) {
-    records.folders.emplace(config, run.start, run.prediction.parameters);
-    starts.require_newest(config);
-  }
-  run.config.output.run_dir = config.output.run_dir;
-  if (first_try) open_run_folder(run.config);
-  describe_run(run.config, run.start);
-  if (first_try) records.tracker.emplace(run.config);
-  if (first_try) log_configuration(run);
-  records.summary = begin_summary(run, data_tokenizer_text(run.config, data_tokenizers), command);
-  records.summary.machine.cores = records.host_cores;
-  records.writer.emplace(run.config.output.run_dir);
-  records.writer->begin(records.summary);
 }
 
 int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPhases phases) {
@@ -350,11 +225,11 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPh
     if (ranks.is_first()) warn_of_damaged_files(config);
   });
   StartChooser starts(config);
-  RunRecords records;
-  records.host_cores = host_cores;
+  RunRecords records(command, host_cores);
   phases.end("looking at data");
   for (;;) {
-    PlannedRun run;
+    Attempt attempt;
+    PlannedRun& run = attempt.run;
     std::string fingerprint;
     together(ranks.all(), "planning the run", [&] {
       run = plan_run(config, threads, starts, backend);
@@ -370,31 +245,26 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPh
          {"checkpoint", run.start.checkpoint ? run.start.checkpoint->folder.string() : "none"}});
     phases.end("planning");
     together(ranks.all(), "opening the run's folder", [&] {
-      if (ranks.is_first()) begin_records(run, config, starts, data_tokenizers, command, records);
+      if (ranks.is_first()) records.begin(run, config, starts, data_tokenizers);
     });
     phases.end("run's folder");
-    const std::unique_ptr<Profiler> profiler = make_profiler(run.config, run.layout);
-    GemmRate gemm;
-    std::unique_ptr<Trainer> trainer;
+    attempt.profiler = make_profiler(run.config, run.layout);
     try {
-      trainer = make_trainer(run, backend, ranks.all(), profiler.get(), gemm);
+      attempt.trainer = make_trainer(attempt, backend, ranks.all());
     } catch (const DamagedCheckpoint& damage) {
       log_warning(fmt::format("{}; the checkpoint before it is tried", fault_text(damage)));
       starts.reject(damage);
       continue;
-    } catch (const Error& failure) {
-      if (ranks.is_first()) {
-        tell_failed_start(failure, std::move(records.summary), *records.writer);
-      }
+    } catch (const std::exception& failure) {
+      if (ranks.is_first()) records.fail(failure, nullptr, attempt.trained);
       throw;
     }
     phases.end("weights and data");
-    records.summary.start_phases = phases.longest(ranks.all());
-    if (!ranks.is_first()) return signal_exit_code(trainer->run({}).stopped_by);
+    records.summary().start_phases = phases.longest(ranks.all());
+    if (!ranks.is_first()) return signal_exit_code(attempt.trainer->run({}).stopped_by);
     log_start(run);
-    log_info(start_line(records.summary.start_phases, ranks.all().size()));
-    return finish_run(run, backend, std::move(trainer), profiler.get(), gemm, *records.tracker,
-                      std::move(records.summary), *records.writer);
+    log_info(start_line(records.summary().start_phases, ranks.all().size()));
+    return train_with_records(attempt, backend, records);
   }
 }
 
@@ -434,7 +304,7 @@ int train_on(RunRanks& ranks, const std::vector<std::string>& arguments) {
 }  // namespace
 
 int run_train_command(const std::vector<std::string>& arguments) {
-  return on_all_ranks([&](RunRanks& ranks) {
+  return on_all_ranks("train", [&](RunRanks& ranks) {
     const SignalThread receives_signals;
     return train_on(ranks, arguments);
   });

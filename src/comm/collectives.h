@@ -1,8 +1,6 @@
-// Sums and agreement over the ranks of a communicator, from its transfers. A sum is made in the
-// order of the ranks and is the same bits on all of them, whatever library carries the parts.
+// What the ranks of a communicator tell each other and agree on, made from its transfers.
 #pragma once
 
-#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -10,28 +8,10 @@
 #include <string_view>
 #include <vector>
 
-#include "base/dtype.h"
 #include "base/error.h"
 #include "comm/communicator.h"
 
 namespace borealis {
-
-// bf16 is summed in f32 and rounded once.
-template <typename T>
-concept Summable =
-    std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, bf16> || std::integral<T>;
-
-// Of each element over the ranks, in place. Instantiated for float, double, bf16, int32_t, int64_t.
-template <Summable T>
-void all_reduce_sum(Communicator& ranks, std::span<T> values, std::string_view what);
-
-// parts: by rank, of sizes that all ranks agree on. Rank r gets the sum of what the ranks have for
-// part r, instead of what is in `mine` or added to it. mine may be this rank's own part where it is
-// replaced.
-enum class SumInto { kReplace, kAdd };
-template <Summable T>
-void reduce_scatter_sum(Communicator& ranks, std::span<const std::span<const T>> parts,
-                        std::span<T> mine, SumInto into, std::string_view what);
 
 // One value of every rank, by rank.
 template <Sendable T>

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <sstream>
 
@@ -17,13 +16,9 @@ namespace {
 // More hosts than any machine has: what asks for more is a mistake.
 constexpr size_t kMostHosts = 1'000'000;
 
-std::optional<int64_t> whole_number_of(std::string_view text) {
-  int64_t number = 0;
-  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (text.empty() || fault != std::errc() || end != text.data() + text.size() || number < 0) {
-    return std::nullopt;
-  }
-  return number;
+std::optional<int64_t> count_of(std::string_view text) {
+  const std::optional<int64_t> number = whole_number(text);
+  return number && *number >= 0 ? number : std::nullopt;
 }
 
 // One line of a host file without its comment; none: it is no host.
@@ -34,7 +29,7 @@ std::optional<ListedHost> listed_host(const std::string& line) {
   const size_t colon = host.name.find(':');
   // Two colons are an address of IPv6.
   if (colon != std::string::npos && host.name.find(':', colon + 1) == std::string::npos) {
-    const auto slots = whole_number_of(std::string_view(host.name).substr(colon + 1));
+    const auto slots = count_of(std::string_view(host.name).substr(colon + 1));
     if (!slots || *slots == 0) return std::nullopt;
     host.slots = *slots;
     host.name.resize(colon);
@@ -43,7 +38,7 @@ std::optional<ListedHost> listed_host(const std::string& line) {
     const size_t equals = word.find('=');
     if (equals == std::string::npos) return std::nullopt;
     if (word.substr(0, equals) != "slots") continue;  // "max_slots=", "port=" of Open MPI
-    const auto slots = whole_number_of(std::string_view(word).substr(equals + 1));
+    const auto slots = count_of(std::string_view(word).substr(equals + 1));
     if (!slots || *slots == 0) return std::nullopt;
     host.slots = *slots;
   }
@@ -64,7 +59,7 @@ std::vector<std::string> expand_numbers(std::string_view group, std::string_view
     const size_t dash = part.find('-');
     const std::string first = part.substr(0, dash);
     const std::string last = dash == std::string::npos ? first : part.substr(dash + 1);
-    const auto from = whole_number_of(first), to = whole_number_of(last);
+    const auto from = count_of(first), to = count_of(last);
     if (!from || !to || *to < *from || static_cast<size_t>(*to - *from) >= kMostHosts) refuse(list);
     for (int64_t i = *from; i <= *to; ++i) all.push_back(fmt::format("{:0{}}", i, first.size()));
   }
@@ -151,12 +146,11 @@ std::vector<int64_t> expand_slurm_counts(std::string_view counts) {
   std::istringstream parts{std::string(counts)};
   for (std::string part; std::getline(parts, part, ',');) {
     const size_t times_at = part.find("(x");
-    const auto count = whole_number_of(part.substr(0, times_at));
+    const auto count = count_of(part.substr(0, times_at));
     std::optional<int64_t> times = 1;
     if (times_at != std::string::npos) {
-      times = part.back() == ')'
-                  ? whole_number_of(part.substr(times_at + 2, part.size() - times_at - 3))
-                  : std::nullopt;
+      times = part.back() == ')' ? count_of(part.substr(times_at + 2, part.size() - times_at - 3))
+                                 : std::nullopt;
     }
     if (!count || !times || all.size() + static_cast<size_t>(*times) > kMostHosts) {
       throw Error(ErrorKind::kConfig,

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <charconv>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace borealis {
 namespace {
@@ -31,10 +31,8 @@ std::optional<int64_t> number_of(const Environment& environment, const char* var
   if (variable == nullptr) return std::nullopt;
   const std::optional<std::string> text = environment(variable);
   if (!text) return std::nullopt;
-  int64_t number = 0;
-  const char* const end = text->data() + text->size();
-  const auto [stop, fault] = std::from_chars(text->data(), end, number);
-  if (fault != std::errc() || stop != end || number < 0) {
+  const std::optional<int64_t> number = whole_number(*text);
+  if (!number || *number < 0) {
     throw Error(ErrorKind::kConfig, fmt::format("{}={} is no number of a rank", variable, *text),
                 "unset it, or start the ranks with their MPI library's launcher");
   }

@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "config/host_list.h"
 #include "config/settings.h"
 
@@ -25,11 +25,9 @@ constexpr const char* kRanks = "WORLD_SIZE";
 std::optional<int64_t> count_of(const Environment& environment, const char* variable) {
   const std::optional<std::string> text = set_value(environment, variable);
   if (!text) return std::nullopt;
-  int64_t count = 0;
-  const char* const end = text->data() + text->size();
-  const auto [stop, fault] = std::from_chars(text->data(), end, count);
+  const std::optional<int64_t> count = whole_number(*text);
   constexpr int64_t kMost = 10'000'000;
-  if (fault != std::errc() || stop != end || count < 1 || count > kMost) {
+  if (!count || *count < 1 || *count > kMost) {
     throw Error(ErrorKind::kConfig,
                 fmt::format("{}={} is no number of ranks, 1 to {}", variable, *text, kMost),
                 "correct or unset it");

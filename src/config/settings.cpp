@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <utility>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -287,9 +288,14 @@ void Problems::raise() const {
   std::vector<std::string> all = command_line;
   all.insert(all.end(), settings.begin(), settings.end());
   const ErrorKind kind = settings.empty() ? ErrorKind::kUsage : ErrorKind::kConfig;
-  if (all.size() == 1) throw Error(kind, all.front());
-  throw Error(kind, fmt::format("{} problems:\n  - {}", all.size(), fmt::join(all, "\n  - ")));
+  throw ListedProblems(kind, std::move(all));
 }
+
+ListedProblems::ListedProblems(ErrorKind kind, std::vector<std::string> all)
+    : Error(kind, all.size() == 1
+                      ? all.front()
+                      : fmt::format("{} problems:\n  - {}", all.size(), fmt::join(all, "\n  - "))),
+      all_(std::move(all)) {}
 
 void Settings::put(const OptionRow& row, Source source, std::string_view text, std::string spelled,
                    Problems& problems) {

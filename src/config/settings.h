@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "config/environment.h"
 #include "config/run_config_loader.h"
 
@@ -19,7 +20,17 @@ struct Problems {
   std::vector<std::string> settings;
 
   bool any() const { return !command_line.empty() || !settings.empty(); }
-  [[noreturn]] void raise() const;  // Error(kUsage) or Error(kConfig), a line each
+  [[noreturn]] void raise() const;  // ListedProblems(kUsage) or (kConfig)
+};
+
+// All that is wrong, a line each.
+class ListedProblems : public Error {
+ public:
+  ListedProblems(ErrorKind kind, std::vector<std::string> all);
+  const std::vector<std::string>& all() const { return all_; }
+
+ private:
+  std::vector<std::string> all_;
 };
 
 // Where a value comes from; later ones win.

@@ -6,6 +6,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "base/json_excerpt.h"
 #include "base/median.h"
 #include "base/units.h"
 
@@ -116,7 +117,7 @@ std::string doctor_json(const DoctorReport& report) {
                          {"all_reduce_between_gpus", report.sums_between_gpus},
                          {"faults", report.diagnosis.faults},
                          {"remarks", report.diagnosis.remarks}};
-  return document.dump(2) + "\n";
+  return json_text(document, 2) + "\n";
 }
 
 }  // namespace borealis

@@ -7,11 +7,12 @@
 #include <utility>
 
 #include "base/median.h"
-#include "base/memory.h"
 #include "base/stopwatch.h"
 #include "comm/collectives.h"
+#include "parallel/gradient_sum.h"
 #include "parallel/group_buffers.h"
 #include "parallel/group_exchange.h"
+#include "parallel/sum_buffers.h"
 #include "tensor/arena.h"
 
 namespace borealis {
@@ -58,10 +59,18 @@ std::vector<AllReduceRate> rates_of(Communicator& ranks, int64_t most_bytes, con
 }  // namespace
 
 std::vector<AllReduceRate> measure_all_reduce(Communicator& ranks, int64_t most_bytes) {
-  const PageBuffer memory(static_cast<size_t>(most_bytes), "sums to measure");
-  auto* const values = reinterpret_cast<float*>(memory.data());
+  const int64_t most = most_bytes / static_cast<int64_t>(sizeof(float));
+  const auto buffers_in = [&](Arena& arena) {
+    return SumBuffers(ranks.size(), std::nullopt, DType::kF32, /*largest_unit=*/0, arena);
+  };
+  Arena measured = Arena::measuring();
+  buffers_in(measured);
+  measured.take<float>(most);
+  Arena memory(measured.used_bytes(), "sums to measure");
+  const SumBuffers buffers = buffers_in(memory);
+  auto* const values = memory.take<float>(most);
   return rates_of(ranks, most_bytes, [&](int64_t elements) {
-    all_reduce_sum(ranks, std::span(values, static_cast<size_t>(elements)), "measuring sums");
+    sum_on_all(ranks, std::span(values, static_cast<size_t>(elements)), buffers);
   });
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/fault_text.h"
+#include "base/json_excerpt.h"
 #include "base/memory.h"
 #include "comm/collectives.h"
 #include "data/batch_loader.h"
@@ -133,7 +134,8 @@ std::vector<RankProbe> probe_ranks(Communicator& all, Communicator& host, const 
     measure_host(all, host.size(), config, mine);
   }
   std::vector<RankProbe> probes;
-  for (const std::string& text : all_texts(all, rank_probe_json(mine).dump(), "comparing ranks")) {
+  for (const std::string& text :
+       all_texts(all, json_text(rank_probe_json(mine)), "comparing ranks")) {
     probes.push_back(from_json(nlohmann::json::parse(text)));
   }
   return probes;

@@ -1,6 +1,9 @@
 #include "model/accounting.h"
 
 #include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
 
 #include "base/check.h"
 #include "model/parameter_layout.h"
@@ -95,57 +98,85 @@ double flops_per_token(const ModelConfig& model, int64_t seq_length) {
               static_cast<double>(model.vocab_size) * D);
 }
 
+namespace {
+
+// What a class of memory is part of.
+enum class Part {
+  kComputing,  // the plan of the device that computes
+  kHost,       // the host's plan, with a GPU and without
+  kCpuAlone,   // the host's plan without a GPU
+  kGpu,        // the GPU's plan
+  kBesideGpu,  // the host's plan beside a GPU
+};
+struct PlannedClass {
+  std::string_view name;
+  int64_t bytes;
+  Part part;
+};
+
+// All of them, the largest purposes first.
+std::array<PlannedClass, 18> planned_classes(const MemoryPlan& p, DType dtype) {
+  const bool narrow = dtype == DType::kBF16, generates = p.cache_bytes > 0;
+  return {{
+      {narrow ? "weights (bf16)" : "weights (fp32)", p.weights_bytes, Part::kComputing},
+      {"gradients (fp32)", p.gradients_bytes, Part::kComputing},
+      {narrow ? "optimizer: two moments, lower half of fp32 weights"
+              : "optimizer: two moments (fp32)",
+       p.optimizer_bytes, Part::kComputing},
+      {p.forward_only ? "activations of one layer" : "activations kept for backward",
+       p.activations_bytes, Part::kComputing},
+      {"key/value cache", p.cache_bytes, Part::kComputing},
+      {generates ? "working set of one layer, logits" : "working set of one layer", p.working_bytes,
+       Part::kComputing},
+      {"scratch of products, attention and logits", p.scratch_bytes, Part::kComputing},
+      {"position tables", p.tables_bytes, Part::kCpuAlone},
+      {generates        ? "prompts and texts"
+       : p.forward_only ? "tokens of the text and batch"
+                        : "sample index and batches",
+       p.data_bytes, Part::kHost},
+      {"buffers inside libraries", p.libraries_bytes, Part::kCpuAlone},
+      {"program and shared libraries", p.program_bytes, Part::kHost},
+      {"pieces of gradients between ranks", p.sums_bytes, Part::kHost},
+      {"pieces of gradients between ranks", p.group_bytes, Part::kGpu},
+      {"events of the profile", p.profile_bytes, Part::kHost},
+      {"buffers for saving and loading", p.transfer_bytes, Part::kHost},
+      {"second place for the state, to save it in the background", p.snapshot_bytes, Part::kHost},
+      {"rows of the embedding, or what texts are drawn with", p.beside_gpu_bytes, Part::kBesideGpu},
+      {kGpuContextClass, p.context_bytes, Part::kGpu},
+  }};
+}
+
+bool is_in_total(Part part, bool on_gpu) {
+  return part == Part::kComputing ||
+         (on_gpu ? part == Part::kGpu : part == Part::kHost || part == Part::kCpuAlone);
+}
+
+template <typename Picks>
+int64_t sum_of(const MemoryPlan& plan, Picks picks) {
+  int64_t bytes = 0;
+  for (const PlannedClass& entry : planned_classes(plan, DType::kF32)) {
+    if (picks(entry.part)) bytes += entry.bytes;
+  }
+  return bytes;
+}
+
+}  // namespace
+
 int64_t MemoryPlan::host_bytes() const {
   if (!on_gpu) return total_bytes();
-  return beside_gpu_bytes + sums_bytes + data_bytes + profile_bytes + transfer_bytes +
-         snapshot_bytes + program_bytes;
+  return sum_of(*this, [](Part part) { return part == Part::kHost || part == Part::kBesideGpu; });
 }
 
 int64_t MemoryPlan::total_bytes() const {
-  if (on_gpu) {
-    return weights_bytes + gradients_bytes + optimizer_bytes + group_bytes + activations_bytes +
-           cache_bytes + working_bytes + scratch_bytes + context_bytes;
-  }
-  return weights_bytes + gradients_bytes + optimizer_bytes + sums_bytes + activations_bytes +
-         cache_bytes + working_bytes + scratch_bytes + tables_bytes + data_bytes + profile_bytes +
-         transfer_bytes + snapshot_bytes + libraries_bytes + program_bytes;
+  return sum_of(*this, [this](Part part) { return is_in_total(part, on_gpu); });
 }
 
 std::vector<MemoryClass> MemoryPlan::classes(DType dtype) const {
-  constexpr int kHostClasses = 7;  // those from here on are of the host's memory alone
-  const bool narrow = dtype == DType::kBF16;
-  std::vector<MemoryClass> classes = {
-      {narrow ? "weights (bf16)" : "weights (fp32)", weights_bytes},
-      {"gradients (fp32)", gradients_bytes},
-      {narrow ? "optimizer: two moments, lower half of fp32 weights"
-              : "optimizer: two moments (fp32)",
-       optimizer_bytes},
-      {forward_only ? "activations of one layer" : "activations kept for backward",
-       activations_bytes},
-      {"key/value cache", cache_bytes},
-      {cache_bytes > 0 ? "working set of one layer, logits" : "working set of one layer",
-       working_bytes},
-      {"scratch of products, attention and logits", scratch_bytes},
-      {"position tables", tables_bytes},
-      {cache_bytes > 0 ? "prompts and texts"
-       : forward_only  ? "tokens of the text and batch"
-                       : "sample index and batches",
-       data_bytes},
-      {"buffers inside libraries", libraries_bytes},
-      {"program and shared libraries", program_bytes},
-  };
-  if (on_gpu) {
-    classes.erase(classes.begin() + kHostClasses, classes.end());
-    classes.push_back({"pieces of gradients between ranks", group_bytes});
-    classes.push_back({kGpuContextClass, context_bytes});
-    std::erase_if(classes, [](const MemoryClass& entry) { return entry.bytes == 0; });
-    return classes;
+  std::vector<MemoryClass> classes;
+  for (const PlannedClass& entry : planned_classes(*this, dtype)) {
+    if (entry.bytes == 0 || !is_in_total(entry.part, on_gpu)) continue;
+    classes.push_back({std::string(entry.name), entry.bytes});
   }
-  classes.push_back({"pieces of gradients between ranks", sums_bytes});
-  classes.push_back({"events of the profile", profile_bytes});
-  classes.push_back({"buffers for saving and loading", transfer_bytes});
-  classes.push_back({"second place for the state, to save it in the background", snapshot_bytes});
-  std::erase_if(classes, [](const MemoryClass& entry) { return entry.bytes == 0; });
   return classes;
 }
 

@@ -86,41 +86,40 @@ ParameterTable make_parameter_table(const ModelConfig& model) {
 
   ParameterTable table;
   const auto add = [&](std::string name, ParameterKind kind, std::vector<int64_t> shape,
-                       double init_std, std::optional<int> split_dim, bool fused = false) {
+                       double init_std, bool fused = false) {
     table.add({.name = std::move(name),
                .kind = kind,
                .shape = std::move(shape),
                .offset = 0,
                .weight_decay = kind != ParameterKind::kNorm,
-               .init_std = init_std,
-               .tensor_parallel_dim = split_dim},
+               .init_std = init_std},
               fused);
   };
-  const auto matrix = [&](std::string name, int64_t out, int64_t in, double init_std, int split_dim,
+  const auto matrix = [&](std::string name, int64_t out, int64_t in, double init_std,
                           bool fused = false) {
-    add(std::move(name), ParameterKind::kProjection, {out, in}, init_std, split_dim, fused);
+    add(std::move(name), ParameterKind::kProjection, {out, in}, init_std, fused);
   };
   const auto norm = [&](std::string name) {
-    add(std::move(name), ParameterKind::kNorm, {D}, /*init_std=*/0, std::nullopt);
+    add(std::move(name), ParameterKind::kNorm, {D}, /*init_std=*/0);
   };
   table.begin_unit("embedding");
-  add("model.embed_tokens.weight", ParameterKind::kEmbedding, {V, D}, embedding_std, 0);
+  add("model.embed_tokens.weight", ParameterKind::kEmbedding, {V, D}, embedding_std);
   for (int64_t layer = 0; layer < model.num_hidden_layers; ++layer) {
     const std::string prefix = fmt::format("model.layers.{}.", layer);
     table.begin_unit(fmt::format("layer {}", layer));
     norm(prefix + "input_layernorm.weight");
-    matrix(prefix + "self_attn.q_proj.weight", Q, D, std, 0);
-    matrix(prefix + "self_attn.k_proj.weight", KV, D, std, 0, /*fused=*/true);
-    matrix(prefix + "self_attn.v_proj.weight", KV, D, std, 0, /*fused=*/true);
-    matrix(prefix + "self_attn.o_proj.weight", D, Q, output_std, 1);
+    matrix(prefix + "self_attn.q_proj.weight", Q, D, std);
+    matrix(prefix + "self_attn.k_proj.weight", KV, D, std, /*fused=*/true);
+    matrix(prefix + "self_attn.v_proj.weight", KV, D, std, /*fused=*/true);
+    matrix(prefix + "self_attn.o_proj.weight", D, Q, output_std);
     norm(prefix + "post_attention_layernorm.weight");
-    matrix(prefix + "mlp.gate_proj.weight", F, D, std, 0);
-    matrix(prefix + "mlp.up_proj.weight", F, D, std, 0, /*fused=*/true);
-    matrix(prefix + "mlp.down_proj.weight", D, F, output_std, 1);
+    matrix(prefix + "mlp.gate_proj.weight", F, D, std);
+    matrix(prefix + "mlp.up_proj.weight", F, D, std, /*fused=*/true);
+    matrix(prefix + "mlp.down_proj.weight", D, F, output_std);
   }
   table.begin_unit("head");
   norm("model.norm.weight");
-  if (!model.tie_word_embeddings) add("lm_head.weight", ParameterKind::kHead, {V, D}, std, 0);
+  if (!model.tie_word_embeddings) add("lm_head.weight", ParameterKind::kHead, {V, D}, std);
   return table;
 }
 

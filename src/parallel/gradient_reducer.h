@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "base/side_queue.h"
-#include "comm/collectives.h"
 #include "comm/communicator.h"
 #include "device/device.h"
 #include "parallel/exchange_span.h"

@@ -8,14 +8,14 @@
 #include <span>
 #include <vector>
 
-#include "comm/collectives.h"
 #include "comm/communicator.h"
 #include "parallel/sum_buffers.h"
 #include "tensor/row_gradients.h"
 
 namespace borealis {
 
-// As reduce_scatter_sum (comm/collectives.h) of the dtype that travels, with the same bits.
+// parts: by rank, of sizes that all ranks agree on. Rank r gets the sum of what the ranks have for
+// part r.
 int64_t sum_at_owners(Communicator& ranks, std::span<const std::span<const float>> parts,
                       std::span<float> mine, SumInto into, const SumBuffers& buffers);
 // In place, on every rank.

@@ -10,7 +10,6 @@
 #include <span>
 #include <vector>
 
-#include "comm/collectives.h"
 #include "comm/communicator.h"
 #include "kernels/device_group.h"
 #include "parallel/exchange_span.h"

@@ -12,6 +12,9 @@
 
 namespace borealis {
 
+// What happens to what is where a sum goes.
+enum class SumInto { kReplace, kAdd };
+
 // What is received of a rank at a time is a piece: it stays in the cache until it is added up, and
 // of many ranks all pieces together stay small. Two of each rank are on their way at a time. In
 // bf16 what is sent is a piece of its own, rounded: both together take what one does in f32.

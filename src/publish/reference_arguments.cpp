@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <limits>
 #include <optional>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "config/presets.h"
 #include "config/recorded_config.h"
 
@@ -26,13 +26,7 @@ class Arguments {
     const std::string value = text(key);
     return value == "True" || value == "true";
   }
-  std::optional<int64_t> number(const char* key) const {
-    const std::string value = text(key);
-    int64_t number = 0;
-    const auto [end, fault] = std::from_chars(value.data(), value.data() + value.size(), number);
-    if (fault != std::errc() || end != value.data() + value.size()) return std::nullopt;
-    return number;
-  }
+  std::optional<int64_t> number(const char* key) const { return whole_number(text(key)); }
   int64_t count(const char* key) const {
     constexpr int64_t kMost = int64_t{1} << 30;  // so that products stay in 63 bits
     const auto value = number(key);

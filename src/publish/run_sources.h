@@ -19,13 +19,15 @@ struct SourceOptions {
   std::function<void(const std::string&)> warn;  // of a run that is left out
 };
 
-// A source is the folder of a run, the folder of a sweep (all its points), a report.json of an
-// earlier report, the log of a run (trainer_log.h), the folder of an offline run of Weights &
-// Biases or its log (wandb_source.h), or a folder that has folders of runs or sweeps beneath it, or
-// else the report.json of a report. Runs beneath a folder that cannot be read are left out with a
-// warning; those that are named themselves are errors. The same run named twice counts once, also
-// in two of these forms (but for a log, whose figures are rounded). Throws Error(kFile) or
-// Error(kData), also where nothing is found.
+// A source is one of
+//   the folder of a run, or of a sweep, with all its points
+//   the report.json of an earlier report
+//   the log of a run of the reference trainer (trainer_log.h)
+//   an offline run of Weights & Biases, its folder or its log (wandb_source.h)
+//   a folder with any of these beneath it
+// What cannot be read beneath a folder is left out with a warning; where it is named itself it is
+// an error. A run in two of these forms counts once, but for a log, whose figures are rounded.
+// Throws Error(kFile) or Error(kData), also where nothing is found.
 ReportSources collect_runs(const std::vector<std::filesystem::path>& sources,
                            const SourceOptions& options);
 

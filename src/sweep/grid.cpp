@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 #include <set>
 #include <span>
@@ -42,13 +41,6 @@ constexpr std::array kSweepOwn = {
 };
 
 constexpr size_t kLongestName = 120;  // of a folder, which leaves room in a path
-
-std::optional<int64_t> whole_number(std::string_view text) {
-  int64_t number = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (code != std::errc() || end != text.data() + text.size() || number < 0) return std::nullopt;
-  return number;
-}
 
 std::vector<std::string_view> parts_of(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
@@ -177,7 +169,7 @@ std::vector<std::string> expand_value(std::string_view text, const std::string& 
   const std::vector<std::string_view> parts = parts_of(text, ':');
   const auto first = whole_number(parts[0]), last = whole_number(parts[1]);
   const auto step = parts.size() > 2 ? whole_number(parts[2]) : std::optional<int64_t>(1);
-  if (parts.size() > 3 || !first || !last || !step || *step == 0 || *last < *first) {
+  if (parts.size() > 3 || !first || !last || !step || *first < 0 || *step < 1 || *last < *first) {
     problems.settings.push_back(fmt::format(
         "{}: {} is not a range FIRST:LAST:STEP of whole numbers, such as 4:16:2", spelled, text));
     return {};

@@ -154,7 +154,12 @@ std::string format_timers(const IterationLine& line, int64_t timing_log_level) {
 }
 
 std::string format_validation(const ValidationRecord& record) {
-  return validation_message(fmt::format("iteration {}", record.iteration), record);
+  std::string place = fmt::format("iteration {}", record.iteration);
+  if (record.at_end) {
+    place += fmt::format(" on {}-sample draw from {} set", record.samples,
+                         record.set == EvaluatedSet::kTest ? "test" : "validation");
+  }
+  return validation_message(place, record);
 }
 
 std::string format_skipped(const StepRecord& step) {
@@ -186,13 +191,6 @@ std::string format_skipped(const StepRecord& step) {
 
 std::string format_evaluation(int64_t round, int64_t rounds) {
   return fmt::format("Evaluating iter {}/{}", round, rounds);
-}
-
-std::string format_final_validation(const ValidationRecord& record, int64_t samples,
-                                    const std::string& set_name) {
-  return validation_message(fmt::format("iteration {} on {}-sample draw from {} set",
-                                        record.iteration, samples, set_name),
-                            record);
 }
 
 }  // namespace borealis

@@ -53,14 +53,11 @@ std::string format_timers(const IterationLine& line, int64_t timing_log_level);
 
 // The validation message between two dashed lines; three lines joined by newlines. While training:
 // " validation loss at iteration 100 | lm loss value=2.345678lm loss PPL=10.440328".
+// After the last step it says what set it is of and how many samples were drawn.
 std::string format_validation(const ValidationRecord& record);
 // Why a step made no update, for the log.
 std::string format_skipped(const StepRecord& step);
 // "Evaluating iter 3/20", a line before the final message.
 std::string format_evaluation(int64_t round, int64_t rounds);
-// After the last step, where the message says how many samples were drawn, from the "validation"
-// or the "test" set.
-std::string format_final_validation(const ValidationRecord& record, int64_t samples,
-                                    const std::string& set_name);
 
 }  // namespace borealis

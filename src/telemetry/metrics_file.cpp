@@ -79,12 +79,24 @@ StepRecord step_from_json(const Json& json) {
   return record;
 }
 
-ValidationRecord validation_from_json(const Json& json, std::string_view set) {
+struct ValidationKeys {
+  const char* loss;
+  const char* perplexity;
+};
+
+ValidationKeys keys_of(EvaluatedSet set) {
+  if (set == EvaluatedSet::kTest) return {"test_loss", "test_perplexity"};
+  return {"validation_loss", "validation_perplexity"};
+}
+
+ValidationRecord validation_from_json(const Json& json, EvaluatedSet set) {
+  const ValidationKeys keys = keys_of(set);
   ValidationRecord record;
   record.iteration = json.at("iteration").get<int64_t>();
-  record.lm_loss = number_or_nan(json, fmt::format("{}_loss", set).c_str());
-  record.perplexity = number_or_nan(json, fmt::format("{}_perplexity", set).c_str());
+  record.lm_loss = number_or_nan(json, keys.loss);
+  record.perplexity = number_or_nan(json, keys.perplexity);
   record.at_end = json.contains("at_end");
+  record.set = set;
   return record;
 }
 
@@ -127,7 +139,7 @@ bool is_of_history(std::string_view line, bool is_step, int64_t done, int64_t la
   const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
   try {
     iteration = is_step ? step_from_json(json).iteration
-                        : validation_from_json(json, "validation").iteration;
+                        : validation_from_json(json, EvaluatedSet::kValidation).iteration;
   } catch (const Json::exception&) {
     return false;
   }
@@ -162,8 +174,7 @@ int64_t copy_history(const RunHistory& history, const char* name,
   return lines;
 }
 
-std::vector<ValidationRecord> read_records(const std::filesystem::path& path,
-                                           const std::string& set) {
+std::vector<ValidationRecord> read_records(const std::filesystem::path& path, EvaluatedSet set) {
   std::vector<ValidationRecord> records;
   if (!std::filesystem::exists(path)) return records;
   read_lines(path, [&](const Json& json) { records.push_back(validation_from_json(json, set)); });
@@ -174,11 +185,12 @@ std::vector<ValidationRecord> read_records(const std::filesystem::path& path,
 
 std::string step_record_json(const StepRecord& record) { return json_text(step_to_json(record)); }
 
-std::string validation_record_json(const ValidationRecord& record, std::string_view set) {
+std::string validation_record_json(const ValidationRecord& record) {
+  const ValidationKeys keys = keys_of(record.set);
   Json json;
   json["iteration"] = record.iteration;
-  json[fmt::format("{}_loss", set)] = finite_or_null(record.lm_loss);
-  json[fmt::format("{}_perplexity", set)] = finite_or_null(record.perplexity);
+  json[keys.loss] = finite_or_null(record.lm_loss);
+  json[keys.perplexity] = finite_or_null(record.perplexity);
   if (record.at_end) json["at_end"] = true;
   return json_text(json);
 }
@@ -210,11 +222,8 @@ void MetricsWriter::write(const StepRecord& record) {
 }
 
 void MetricsWriter::write(const ValidationRecord& record) {
-  append_text_file(validation_path_, validation_record_json(record) + '\n');
-}
-
-void MetricsWriter::write_test(const ValidationRecord& record) {
-  append_text_file(test_path_, validation_record_json(record, "test") + '\n');
+  append_text_file(record.set == EvaluatedSet::kTest ? test_path_ : validation_path_,
+                   validation_record_json(record) + '\n');
 }
 
 void MetricsWriter::write_checkpoint(const std::string& folder) {
@@ -225,8 +234,7 @@ std::optional<StepRecord> parse_step_record(std::string_view line) {
   return parse_record(line, step_from_json);
 }
 
-std::optional<ValidationRecord> parse_validation_record(std::string_view line,
-                                                        std::string_view set) {
+std::optional<ValidationRecord> parse_validation_record(std::string_view line, EvaluatedSet set) {
   return parse_record(line, [set](const Json& json) { return validation_from_json(json, set); });
 }
 
@@ -255,11 +263,12 @@ StepSeries read_metrics(const std::filesystem::path& run_dir, size_t most_steps)
 }
 
 std::vector<ValidationRecord> read_validation(const std::filesystem::path& run_dir) {
-  return read_records(run_dir / kValidationFileName, "validation");
+  return read_records(run_dir / kValidationFileName, EvaluatedSet::kValidation);
 }
 
 std::optional<ValidationRecord> read_test(const std::filesystem::path& run_dir) {
-  const std::vector<ValidationRecord> records = read_records(run_dir / kTestFileName, "test");
+  const std::vector<ValidationRecord> records =
+      read_records(run_dir / kTestFileName, EvaluatedSet::kTest);
   if (records.empty()) return std::nullopt;
   return records.back();
 }

@@ -21,10 +21,8 @@ inline constexpr const char* kValidationFileName = "validation.jsonl";
 inline constexpr const char* kTestFileName = "test.jsonl";
 inline constexpr const char* kCheckpointsFileName = "checkpoints.jsonl";
 
-std::string step_record_json(const StepRecord& record);  // without newline
-// Without newline; `set`, "validation" or "test", names the keys.
-std::string validation_record_json(const ValidationRecord& record,
-                                   std::string_view set = "validation");
+std::string step_record_json(const StepRecord& record);              // without newline
+std::string validation_record_json(const ValidationRecord& record);  // without newline
 
 // What a run that goes on has behind it: the records of another folder (or its own) up to the
 // iteration that it goes on from. Steps and validations that were lost with a killed process, and
@@ -43,8 +41,7 @@ class MetricsWriter {
   // Steps that the history gave.
   int64_t steps_of_history() const { return steps_of_history_; }
   void write(const StepRecord& record);
-  void write(const ValidationRecord& record);
-  void write_test(const ValidationRecord& record);
+  void write(const ValidationRecord& record);  // to the file of its set
   void write_checkpoint(const std::string& folder);
 
  private:
@@ -58,8 +55,8 @@ class MetricsWriter {
 // One line of these files; none: it is no such record. Of a step, `skipped` and
 // `next_learning_rate` are not in it but in its neighbours (read_metrics).
 std::optional<StepRecord> parse_step_record(std::string_view line);
-std::optional<ValidationRecord> parse_validation_record(std::string_view line,
-                                                        std::string_view set = "validation");
+std::optional<ValidationRecord> parse_validation_record(
+    std::string_view line, EvaluatedSet set = EvaluatedSet::kValidation);
 std::optional<std::string> parse_checkpoint_record(std::string_view line);  // the folder
 
 // Read back. A last line that was cut off (the run was killed while it wrote) is dropped; any other

@@ -165,8 +165,6 @@ RunSummary start_run_summary(const RunConfig& config) {
   summary.model_note = config.model.note;
   summary.num_hidden_layers = config.model.num_hidden_layers;
   summary.dtype = std::string(dtype_name(config.dtype));
-  summary.flops_formula_name = "LM formula of Megatron-DeepSpeed";
-  summary.flops_formula = "F = 6 [L (2h² + 2hkd + 3hf + 2hs) + Vh]";
   summary.architecture = architecture_values(config);
   summary.configuration = contract_variables(config);
   summary.machine = describe_machine();

@@ -107,12 +107,12 @@ void RunTracker::watch_system() {
   }
 }
 
-template <typename Record, typename... More>
-void RunTracker::write_to_both(const Record& record, More... more) {
+template <typename Record>
+void RunTracker::write_to_both(const Record& record) {
   {
     const std::lock_guard lock(mutex_);
     const auto write = [&](auto& tracker) {
-      if (tracker) tracker->write(record, more...);
+      if (tracker) tracker->write(record);
     };
     attempt(kTensorBoard, tensorboard_, write);
     attempt(kWandb, wandb_, write);
@@ -122,9 +122,7 @@ void RunTracker::write_to_both(const Record& record, More... more) {
 
 void RunTracker::write(const StepRecord& step) { write_to_both(step); }
 
-void RunTracker::write(const ValidationRecord& record) { write_to_both(record, false); }
-
-void RunTracker::write_test(const ValidationRecord& record) { write_to_both(record, true); }
+void RunTracker::write(const ValidationRecord& record) { write_to_both(record); }
 
 void RunTracker::end(const RunSummary& summary, int exit_code) {
   {

@@ -35,7 +35,6 @@ class RunTracker {
 
   void write(const StepRecord& step);
   void write(const ValidationRecord& record);
-  void write_test(const ValidationRecord& record);
   // What the run came to. Nothing is written after it.
   void end(const RunSummary& summary, int exit_code);
 
@@ -47,8 +46,8 @@ class RunTracker {
 
   void on_line(std::string_view line);
   void watch_system();
-  template <typename Record, typename... More>
-  void write_to_both(const Record& record, More... more);
+  template <typename Record>
+  void write_to_both(const Record& record);
   // Calls `write` for the tracker, if there is one; its failure is kept for warn(), its end.
   template <typename Tracker, typename Write>
   void attempt(const char* name, std::unique_ptr<Tracker>& tracker, Write write);

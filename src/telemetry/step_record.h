@@ -60,11 +60,16 @@ struct StepRecord {
   double training_ms = 0;
 };
 
+// What a model is evaluated on.
+enum class EvaluatedSet { kValidation, kTest };
+
 struct ValidationRecord {
   int64_t iteration = 0;
   double lm_loss = 0;
   double perplexity = 0;  // exp(min(20, loss))
   bool at_end = false;    // after the last step, not at an interval
+  EvaluatedSet set = EvaluatedSet::kValidation;
+  int64_t samples = 0;  // drawn; not known of one that was read back
 };
 
 }  // namespace borealis

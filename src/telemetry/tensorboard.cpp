@@ -61,7 +61,7 @@ void TensorBoard::put_history(const std::filesystem::path& run_dir, double wall_
     put_step(step, wall_time_s);
     for (; validation != validations.end() && validation->iteration <= step.iteration;
          ++validation) {
-      put_validation(*validation, false, wall_time_s);
+      put_validation(*validation, wall_time_s);
     }
   }
 }
@@ -78,10 +78,11 @@ void TensorBoard::put_step(const StepRecord& step, double wall_time_s) {
   last_step_ = step;
 }
 
-void TensorBoard::put_validation(const ValidationRecord& record, bool of_test, double wall_time_s) {
+void TensorBoard::put_validation(const ValidationRecord& record, double wall_time_s) {
   if (!std::isfinite(record.lm_loss)) return;
-  const std::string loss =
-      of_test ? "lm-loss-test/lm loss test" : "lm-loss-validation/lm loss validation";
+  const std::string loss = record.set == EvaluatedSet::kTest
+                               ? "lm-loss-test/lm loss test"
+                               : "lm-loss-validation/lm loss validation";
   const auto put = [&](const std::string& against, int64_t step) {
     const std::string loss_tag = loss + against, perplexity_tag = loss + " ppl" + against;
     const std::vector<EventScalar> scalars = {{loss_tag, record.lm_loss},
@@ -99,8 +100,8 @@ void TensorBoard::write(const StepRecord& step) {
   file_.flush();
 }
 
-void TensorBoard::write(const ValidationRecord& record, bool of_test) {
-  put_validation(record, of_test, now_s());
+void TensorBoard::write(const ValidationRecord& record) {
+  put_validation(record, now_s());
   file_.flush();
 }
 

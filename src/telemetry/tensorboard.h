@@ -26,12 +26,12 @@ class TensorBoard {
 
   // Counts stay out, for a scalar of f32 holds them only up to 2^24: the step is one.
   void write(const StepRecord& step);
-  void write(const ValidationRecord& record, bool of_test);
+  void write(const ValidationRecord& record);
   void end() { file_.sync(); }
 
  private:
   void put_step(const StepRecord& step, double wall_time_s);
-  void put_validation(const ValidationRecord& record, bool of_test, double wall_time_s);
+  void put_validation(const ValidationRecord& record, double wall_time_s);
   void put_history(const std::filesystem::path& run_dir, double wall_time_s);
 
   MetricContext context_;

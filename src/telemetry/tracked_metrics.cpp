@@ -105,8 +105,9 @@ std::vector<TrackedMetric> step_metrics(const StepRecord& step, const MetricCont
   return metrics.take();
 }
 
-std::vector<TrackedMetric> validation_metrics(const ValidationRecord& record, bool of_test) {
+std::vector<TrackedMetric> validation_metrics(const ValidationRecord& record) {
   Metrics metrics;
+  const bool of_test = record.set == EvaluatedSet::kTest;
   metrics.add(of_test ? "test/iteration" : "val/iteration", record.iteration);
   metrics.add(of_test ? "test/lm loss" : "val/lm loss", record.lm_loss);
   metrics.add(of_test ? "test/ppl_lm loss" : "val/ppl_lm loss", record.perplexity);

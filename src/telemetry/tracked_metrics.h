@@ -38,7 +38,6 @@ double ds_flops_per_token(const ModelConfig& model, int64_t seq_length, bool rec
 // in seconds under the reference's names (elapsed_ms_per_iteration, too, as it has it), and in
 // milliseconds under timers/.
 std::vector<TrackedMetric> step_metrics(const StepRecord& step, const MetricContext& context);
-// Of the set "val" or "test".
-std::vector<TrackedMetric> validation_metrics(const ValidationRecord& record, bool of_test);
+std::vector<TrackedMetric> validation_metrics(const ValidationRecord& record);
 
 }  // namespace borealis

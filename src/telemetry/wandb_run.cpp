@@ -197,8 +197,8 @@ void WandbRun::write(const StepRecord& step) {
   put_row(step.iteration, step_metrics(step, context_));
 }
 
-void WandbRun::write(const ValidationRecord& record, bool of_test) {
-  for (const TrackedMetric& metric : validation_metrics(record, of_test)) {
+void WandbRun::write(const ValidationRecord& record) {
+  for (const TrackedMetric& metric : validation_metrics(record)) {
     of_validation_.push_back(metric);
     summary_[std::string(metric.name)] = json_of(metric);
   }

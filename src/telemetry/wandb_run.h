@@ -37,7 +37,7 @@ class WandbRun {
   // A row of the history, whose _step is the iteration. The validation before it is part of it:
   // rows of a run have different steps.
   void write(const StepRecord& step);
-  void write(const ValidationRecord& record, bool of_test);
+  void write(const ValidationRecord& record);
   void write_console(WandbTime time, std::string_view line);
   // The last values of all metrics, for the table of runs, and a sample of the machine's use.
   void write_stats();

@@ -40,7 +40,6 @@ class Arena {
 
   int64_t used_bytes() const { return used_; }
   std::span<std::byte> memory() const { return memory_; }
-  bool is_measuring() const { return measuring_; }
 
  private:
   Arena() = default;

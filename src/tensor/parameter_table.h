@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,8 +22,6 @@ struct Parameter {
   int64_t offset = 0;          // elements from the start of the flat buffer
   bool weight_decay = false;   // contract section 3.3: every tensor of more than one dimension
   double init_std = 0;         // standard deviation of the initial values; 0: all ones (norm gains)
-  // Dimension that tensor parallelism splits (0: rows, 1: columns); none: replicated.
-  std::optional<int> tensor_parallel_dim;
 
   int64_t size() const;
 };

@@ -17,6 +17,7 @@ namespace borealis {
 namespace {
 
 constexpr size_t kChunkBytes = 1 << 20;
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";  // before a file's text, none of it
 
 std::string_view text_of(const MappedFile& file) {
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
@@ -146,7 +147,8 @@ class DocumentChunk::Visitor {
 void DocumentChunk::for_each_document(const Visit& visit, BadRecords* bad) const {
   const Visitor visitor(*this, visit, bad);
   const DocumentUnit unit = file().unit;
-  for (size_t begin = 0; begin < text_.size();) {
+  const bool is_marked = begin_ == 0 && text_.starts_with(kByteOrderMark);
+  for (size_t begin = is_marked ? kByteOrderMark.size() : 0; begin < text_.size();) {
     const size_t end = std::min(first_document_end(text_, begin, unit), text_.size());
     const std::string_view document = trimmed_document(text_.substr(begin, end - begin), unit);
     begin = end;

@@ -249,7 +249,7 @@ void CheckpointSaver::write_gathered_model(CheckpointContent& content) {
   std::exception_ptr failure;
   try {
     folder_->write(content);
-  } catch (const Error&) {
+  } catch (...) {
     failure = std::current_exception();
   }
   while (next < units) hold_next();

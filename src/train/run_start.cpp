@@ -42,7 +42,7 @@ std::optional<std::string> step_among(const std::string& save, const fs::path& l
   const fs::path named = load.has_filename() ? load : load.parent_path();  // "dir/" is "dir"
   for (const fs::path& folder : {named, fs::weakly_canonical(named, unknown)}) {
     const std::string step = folder.filename().string();
-    if (!step.starts_with("global_step")) continue;
+    if (!step_of_folder(step)) continue;
     const fs::path parent = folder.has_parent_path() ? folder.parent_path() : fs::path(".");
     if (same_folder(parent, save)) return step;
   }
@@ -283,9 +283,9 @@ RunStart StartChooser::next(RunConfig& config) {
     const fs::path folder = candidates_.front();
     candidates_.erase(candidates_.begin());
     // Step 0 without a state is a model that was imported.
-    const bool begins = weights_only_ || folder.filename() == "global_step0";
+    const bool begins = weights_only_ || folder.filename() == step_folder_name(0);
     if (begins && holds_a_model(folder) && !fs::exists(folder / kStateFolder)) {
-      return from_weights(config, folder);
+      return from_model(config, folder);
     }
     std::optional<OpenedCheckpoint> opened;
     try {
@@ -303,7 +303,7 @@ RunStart StartChooser::next(RunConfig& config) {
                             fmt::join(warnings_, "\n  - ")),
                 "restore the files of one of them, or begin anew in another folder (--save)");
   }
-  if (!weights_folder_.empty()) return from_weights(config, weights_folder_);
+  if (!weights_folder_.empty()) return from_model(config, weights_folder_);
   return from_scratch(config);
 }
 
@@ -319,10 +319,10 @@ RunStart StartChooser::from_scratch(RunConfig& config) const {
   return start;
 }
 
-RunStart StartChooser::from_weights(RunConfig& config, const fs::path& folder) const {
-  RunConfig there;
-  there.model = load_model_config(folder);
-  const ModelDifferences differences = model_differences(to_json(there)["model"], config.model);
+// `model`: what the folder says of its weights.
+RunStart StartChooser::from_weights(RunConfig& config, const nlohmann::json& model,
+                                    const fs::path& folder) const {
+  const ModelDifferences differences = model_differences(model, config.model);
   if (!differences.shape.empty()) {
     throw Error(
         ErrorKind::kConfig,
@@ -334,44 +334,39 @@ RunStart StartChooser::from_weights(RunConfig& config, const fs::path& folder) c
   RunStart start = from_scratch(config);
   warn_of_another_use(differences, config);
   warn_of_another_tokenizer(folder, config);
-  start.model_folder = folder;
   config.notes.push_back(fmt::format("weights are those of {}", folder.string()));
+  return start;
+}
+
+RunStart StartChooser::from_model(RunConfig& config, const fs::path& folder) const {
+  RunConfig there;
+  there.model = load_model_config(folder);
+  RunStart start = from_weights(config, to_json(there)["model"], folder);
+  start.model_folder = folder;
   return start;
 }
 
 RunStart StartChooser::from_checkpoint(RunConfig& config, OpenedCheckpoint checkpoint) const {
   const std::string path = (checkpoint.folder / kStateFile).string();
   const nlohmann::json& saved = checkpoint.state.configuration;
-  SettingChanges changes = setting_changes(saved, config);
-  ModelDifferences of_weights;
   if (weights_only_) {
-    of_weights = model_differences(saved.value("model", nlohmann::json()), config.model);
-    changes.forbidden = of_weights.shape;
+    RunStart start =
+        from_weights(config, saved.value("model", nlohmann::json()), checkpoint.folder);
+    start.checkpoint = std::move(checkpoint);
+    return start;
   }
-  if (!weights_only_ && has_another_tokenizer(config, checkpoint.folder)) {
+  SettingChanges changes = setting_changes(saved, config);
+  if (has_another_tokenizer(config, checkpoint.folder)) {
     changes.forbidden.push_back(
         fmt::format("the tokenizer {} is another than the checkpoint's, which lies in its folder",
                     config.data.tokenizer_path));
   }
   if (!changes.forbidden.empty()) {
-    const std::string folder = checkpoint.folder.string();
-    const std::string list = fmt::format("{}", fmt::join(changes.forbidden, "; "));
-    if (weights_only_) {
-      throw Error(ErrorKind::kConfig,
-                  fmt::format("the weights of {} do not fit this model: {}", folder, list),
-                  fmt::format("set them as they are there, or MODEL_ARCH={}", folder));
-    }
-    throw Error(ErrorKind::kConfig, fmt::format("the run cannot go on from {}: {}", folder, list),
+    throw Error(ErrorKind::kConfig,
+                fmt::format("the run cannot go on from {}: {}", checkpoint.folder.string(),
+                            fmt::join(changes.forbidden, "; ")),
                 "set them as they were, or begin another run in another folder (--save, and no "
                 "LOAD)");
-  }
-  if (weights_only_) {
-    RunStart start = from_scratch(config);
-    warn_of_another_use(of_weights, config);
-    warn_of_another_tokenizer(checkpoint.folder, config);
-    config.notes.push_back(fmt::format("weights are those of {}", checkpoint.folder.string()));
-    start.checkpoint = std::move(checkpoint);
-    return start;
   }
   if (!config.checkpoint.override_schedule) {
     for (std::string& line : take_saved_schedule(saved, path, config)) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -50,7 +51,9 @@ class StartChooser {
   void choose_source(const RunConfig& config);
   void tell_of_new_run(const RunConfig& config);
   RunStart from_scratch(RunConfig& config) const;
-  RunStart from_weights(RunConfig& config, const std::filesystem::path& folder) const;
+  RunStart from_weights(RunConfig& config, const nlohmann::json& model,
+                        const std::filesystem::path& folder) const;
+  RunStart from_model(RunConfig& config, const std::filesystem::path& folder) const;
   RunStart from_checkpoint(RunConfig& config, OpenedCheckpoint checkpoint) const;
 
   std::vector<std::filesystem::path> candidates_;  // left to try, newest first

@@ -14,7 +14,7 @@ namespace borealis {
 class SignalWatch {
  public:
   SignalWatch();
-  ~SignalWatch();  // puts the previous handlers back
+  ~SignalWatch();  // the signals end the process again
   SignalWatch(const SignalWatch&) = delete;
   SignalWatch& operator=(const SignalWatch&) = delete;
 

@@ -10,6 +10,13 @@
 #include "kernels/cross_entropy.h"
 
 namespace borealis {
+namespace {
+
+// What stays empty of a row are documents of so many tokens: short ones cost attention least, but a
+// GPU's attention knows the documents of a batch up to some hundreds.
+constexpr int64_t kPaddingTokens = 64;
+
+}  // namespace
 
 void cut_windows(int64_t document, int64_t length, int64_t seq_length, int64_t stride,
                  const std::function<void(const TextWindow&)>& visit) {
@@ -38,11 +45,8 @@ void WindowBatch::clear() {
   row_ = used_ = counted_ = 0;
   std::ranges::fill(batch_.tokens, 0);
   std::ranges::fill(batch_.targets, kNoTarget);
-  // Every token of what stays empty is a document of its own, which costs attention least.
   std::ranges::fill(batch_.positions, 0);
-  for (size_t i = 0; i < batch_.document_starts.size(); ++i) {
-    batch_.document_starts[i] = static_cast<int32_t>(i % static_cast<size_t>(batch_.seq_length));
-  }
+  for (int64_t row = 0; row < batch_.batch_size; ++row) pad(row, 0, batch_.seq_length);
 }
 
 bool WindowBatch::add(const TextWindow& window, const TokenDocuments& documents) {
@@ -66,7 +70,17 @@ bool WindowBatch::add(const TextWindow& window, const TokenDocuments& documents)
   std::fill_n(batch_.document_starts.begin() + at, window.inputs, static_cast<int32_t>(used_));
   used_ += window.inputs;
   counted_ += window.inputs - context;
+  // What is left of the document of padding that the window ends in.
+  const int64_t next = (used_ + kPaddingTokens - 1) / kPaddingTokens * kPaddingTokens;
+  pad(row_, used_, std::min(next, batch_.seq_length));
   return true;
+}
+
+void WindowBatch::pad(int64_t row, int64_t begin, int64_t end) {
+  int32_t* starts = batch_.document_starts.data() + row * batch_.seq_length;
+  for (int64_t i = begin; i < end; ++i) {
+    starts[i] = static_cast<int32_t>(std::max(begin, i / kPaddingTokens * kPaddingTokens));
+  }
 }
 
 void WindowBatch::check_ids(const TextWindow& window, const TokenDocuments& documents) const {

@@ -44,6 +44,7 @@ class WindowBatch {
   void clear();
 
  private:
+  void pad(int64_t row, int64_t begin, int64_t end);
   void check_ids(const TextWindow& window, const TokenDocuments& documents) const;
 
   Batch batch_;

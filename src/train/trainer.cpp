@@ -14,6 +14,7 @@
 
 #include "base/date_time.h"
 #include "base/error.h"
+#include "checkpoint/folder_check.h"
 #include "comm/collectives.h"
 #include "data/batch_loader.h"
 #include "model/accounting.h"
@@ -84,10 +85,13 @@ Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart star
 
 void Trainer::load(const RunStart& start) {
   if (!start.model_folder.empty()) {
-    const ModelWeights weights(start.model_folder);
-    require_promised(weights, promised_tensors(layout_.table), start.model_folder,
-                     config_.model.tie_word_embeddings);
-    load_model_weights(weights, layout_, buffers_, shard_, backend_.device());
+    together(ranks_, "loading the weights", [&] {
+      if (ranks_.rank() == 0) require_sound_weights(start.model_folder);
+      const ModelWeights weights(start.model_folder);
+      require_promised(weights, promised_tensors(layout_.table), start.model_folder,
+                       config_.model.tie_word_embeddings);
+      load_model_weights(weights, layout_, buffers_, shard_, backend_.device());
+    });
     return;
   }
   if (!start.checkpoint) {
@@ -414,7 +418,7 @@ void Trainer::complete(StepRecord& record) {
   const double flops_per_s = record.tokens_per_gpu_per_second * flops_per_token_;
   record.tflops = flops_per_s * 1e-12;
   if (!gemm_flops_per_s_) {
-    gemm_flops_per_s_ = options_.measure_gemm(model_->idle_memory());
+    gemm_flops_per_s_ = options_.measure_gemm ? options_.measure_gemm(model_->idle_memory()) : 0.0;
     since_last_record_ = Stopwatch();  // the measurement is no part of the second step
   }
   record.gemm_share = *gemm_flops_per_s_ > 0 ? flops_per_s / *gemm_flops_per_s_
@@ -451,19 +455,22 @@ ValidationRecord Trainer::validate(Split split, int64_t iteration,
   loss.add_up(ranks_);
   // Of NaN, where no token counts, NaN: the mean comes first.
   const double perplexity = std::exp(std::min(loss.mean(), kLargestLossInPerplexity));
-  return {iteration, loss.mean(), perplexity, false};
+  return {.iteration = iteration,
+          .lm_loss = loss.mean(),
+          .perplexity = perplexity,
+          .set = split == Split::kTest ? EvaluatedSet::kTest : EvaluatedSet::kValidation,
+          .samples = config_.limits.eval_iters * config_.batch.global_batch_size};
 }
 
 void Trainer::validate_at_end(const TrainerEvents& events, int64_t iteration) {
   if (config_.limits.eval_iters == 0) return;
-  const int64_t samples = config_.limits.eval_iters * config_.batch.global_batch_size;
-  const auto report = [&](Split split, const char* set) {
+  const auto report = [&](Split split) {
     ValidationRecord record = validate(split, iteration, events.on_evaluation);
     record.at_end = true;
-    if (events.on_final_validation) events.on_final_validation(record, samples, set);
+    if (events.on_validation) events.on_validation(record);
   };
-  if (valid_data_) report(Split::kValid, "validation");
-  if (split_is_built(config_, Split::kTest)) report(Split::kTest, "test");
+  if (valid_data_) report(Split::kValid);
+  if (split_is_built(config_, Split::kTest)) report(Split::kTest);
 }
 
 double Trainer::learning_rate_after(int64_t iterations) const {

@@ -32,12 +32,10 @@ namespace borealis {
 // Where each thing that happens in a run goes. Every member may be empty.
 struct TrainerEvents {
   std::function<void(const StepRecord&)> on_step;
+  // At an interval, and after the last step, there on the test split, too.
   std::function<void(const ValidationRecord&)> on_validation;
   // After each of the rounds of an evaluation after the last step, 1-based.
   std::function<void(int64_t round, int64_t rounds)> on_evaluation;
-  // After the last step, on the "validation" or the "test" split.
-  std::function<void(const ValidationRecord&, int64_t samples, const std::string& set)>
-      on_final_validation;
   std::function<void(const std::string& folder)> on_checkpoint;  // it is complete
 };
 
@@ -56,7 +54,7 @@ struct TrainerOptions {
   // trainer. Null: one rank.
   Communicator* ranks = nullptr;
   // Called once, between the first step and its record: a user waits for neither memory nor
-  // measurement before the first step.
+  // measurement before the first step. Empty: shares of the rate are not known.
   GemmMeasurement measure_gemm = {};
   Profiler* profiler = nullptr;     // times the kernels of step_kernels(); must outlive the trainer
   bool save_in_background = false;  // with memory for a copy of what is saved

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "comm/collectives.h"
+#include "support/plain_sums.h"
 
 namespace borealis::collective_cases {
 
@@ -51,7 +52,7 @@ void sums(Communicator& ranks, int64_t count, Problems& problems) {
     expected[static_cast<size_t>(i)] = static_cast<T>(sum);
   }
   std::vector<T> values = values_of<T>(ranks.rank(), count);
-  all_reduce_sum(ranks, std::span<T>(values), "adding");
+  testing::all_reduce_sum(ranks, std::span<T>(values), "adding");
   expect(same(values, expected), ranks, fmt::format("all_reduce_sum of {}", count), problems);
 
   // Parts of different sizes, of which the last may be empty.
@@ -66,9 +67,9 @@ void sums(Communicator& ranks, int64_t count, Problems& problems) {
   std::vector<T> sum(first, expected.begin() + begin_of(ranks.rank() + 1));
   std::vector<T> mine(sum.size(), T(1));
   const std::span<const std::span<const T>> all_parts(parts);
-  reduce_scatter_sum(ranks, all_parts, std::span<T>(mine), SumInto::kReplace, "adding");
+  testing::reduce_scatter_sum(ranks, all_parts, std::span<T>(mine), /*adds=*/false, "adding");
   expect(same(mine, sum), ranks, fmt::format("reduce_scatter_sum of {}", count), problems);
-  reduce_scatter_sum(ranks, all_parts, std::span<T>(mine), SumInto::kAdd, "adding");
+  testing::reduce_scatter_sum(ranks, all_parts, std::span<T>(mine), /*adds=*/true, "adding");
   for (T& value : sum) value = static_cast<T>(static_cast<float>(value) * 2);
   expect(same(mine, sum), ranks, fmt::format("adding reduce_scatter_sum of {}", count), problems);
 }

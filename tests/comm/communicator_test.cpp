@@ -36,7 +36,7 @@ TEST(Communicator, SumsInTheOrderOfTheRanks) {
   run_in_process(4, [](Communicator& ranks) {
     const float mine[] = {1.0F, 0x1p-24F, 0x1p-24F, -1.0F};
     std::vector<float> value(3, mine[ranks.rank()]);
-    all_reduce_sum(ranks, std::span<float>(value), "adding");
+    testing::all_reduce_sum(ranks, std::span<float>(value), "adding");
     for (const float sum : value) EXPECT_EQ(sum, ((1.0F + 0x1p-24F) + 0x1p-24F) - 1.0F);
   });
 }
@@ -45,7 +45,7 @@ TEST(Communicator, RoundsABf16SumOnce) {
   run_in_process(3, [](Communicator& ranks) {
     // 256 + 1 is no bf16, 256 + 2 is.
     std::vector<bf16> value(1, bf16(ranks.rank() == 0 ? 256.0F : 1.0F));
-    all_reduce_sum(ranks, std::span<bf16>(value), "adding");
+    testing::all_reduce_sum(ranks, std::span<bf16>(value), "adding");
     EXPECT_EQ(static_cast<float>(value[0]), 258.0F);
   });
 }

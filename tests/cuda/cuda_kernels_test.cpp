@@ -64,7 +64,8 @@ class Shifted {
 // Every number of threads, rows of more than a vector a thread, and several rows a block.
 TYPED_TEST(CudaKernelsTest, NormsOfEveryWidth) {
   using T = TypeParam;
-  const int64_t rows = 2 * gpu_norm_partial_rows(this->multiprocessors_) + 5;
+  const int multiprocessors = std::min(this->multiprocessors_, 8);  // as if there were no more
+  const int64_t rows = 2 * gpu_norm_partial_rows(multiprocessors) + 5;
   for (const int64_t D : {1024, 1536, 2048, 3072, 4096, 8192, 8200, 1023}) {
     SCOPED_TRACE(D);
     const auto x = random_values<T>(rows * D, 1), dy = random_values<T>(rows * D, 2);
@@ -74,7 +75,7 @@ TYPED_TEST(CudaKernelsTest, NormsOfEveryWidth) {
     const DeviceArray<T> x_(x), dy_(dy), weight_(weight), delta_(delta), y_(y), sum_(sum), dx_(dx);
     const DeviceArray<float> inv_rms_(inv_rms), dweight_(dweight);
     const DeviceArray<float> partials_(
-        std::vector<float>(static_cast<size_t>(gpu_norm_partial_rows(this->multiprocessors_) * D)));
+        std::vector<float>(static_cast<size_t>(gpu_norm_partial_rows(multiprocessors) * D)));
     const auto expect_same = [this](const auto& actual, const auto& expected) {
       expect_close(actual.values(), to_double(expected), this->relative(), 2e-6);
     };
@@ -93,7 +94,7 @@ TYPED_TEST(CudaKernelsTest, NormsOfEveryWidth) {
     const DeviceArray<T> normed_(std::vector<T>(x.size()));
     cuda::rms_norm_backward(
         RmsNormBackward<T>{dy_, x_, weight_, given_, rows, D, dx_, dweight_, normed_}, partials_,
-        this->multiprocessors_, nullptr);
+        multiprocessors, nullptr);
     expect_same(normed_, y);
     expect_close(dx_.values(), to_double(dx), this->relative(), this->kIsF32 ? 1e-5 : 0.01);
     expect_close(dweight_.values(), to_double(dweight), 1e-4, 1e-3);

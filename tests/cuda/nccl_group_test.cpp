@@ -56,7 +56,7 @@ TEST(NcclGroupTest, IsJoinedByOneRank) {
   const NcclLibrary* library = NcclLibrary::load();
   if (library == nullptr) GTEST_SKIP() << "no libnccl.so.2";
   cuda::CudaDevice device;
-  NcclGroup group(*library, NcclGroup::make_id(*library), 0, 1, {.seconds = 10}, device);
+  NcclGroup group(*library, NcclGroup::make_id(*library), 0, 1, {.seconds = 60}, device);
   std::vector<float> values = {1, 2, 3, -0.0f};
   const DeviceArray<float> values_(values);
   group.follow_device();

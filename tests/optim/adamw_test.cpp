@@ -20,8 +20,7 @@ Parameter matrix(const char* name, int64_t rows, int64_t cols) {
           .shape = {rows, cols},
           .offset = 0,
           .weight_decay = true,
-          .init_std = 0.02,
-          .tensor_parallel_dim = std::nullopt};
+          .init_std = 0.02};
 }
 
 Parameter norm(const char* name, int64_t size) {
@@ -30,8 +29,7 @@ Parameter norm(const char* name, int64_t size) {
           .shape = {size},
           .offset = 0,
           .weight_decay = false,
-          .init_std = 0,
-          .tensor_parallel_dim = std::nullopt};
+          .init_std = 0};
 }
 
 ParameterTable embedding_and(const Parameter& other, int64_t rows, int64_t cols) {

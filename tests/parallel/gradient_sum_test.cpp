@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "comm/in_process.h"
+#include "support/plain_sums.h"
 
 namespace borealis {
 namespace {
@@ -62,7 +63,7 @@ TEST(GradientSum, InBf16HasTheBitsOfThePlainSumsOfBf16) {
         const std::vector<float> values = rounded_values(ranks.rank(), size);
         std::vector<bf16> plain = as<bf16>(values);
         std::vector<float> pieces = values;
-        all_reduce_sum(ranks, std::span<bf16>(plain), "adding");
+        testing::all_reduce_sum(ranks, std::span<bf16>(plain), "adding");
         const int64_t received = sum_on_all(ranks, pieces, own.buffers);
         EXPECT_EQ(pieces, widened(plain)) << size;
         std::vector<float> whole = values;
@@ -80,8 +81,8 @@ TEST(GradientSum, InBf16HasTheBitsOfThePlainSumsOfBf16) {
         }
         const size_t mine = parts[static_cast<size_t>(ranks.rank())].size();
         std::vector<bf16> sums(mine);
-        reduce_scatter_sum(ranks, std::span<const std::span<const bf16>>(rounded_parts),
-                           std::span<bf16>(sums), SumInto::kReplace, "adding");
+        testing::reduce_scatter_sum(ranks, std::span<const std::span<const bf16>>(rounded_parts),
+                                    std::span<bf16>(sums), /*adds=*/false, "adding");
         std::vector<float> replaced(mine, 0.1f), added(mine, 0.1f), expected;
         sum_at_owners(ranks, parts, replaced, SumInto::kReplace, own.buffers);
         sum_at_owners(ranks, parts, added, SumInto::kAdd, own.buffers);
@@ -93,14 +94,13 @@ TEST(GradientSum, InBf16HasTheBitsOfThePlainSumsOfBf16) {
   }
 }
 
-// The bits of the plain sums of comm/.
 TEST(GradientSum, HasTheBitsOfThePlainSumsInPieces) {
   for (const int64_t ranks_in_all : {2, 3, 5}) {
     run_in_process(ranks_in_all, [&](Communicator& ranks) {
       const Buffers own(ranks.size(), DType::kF32);
       for (const size_t size : {size_t{0}, size_t{1}, size_t{40}, size_t{700001}}) {
         std::vector<float> plain = rounded_values(ranks.rank(), size), pieces = plain;
-        all_reduce_sum(ranks, std::span<float>(plain), "adding");
+        testing::all_reduce_sum(ranks, std::span<float>(plain), "adding");
         sum_on_all(ranks, pieces, own.buffers);
         EXPECT_TRUE(std::ranges::equal(plain, pieces)) << size;
 
@@ -114,8 +114,8 @@ TEST(GradientSum, HasTheBitsOfThePlainSumsInPieces) {
         const size_t mine = parts[static_cast<size_t>(ranks.rank())].size();
         std::vector<float> at_once(mine, 0.1f), by_piece(mine, 0.1f);
         for (const SumInto into : {SumInto::kAdd, SumInto::kReplace, SumInto::kAdd}) {
-          reduce_scatter_sum(ranks, std::span<const std::span<const float>>(parts),
-                             std::span<float>(at_once), into, "adding");
+          testing::reduce_scatter_sum(ranks, std::span<const std::span<const float>>(parts),
+                                      std::span<float>(at_once), into == SumInto::kAdd, "adding");
           sum_at_owners(ranks, parts, by_piece, into, own.buffers);
           EXPECT_TRUE(std::ranges::equal(at_once, by_piece)) << size;
         }

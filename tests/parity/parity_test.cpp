@@ -46,9 +46,10 @@ struct Golden {
     tokens.resize(static_cast<size_t>(view.element_count()));
     std::memcpy(tokens.data(), view.bytes.data(), view.bytes.size());
   }
+  bool has_documents() const { return file.find("end_token") != nullptr; }
   Batch batch(int64_t index) const {
     Batch batch = make_batch(tokens.data() + index % batches * B * (T + 1), B, T);
-    if (file.find("end_token") != nullptr) {
+    if (has_documents()) {
       const DocumentEnds ends{.token = integer("end_token"),
                               .mask_loss = true,
                               .reset_positions = true,
@@ -72,7 +73,8 @@ struct Golden {
 };
 
 TrainableModel load(const Golden& golden, DType dtype) {
-  TrainableModel model(golden.config, dtype, golden.B, golden.T, {}, 2, testing::test_backend());
+  TrainableModel model(golden.config, dtype, golden.B, golden.T, {}, 2, testing::test_backend(),
+                       golden.has_documents());
   const ModelWeights weights(golden.folder);
   for (const Parameter& p : model.table.entries()) {
     const auto size = static_cast<size_t>(p.size());

@@ -90,7 +90,7 @@ TEST(RunReport, NamesAndWritesOutTheFormulaAndSaysWhatAGpuIs) {
   const Report report = report_of({});
   for (const std::string& text : {report.html, report.markdown}) {
     EXPECT_THAT(text, HasSubstr("LM formula of Megatron-DeepSpeed"));
-    EXPECT_THAT(text, HasSubstr("L (2h² + 2hkd + 3hf + 2hs) + Vh"));
+    EXPECT_THAT(text, HasSubstr("L (2had + 2hkd + 3hf + 2ads) + Vh"));
     EXPECT_THAT(text, HasSubstr("0.0942 GFLOP a token"));
     EXPECT_THAT(text, HasSubstr("“per GPU” means per rank here"));
     EXPECT_THAT(text, HasSubstr("of the 1.23 TFLOP/s that matrix products alone reach"));
@@ -351,7 +351,7 @@ TEST(RunReport, TwoValidationsOfAnIterationAreOneMark) {
   };
   const size_t one = dots();
   append_text_file(folder.path() / kValidationFileName,
-                   validation_record_json({50, 3.25, 25.79, true}, "validation") + "\n");
+                   validation_record_json({50, 3.25, 25.79, true}) + "\n");
   EXPECT_EQ(dots(), one);
   const std::string html = read_text_file(folder.path() / "report.html");
   EXPECT_THAT(html, HasSubstr("iteration 50: 3.2500 at the end, 3.3144 before"));

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "config/run_config.h"
+#include "model/accounting.h"
 #include "telemetry/metrics_file.h"
 #include "telemetry/run_summary.h"
 
@@ -96,6 +97,8 @@ inline RunSummary fake_summary(const std::vector<StepRecord>& steps) {
   summary.gemm_measurement = "oneDNN bf16, 4096 x 384 x 1024, 2 threads, best of 5";
   summary.isa = "avx512_bf16";
   summary.flops_per_token = 9.42e7;
+  summary.flops_formula_name = kFlopsFormulaName;
+  summary.flops_formula = kFlopsFormula;
   summary.time_to_first_step_s = 0.83;
   summary.checkpoint = "checkpoints/borealis-mini/final";
   summary.stopped_by = "train_iters";

@@ -29,7 +29,8 @@ struct TrainableModel {
   std::unique_ptr<LanguageModel> model;
 
   TrainableModel(const ModelConfig& config, DType dtype, int64_t B, int64_t T,
-                 RecomputeConfig recompute = {}, int threads = 2, Backend& backend = cpu_backend())
+                 RecomputeConfig recompute = {}, int threads = 2, Backend& backend = cpu_backend(),
+                 bool documents = false)
       : shape{config, B, T, recompute, product_mode(dtype), threads},
         table(make_parameter_table(config)),
         weights(static_cast<size_t>(table.buffer_elements()) * dtype_bytes(dtype)),
@@ -38,7 +39,7 @@ struct TrainableModel {
         parameters{&table, dtype, weights.data(), gradients.data()} {
     if (backend.gpu() != nullptr) {
       shape.gpu = *backend.gpu();
-      shape.documents = true;
+      shape.documents = documents;
       weights_on_device = DeviceBuffer(*device, weights.size(), "weights");
       gradients_on_device = DeviceBuffer(*device, 4 * gradients.size(), "gradients");
       parameters.weights = weights_on_device.bytes().data();

@@ -164,7 +164,7 @@ TEST(Validation, MessageStandsBetweenDashes) {
 }
 
 TEST(Validation, DashesAreOneLongerThanTheMessage) {
-  const std::string text = format_final_validation({300, 2.5, 12.182494}, 160, "test");
+  const std::string text = format_validation({300, 2.5, 12.182494, true, EvaluatedSet::kTest, 160});
   const size_t first = text.find('\n');
   const size_t second = text.find('\n', first + 1);
   const std::string message = text.substr(first + 1, second - first - 1);

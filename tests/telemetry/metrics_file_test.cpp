@@ -93,7 +93,8 @@ TEST(MetricsFile, GivesBackWhatWasWritten) {
   EXPECT_FALSE(steps[1].grad_norm.has_value());
   EXPECT_EQ(steps[1].next_learning_rate, steps[2].learning_rate);
   EXPECT_FALSE(read_test(folder.path()));
-  writer.write_test(ValidationRecord{4, 2.25, 9.5});
+  writer.write(ValidationRecord{
+      .iteration = 4, .lm_loss = 2.25, .perplexity = 9.5, .set = EvaluatedSet::kTest});
   ASSERT_TRUE(read_test(folder.path()));
   EXPECT_EQ(read_test(folder.path())->iteration, 4);
   EXPECT_EQ(read_test(folder.path())->lm_loss, 2.25);

@@ -119,7 +119,7 @@ class RunTrackerTest : public testing::Test {
       if (after_step) after_step(iteration);
     }
     log_info("a late line");
-    tracker.write_test({last, 2, 7});
+    tracker.write({.iteration = last, .lm_loss = 2, .perplexity = 7, .set = EvaluatedSet::kTest});
     tracker.end(summary, 143);
     log_info("a line after the end");
   }

@@ -108,8 +108,10 @@ TEST(TrackedMetrics, WhatIsNotKnownIsLeftOut) {
     EXPECT_FALSE(values.contains(name)) << name;
   }
   EXPECT_TRUE(values.contains("loss/iteration"));
-  EXPECT_EQ(by_name(validation_metrics({10, 2.5, 12.25}, false)).at("val/ppl_lm loss"), 12.25);
-  EXPECT_EQ(by_name(validation_metrics({10, 2.5, 12.25}, true)).at("test/lm loss"), 2.5);
+  EXPECT_EQ(by_name(validation_metrics({10, 2.5, 12.25})).at("val/ppl_lm loss"), 12.25);
+  EXPECT_EQ(
+      by_name(validation_metrics({10, 2.5, 12.25, true, EvaluatedSet::kTest})).at("test/lm loss"),
+      2.5);
 }
 
 }  // namespace

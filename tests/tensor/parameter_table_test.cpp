@@ -15,8 +15,7 @@ TEST(ParameterTable, PlacesParametersOnCacheLinesOrBehindOneAnother) {
                      .shape = std::move(shape),
                      .offset = 0,
                      .weight_decay = true,
-                     .init_std = 0.02,
-                     .tensor_parallel_dim = 0};
+                     .init_std = 0.02};
   };
   table.add(parameter("a", {3, 5}));
   table.add(parameter("b", {7}));

@@ -57,6 +57,14 @@ TEST_F(DocumentFilesTest, ATextFileIsADocument) {
   EXPECT_THAT(read("a.jsonl", "{\"text\": 1}", TextFormat::kText), ElementsAre("{\"text\": 1}"));
 }
 
+TEST_F(DocumentFilesTest, AByteOrderMarkIsNoText) {
+  EXPECT_THAT(read("a.txt", "\xEF\xBB\xBFone"), ElementsAre("one"));
+  EXPECT_THAT(read("a.txt", "\xEF\xBB\xBF"), ElementsAre());
+  EXPECT_THAT(read("a.txt", "one\xEF\xBB\xBF"), ElementsAre("one\xEF\xBB\xBF"));
+  const std::string line = "{\"text\": \"a\"}\n";
+  EXPECT_THAT(read("a.jsonl", "\xEF\xBB\xBF" + line + line), ElementsAre("a", "a"));
+}
+
 TEST_F(DocumentFilesTest, ALineOfJsonIsADocument) {
   const std::string lines =
       "{\"text\": \"a\\n\\u00e9\"}\r\n\n  \n{\"x\": 1, \"text\": \"\"}\n{\"text\": \"c\"}";

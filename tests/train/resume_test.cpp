@@ -75,9 +75,6 @@ Outcome train(RunConfig config, std::optional<int64_t> exit_after = std::nullopt
   TrainerEvents events;
   events.on_step = [&](const StepRecord& record) { outcome.steps.push_back(record); };
   events.on_validation = [&](const ValidationRecord& r) { outcome.validations.push_back(r); };
-  events.on_final_validation = [&](const ValidationRecord& r, int64_t, const std::string&) {
-    outcome.validations.push_back(r);
-  };
   outcome.checkpoint = trainer.run(events).checkpoint;
   return outcome;
 }
@@ -379,6 +376,13 @@ TEST_F(ResumeRulesTest, FinetuningMayUseTheWeightsInAnotherWay) {
   }
 }
 
+// A bit in the middle of the file.
+void flip(const fs::path& file) {
+  std::string bytes = read_text_file(file);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  write_file_atomically(file, bytes);
+}
+
 TEST_F(ResumeRulesTest, AModelWithoutAStateIsBegunWith) {
   config_.dtype = DType::kF32;
   const Outcome first = train(config_, 4);
@@ -400,6 +404,9 @@ TEST_F(ResumeRulesTest, AModelWithoutAStateIsBegunWith) {
   EXPECT_ERROR(train(other), ErrorKind::kConfig,
                "is another model: HIDDEN is 24 in this command and 48 in the checkpoint",
                "MODEL_ARCH=");
+  other.model.hidden_size = 48;
+  flip(model / "model.safetensors");
+  EXPECT_ERROR(train(other), ErrorKind::kData, "model.safetensors is damaged");
 }
 
 TEST_F(ResumeRulesTest, AnImportedModelIsGoneOnFrom) {
@@ -574,11 +581,6 @@ TEST_F(ResumeRulesTest, DamageIsNamedAndTheCheckpointBeforeItUsed) {
   config_.limits.save_interval = 2;
   const Outcome whole = train(config_);
   const fs::path root = config_.output.checkpoint_dir;
-  const auto flip = [](const fs::path& file) {
-    std::string bytes = read_text_file(file);
-    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
-    write_file_atomically(file, bytes);
-  };
   flip(root / "global_step10/state/state.json");
   StartChooser starts(config_);
   RunConfig decided = config_;

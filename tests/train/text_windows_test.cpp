@@ -65,10 +65,19 @@ TEST(TextWindows, ShareARowWithPositionsAndAttentionOfTheirOwn) {
   EXPECT_THAT(batch.batch().tokens, ElementsAre(10, 11, 12, 20, 21, 0, 30, 31, 32, 0, 0, 0));
   EXPECT_THAT(batch.batch().targets, ElementsAre(no, 12, 13, 21, 22, no, 31, 32, 33, no, no, no));
   EXPECT_THAT(batch.batch().positions, ElementsAre(0, 1, 2, 0, 1, 0, 0, 1, 2, 0, 0, 0));
-  EXPECT_THAT(batch.batch().document_starts, ElementsAre(0, 0, 0, 3, 3, 5, 0, 0, 0, 3, 4, 5));
+  EXPECT_THAT(batch.batch().document_starts, ElementsAre(0, 0, 0, 3, 3, 5, 0, 0, 0, 3, 3, 3));
   batch.clear();
   EXPECT_TRUE(batch.empty());
   EXPECT_EQ(batch.batch().loss_tokens(), 0);
+}
+
+TEST(TextWindows, WhatStaysEmptyAreFewDocuments) {
+  const ListedDocuments documents({{10, 11, 12, 13}});
+  WindowBatch batch(2, 200, 100);
+  const auto lengths = [&] { return document_lengths(batch.batch()); };
+  EXPECT_THAT(lengths(), ElementsAre(64, 64, 64, 8, 64, 64, 64, 8));
+  ASSERT_TRUE(batch.add({0, 0, 3, 1}, documents));
+  EXPECT_THAT(lengths(), ElementsAre(3, 61, 64, 64, 8, 64, 64, 64, 8));
 }
 
 TEST(TextWindows, AnIdBeyondTheVocabularyIsNamed) {

@@ -60,7 +60,9 @@ class TrainerTest : public ::testing::Test {
     Result result;
     TrainerEvents events;
     events.on_step = [&](const StepRecord& record) { result.steps.push_back(record); };
-    events.on_validation = [&](const ValidationRecord& r) { result.validations.push_back(r); };
+    events.on_validation = [&](const ValidationRecord& r) {
+      if (!r.at_end) result.validations.push_back(r);
+    };
     result.outcome = trainer.run(events);
     return result;
   }
@@ -248,25 +250,25 @@ TEST_F(TrainerTest, EvaluatesBothSetsAtTheEnd) {
   config_.limits.eval_iters = 2;
   for (const char* split : {"80,10,10", "90,0,10", "90,10,0"}) {
     config_.data.split = split;
-    std::vector<std::string> sets;
+    std::vector<EvaluatedSet> sets;
     int64_t rounds = 0;
     TrainerEvents events;
     events.on_evaluation = [&](int64_t round, int64_t of) {
       EXPECT_EQ(of, 2);
       EXPECT_EQ(round, rounds++ % 2 + 1);
     };
-    events.on_final_validation = [&](const ValidationRecord& record, int64_t samples,
-                                     const std::string& set) {
+    events.on_validation = [&](const ValidationRecord& record) {
+      if (!record.at_end) return;
       EXPECT_EQ(record.iteration, 6);
-      EXPECT_EQ(samples, 8);
-      sets.push_back(set);
+      EXPECT_EQ(record.samples, 8);
+      sets.push_back(record.set);
     };
     const RunLayout layout = make_run_layout(config_, 2);
     Trainer(config_, layout, start(), {.measure_gemm = rate_of_1e11}).run(events);
     EXPECT_EQ(rounds, 2 * static_cast<int64_t>(sets.size()));
-    std::vector<std::string> expected;
-    if (split != std::string("90,0,10")) expected.push_back("validation");
-    if (split != std::string("90,10,0")) expected.push_back("test");
+    std::vector<EvaluatedSet> expected;
+    if (split != std::string("90,0,10")) expected.push_back(EvaluatedSet::kValidation);
+    if (split != std::string("90,10,0")) expected.push_back(EvaluatedSet::kTest);
     EXPECT_EQ(sets, expected) << split;
   }
 }
@@ -275,14 +277,12 @@ TEST_F(TrainerTest, WithoutValidationsTheTestSetIsStillLookedAt) {
   config_.limits.eval_interval = 0;
   config_.limits.eval_iters = 2;
   config_.data.split = "80,10,10";
-  std::vector<std::string> sets;
+  std::vector<EvaluatedSet> sets;
   TrainerEvents events;
-  events.on_final_validation = [&](const ValidationRecord&, int64_t, const std::string& set) {
-    sets.push_back(set);
-  };
+  events.on_validation = [&](const ValidationRecord& record) { sets.push_back(record.set); };
   const RunLayout layout = make_run_layout(config_, 2);
   Trainer(config_, layout, start(), {.measure_gemm = rate_of_1e11}).run(events);
-  EXPECT_EQ(sets, std::vector<std::string>{"test"});
+  EXPECT_EQ(sets, std::vector{EvaluatedSet::kTest});
 }
 
 // Steps on random documents, whose tokens behind an end do not count.

@@ -64,7 +64,8 @@ void visit_rows(T* logits, const int32_t* targets, int64_t rows, int64_t V, floa
   }
 }
 
-__global__ void add_up_kernel(const float* values, int64_t count, double* sum) {
+__global__ void __launch_bounds__(kThreads)
+    add_up_kernel(const float* values, int64_t count, double* sum) {
   double mine = 0;
   for (int64_t i = threadIdx.x; i < count; i += blockDim.x) mine += values[i];
   const double all = block_sum(mine);

@@ -10,7 +10,8 @@ namespace {
 constexpr int kThreads = 256;
 
 template <typename T, int kCount>
-__global__ void forward_kernel(const int32_t* tokens, const T* weight, int64_t D, T* out) {
+__global__ void __launch_bounds__(kMostThreads)
+    forward_kernel(const int32_t* tokens, const T* weight, int64_t D, T* out) {
   using V = Vector<T, kCount>;
   const T* from = weight + int64_t{tokens[blockIdx.x]} * D;
   T* to = out + blockIdx.x * D;

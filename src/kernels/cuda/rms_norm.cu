@@ -36,8 +36,9 @@ __device__ Vector<T, kCount> normed(const Vector<T, kCount>& v, const Vector<T, 
 
 // A block a row, a vector a thread. kAdd: x + delta is made, stored in `sum` and normed.
 template <typename T, int kCount, bool kAdd>
-__global__ void forward_kernel(const T* x, const T* delta, const T* weight, float eps, int64_t D,
-                               T* sum, T* y, float* inv_rms) {
+__global__ void __launch_bounds__(kMostThreads)
+    forward_kernel(const T* x, const T* delta, const T* weight, float eps, int64_t D, T* sum, T* y,
+                   float* inv_rms) {
   using V = Vector<T, kCount>;
   const int64_t column = int64_t{threadIdx.x} * kCount, at = blockIdx.x * D + column;
   const bool has_part = column < D;
@@ -56,8 +57,9 @@ __global__ void forward_kernel(const T* x, const T* delta, const T* weight, floa
 // The same of rows that are longer than that. They are read again for the second pass, out of the
 // first cache: a thread reads what it wrote itself, or what nobody writes.
 template <typename T, int kCount, bool kAdd>
-__global__ void forward_long_kernel(const T* x, const T* delta, const T* weight, float eps,
-                                    int64_t D, T* sum, T* y, float* inv_rms) {
+__global__ void __launch_bounds__(kMostThreads)
+    forward_long_kernel(const T* x, const T* delta, const T* weight, float eps, int64_t D, T* sum,
+                        T* y, float* inv_rms) {
   using V = Vector<T, kCount>;
   const int64_t at = blockIdx.x * D, step = int64_t{blockDim.x} * kCount;
   float squares = 0;
@@ -149,8 +151,9 @@ __global__ void __launch_bounds__(kThreads, kThreads <= kMostThreads / 2 ? 2 : 1
 
 // The same of longer rows, whose weight gradient is added up in `partials`.
 template <typename T, int kCount>
-__global__ void backward_long_kernel(const T* dy, const T* x, const T* weight, const float* inv_rms,
-                                     int64_t rows, int64_t D, T* dx, float* partials, T* normed) {
+__global__ void __launch_bounds__(kMostThreads)
+    backward_long_kernel(const T* dy, const T* x, const T* weight, const float* inv_rms,
+                         int64_t rows, int64_t D, T* dx, float* partials, T* normed) {
   using V = Vector<T, kCount>;
   using Part = RowPart<T, kCount>;
   const int64_t first = int64_t{threadIdx.x} * kCount, step = int64_t{blockDim.x} * kCount;

@@ -103,7 +103,9 @@ class CudaBackend : public Backend {
   double ms_since(int64_t begin) {
     const int64_t end = device_.mark();
     device_.wait();
-    return device_.ms_between(begin, end);
+    const double ms = device_.ms_between(begin, end);
+    device_.forget_marks();
+    return ms;
   }
 
   template <typename T>
@@ -134,11 +136,11 @@ class CudaBackend : public Backend {
     if (!fused_attention_takes(needs.shape)) return 0;
     const AttentionKey key = key_of(needs);
     if (is_measured(needs, fused_attention_library())) {
-      if (!attention_key_) {
-        keep_attention(key, std::async(std::launch::async, [this, needs] {
-                         device_.use();
-                         return make_attention(needs);
-                       }));
+      if (!std::exchange(began_attention_, true)) {  // the first shape asked for is the run's
+        attention_[key] = std::async(std::launch::async, [this, needs] {
+          device_.use();
+          return make_attention(needs);
+        });
       }
       return gpu_aligned(measured_fused_attention_bytes(needs, profile_.deterministic));
     }
@@ -146,23 +148,16 @@ class CudaBackend : public Backend {
     if (known != fused_bytes_.end()) return known->second;
     std::unique_ptr<FusedAttention> made = make_attention(needs);
     const auto bytes = static_cast<int64_t>(made->workspace_bytes());
-    if (!attention_key_) {
-      std::promise<std::unique_ptr<FusedAttention>> ready;
-      ready.set_value(std::move(made));
-      keep_attention(key, ready.get_future());
-    }
+    std::promise<std::unique_ptr<FusedAttention>> ready;
+    ready.set_value(std::move(made));
+    attention_[key] = ready.get_future();
     return fused_bytes_[key] = gpu_aligned(bytes + 1);
   }
-  // Of the first shape that is asked for, which is the run's.
-  void keep_attention(const AttentionKey& key,
-                      std::future<std::unique_ptr<FusedAttention>> attention) {
-    attention_key_ = key;
-    attention_ = std::move(attention);
-  }
-  // The one that was kept, if it is of this shape.
+  // The one that was made for this shape, if one was.
   std::unique_ptr<FusedAttention> take_attention(const FusedAttentionNeeds& needs) {
-    if (!attention_.valid() || attention_key_ != key_of(needs)) return nullptr;
-    return attention_.get();
+    const auto kept = attention_.find(key_of(needs));
+    if (kept == attention_.end()) return nullptr;
+    return attention_.extract(kept).mapped().get();
   }
 
   // Each shape's three products in turn, until the card is as hot as in a run, on random numbers: a
@@ -273,8 +268,9 @@ class CudaBackend : public Backend {
   CudaDevice device_;
   GpuProfile profile_;
   std::map<AttentionKey, int64_t> fused_bytes_;
-  std::optional<AttentionKey> attention_key_;  // of the one that is kept, or was
-  std::future<std::unique_ptr<FusedAttention>> attention_;
+  // Those that nobody has taken yet.
+  std::map<AttentionKey, std::future<std::unique_ptr<FusedAttention>>> attention_;
+  bool began_attention_ = false;
   std::vector<float> random_;
   std::optional<GpuWatch> watch_;
 };
