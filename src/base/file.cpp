@@ -67,6 +67,17 @@ void rename_path(const std::filesystem::path& from, const std::filesystem::path&
   if (::rename(from.c_str(), to.c_str()) != 0) throw file_error("rename to", to, errno);
 }
 
+// Of a folder: to a name that nothing has but, maybe, an empty folder.
+void rename_to_free_name(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::rename(from.c_str(), to.c_str()) == 0) return;
+  if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR) {
+    throw file_error("rename to", to, errno);
+  }
+  throw Error(ErrorKind::kFile,
+              fmt::format("{} is there by now, and was not when this began", to.string()),
+              "what is there stays; name another");
+}
+
 bool remove_tree(const std::filesystem::path& path) {
   std::error_code code;
   std::filesystem::remove_all(path, code);
@@ -298,9 +309,10 @@ void copy_file_atomically(const std::filesystem::path& from, const std::filesyst
   target.commit();
 }
 
-AtomicDirectory::AtomicDirectory(const std::filesystem::path& path)
+AtomicDirectory::AtomicDirectory(const std::filesystem::path& path, Existing existing)
     : path_(path.has_filename() ? path : path.parent_path()),  // "dir/" is "dir"
-      partial_path_(partial_path_of(path_)) {
+      partial_path_(partial_path_of(path_)),
+      existing_(existing) {
   borealis::create_directories(parent_of(path_));
   remove_tree(partial_path_);  // of a dead process that had our id
   remove_stale_partials_of(path_);
@@ -315,8 +327,10 @@ AtomicDirectory::~AtomicDirectory() {
 
 void AtomicDirectory::commit() {
   flush_directory(partial_path_);
-  const bool replaces = std::filesystem::exists(path_);
-  if (replaces) {
+  const bool replaces = existing_ == Existing::kReplace && std::filesystem::exists(path_);
+  if (existing_ == Existing::kRefuse) {
+    rename_to_free_name(partial_path_, path_);
+  } else if (replaces) {
     exchange_directories(partial_path_, path_);
   } else {
     rename_path(partial_path_, path_);

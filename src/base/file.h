@@ -149,13 +149,17 @@ void write_files_atomically(std::span<const FileText> files);
 // One file's bytes under a new name, through an AtomicFile.
 void copy_file_atomically(const std::filesystem::path& from, const std::filesystem::path& to);
 
+// What becomes of a folder of this name that is not empty when its successor is whole.
+enum class Existing { kReplace, kRefuse };
+
 // A folder that replaces `path` as a whole. Its files are written under partial_path(), which is
 // partial_path_of(path), each flushed by its writer; commit() flushes the folder and puts it in
 // the place of `path`, whose earlier content is removed only afterwards. Without commit() the
 // destructor removes the partial folder and `path` keeps what it had. Of killed processes as above.
 class AtomicDirectory {
  public:
-  explicit AtomicDirectory(const std::filesystem::path& path);
+  explicit AtomicDirectory(const std::filesystem::path& path,
+                           Existing existing = Existing::kReplace);
   ~AtomicDirectory();
   AtomicDirectory(const AtomicDirectory&) = delete;
   AtomicDirectory& operator=(const AtomicDirectory&) = delete;
@@ -166,6 +170,7 @@ class AtomicDirectory {
  private:
   std::filesystem::path path_;
   std::filesystem::path partial_path_;
+  Existing existing_;
   bool committed_ = false;
 };
 

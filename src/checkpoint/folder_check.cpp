@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/fault_text.h"
 #include "checkpoint/checksums.h"
+#include "checkpoint/run_checkpoints.h"
 #include "checkpoint/state_pieces.h"
 #include "checkpoint/stored_state.h"
 #include "checkpoint/tensor_difference.h"
@@ -40,7 +41,13 @@ bool check_structure(const fs::path& folder, FolderCheck& check) {
 }
 
 void check_checksums(const fs::path& folder, FolderCheck& check) {
-  if (!fs::exists(folder / kChecksumsFile)) return;
+  if (!fs::exists(folder / kChecksumsFile)) {
+    if (StoredState::is_in(folder)) {
+      check.problems.push_back({folder / kChecksumsFile,
+                                "is missing, so nobody can tell whether the checkpoint is whole"});
+    }
+    return;
+  }
   FileChecksums checksums;
   if (!attempt(folder / kChecksumsFile, check, [&] { checksums = read_checksums(folder); })) return;
   DirectBlocks blocks;
@@ -77,12 +84,27 @@ void check_weights(const fs::path& folder, std::span<const PromisedTensor> promi
   }
 }
 
+// A copy of one step under another's name would be taken for that.
+void check_name(const fs::path& folder, FolderCheck& check) {
+  const fs::path named = folder.has_filename() ? folder : folder.parent_path();
+  const auto step = step_of_folder(named.filename().string());
+  try {
+    const int64_t iteration = open_checkpoint(folder).state.iteration;
+    if (!step || *step == iteration) return;
+    check.problems.push_back(
+        {folder / kStateFile, fmt::format("is of iteration {}, not {}", iteration, *step)});
+  } catch (const Error&) {
+    // What is damaged is told by its checksum.
+  }
+}
+
 // Of every promised tensor the master weights and both moments, each element once.
 void check_state(const fs::path& folder, std::span<const PromisedTensor> promised,
                  FolderCheck& check) {
   const fs::path place = folder / kStateFolder;
   std::optional<StoredState> state;
   if (!attempt(place, check, [&] { state.emplace(folder); })) return;
+  check_name(folder, check);
   for (const PromisedTensor& tensor : promised) {
     for (const std::string_view kind : {kMasterWeight, kFirstMoment, kSecondMoment}) {
       attempt(place, check, [&] {

@@ -6,8 +6,8 @@ namespace borealis {
 
 namespace fs = std::filesystem;
 
-FolderWriter::FolderWriter(const fs::path& folder, DirectBlocks& blocks)
-    : blocks_(blocks), target_(folder) {}
+FolderWriter::FolderWriter(const fs::path& folder, DirectBlocks& blocks, Existing existing)
+    : blocks_(blocks), target_(folder, existing) {}
 
 void FolderWriter::create_subfolder(const std::string& name) {
   borealis::create_directories(partial_path() / name);

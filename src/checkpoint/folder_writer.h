@@ -20,7 +20,8 @@ namespace borealis {
 class FolderWriter {
  public:
   // `blocks` must outlive this. Throws Error(kFile), here and below.
-  FolderWriter(const std::filesystem::path& folder, DirectBlocks& blocks);
+  FolderWriter(const std::filesystem::path& folder, DirectBlocks& blocks,
+               Existing existing = Existing::kReplace);
 
   void create_subfolder(const std::string& name);
   void write_text(const std::string& name, std::string_view text);

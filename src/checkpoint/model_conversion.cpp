@@ -34,6 +34,16 @@ uint16_t checked_float16(const std::string& name, float value) {
   return bits;
 }
 
+bf16 checked_bf16(const std::string& name, float value) {
+  const bf16 rounded(value);
+  if (std::isinf(static_cast<float>(rounded)) && !std::isinf(value)) {
+    throw Error(ErrorKind::kData,
+                fmt::format("tensor {} holds {}, which bf16 would round to infinity", name, value),
+                "export it with --dtype fp32");
+  }
+  return rounded;
+}
+
 template <typename T, typename Round>
 void pass_on(std::span<const float> values, const ByteSink& sink, Round round) {
   std::vector<T> rounded(values.size());
@@ -46,7 +56,7 @@ void pass_on_as(const std::string& name, StoredDType dtype, std::span<const floa
   if (dtype == StoredDType::kF32) {
     sink(std::as_bytes(values));
   } else if (dtype == StoredDType::kBF16) {
-    pass_on<bf16>(values, sink, [](float value) { return bf16(value); });
+    pass_on<bf16>(values, sink, [&](float value) { return checked_bf16(name, value); });
   } else {
     CHECK(dtype == StoredDType::kF16, name);
     pass_on<uint16_t>(values, sink, [&](float value) { return checked_float16(name, value); });
@@ -105,9 +115,9 @@ TensorSource converted(const TensorElements& tensor, int64_t rows, StoredDType d
 }
 
 void save_converted(const fs::path& folder, const ConvertedModel& model,
-                    FolderWriter::Checksums checksums) {
+                    FolderWriter::Checksums checksums, Existing existing) {
   DirectBlocks blocks;
-  FolderWriter writer(folder, blocks);
+  FolderWriter writer(folder, blocks, existing);
   write_sharded_safetensors(
       model.tensors, model.max_shard_bytes,
       {.write_tensors =

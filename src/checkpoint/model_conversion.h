@@ -38,7 +38,8 @@ struct ConvertedModel {
 
 // Writes the folder as save_model() does: as a whole, or on any failure not at all.
 void save_converted(const std::filesystem::path& folder, const ConvertedModel& model,
-                    FolderWriter::Checksums checksums = FolderWriter::Checksums::kNone);
+                    FolderWriter::Checksums checksums = FolderWriter::Checksums::kNone,
+                    Existing existing = Existing::kReplace);
 
 // Files beside the weights that make a Hugging Face folder whole, and that copies keep.
 std::vector<std::string> companion_files(const std::filesystem::path& folder);

@@ -12,7 +12,6 @@
 #include "base/file.h"
 #include "base/json_excerpt.h"
 #include "checkpoint/foreign_weights.h"
-#include "checkpoint/tokenizer_files.h"
 
 namespace borealis {
 namespace {
@@ -64,8 +63,8 @@ void write_model(FolderWriter& folder, const ModelConfig& model,
       options.read(tensor, sink);
     };
   }
-  const SpecialTokens tokens =
-      options.tokenizer ? read_special_tokens(*options.tokenizer) : SpecialTokens{};
+  const ModelCompanions none;
+  const ModelCompanions& companions = options.companions ? *options.companions : none;
   write_sharded_safetensors(
       sources, options.max_shard_bytes,
       {.write_tensors =
@@ -74,9 +73,8 @@ void write_model(FolderWriter& folder, const ModelConfig& model,
            },
        .write_text = [&](const std::string& name,
                          const std::string& text) { folder.write_text(name, text); }});
-  folder.write_text("config.json", hf_config_text(model, tokens, dtype));
-  folder.write_text("generation_config.json", hf_generation_config_text(tokens));
-  if (options.tokenizer) copy_tokenizer_files(*options.tokenizer, folder.partial_path());
+  folder.write_text("config.json", hf_config_text(model, companions.special_tokens(), dtype));
+  companions.write(folder);
 }
 
 void save_model(const fs::path& folder, const ModelConfig& model,

@@ -13,16 +13,16 @@
 #include <vector>
 
 #include "checkpoint/folder_writer.h"
+#include "checkpoint/model_companions.h"
 #include "checkpoint/named_tensor.h"
 #include "checkpoint/safetensors_file.h"
 #include "checkpoint/safetensors_writer.h"
 #include "config/hf_config.h"
-#include "config/tokenizer_types.h"
 
 namespace borealis {
 
 struct SaveOptions {
-  std::optional<TokenizerSource> tokenizer = {};  // to ship with the model
+  const ModelCompanions* companions = nullptr;  // to ship with the model; null: none
   int64_t max_shard_bytes = kMaxShardBytes;
   // Passes a tensor's data on; called in the order of the tensors. Null: they lie in the host's
   // memory.

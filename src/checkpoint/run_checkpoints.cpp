@@ -143,7 +143,7 @@ void complete_checkpoint(const fs::path& checkpoint_dir, int64_t step, const Ret
 
 fs::path save_first_checkpoint(const fs::path& checkpoint_dir, const ConvertedModel& model) {
   const fs::path folder = checkpoint_dir / step_folder_name(0);
-  save_converted(folder, model, FolderWriter::Checksums::kWrite);
+  save_converted(folder, model, FolderWriter::Checksums::kWrite, Existing::kRefuse);
   point_latest_at(checkpoint_dir, 0);
   return folder;
 }
@@ -172,7 +172,9 @@ std::vector<fs::path> checkpoints_to_start_from(const fs::path& given) {
   std::error_code unknown;
   const fs::path real = fs::weakly_canonical(folder, unknown);  // of a link to a step
   for (const fs::path& step : {folder, real}) {
-    if (step_of_folder(step.filename().string()) && fs::is_directory(step, unknown)) return {step};
+    const bool is_step =
+        step_of_folder(step.filename().string()) || fs::exists(step / kStateFile, unknown);
+    if (is_step && fs::is_directory(step, unknown)) return {step};
   }
   std::vector<int64_t> steps = checkpoint_steps(folder);
   if (const auto latest = latest_step(folder)) {

@@ -87,8 +87,8 @@ std::vector<int64_t> checkpoint_steps(const std::filesystem::path& checkpoint_di
 
 // Where a run may start from: the checkpoint that is meant by `given`, then those before it, newest
 // first. `given` is a run's checkpoints (its `latest` says which; a damaged or missing `latest` is
-// no hindrance) or one step's folder. Empty where there are none, or no such folder. Throws as
-// checkpoint_steps() does.
+// no hindrance) or one step's folder, which a copy may call otherwise. Empty where there are none,
+// or no such folder. Throws as checkpoint_steps() does.
 std::vector<std::filesystem::path> checkpoints_to_start_from(const std::filesystem::path& given);
 // Why that folder's `latest` does not say which checkpoint is the newest. Empty where it does, or
 // where there is none.

@@ -15,7 +15,6 @@
 #include "base/fault_text.h"
 #include "base/float16.h"
 #include "base/json_excerpt.h"
-#include "base/units.h"
 
 namespace borealis {
 namespace {
@@ -165,8 +164,8 @@ void check_gap_free(const std::filesystem::path& path, const std::vector<Extent>
     position = extent.end;
   }
   if (position > data_bytes) {
-    reject(path, fmt::format("is cut short: its tensors need {}, the file holds {}",
-                             format_bytes(position), format_bytes(data_bytes)));
+    reject(path, fmt::format("is cut short: its tensors need {} bytes, the file holds {}", position,
+                             data_bytes));
   }
   if (position < data_bytes) {
     reject(path, fmt::format("has {} bytes behind its last tensor", data_bytes - position));

@@ -17,6 +17,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr const char* kConfigFile = "tokenizer_config.json";
 constexpr const char* kGpt2EndOfText = "<|endoftext|>";
 
 struct SpecialTokenNames {
@@ -73,7 +74,7 @@ std::string first_known(const std::map<std::string, int64_t>& ids,
 
 SpecialTokenNames special_token_names(const std::filesystem::path& tokenizer_json,
                                       const std::map<std::string, int64_t>& ids) {
-  const std::filesystem::path config_path = tokenizer_json.parent_path() / "tokenizer_config.json";
+  const std::filesystem::path config_path = tokenizer_json.parent_path() / kConfigFile;
   if (std::filesystem::exists(config_path)) {
     const Json config = parse_json_object(config_path, nullptr);
     return {token_text(config, "bos_token"), token_text(config, "eos_token"),
@@ -105,20 +106,21 @@ SpecialTokens json_special_tokens(const std::filesystem::path& tokenizer_json) {
   return tokens;
 }
 
-void copy_json(const std::filesystem::path& tokenizer_json, const std::filesystem::path& folder) {
-  copy_file_atomically(tokenizer_json, folder / "tokenizer.json");
-  const std::filesystem::path config = tokenizer_json.parent_path() / "tokenizer_config.json";
+std::vector<TokenizerFile> json_files(const std::filesystem::path& tokenizer_json) {
+  std::vector<TokenizerFile> files = {{"tokenizer.json", tokenizer_json, ""}};
+  const std::filesystem::path config = tokenizer_json.parent_path() / kConfigFile;
   if (std::filesystem::exists(config)) {
-    copy_file_atomically(config, folder / "tokenizer_config.json");
-    return;
+    files.push_back({kConfigFile, config, ""});
+  } else {
+    const SpecialTokenNames names =
+        special_token_names(tokenizer_json, read_added_tokens(tokenizer_json));
+    files.push_back({kConfigFile, {}, minimal_tokenizer_config(names)});
   }
-  const SpecialTokenNames names =
-      special_token_names(tokenizer_json, read_added_tokens(tokenizer_json));
-  write_file_atomically(folder / "tokenizer_config.json", minimal_tokenizer_config(names));
+  return files;
 }
 
-void write_config(const Json& config, const std::filesystem::path& folder) {
-  write_file_atomically(folder / "tokenizer_config.json", json_text(config, 2) + "\n");
+TokenizerFile config_file(const Json& config) {
+  return {kConfigFile, {}, json_text(config, 2) + "\n"};
 }
 
 SpecialTokens gpt2_special_tokens(const std::filesystem::path& vocab) {
@@ -130,16 +132,15 @@ SpecialTokens gpt2_special_tokens(const std::filesystem::path& vocab) {
   return {.bos = {}, .eos = {end->get<int64_t>()}, .pad = {}};
 }
 
-void copy_gpt2(const TokenizerSource& source, const std::filesystem::path& folder) {
-  copy_file_atomically(source.path, folder / "vocab.json");
-  copy_file_atomically(source.merges, folder / "merges.txt");
-  write_config({{"tokenizer_class", "GPT2Tokenizer"},
-                {"add_prefix_space", false},
-                {"clean_up_tokenization_spaces", false},
-                {"bos_token", kGpt2EndOfText},
-                {"eos_token", kGpt2EndOfText},
-                {"unk_token", kGpt2EndOfText}},
-               folder);
+std::vector<TokenizerFile> gpt2_files(const TokenizerSource& source) {
+  return {{"vocab.json", source.path, ""},
+          {"merges.txt", source.merges, ""},
+          config_file({{"tokenizer_class", "GPT2Tokenizer"},
+                       {"add_prefix_space", false},
+                       {"clean_up_tokenization_spaces", false},
+                       {"bos_token", kGpt2EndOfText},
+                       {"eos_token", kGpt2EndOfText},
+                       {"unk_token", kGpt2EndOfText}})};
 }
 
 }  // namespace
@@ -158,21 +159,29 @@ SpecialTokens read_special_tokens(const TokenizerSource& source) {
   return json_special_tokens(source.path);
 }
 
-void copy_tokenizer_files(const TokenizerSource& source, const std::filesystem::path& folder) {
+std::vector<TokenizerFile> tokenizer_files(const TokenizerSource& source) {
   switch (source.format()) {
     case TokenizerFormat::kNumbers:  // nothing of Hugging Face's; find_tokenizer() reads it
-      return write_config(
-          {{"tokenizer_class", tokenizer_type_name(source.type)}, {"vocab_size", source.size}},
-          folder);
+      return {config_file(
+          {{"tokenizer_class", tokenizer_type_name(source.type)}, {"vocab_size", source.size}})};
     case TokenizerFormat::kGpt2:
-      return copy_gpt2(source, folder);
+      return gpt2_files(source);
     case TokenizerFormat::kSentencePiece:
-      copy_file_atomically(source.path, folder / "tokenizer.model");
-      return write_config(sentencepiece_config(source), folder);
+      return {{"tokenizer.model", source.path, ""}, config_file(sentencepiece_config(source))};
     case TokenizerFormat::kJson:
       break;
   }
-  copy_json(source.path, folder);
+  return json_files(source.path);
+}
+
+void copy_tokenizer_files(const TokenizerSource& source, const std::filesystem::path& folder) {
+  for (const TokenizerFile& file : tokenizer_files(source)) {
+    if (file.from.empty()) {
+      write_file_atomically(folder / file.name, file.text);
+    } else {
+      copy_file_atomically(file.from, folder / file.name);
+    }
+  }
 }
 
 }  // namespace borealis

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "config/hf_config.h"
 #include "config/tokenizer_types.h"
@@ -14,10 +16,17 @@ namespace borealis {
 // count. Of the other types: those that the type means. Throws Error(kFile) or Error(kData).
 SpecialTokens read_special_tokens(const TokenizerSource& source);
 
-// Copies tokenizer.json, tokenizer.model, or vocab.json and merges.txt into `folder`, and
-// tokenizer_config.json from beside it, or else one that names the special tokens. Where the type
-// and not that file decides what stands around a document, the copy says so: opened by its files
-// alone, the folder is the tokenizer that the model was trained with.
+// One that a model's folder gets: a copy of `from`, or, where that is empty, the text.
+struct TokenizerFile {
+  std::string name;
+  std::filesystem::path from;
+  std::string text;
+};
+// tokenizer.json, tokenizer.model, or vocab.json and merges.txt, and tokenizer_config.json from
+// beside it, or else one that names the special tokens. Where the type and not that file decides
+// what stands around a document, the copy says so: opened by its files alone, the folder is the
+// tokenizer that the model was trained with.
+std::vector<TokenizerFile> tokenizer_files(const TokenizerSource& source);
 void copy_tokenizer_files(const TokenizerSource& source, const std::filesystem::path& folder);
 
 }  // namespace borealis

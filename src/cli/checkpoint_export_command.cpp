@@ -45,11 +45,19 @@ int64_t parse_shard_size(const std::string& text) {
               "give bytes, such as 5GB or 500MiB");
 }
 
+bool is_weights_file(std::string_view name) {
+  constexpr std::string_view kWhole = "model.safetensors";
+  constexpr std::string_view kShard = "model-00000-of-00000.safetensors";
+  const auto fits = [](char c, char pattern) {
+    return pattern == '0' ? c >= '0' && c <= '9' : c == pattern;
+  };
+  return name == kWhole || std::ranges::equal(name, kShard, fits);
+}
+
 // What an export may take the place of: the files that exports consist of.
 bool is_part_of_an_export(const fs::path& folder, const std::string& name) {
   const auto companions = companion_files(folder);
-  const bool weights = name.starts_with("model") && name.ends_with(".safetensors");
-  return weights || name == "model.safetensors.index.json" || name == "config.json" ||
+  return is_weights_file(name) || name == "model.safetensors.index.json" || name == "config.json" ||
          std::ranges::find(companions, name) != companions.end();
 }
 
@@ -57,10 +65,19 @@ bool is_part_of_an_export(const fs::path& folder, const std::string& name) {
 void check_output(const ExportOptions& options, const fs::path& source) {
   const fs::path output = options.output;
   std::error_code ignored;
-  if (!fs::exists(output)) return;
+  if (!fs::exists(output)) {
+    if (!fs::is_symlink(output)) return;
+    throw Error(ErrorKind::kFile, fmt::format("--output {} is a link to nowhere", options.output),
+                "remove it, or name another folder");
+  }
   if (!fs::is_directory(output)) {
     throw Error(ErrorKind::kFile, fmt::format("--output {} is not a folder", options.output),
                 "name a folder that does not exist yet");
+  }
+  if (fs::equivalent(output, fs::current_path(), ignored)) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--output {} is the folder that this runs in", options.output),
+                "name another folder");
   }
   if (fs::is_empty(output)) return;
   if (fs::equivalent(output, source, ignored)) {
@@ -146,8 +163,9 @@ WeightChoice choose_weights(const StoredModel& checkpoint, StoredDType dtype) {
   const StoredDType stored = checkpoint.dtype();
   const bool widens = dtype == StoredDType::kF32 && stored != StoredDType::kF32;
   if (widens && StoredState::is_in(checkpoint.folder)) {
-    require_checksums(checkpoint.folder,
-                      [](const std::string& name) { return name.starts_with("state/"); });
+    require_checksums(checkpoint.folder, [](const std::string& name) {
+      return name.starts_with("state/") || !name.ends_with(".safetensors");
+    });
     return {std::make_unique<StoredState>(checkpoint.folder),
             fmt::format("the f32 master weights of {}/", kStateFolder)};
   }
@@ -195,7 +213,11 @@ int export_model(const ExportOptions& options) {
   {
     WorkProgress progress("exporting");
     report_progress(model.tensors, progress);
-    save_converted(options.output, model);
+    // Where a link leads, not the link, is replaced.
+    const fs::path output =
+        fs::is_symlink(options.output) ? fs::canonical(options.output) : fs::path(options.output);
+    save_converted(output, model, FolderWriter::Checksums::kNone,
+                   options.overwrite ? Existing::kReplace : Existing::kRefuse);
   }
   log_info(fmt::format("wrote {}: {}, {} of {} from {}; vocabulary {}", options.output,
                        hf_architecture(model.config), format_bytes(bytes),

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/folder_lock.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "checkpoint/folder_check.h"
@@ -70,6 +71,7 @@ int import_model(const ImportOptions& options) {
   // Before anything is written: what cannot be read, or does not fit, is no part of a checkpoint.
   const std::optional<TokenizerLookup> tokenizer = source.tokenizer();
   if (tokenizer) require_fitting_tokenizer(*tokenizer, model.config.vocab_size);
+  const auto alone = FolderLock::hold_alone(options.output, "run", "name another --output");
   {
     WorkProgress progress("importing");
     report_progress(model.tensors, progress);

@@ -75,6 +75,14 @@ void measure_sums(RunRanks& ranks, const RunConfig& config, Backend& backend,
       all, backend.device(), join_group(backend, all, 60 * config.parallel.timeout_minutes), most);
 }
 
+// Without one, no data at hand is no fault.
+bool names_a_data_list(const std::vector<std::string>& arguments) {
+  return set_value(process_environment(), "DATA_FILE_LIST").has_value() ||
+         std::ranges::any_of(arguments, [](const std::string& argument) {
+           return argument.starts_with("--data-file-list");
+         });
+}
+
 int examine(RunRanks& ranks, const std::vector<std::string>& arguments) {
   Communicator& all = ranks.all();
   if (std::ranges::find(arguments, "--help") != arguments.end() ||
@@ -87,7 +95,7 @@ int examine(RunRanks& ranks, const std::vector<std::string>& arguments) {
   report.start_s = *std::ranges::max_element(starts);
   LoadOptions options = ranks.load_options();
   options.command = "doctor";
-  options.needs_data = false;
+  options.needs_data = names_a_data_list(arguments);
   RunConfig config;
   together(all, "reading the configuration",
            [&] { config = load_run_config(process_environment(), arguments, options); });

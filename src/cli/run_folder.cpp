@@ -84,7 +84,8 @@ void require_room(const RunConfig& config, int64_t parameters, int64_t iteration
   std::error_code unknown;
   const fs::space_info space = fs::space(folder, unknown);
   if (unknown) return;
-  const std::string warning = check_space(checkpoint_space(config, parameters, iteration),
+  const int64_t there = std::ssize(checkpoint_steps(folder));
+  const std::string warning = check_space(checkpoint_space(config, parameters, iteration, there),
                                           static_cast<int64_t>(space.available), folder);
   if (!warning.empty()) log_warning(warning);
 }

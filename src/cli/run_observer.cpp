@@ -44,8 +44,8 @@ TrainerEvents RunObserver::events() {
     log_info_or_brief(format_evaluation(round, rounds), "");
   };
   events.on_checkpoint = [this](const std::string& folder) {
-    metrics_.write_checkpoint(folder);
     log(fmt::format("saved {}", folder));
+    metrics_.write_checkpoint(folder);
   };
   return events;
 }

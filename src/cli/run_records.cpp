@@ -11,6 +11,7 @@
 #include "cli/program_version.h"
 #include "data/document_ends.h"
 #include "model/accounting.h"
+#include "report/run_report.h"
 #include "telemetry/metrics_file.h"
 
 namespace borealis {
@@ -92,11 +93,10 @@ void RunRecords::end_without_step(const std::string& stopped_by) {
   writer_->write(summary_);
 }
 
-ReportPaths RunRecords::end(const RunObserver& observer, const TrainedModel& trained) {
+void RunRecords::end(const RunObserver& observer, const TrainedModel& trained) {
   complete_summary(observer, trained, run_dir_, summary_);
   summary_.stopped_by = trained.outcome.stopped_by;
   writer_->write(summary_);
-  return write_run_report(run_dir_);
 }
 
 void RunRecords::fail(const std::exception& failure, const RunObserver* observer,

@@ -15,7 +15,6 @@
 #include "cli/summary_writer.h"
 #include "data/data_record_check.h"
 #include "kernels/gemm_rate.h"
-#include "report/run_report.h"
 #include "telemetry/run_summary.h"
 #include "telemetry/run_tracker.h"
 #include "train/run_start.h"
@@ -44,9 +43,9 @@ class RunRecords {
              const DataTokenizers& data_tokenizers);
   void begin_tracking(const RunConfig& config, const RunHistory& history);
 
-  // Summary and report of a run that has ended as it should. They throw Error(kFile).
+  // The summary of a run that has ended as it should. They throw Error(kFile).
   void end_without_step(const std::string& stopped_by);
-  ReportPaths end(const RunObserver& observer, const TrainedModel& trained);
+  void end(const RunObserver& observer, const TrainedModel& trained);
   // Whatever ended it is told in the folder and to the trackers; a report is made where the run has
   // a step. What cannot be told, for the same disk maybe, is a warning: it does not hide the
   // failure. observer: null where there was none yet.

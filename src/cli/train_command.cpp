@@ -34,6 +34,7 @@
 #include "kernels/gemm_rate.h"
 #include "model/product_rate.h"
 #include "model/step_kernels.h"
+#include "report/run_report.h"
 #include "telemetry/run_summary.h"
 #include "telemetry/step_profile.h"
 #include "train/run_start.h"
@@ -104,7 +105,14 @@ void run_training(std::unique_ptr<Trainer> trainer, const PlannedRun& run, Backe
 }
 
 void write_profile(const RunConfig& config, const Profiler* profiler, const TrainedModel& trained) {
-  if (!profiler || profiler->steps().empty()) return;  // stopped before the first profiled step
+  if (!profiler) return;
+  if (profiler->steps().empty()) {
+    log_warning(
+        fmt::format("no profile: this process made no step from iteration {} to {} "
+                    "(--profile-step-start, --profile-step-end)",
+                    config.profile.first_iteration, config.profile.end_iteration - 1));
+    return;
+  }
   const StepProfile profile =
       summarize_profile(*profiler, trained.gemm.flops_per_s, trained.bytes_per_s);
   write_step_profile(config.output.run_dir, profile);
@@ -175,11 +183,12 @@ void train_and_report(Attempt& attempt, Backend& backend, RunObserver& observer,
   if (trained.sample) {
     log_info(indented(fmt::format("sample: {}{}", trained.sample->prompt, trained.sample->text)));
   }
-  write_profile(config, attempt.profiler.get(), trained);
-  const ReportPaths report = records.end(observer, trained);
+  // What came of it first: the disk may have no room for the rest.
+  records.end(observer, trained);
   log_outcome(records.summary());
-  log_info(fmt::format("report: {}", report.html.string()));
   if (config.output.json) fmt::print("{}\n", run_summary_json(records.summary()));
+  write_profile(config, attempt.profiler.get(), trained);
+  log_info(fmt::format("report: {}", write_run_report(config.output.run_dir).html.string()));
 }
 
 // The same as rank 0 does it, whose records tell how it ended. The exit code tells a run that a

@@ -110,9 +110,18 @@ struct RopeKeys {
 
 RopeKeys rope_keys(const Keys& keys, const std::filesystem::path& path) {
   const Json* object = keys.value("rope_parameters");
-  if (object == nullptr) object = keys.value("rope_scaling");
+  const Json* const scaling = keys.value("rope_scaling");
+  if (object != nullptr && scaling != nullptr && *object != *scaling) {
+    reject(path, "has a rope_parameters and a rope_scaling that differ",
+           "remove the one that the model was not trained with");
+  }
+  if (object == nullptr) object = scaling;
   if (object == nullptr) return {nullptr, "default"};
   if (!object->is_object()) keys.wrong("rope_scaling", *object, "an object");
+  if (std::ranges::any_of(*object, [](const Json& value) { return value.is_object(); })) {
+    reject(path, "has RoPE settings for each kind of layer",
+           "Borealis computes models that have the same on all layers");
+  }
   const Keys inner(*object, path);
   return {object, inner.text("rope_type", inner.text("type", "default"))};
 }

@@ -1,11 +1,14 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <optional>
 #include <set>
 #include <vector>
 
 #include "base/error.h"
 #include "base/fault_text.h"
+#include "base/text.h"
 #include "config/derive.h"
 #include "config/host_list.h"
 #include "config/schedule_rules.h"
@@ -114,6 +117,55 @@ void validate_profile(const Settings& settings, const RunConfig& run, Problems& 
     problems.settings.push_back(fmt::format(
         "--profile begins at iteration {}, after the last of {}; lower --profile-step-start",
         profile.first_iteration, run.limits.train_iters));
+  }
+}
+
+void note_without_effect(const Settings& settings, RunConfig& run) {
+  struct Condition {
+    std::string_view key;
+    bool has_effect;
+    std::string_view why_not;
+  };
+  const LrDecayStyle style = run.schedule.decay_style;
+  const bool infinite =
+      style == LrDecayStyle::kInfiniteCosine || style == LrDecayStyle::kInfiniteInverseSquareRoot;
+  constexpr std::string_view kInfinite = "without an infinite LR_DECAY_STYLE";
+  const bool saves = run.output.save_checkpoints, reads = !run.data.mock_data;
+  for (const Condition& condition : {
+           Condition{"--profile-step-start", run.profile.enabled, "without --profile"},
+           {"--profile-step-end", run.profile.enabled, "without --profile"},
+           {"ACT_CKPT_NUM_LAYERS", run.recompute.enabled, "without USE_ACTIVATION_CHECKPOINTING=1"},
+           {"--skip-grad-norm-window", run.optimizer.skip_grad_norm_factor.has_value(),
+            "without --skip-grad-norm-factor"},
+           {"--constant-lr", infinite, kInfinite},
+           {"--cooldown-fraction", infinite, kInfinite},
+           {"--lr_constant_plus_cooldown_frac", run.schedule.constant_plus_cooldown,
+            "without --lr_constant_plus_cooldown"},
+           {"SAVE_INTERVAL", saves, "with --no-save"},
+           {"--keep-last", saves, "with --no-save"},
+           {"--keep-every", saves, "with --no-save"},
+           {"DATA_CACHE_PATH", reads, "with --mock-data"},
+           {"--train-data-exact-num-epochs", reads, "with --mock-data"},
+           {"--shuffle-sample-in-corpus", reads, "with --mock-data"},
+           {"--blend-sample-in-corpus", reads, "with --mock-data"},
+           {"--grad-reduce-in-bf16", run.parallel.world_size > 1, "with one rank"},
+           {"--tensorboard-dir", run.tracking.tensorboard, "with NO_TENSORBOARD"},
+       }) {
+    if (condition.has_effect || !settings.given(condition.key)) continue;
+    run.notes.push_back(
+        fmt::format("{} has no effect {}", settings.spelled(condition.key), condition.why_not));
+  }
+}
+
+// As the reference's script tests them.
+void warn_of_switches_that_are_on(const Settings& settings, RunConfig& run) {
+  constexpr std::array kOff = {"0", "false", "no", "off"};
+  for (const auto& [key, setting] : settings.all()) {
+    if (setting.row->type != OptionType::kAnyValue) continue;
+    if (std::ranges::find(kOff, lower_case(setting.text)) == kOff.end()) continue;
+    run.warnings.push_back(
+        fmt::format("{}: any value at all switches it on; leave it out where it is not meant",
+                    setting.spelled));
   }
 }
 
@@ -249,16 +301,8 @@ void note_differences(const Settings& settings, RunConfig& run) {
         "NO_FLASH_ATTN only drops _flash from the run's name: attention is exact "
         "either way");
   }
-  for (const std::string_view flag : {"--profile-step-start", "--profile-step-end"}) {
-    if (settings.given(flag) && !run.profile.enabled) {
-      run.notes.push_back(
-          fmt::format("{} has no effect without --profile", settings.spelled(flag)));
-    }
-  }
-  if (settings.given("ACT_CKPT_NUM_LAYERS") && !run.recompute.enabled) {
-    run.notes.push_back(fmt::format("{} has no effect without USE_ACTIVATION_CHECKPOINTING=1",
-                                    settings.spelled("ACT_CKPT_NUM_LAYERS")));
-  }
+  note_without_effect(settings, run);
+  warn_of_switches_that_are_on(settings, run);
 }
 
 void warn_of_look_alikes(const Environment& environment, RunConfig& run) {

@@ -121,7 +121,7 @@ std::vector<RankProbe> probe_ranks(Communicator& all, Communicator& host, const 
                  .core_sharers = basis.core_sharers};
   look_at_data(config, mine);
   host.barrier("looking at memory");
-  mine.available_bytes = available_bytes();
+  mine.available_bytes = memory_limit(config.machine.memory_limit_bytes).bytes;
   if (const GpuProfile* gpu = backend.gpu()) {
     mine.gpu = gpu->name;
     if (all.size() > 1) mine.exchange = gpu->has_group ? "NCCL" : "MPI";

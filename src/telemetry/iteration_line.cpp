@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "base/check.h"
@@ -65,11 +66,15 @@ void IterationInterval::add(const StepRecord& step) {
   if (sum.of_ranks && before.of_ranks) {
     for_each_time(*sum.of_ranks, *before.of_ranks, [](double& time, double more) { time += more; });
   }
-  sum.samples_per_second = step.samples_per_second * step.elapsed_ms + before.samples_per_second;
-  sum.tokens_per_gpu_per_second =
-      step.tokens_per_gpu_per_second * step.elapsed_ms + before.tokens_per_gpu_per_second;
-  sum.tflops = step.tflops * step.elapsed_ms + before.tflops;
-  sum.gemm_share = step.gemm_share * step.elapsed_ms + before.gemm_share;
+  const bool passed_over = step.skip_reason == SkipReason::kRange;  // its rates are not known
+  passed_over_ += passed_over;
+  const auto add_rate = [&](double StepRecord::*rate) {
+    sum.*rate = before.*rate + (passed_over ? 0 : step.*rate * step.elapsed_ms);
+  };
+  add_rate(&StepRecord::samples_per_second);
+  add_rate(&StepRecord::tokens_per_gpu_per_second);
+  add_rate(&StepRecord::tflops);
+  add_rate(&StepRecord::gemm_share);
   line_.last = sum;
   ++line_.steps;
   if (step.skipped) {
@@ -89,7 +94,8 @@ IterationLine IterationInterval::take() {
   if (last.elapsed_ms > 0) {
     for (double* rate : {&last.samples_per_second, &last.tokens_per_gpu_per_second, &last.tflops,
                          &last.gemm_share}) {
-      *rate /= last.elapsed_ms;
+      *rate = passed_over_ == line_.steps ? std::numeric_limits<double>::quiet_NaN()
+                                          : *rate / last.elapsed_ms;
     }
   }
   for (double* time : {&last.elapsed_ms, &last.forward_ms, &last.backward_ms, &last.optimizer_ms,
@@ -101,6 +107,7 @@ IterationLine IterationInterval::take() {
   }
   last.lm_loss = loss_sum_ / static_cast<double>(std::max<int64_t>(1, line_.steps - line_.skipped));
   loss_sum_ = 0;
+  passed_over_ = 0;
   return std::exchange(line_, {});
 }
 

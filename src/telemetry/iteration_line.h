@@ -38,6 +38,7 @@ class IterationInterval {
  private:
   IterationLine line_;
   double loss_sum_ = 0;
+  int64_t passed_over_ = 0;  // steps that computed nothing
 };
 
 // " iteration=       5/     100 | consumed_samples=         240 | ... | TFLOPs=23.67 |". The loss

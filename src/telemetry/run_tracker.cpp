@@ -8,6 +8,7 @@
 
 #include "base/fault_text.h"
 #include "base/side_thread.h"
+#include "config/run_command.h"
 
 namespace borealis {
 namespace {
@@ -81,7 +82,7 @@ void RunTracker::begin(const RunConfig& config, const RunSummary& begun,
   if (wandb_folder.empty()) return;
   log_info(fmt::format("Weights & Biases: {}an offline run, `wandb sync {}` sends it",
                        config.tracking.wandb_online ? "WANDB_MODE=online sends nothing here; " : "",
-                       wandb_folder));
+                       shell_quoted(wandb_folder)));
   try {
     system_watch_ = start_side_thread([this] { watch_system(); });
   } catch (const std::system_error&) {

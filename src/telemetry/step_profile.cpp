@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
@@ -73,10 +74,14 @@ StepProfile summarize_profile(const Profiler& profiler, double gemm_flops_per_s,
     const auto index = static_cast<size_t>(event.kernel);
     const KernelInfo& info = profiler.kernels()[index];
     KernelTime& sum = profile.kernels[index];
-    sum.calls += 1 / steps;
-    sum.time_ms += static_cast<double>(event.duration_ns) * 1e-6 / steps;
-    sum.flops += info.flops / steps;
-    sum.bytes += bytes_of(event, info) / steps;
+    sum.calls += 1;
+    sum.time_ms += static_cast<double>(event.duration_ns) * 1e-6;
+    sum.flops += info.flops;
+    sum.bytes += bytes_of(event, info);
+  }
+  for (KernelTime& kernel : profile.kernels) {
+    for (double* sum : {&kernel.calls, &kernel.time_ms, &kernel.flops, &kernel.bytes})
+      *sum /= steps;
   }
   std::erase_if(profile.kernels, [](const KernelTime& kernel) { return kernel.calls == 0; });
   std::ranges::stable_sort(profile.kernels, std::ranges::greater(), &KernelTime::time_ms);
@@ -120,13 +125,20 @@ std::optional<StepProfile> read_step_profile(const std::filesystem::path& run_di
 
 void write_chrome_trace(const std::filesystem::path& run_dir, const Profiler& profiler,
                         int64_t rank) {
-  constexpr int kSteps = 0, kKernels = 1, kBeside = 2;
+  constexpr int kSteps = 0, kKernels = 1;
   Json events = Json::array();
   events.push_back(name_of("process_name", fmt::format("rank {}", rank), rank, kSteps));
   events.push_back(name_of("thread_name", "steps", rank, kSteps));
   events.push_back(name_of("thread_name", "kernels", rank, kKernels));
-  if (std::ranges::count(profiler.kernels(), kBesideKernels, &KernelInfo::group) > 0) {
-    events.push_back(name_of("thread_name", kBesideKernels, rank, kBeside));
+  // What goes on beside them has a line for each kind: events of one line may not overlap.
+  std::map<int, int> lines;  // of a kernel
+  for (int kernel = 0; kernel < static_cast<int>(profiler.kernels().size()); ++kernel) {
+    const KernelInfo& info = profiler.kernels()[static_cast<size_t>(kernel)];
+    if (info.group != kBesideKernels) continue;
+    const int line = kKernels + 1 + static_cast<int>(lines.size());
+    lines[kernel] = line;
+    events.push_back(
+        name_of("thread_name", fmt::format("{}: {}", kBesideKernels, info.name), rank, line));
   }
   for (const StepSpan& step : profiler.steps()) {
     events.push_back(complete_event(fmt::format("step {}", step.iteration), "step", step.start_ns,
@@ -134,8 +146,9 @@ void write_chrome_trace(const std::filesystem::path& run_dir, const Profiler& pr
   }
   for (const KernelEvent& event : profiler.events()) {
     const KernelInfo& info = profiler.kernels()[static_cast<size_t>(event.kernel)];
+    const auto beside = lines.find(event.kernel);
     Json json = complete_event(info.name, info.group, event.start_ns, event.duration_ns, rank,
-                               info.group == kBesideKernels ? kBeside : kKernels);
+                               beside == lines.end() ? kKernels : beside->second);
     const double bytes = bytes_of(event, info);
     json["args"] = {{"GFLOP", info.flops * 1e-9}, {"MB", bytes * 1e-6}};
     if (event.duration_ns > 0) {

@@ -23,6 +23,7 @@ std::string loss_text(double loss) {
 
 std::string grad_norm_text(std::optional<double> norm) {
   if (!norm) return "-";
+  if (std::isnan(*norm)) return "nan";  // some have a sign, which says nothing
   return std::abs(*norm) < 1e5 ? fmt::format("{:.3f}", *norm) : fmt::format("{:.2e}", *norm);
 }
 

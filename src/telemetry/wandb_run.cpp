@@ -116,6 +116,13 @@ void keep_id(const RunConfig& config, const WandbRunDescription& run, const fs::
                         json_text(json, 2) + "\n");
 }
 
+// Of "dir/" and "." too.
+std::string folder_name(const std::string& folder) {
+  std::error_code unknown;
+  const fs::path whole = fs::absolute(folder, unknown).lexically_normal();
+  return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
+}
+
 }  // namespace
 
 WandbRunDescription describe_wandb_run(const RunConfig& config, const RunSummary& begun,
@@ -136,8 +143,7 @@ WandbRunDescription describe_wandb_run(const RunConfig& config, const RunSummary
   run.group = tracking.wandb_group;
   run.display_name =
       first(tracking.wandb_name, kept("display_name"),
-            fmt::format("{}_{}", begun.model_name,
-                        fs::path(config.output.run_dir).lexically_normal().filename().string()));
+            fmt::format("{}_{}", begun.model_name, folder_name(config.output.run_dir)));
   run.notes = tracking.wandb_notes;
   run.tags = tracking.wandb_tags;
   run.host = begun.machine.hostname;

@@ -66,13 +66,15 @@ int64_t CheckpointSaver::snapshot_bytes(const TrainingArenas& arenas) {
 
 CheckpointSaver::CheckpointSaver(const RunConfig& config, const RunLayout& layout,
                                  const TrainingArenas& arenas, const TrainingBuffers& buffers,
-                                 bool in_background, CheckpointWriters writers, Device& device)
+                                 bool in_background, CheckpointWriters writers, Device& device,
+                                 ModelCompanions companions)
     : config_(config),
       layout_(layout),
       arenas_(arenas),
       device_(device),
       buffers_(buffers),
       writers_(writers),
+      companions_(std::move(companions)),
       first_place_(buffers.optimizer),
       pace_(kMostRestPerWork) {
   CHECK(writers.ranks.size() == layout.partition.shards());
@@ -214,7 +216,7 @@ Device& CheckpointSaver::where_it_is() const { return snapshot_ ? host_device() 
 void CheckpointSaver::write_first(const Part& part) {
   CheckpointContent content;
   content.model = config_.model;
-  content.options.tokenizer = tokenizer_source(config_.data);
+  content.options.companions = &companions_;
   content.state = part.state;
   content.pieces = state_sources(layout_, part.buffers, shard(), where_it_is());
   if (layout_.shards_weights()) {

@@ -15,6 +15,7 @@
 #include "base/direct_file.h"
 #include "base/pace.h"
 #include "base/side_task.h"
+#include "checkpoint/model_companions.h"
 #include "checkpoint/run_checkpoints.h"
 #include "comm/communicator.h"
 #include "config/run_config.h"
@@ -37,10 +38,11 @@ class CheckpointSaver {
   // Of the buffers in `arenas`, which must outlive this, as `config`, `layout`, `writers` and the
   // device must, on which they are; from a device it saves by a copy of everything. The memory for
   // it is taken here; not where weights are sharded (CHECK), of which each unit is gathered to be
-  // written. Removes what killed processes left in the folder of the checkpoints.
+  // written. Removes what killed processes left in the folder of the checkpoints. companions: what
+  // each model gets besides its weights.
   CheckpointSaver(const RunConfig& config, const RunLayout& layout, const TrainingArenas& arenas,
                   const TrainingBuffers& buffers, bool in_background, CheckpointWriters writers,
-                  Device& device = host_device());
+                  Device& device = host_device(), ModelCompanions companions = {});
   ~CheckpointSaver();  // waits for what is being written
   CheckpointSaver(const CheckpointSaver&) = delete;
   CheckpointSaver& operator=(const CheckpointSaver&) = delete;
@@ -96,6 +98,7 @@ class CheckpointSaver {
   Device& device_;
   const TrainingBuffers& buffers_;
   CheckpointWriters writers_;
+  ModelCompanions companions_;
   std::optional<Arena> snapshot_;
   StateBuffers copy_;            // in the snapshot
   OptimizerState first_place_;   // of the optimizer's state, which is there or in the copy

@@ -9,7 +9,8 @@
 
 namespace borealis {
 
-CheckpointSpace checkpoint_space(const RunConfig& config, int64_t parameters, int64_t iteration) {
+CheckpointSpace checkpoint_space(const RunConfig& config, int64_t parameters, int64_t iteration,
+                                 int64_t there) {
   constexpr int64_t kStateBytes = 3 * sizeof(float);  // master weight and two moments
   CheckpointSpace space;
   space.bytes_each = parameters * (static_cast<int64_t>(dtype_bytes(config.dtype)) + kStateBytes);
@@ -20,7 +21,8 @@ CheckpointSpace checkpoint_space(const RunConfig& config, int64_t parameters, in
   space.most = saved;
   if (const int64_t last = config.checkpoint.keep_last; last > 0) {
     const int64_t every = config.checkpoint.keep_every;
-    space.most = std::min(saved, last + 1 + (every > 0 ? steps / every : 0));
+    const int64_t kept = last + 1 + (every > 0 ? steps / every : 0);
+    space.most = std::clamp<int64_t>(kept - std::min(there, last), 1, saved);
   }
   return space;
 }
@@ -37,8 +39,8 @@ std::string check_space(const CheckpointSpace& space, int64_t free_bytes,
                 "free some, save elsewhere (SAVE=...), or save nothing (--no-save)");
   }
   return fmt::format(
-      "{} has room for {} of the {} checkpoints that this run will keep ({} each, {} free): the "
-      "disk will be full before it ends; keep fewer (--keep-last, SAVE_INTERVAL)",
+      "{} has room for {} of the {} checkpoints that this run adds at a time ({} each, {} free): "
+      "the disk will be full before it ends; keep fewer (--keep-last, SAVE_INTERVAL)",
       folder, fitting, space.most, format_bytes(space.bytes_each), format_bytes(free_bytes));
 }
 

@@ -10,11 +10,13 @@ namespace borealis {
 
 struct CheckpointSpace {
   int64_t bytes_each = 0;
-  int64_t most = 0;  // that there are at one time, the one that is being written included
+  int64_t most = 0;  // that it adds at one time, the one that is being written included
 };
 
-// Of a run that goes on from `iteration`; most is 0 where it saves nothing.
-CheckpointSpace checkpoint_space(const RunConfig& config, int64_t parameters, int64_t iteration);
+// Of a run that goes on from `iteration`, where so many are there; most is 0 where it saves
+// nothing.
+CheckpointSpace checkpoint_space(const RunConfig& config, int64_t parameters, int64_t iteration,
+                                 int64_t there = 0);
 
 // A warning where not all of them fit into `free_bytes` of `folder`, else empty. Throws
 // Error(kFile) where not even one does.

@@ -36,6 +36,20 @@ void refuse_mixing(const std::string& flag, const std::string& folder) {
       "flag out to go on");
 }
 
+// A run's steps would lie within one of them.
+void refuse_to_save_into_a_model(const std::string& save) {
+  const fs::path folder = save;
+  const fs::path named = folder.has_filename() ? folder : folder.parent_path();
+  std::error_code unknown;
+  if (!step_of_folder(named.filename().string()) && !fs::exists(named / kStateFile, unknown)) {
+    return;
+  }
+  throw Error(
+      ErrorKind::kConfig,
+      fmt::format("SAVE={} is one checkpoint's folder, not that of a run's checkpoints", save),
+      "name the folder that it lies in, or another; LOAD=... names a checkpoint");
+}
+
 // The step's folder that LOAD names, if it is one of those that the run saves to.
 std::optional<std::string> step_among(const std::string& save, const fs::path& load) {
   std::error_code unknown;
@@ -171,8 +185,14 @@ void StartChooser::choose_source(const RunConfig& config) {
   const bool same = same_folder(load, save);
   const std::string anew = flag_that_begins_anew(checkpoint);
 
+  if (saves) refuse_to_save_into_a_model(save);
   if (checkpoint.no_load) {
     if (saves && !own.empty()) refuse_mixing(anew, save);
+    if (saves && holds_a_model(save)) {
+      throw Error(ErrorKind::kConfig,
+                  fmt::format("the run would save into {}, which holds a model", save),
+                  "save elsewhere (SAVE=...), or save nothing (--no-save)");
+    }
     return;
   }
   const std::optional<std::string> step = same ? std::nullopt : step_among(save, load);
@@ -285,6 +305,9 @@ RunStart StartChooser::next(RunConfig& config) {
     // Step 0 without a state is a model that was imported.
     const bool begins = weights_only_ || folder.filename() == step_folder_name(0);
     if (begins && holds_a_model(folder) && !fs::exists(folder / kStateFolder)) {
+      if (reset_) {
+        config.notes.push_back(fmt::format("{} has no moments: they begin anew", folder.string()));
+      }
       return from_model(config, folder);
     }
     std::optional<OpenedCheckpoint> opened;
@@ -349,6 +372,12 @@ RunStart StartChooser::from_model(RunConfig& config, const fs::path& folder) con
 RunStart StartChooser::from_checkpoint(RunConfig& config, OpenedCheckpoint checkpoint) const {
   const std::string path = (checkpoint.folder / kStateFile).string();
   const nlohmann::json& saved = checkpoint.state.configuration;
+  const auto named = step_of_folder(checkpoint.folder.filename().string());
+  if (named && *named != checkpoint.state.iteration) {
+    config.warnings.push_back(fmt::format("{} holds the state of iteration {}, not of {}",
+                                          checkpoint.folder.string(), checkpoint.state.iteration,
+                                          *named));
+  }
   if (weights_only_) {
     RunStart start =
         from_weights(config, saved.value("model", nlohmann::json()), checkpoint.folder);

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <ctime>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <limits>
@@ -25,6 +26,7 @@
 #include "parallel/join_group.h"
 #include "train/state_transfer.h"
 #include "train/stop_conditions.h"
+#include "train/tokenizer_match.h"
 
 namespace borealis {
 namespace {
@@ -78,7 +80,7 @@ Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart star
     sharded_->share_weights();
     sharded_->finish_weights();
   }
-  make_saver();
+  make_saver(start);
   model_ = make_language_model(layout.decoder, buffers_.parameters, options_.profiler,
                                sharded_ ? &*sharded_ : nullptr, backend_);
 }
@@ -116,13 +118,23 @@ void Trainer::load(const RunStart& start) {
   }
 }
 
-void Trainer::make_saver() {
+// Of a run that begins or goes on with the weights of a model, what that had besides them.
+ModelCompanions Trainer::companions_of(const RunStart& start) const {
+  const std::optional<TokenizerSource> tokenizer = tokenizer_source(config_.data);
+  const std::filesystem::path folder =
+      start.checkpoint ? start.checkpoint->folder : start.model_folder;
+  const bool fits = tokenizer && !folder.empty() && is_tokenizer_of(*tokenizer, folder) == true;
+  return ModelCompanions(tokenizer, fits ? folder : std::filesystem::path());
+}
+
+void Trainer::make_saver(const RunStart& start) {
   const bool all_save = layout_.zero_stage > 0;
   if (!config_.output.save_checkpoints || (!all_save && ranks_.rank() > 0)) return;
   if (!all_save && !alone_) alone_ = make_lone_communicator();
   const CheckpointWriters writers{all_save ? ranks_ : *alone_, sharded_ ? &*sharded_ : nullptr};
   saver_ = std::make_unique<CheckpointSaver>(
-      config_, layout_, arenas_, buffers_, options_.save_in_background, writers, backend_.device());
+      config_, layout_, arenas_, buffers_, options_.save_in_background, writers, backend_.device(),
+      ranks_.rank() == 0 ? companions_of(start) : ModelCompanions());
 }
 
 void Trainer::open_data() {
@@ -174,6 +186,17 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
     outcome.stopped_by = *reason;
     return outcome;
   }
+  // The disk of a run's records may be full, and that of its checkpoints not: what a listener fails
+  // with ends the run as a signal does, with a save.
+  std::exception_ptr failure;
+  const auto tell = [&failure](const auto& event, const auto& what) {
+    if (!event || failure) return;
+    try {
+      event(what);
+    } catch (const Error&) {
+      failure = std::current_exception();
+    }
+  };
   since_last_record_ = Stopwatch();
   bool saved = state_.iteration >= limits.train_iters;  // nothing is left to do, nor to save
   if (saved && saver_) saver_->complete(state_.iteration);
@@ -182,14 +205,14 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
     saved = false;
     const StepRecord record = train_step(iteration);
     if (saver_) saver_->step_done();
-    if (events.on_step) events.on_step(record);
+    tell(events.on_step, record);
     report_saved(events, outcome);
     require_finite_steps(iteration);
     if (evaluation_is_due(iteration)) {  // also where nobody listens: other ranks take part
       const ValidationRecord validation = validate(Split::kValid, iteration);
-      if (events.on_validation) events.on_validation(validation);
+      tell(events.on_validation, validation);
     }
-    if (const auto signal = agreed(stop.signal())) {
+    if (const auto signal = agreed(failure ? "error" : stop.signal())) {
       outcome.stopped_by = *signal;
       break;
     }
@@ -205,6 +228,7 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
   if (saved && saver_) saver_->wait();
   if (!saved) save(events, outcome, /*wait=*/true);
   report_saved(events, outcome);
+  if (failure) std::rethrow_exception(failure);
   if (outcome.stopped_by == "train_iters") validate_at_end(events, state_.iteration);
   if (sharded_) sharded_->finish_weights();
   return outcome;
@@ -421,8 +445,12 @@ void Trainer::complete(StepRecord& record) {
     gemm_flops_per_s_ = options_.measure_gemm ? options_.measure_gemm(model_->idle_memory()) : 0.0;
     since_last_record_ = Stopwatch();  // the measurement is no part of the second step
   }
-  record.gemm_share = *gemm_flops_per_s_ > 0 ? flops_per_s / *gemm_flops_per_s_
-                                             : std::numeric_limits<double>::quiet_NaN();
+  constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+  record.gemm_share = *gemm_flops_per_s_ > 0 ? flops_per_s / *gemm_flops_per_s_ : kUnknown;
+  if (record.skip_reason != SkipReason::kRange) return;
+  // Nothing was computed.
+  record.samples_per_second = record.tokens_per_gpu_per_second = kUnknown;
+  record.tflops = record.gemm_share = kUnknown;
 }
 
 bool Trainer::evaluation_is_due(int64_t iteration) const {

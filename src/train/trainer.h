@@ -86,7 +86,8 @@ class Trainer {
 
  private:
   void load(const RunStart& start);
-  void make_saver();
+  ModelCompanions companions_of(const RunStart& start) const;
+  void make_saver(const RunStart& start);
   void open_data();
   void save(const TrainerEvents& events, TrainingOutcome& outcome, bool wait);
   void report_saved(const TrainerEvents& events, TrainingOutcome& outcome);

@@ -147,14 +147,18 @@ TEST(ModelFolder, RejectsABrokenIndex) {
   expect_rejected(R"({"weight_map":{"x":"a.safetensors"}})", "has no tensor x");
 }
 
+void save_with(const TokenizerSource& tokenizer, const fs::path& model) {
+  const ModelCompanions companions(tokenizer);
+  save_model(model, tiny_model(), Weights(1).tensors(), {.companions = &companions});
+}
+
 TEST(ModelFolder, ShipsTheTokenizer) {
   const TemporaryFolder folder;
   const fs::path source = folder.path() / "tokenizer.json";
   write(source, R"({"added_tokens":[{"id":0,"content":"<|endoftext|>"},{"id":3,"content":"<pad>"},)"
                 R"({"id":9,"content":"[STOP]"}],"model":{"vocab":{"a":1}}})");
   const fs::path model = folder.path() / "m";
-  save_model(model, tiny_model(), Weights(1).tensors(),
-             {.tokenizer = TokenizerSource{.path = source.string()}});
+  save_with(TokenizerSource{.path = source.string()}, model);
   EXPECT_EQ(read_text_file(model / "tokenizer.json"), read_text_file(source));
   EXPECT_THAT(read_text_file(model / "tokenizer_config.json"),
               testing::HasSubstr(R"("eos_token": "<|endoftext|>")"));
@@ -163,8 +167,7 @@ TEST(ModelFolder, ShipsTheTokenizer) {
 
   const std::string config = R"({"eos_token":{"content":"[STOP]"},"bos_token":null})";
   write(folder.path() / "tokenizer_config.json", config);
-  save_model(model, tiny_model(), Weights(1).tensors(),
-             {.tokenizer = TokenizerSource{.path = source.string()}});
+  save_with(TokenizerSource{.path = source.string()}, model);
   EXPECT_EQ(read_text_file(model / "tokenizer_config.json"), config);
   EXPECT_EQ(load_special_tokens(model).eos, std::vector<int64_t>{9});
   EXPECT_FALSE(load_special_tokens(model).bos.has_value());
@@ -176,8 +179,7 @@ TEST(ModelFolder, ShipsASentencePieceModel) {
   write(source, sentencepiece_model({"<unk>", "<s>", "</s>", "a"}));
   const fs::path model = folder.path() / "m";
   const auto save = [&](TokenizerType type) {
-    save_model(model, tiny_model(), Weights(1).tensors(),
-               {.tokenizer = TokenizerSource{.type = type, .path = source.string()}});
+    save_with(TokenizerSource{.type = type, .path = source.string()}, model);
     EXPECT_EQ(read_text_file(model / "tokenizer.model"), read_text_file(source));
     return nlohmann::json::parse(read_text_file(model / "tokenizer_config.json"));
   };
@@ -206,20 +208,40 @@ TEST(ModelFolder, ShipsGpt2sFilesAndNumbers) {
   const fs::path model = folder.path() / "m";
   write(folder.path() / "gpt2-vocab.json", R"({"a": 0, "<|endoftext|>": 1})");
   write(folder.path() / "gpt2-merges.txt", "#version: 0.2\n");
-  save_model(
-      model, tiny_model(), Weights(1).tensors(),
-      {.tokenizer = TokenizerSource{.type = TokenizerType::kGpt2,
-                                    .path = (folder.path() / "gpt2-vocab.json").string(),
-                                    .merges = (folder.path() / "gpt2-merges.txt").string()}});
+  save_with(TokenizerSource{.type = TokenizerType::kGpt2,
+                            .path = (folder.path() / "gpt2-vocab.json").string(),
+                            .merges = (folder.path() / "gpt2-merges.txt").string()},
+            model);
   EXPECT_TRUE(fs::exists(model / "vocab.json"));
   EXPECT_TRUE(fs::exists(model / "merges.txt"));
   EXPECT_EQ(load_special_tokens(model).eos, std::vector<int64_t>{1});
-  save_model(model, tiny_model(), Weights(1).tensors(),
-             {.tokenizer = TokenizerSource{.type = TokenizerType::kNull, .size = 7}});
+  save_with(TokenizerSource{.type = TokenizerType::kNull, .size = 7}, model);
   EXPECT_FALSE(fs::exists(model / "vocab.json"));
   EXPECT_EQ(nlohmann::json::parse(read_text_file(model / "tokenizer_config.json"))["vocab_size"],
             7);
   EXPECT_EQ(load_special_tokens(model).eos, std::vector<int64_t>{7});
+}
+
+// A run goes on for days: what it began with is saved, whatever became of the files.
+TEST(ModelFolder, ShipsWhatWasThereWhenTheRunBegan) {
+  const TemporaryFolder folder;
+  const fs::path began = folder.path() / "began", model = folder.path() / "m";
+  fs::create_directory(began);
+  const std::string tokenizer = R"({"added_tokens":[{"id":0,"content":"</s>"}]})";
+  write(began / "tokenizer.json", tokenizer);
+  write(began / "config.json", "{}");
+  write(began / "generation_config.json", R"({"eos_token_id": [1, 2], "temperature": 0.6})");
+  write(began / "chat_template.jinja", "{{ messages }}");
+  const TokenizerSource source{.path = (began / "tokenizer.json").string()};
+  const ModelCompanions companions(source, began);
+  fs::remove(began / "tokenizer.json");
+  write_file_atomically(began / "chat_template.jinja", "another");
+  save_model(model, tiny_model(), Weights(1).tensors(), {.companions = &companions});
+  EXPECT_EQ(read_text_file(model / "tokenizer.json"), tokenizer);
+  EXPECT_EQ(read_text_file(model / "chat_template.jinja"), "{{ messages }}");
+  EXPECT_THAT(read_text_file(model / "generation_config.json"), testing::HasSubstr("0.6"));
+  EXPECT_EQ(load_special_tokens(model).eos, (std::vector<int64_t>{1, 2}));
+  EXPECT_THAT(read_text_file(model / "config.json"), testing::HasSubstr("eos_token_id"));
 }
 
 TEST(ModelFolder, ABrokenTokenizerLeavesTheEarlierModel) {
@@ -227,10 +249,9 @@ TEST(ModelFolder, ABrokenTokenizerLeavesTheEarlierModel) {
   const fs::path model = folder.path() / "m";
   save_model(model, tiny_model(), Weights(1).tensors(), {});
   write(folder.path() / "tokenizer.json", "{");
-  const SaveOptions options{
-      .tokenizer = TokenizerSource{.path = (folder.path() / "tokenizer.json").string()}};
-  EXPECT_ERROR(save_model(model, tiny_model(), Weights(2).tensors(), options), ErrorKind::kData,
-               "tokenizer.json: is not a JSON object");
+  EXPECT_ERROR(
+      save_with(TokenizerSource{.path = (folder.path() / "tokenizer.json").string()}, model),
+      ErrorKind::kData, "tokenizer.json: is not a JSON object");
   EXPECT_EQ(first_norm_value(model), 2);
 }
 

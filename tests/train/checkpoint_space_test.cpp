@@ -33,7 +33,8 @@ TEST(CheckpointSpace, CountsWhatIsKeptAtOneTime) {
   EXPECT_EQ(checkpoint_space(run_of(100, 0), 1, 0).most, 1);
   RunConfig config = run_of(100, 10);
   config.checkpoint.keep_last = 2;
-  EXPECT_EQ(checkpoint_space(config, 1, 0).most, 3);  // two and the one being written
+  EXPECT_EQ(checkpoint_space(config, 1, 0).most, 3);      // two and the one being written
+  EXPECT_EQ(checkpoint_space(config, 1, 50, 2).most, 1);  // of those there one goes for each
   config.checkpoint.keep_every = 50;
   EXPECT_EQ(checkpoint_space(config, 1, 0).most, 5);
   config.output.save_checkpoints = false;

@@ -629,6 +629,23 @@ TEST_F(ResumeRulesTest, SignalsSaveAndStop) {
   }
 }
 
+// The disk of the run's records may be full, and that of its checkpoints not.
+TEST_F(ResumeRulesTest, ARecordThatCannotBeWrittenEndsTheRunBehindASave) {
+  fs::create_directories(config_.output.run_dir);
+  StartChooser starts(config_);
+  RunConfig decided = config_;
+  const RunStart start = starts.next(decided);
+  const RunLayout layout = make_run_layout(decided, 2);
+  Trainer trainer(decided, layout, start, {});
+  TrainerEvents events;
+  events.on_step = [](const StepRecord& record) {
+    EXPECT_LE(record.iteration, 3);
+    if (record.iteration == 3) throw Error(ErrorKind::kFile, "metrics.jsonl: no space left");
+  };
+  EXPECT_ERROR(trainer.run(events), ErrorKind::kFile, "metrics.jsonl: no space left");
+  EXPECT_EQ(train(config_).steps.front().iteration, 4);
+}
+
 TEST_F(ResumeRulesTest, AFolderThatCannotBeWrittenIsToldBeforeTraining) {
   write_file_atomically(folder_.path() / "file", "");
   config_.output.checkpoint_dir = config_.checkpoint.load_dir = (folder_.path() / "file").string();
