@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "base/error.h"
 #include "base/file.h"
 
 namespace borealis {

@@ -172,10 +172,9 @@ std::vector<fs::path> checkpoints_to_start_from(const fs::path& given) {
   std::error_code unknown;
   const fs::path real = fs::weakly_canonical(folder, unknown);  // of a link to a step
   for (const fs::path& step : {folder, real}) {
-    const bool is_step =
-        step_of_folder(step.filename().string()) || fs::exists(step / kStateFile, unknown);
-    if (is_step && fs::is_directory(step, unknown)) return {step};
+    if (step_of_folder(step.filename().string()) && fs::is_directory(step, unknown)) return {step};
   }
+  if (fs::exists(folder / kStateFile, unknown)) return {folder};  // a copy under another name
   std::vector<int64_t> steps = checkpoint_steps(folder);
   if (const auto latest = latest_step(folder)) {
     std::erase_if(steps, [&](int64_t step) { return step > *latest; });

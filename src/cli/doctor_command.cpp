@@ -15,6 +15,7 @@
 #include "cli/run_ranks.h"
 #include "cli/run_setup.h"
 #include "comm/collectives.h"
+#include "config/settings.h"
 #include "doctor/doctor_report.h"
 #include "parallel/join_group.h"
 

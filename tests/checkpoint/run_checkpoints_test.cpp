@@ -100,6 +100,14 @@ TEST_F(RunCheckpointsTest, RemovesNothingButCheckpoints) {
               ElementsAre(root() / "global_step4"));
 }
 
+TEST_F(RunCheckpointsTest, ACopyOfAStepMayHaveAnotherName) {
+  save(3);
+  const fs::path best = folder_.path() / "best";
+  fs::copy(root() / "global_step3", best, fs::copy_options::recursive);
+  EXPECT_THAT(checkpoints_to_start_from(best), ElementsAre(best));
+  EXPECT_EQ(open_checkpoint(best).state.iteration, 3);
+}
+
 TEST_F(RunCheckpointsTest, KeepsAllWithoutRetention) {
   for (int64_t step = 1; step <= 4; ++step) save(step);
   EXPECT_THAT(checkpoint_steps(root()), ElementsAre(1, 2, 3, 4));

@@ -195,7 +195,7 @@ TEST_F(SafetensorsFileTest, RejectsHolesAndOverlaps) {
 
 TEST_F(SafetensorsFileTest, RejectsAFileThatEndsTooEarlyOrTooLate) {
   const std::string header = R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})";
-  expect_rejected(header, 3, "is cut short: its tensors need 4 B, the file holds 3 B");
+  expect_rejected(header, 3, "is cut short: its tensors need 4 bytes, the file holds 3;");
   expect_rejected(header, 6, "has 2 bytes behind its last tensor");
 }
 

@@ -11,7 +11,7 @@
 namespace borealis {
 namespace {
 
-class Ranks : public testing::TestWithParam<int> {};
+class Ranks : public ::testing::TestWithParam<int> {};
 
 TEST_P(Ranks, DoWhatAnyCommunicatorDoes) {
   std::mutex mutex;
@@ -21,14 +21,14 @@ TEST_P(Ranks, DoWhatAnyCommunicatorDoes) {
     const std::lock_guard lock(mutex);
     problems.insert(problems.end(), own.begin(), own.end());
   });
-  EXPECT_THAT(problems, testing::IsEmpty());
+  EXPECT_THAT(problems, ::testing::IsEmpty());
 }
 
-INSTANTIATE_TEST_SUITE_P(Communicator, Ranks, testing::Values(1, 2, 3, 4, 8, 24));
+INSTANTIATE_TEST_SUITE_P(Communicator, Ranks, ::testing::Values(1, 2, 3, 4, 8, 24));
 
 TEST(Communicator, AloneDoesTheSame) {
   const auto alone = make_lone_communicator();
-  EXPECT_THAT(collective_cases::check_all(*alone), testing::IsEmpty());
+  EXPECT_THAT(collective_cases::check_all(*alone), ::testing::IsEmpty());
 }
 
 // 1 + 2^-24 and the like: another order of the ranks has other bits.

@@ -569,6 +569,19 @@ TEST_F(ResumeRulesTest, AnotherRunsSaveMeanwhileIsFoundOut) {
   behind.require_newest(config_);
 }
 
+TEST_F(ResumeRulesTest, NeitherAStepNorAModelIsSavedInto) {
+  const fs::path step = train(config_, 4).checkpoint;
+  RunConfig other = config_;
+  other.output.checkpoint_dir = other.checkpoint.load_dir = step.string();
+  EXPECT_ERROR(train(other), ErrorKind::kConfig, "is one checkpoint's folder");
+  other.output.checkpoint_dir = (folder_.path() / "global_step5").string();
+  EXPECT_ERROR(train(other), ErrorKind::kConfig, "is one checkpoint's folder");
+  fs::copy(step, folder_.path() / "model");  // without its folders
+  other.output.checkpoint_dir = other.checkpoint.load_dir = (folder_.path() / "model").string();
+  other.checkpoint.no_load = true;
+  EXPECT_ERROR(train(other), ErrorKind::kConfig, "which holds a model");
+}
+
 TEST_F(ResumeRulesTest, NoLoadRefusesToMixCheckpoints) {
   train(config_, 4);
   config_.checkpoint.no_load = true;
