@@ -43,6 +43,10 @@ void check_output(const fs::path& output) {
   const std::vector<int64_t> steps = checkpoint_steps(output);
   if (!steps.empty()) refuse("checkpoints", step_folder_name(steps.back()));
   if (fs::exists(output / "config.json")) refuse("a model", "config.json");
+  if (fs::is_directory(output) && FolderLock::is_held(output)) {
+    throw Error(ErrorKind::kFile, fmt::format("a run saves to --output {}", output.string()),
+                "name a folder of its own");
+  }
 }
 
 int import_model(const ImportOptions& options) {
@@ -71,7 +75,6 @@ int import_model(const ImportOptions& options) {
   // Before anything is written: what cannot be read, or does not fit, is no part of a checkpoint.
   const std::optional<TokenizerLookup> tokenizer = source.tokenizer();
   if (tokenizer) require_fitting_tokenizer(*tokenizer, model.config.vocab_size);
-  const auto alone = FolderLock::hold_alone(options.output, "run", "name another --output");
   {
     WorkProgress progress("importing");
     report_progress(model.tensors, progress);

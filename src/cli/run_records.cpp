@@ -110,7 +110,9 @@ void RunRecords::fail(const std::exception& failure, const RunObserver* observer
     writer_->write(summary_);
     if (has_steps) write_run_report(run_dir_);
   } catch (const std::exception& second) {
-    log_warning("there is no report of the failed run: " + fault_text(second));
+    if (fault_text(second) != fault_text(failure)) {
+      log_warning("there is no report of the failed run: " + fault_text(second));
+    }
   }
   tracker_->end(summary_, told.exit_code);
 }

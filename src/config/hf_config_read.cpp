@@ -108,10 +108,19 @@ struct RopeKeys {
   std::string type;
 };
 
+// Of either object, in one spelling and without the base, which the older one has beside it.
+Json scaling_of(Json object) {
+  if (!object.is_object()) return object;
+  if (!object.contains("rope_type")) object["rope_type"] = object.value("type", Json("default"));
+  object.erase("type");
+  object.erase("rope_theta");
+  return object;
+}
+
 RopeKeys rope_keys(const Keys& keys, const std::filesystem::path& path) {
   const Json* object = keys.value("rope_parameters");
   const Json* const scaling = keys.value("rope_scaling");
-  if (object != nullptr && scaling != nullptr && *object != *scaling) {
+  if (object != nullptr && scaling != nullptr && scaling_of(*object) != scaling_of(*scaling)) {
     reject(path, "has a rope_parameters and a rope_scaling that differ",
            "remove the one that the model was not trained with");
   }

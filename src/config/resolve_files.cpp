@@ -21,7 +21,9 @@ int64_t padded_vocab_size(int64_t entries, int64_t tensor_parallel_size) {
   return (entries + multiple - 1) / multiple * multiple;
 }
 
-std::string places(const std::vector<std::string>& tried) {
+// Each once: of an absolute path all are the same.
+std::string places(std::vector<std::string> tried) {
+  tried.erase(std::unique(tried.begin(), tried.end()), tried.end());
   return fmt::format("{}", fmt::join(tried, ", "));
 }
 

@@ -190,13 +190,15 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
   // with ends the run as a signal does, with a save.
   std::exception_ptr failure;
   const auto tell = [&failure](const auto& event, const auto& what) {
-    if (!event || failure) return;
+    if (!event) return;
     try {
       event(what);
     } catch (const Error&) {
-      failure = std::current_exception();
+      if (!failure) failure = std::current_exception();
     }
   };
+  TrainerEvents of_saves;
+  of_saves.on_checkpoint = [&](const std::string& folder) { tell(events.on_checkpoint, folder); };
   since_last_record_ = Stopwatch();
   bool saved = state_.iteration >= limits.train_iters;  // nothing is left to do, nor to save
   if (saved && saver_) saver_->complete(state_.iteration);
@@ -206,7 +208,7 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
     const StepRecord record = train_step(iteration);
     if (saver_) saver_->step_done();
     tell(events.on_step, record);
-    report_saved(events, outcome);
+    report_saved(of_saves, outcome);
     require_finite_steps(iteration);
     if (evaluation_is_due(iteration)) {  // also where nobody listens: other ranks take part
       const ValidationRecord validation = validate(Split::kValid, iteration);
@@ -217,7 +219,7 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
       break;
     }
     if (limits.save_interval > 0 && iteration % limits.save_interval == 0) {
-      save(events, outcome, /*wait=*/iteration == limits.train_iters);
+      save(of_saves, outcome, /*wait=*/iteration == limits.train_iters);
       saved = true;
     }
     if (const auto reason = agreed(stop.after(iteration))) {
@@ -226,8 +228,8 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
     }
   }
   if (saved && saver_) saver_->wait();
-  if (!saved) save(events, outcome, /*wait=*/true);
-  report_saved(events, outcome);
+  if (!saved) save(of_saves, outcome, /*wait=*/true);
+  report_saved(of_saves, outcome);
   if (failure) std::rethrow_exception(failure);
   if (outcome.stopped_by == "train_iters") validate_at_end(events, state_.iteration);
   if (sharded_) sharded_->finish_weights();

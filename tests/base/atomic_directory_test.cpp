@@ -41,6 +41,23 @@ TEST(AtomicDirectory, ReplacesTheWholeFolder) {
   EXPECT_EQ(entries_in(folder.path()), 1);
 }
 
+TEST(AtomicDirectory, LeavesWhatAppearedMeanwhile) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "d";
+  {
+    AtomicDirectory target(path, Existing::kRefuse);
+    fs::create_directory(path);  // an empty one is none
+    target.commit();
+  }
+  {
+    AtomicDirectory target(path, Existing::kRefuse);
+    write_file_atomically(path / "mine", "");
+    EXPECT_ERROR(target.commit(), ErrorKind::kFile, "is there by now");
+  }
+  EXPECT_TRUE(fs::exists(path / "mine"));
+  EXPECT_EQ(entries_in(folder.path()), 1);
+}
+
 TEST(AtomicDirectory, WithoutCommitLeavesEverythingAsItWas) {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "d";

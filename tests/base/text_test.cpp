@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 namespace borealis {
 namespace {
 
@@ -14,6 +16,15 @@ TEST(CleanUtf8, KeepsUtf8AndReplacesWhatIsNot) {
   EXPECT_EQ(clean_utf8(std::string_view("a\0b\x1b", 4)),
             "a\uFFFD"
             "b\uFFFD");
+}
+
+TEST(WholeNumber, IsAllOfTheTextOrNone) {
+  EXPECT_EQ(whole_number("42"), 42);
+  EXPECT_EQ(whole_number("-7"), -7);
+  EXPECT_EQ(whole_number("9223372036854775807"), std::numeric_limits<int64_t>::max());
+  for (const char* text : {"", " 1", "1 ", "+1", "1.0", "0x1", "9223372036854775808", "-"}) {
+    EXPECT_FALSE(whole_number(text)) << text;
+  }
 }
 
 }  // namespace

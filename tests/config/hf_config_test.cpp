@@ -210,6 +210,18 @@ TEST(HfConfig, RefusesByNameWhatTheDecoderDoesNotCompute) {
   expect_refused("attention_dropout", 0.1, "attention_dropout 0.1");
 }
 
+TEST(HfConfig, RefusesRopeSettingsOfTwoKinds) {
+  Json config = minimal_config();
+  config["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 5e5}};
+  config["rope_scaling"] = {{"rope_type", "yarn"}, {"factor", 8.0}};
+  EXPECT_ERROR(parse(config), ErrorKind::kData, "a rope_parameters and a rope_scaling that differ");
+  config["rope_scaling"] = {{"type", "default"}};  // the same in the older spelling
+  EXPECT_EQ(parse(config).rope_theta, 5e5);
+  config.erase("rope_scaling");
+  config["rope_parameters"] = {{"full_attention", {{"rope_type", "yarn"}}}};
+  EXPECT_ERROR(parse(config), ErrorKind::kData, "RoPE settings for each kind of layer");
+}
+
 TEST(HfConfig, NamesAllRefusalsAtOnce) {
   Json config = minimal_config();
   config["attention_bias"] = true;

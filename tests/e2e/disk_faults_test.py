@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 
-from small_training import ITERATIONS, SAVE_INTERVAL, Training, calls_of, checkpoint_contents, differences, results_of
+from small_training import ITERATIONS, SAVE_INTERVAL, VALIDATION_INTERVAL, Training, calls_of, checkpoint_contents, differences, results_of
 
 FILE_ERROR = 3  # the exit code
 FIRST, SECOND = SAVE_INTERVAL, 2 * SAVE_INTERVAL
@@ -102,13 +102,33 @@ def lasting_faults(folder, whole):
     report("half of every write and read", problems, result.stderr)
 
 
+LOST_WITH = {"metrics.jsonl": 1, "validation.jsonl": VALIDATION_INTERVAL}  # the iteration whose record is the file's first
+
+
+def without_record(whole, training, file):
+    """What a run comes to that could not write the first record of the file, and saved in its stead."""
+    if file not in LOST_WITH:
+        return whole
+    step = f"global_step{LOST_WITH[file]}/"
+    added = {name: content for name, content in checkpoint_contents(training.checkpoints).items() if name.startswith(step)}
+    expected = whole | {"checkpoints": whole["checkpoints"] | added}
+    if file == "metrics.jsonl":
+        return expected | {"steps": whole["steps"][1:]}
+    return expected | {file: "".join(whole[file].splitlines(keepends=True)[1:])}
+
+
 def faults_of_the_run_folder(folder, whole):
     for file in ("config.json", "metrics.jsonl", "validation.jsonl", "summary.json", "report.md", "report.html"):
         training = Training(folder / f"run-{file}", "bf16", True, run_dir="run")
         # The first summary is written beside the run, so one that fails is a warning; the last has to be there.
         sticky = {"FAULT_STICKY": "1"} if file == "summary.json" else {}
         result = training.run({"FAULT_PATH": f"/run/{file}", "FAULT_CALL": "write", "FAULT_ERRNO": "ENOSPC", **sticky})
-        problems = message_problems(result, TEXTS["ENOSPC"], file) + whole_run_problems(training, whole)
+        # Before it ends for want of a record the run saves: nothing but that record is lost.
+        saved = training.saved_iteration()
+        problems = message_problems(result, TEXTS["ENOSPC"], file)
+        if file in LOST_WITH:
+            problems += [] if saved == LOST_WITH[file] else [f"saved at {saved}"]
+        problems += whole_run_problems(training, without_record(whole, training, file))
         told = [line for line in (result.stdout + result.stderr).splitlines() if TEXTS["ENOSPC"] in line]
         report(f"full at {file}", problems + ([f"told {len(told)} times: {told}"] if len(told) > 1 else []), result.stderr)
 

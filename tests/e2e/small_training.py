@@ -11,7 +11,7 @@ import subprocess
 
 BOREALIS = os.environ["BOREALIS"]
 DISK_FAULTS = os.environ["DISK_FAULTS"]
-ITERATIONS, SAVE_INTERVAL = 14, 4
+ITERATIONS, SAVE_INTERVAL, VALIDATION_INTERVAL = 14, 4, 5
 TIMEOUT_S = 120  # a run takes a second; on a busy machine, some
 SHAPE = ["--num-layers", "2", "--hidden-size", "64", "--num-attention-heads", "4", "--num-key-value-heads", "2",
          "--ffn-hidden-size", "96", "--seq-length", "32", "--micro-batch-size", "1"]
@@ -46,7 +46,7 @@ class Training:
             (self.folder / "list.txt").write_text("1.0 set corpus\n")
         data = ["--mock-data"] if mock else ["--data-file-list", "list.txt", "--split", "80,15,5"]
         self.command = [BOREALIS, "train", *SHAPE, *data, "--vocab-size", str(vocab_size), "--dtype", dtype, "--train-iters", str(ITERATIONS),
-                        "--eval-interval", "5", "--eval-iters", "2", "--log-interval", "1", "--save-interval", str(SAVE_INTERVAL),
+                        "--eval-interval", str(VALIDATION_INTERVAL), "--eval-iters", "2", "--log-interval", "1", "--save-interval", str(SAVE_INTERVAL),
                         "--no-progress", *(["--run-dir", run_dir] if run_dir else []), *options]
 
     def environment(self, faults=None):
