@@ -31,7 +31,7 @@ def row_of(folder):
     return {"arch": config["model"]["name"].split("-nLayers")[0], "layers": summary["num_hidden_layers"],
             "env": f"DEVICE=cuda DETERMINISTIC={deterministic:d} RC={recompute:d}", "command": summary["command"],
             "version": summary["version"], "params": summary["parameters"], "tps": median["tokens_per_gpu_per_second"],
-            "tflops": median["tflops"], "gemm": summary["gemm_tflops"], "share": median["tflops"] / summary["gemm_tflops"],
+            "tflops": median["tflops"], "gemm": summary["gemm_tflops"], "share": summary["gemm_tflops"] and median["tflops"] / summary["gemm_tflops"],
             "planned": summary["planned_memory_bytes"], "peak": summary["peak_memory_bytes"],
             "first": summary["time_to_first_step_s"] + steps[0]["elapsed_ms"] / 1e3, "step_ms": median["elapsed_ms"],
             "isa": summary["isa"], "acc": summary["accelerator"], "loss": [steps[0]["lm_loss"], steps[-1]["lm_loss"]],
@@ -41,7 +41,7 @@ def row_of(folder):
 def cells(row, original):
     rate, tflops = original.get((row["arch"].split("-")[0], row["layers"]), (None, None))
     return (row["arch"].split("-")[0], row["layers"], f"{row['params'] * 1e-9:.2f}", *("yes" if row[name] else "no" for name in
-            ("deterministic", "recompute")), f"{row['tps']:.0f}", f"{row['tflops']:.1f}", f"{100 * row['share']:.1f} %",
+            ("deterministic", "recompute")), f"{row['tps']:.0f}", f"{row['tflops']:.1f}", f"{100 * row['share']:.1f} %" if row["share"] else "-",
             f"{row['planned'] / 2**30:.2f}", f"{row['peak'] / 2**30:.2f}", f"{row['first']:.2f}", row["acc"], rate or "-", tflops or "-")
 
 

@@ -29,7 +29,8 @@ measure() {
 }
 
 fits() {  # ARCH LAYERS RECOMPUTE
-  MODEL_ARCH=$1 NLAYERS=$2 USE_ACTIVATION_CHECKPOINTING=$3 "$borealis" plan "${flags[@]}" > /dev/null 2>&1
+  MODEL_ARCH=$1 NLAYERS=$2 USE_ACTIVATION_CHECKPOINTING=$3 "$borealis" plan --json "${flags[@]}" 2>> "$output/sweeps.log" |
+    python3 -c 'import json, sys; sys.exit(not json.load(sys.stdin)["fits"])'
 }
 deepest() {  # ARCH RECOMPUTE: by halves; the answer is [low, high)
   local low=1 high=512 middle
