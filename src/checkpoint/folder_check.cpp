@@ -88,9 +88,10 @@ void check_weights(const fs::path& folder, std::span<const PromisedTensor> promi
 void check_name(const fs::path& folder, FolderCheck& check) {
   const fs::path named = folder.has_filename() ? folder : folder.parent_path();
   const auto step = step_of_folder(named.filename().string());
+  if (!step) return;
   try {
     const int64_t iteration = open_checkpoint(folder).state.iteration;
-    if (!step || *step == iteration) return;
+    if (*step == iteration) return;
     check.problems.push_back(
         {folder / kStateFile, fmt::format("is of iteration {}, not {}", iteration, *step)});
   } catch (const Error&) {

@@ -10,8 +10,6 @@
 
 namespace borealis {
 
-constexpr const char* kGenerationConfig = "generation_config.json";
-
 ModelCompanions::ModelCompanions(const std::optional<TokenizerSource>& tokenizer,
                                  const std::filesystem::path& model_folder) {
   if (tokenizer) {
@@ -40,8 +38,8 @@ void ModelCompanions::write(FolderWriter& folder) const {
       folder.write_text(companion.name, companion.text);
     }
   }
-  if (!has(kGenerationConfig)) {
-    folder.write_text(kGenerationConfig, hf_generation_config_text(special_tokens_));
+  if (!has(kGenerationConfigFile)) {
+    folder.write_text(kGenerationConfigFile, hf_generation_config_text(special_tokens_));
   }
 }
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/float16.h"
+#include "checkpoint/model_folder.h"
 #include "checkpoint/tokenizer_files.h"
 
 namespace borealis {
@@ -17,7 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kGenerationConfig = "generation_config.json";
 constexpr std::array kTokenizerFiles = {
     "tokenizer.json",    "tokenizer.model",     "tokenizer_config.json",
     "vocab.json",        "merges.txt",          "special_tokens_map.json",
@@ -89,8 +89,8 @@ void write_companions(const fs::path& folder, const ConvertedModel& model) {
       copy_file_atomically(model.companions / name, folder / name);
     }
   }
-  if (!fs::exists(folder / kGenerationConfig)) {
-    write_file_atomically(folder / kGenerationConfig,
+  if (!fs::exists(folder / kGenerationConfigFile)) {
+    write_file_atomically(folder / kGenerationConfigFile,
                           hf_generation_config_text(model.special_tokens));
   }
 }
@@ -137,7 +137,8 @@ std::vector<std::string> companion_files(const fs::path& folder) {
   for (const char* name : kTokenizerFiles) {
     if (fs::is_regular_file(folder / name)) names.emplace_back(name);
   }
-  if (fs::is_regular_file(folder / kGenerationConfig)) names.emplace_back(kGenerationConfig);
+  if (fs::is_regular_file(folder / kGenerationConfigFile))
+    names.emplace_back(kGenerationConfigFile);
   return names;
 }
 

@@ -91,7 +91,7 @@ ModelConfig load_model_config(const fs::path& folder) {
 }
 
 SpecialTokens load_special_tokens(const fs::path& folder) {
-  fs::path path = folder / "generation_config.json";
+  fs::path path = folder / kGenerationConfigFile;
   if (!fs::exists(path)) path = folder / "config.json";
   return parse_hf_special_tokens(read_json_text(path), path);
 }

@@ -21,6 +21,8 @@
 
 namespace borealis {
 
+inline constexpr const char* kGenerationConfigFile = "generation_config.json";
+
 struct SaveOptions {
   const ModelCompanions* companions = nullptr;  // to ship with the model; null: none
   int64_t max_shard_bytes = kMaxShardBytes;

@@ -25,6 +25,7 @@
 #include "optim/lr_schedule.h"
 #include "parallel/join_group.h"
 #include "train/state_transfer.h"
+#include "train/step_times.h"
 #include "train/stop_conditions.h"
 #include "train/tokenizer_match.h"
 
@@ -399,38 +400,9 @@ void Trainer::skip(StepRecord& record, SkipReason reason) {
   ++state_.skipped_iterations;
 }
 
-// What each rank took for itself: the slowest is the one that the others wait for.
-std::optional<StepTimesOfRanks> Trainer::times_of_ranks(const StepRecord& record) const {
-  if (ranks_.size() == 1) return std::nullopt;
-  struct Own {
-    double data_ms, forward_ms, backward_ms, optimizer_ms;
-    double forward_backward_ms() const { return data_ms + forward_ms + backward_ms; }
-    double computing_ms() const { return forward_backward_ms() + optimizer_ms; }
-  };
-  const Own own{record.data_ms, record.forward_ms, record.backward_ms, record.optimizer_ms};
-  std::vector<Own> all = all_values(ranks_, own, "comparing the times of a step");
-  const auto slowest = std::ranges::max_element(all, {}, &Own::computing_ms);
-  const int64_t slowest_rank = slowest - all.begin();
-  const auto across = [&all](auto time) {
-    std::ranges::sort(all, {}, time);
-    const size_t middle = all.size() / 2;
-    const double upper = std::invoke(time, all[middle]);
-    const double lower = std::invoke(time, all[(all.size() - 1) / 2]);
-    return RankTimes{std::invoke(time, all.front()), (lower + upper) / 2,
-                     std::invoke(time, all.back())};
-  };
-  return StepTimesOfRanks{.data = across(&Own::data_ms),
-                          .forward = across(&Own::forward_ms),
-                          .backward = across(&Own::backward_ms),
-                          .optimizer = across(&Own::optimizer_ms),
-                          .forward_backward = across(&Own::forward_backward_ms),
-                          .computing = across(&Own::computing_ms),
-                          .slowest = slowest_rank};
-}
-
 void Trainer::complete(StepRecord& record) {
   if (ranks_.size() == 1) record.communication_ms = 0;  // calls that have nothing to do
-  record.of_ranks = times_of_ranks(record);
+  record.of_ranks = step_times_of_ranks(ranks_, record);
   const int64_t samples = config_.batch.global_batch_size;
   record.global_batch_size = samples;
   record.consumed_samples = state_.consumed.train;

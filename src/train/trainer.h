@@ -29,7 +29,9 @@
 
 namespace borealis {
 
-// Where each thing that happens in a run goes. Every member may be empty.
+// Where each thing that happens in a run goes. Every member may be empty. An Error that one of
+// those of steps, validations and checkpoints throws ends the run as a signal does, with a save,
+// and is thrown then.
 struct TrainerEvents {
   std::function<void(const StepRecord&)> on_step;
   // At an interval, and after the last step, there on the test split, too.
@@ -101,7 +103,6 @@ class Trainer {
   bool update(StepRecord& record, const StepLoss& loss);
   void skip(StepRecord& record, SkipReason reason);
   void complete(StepRecord& record);
-  std::optional<StepTimesOfRanks> times_of_ranks(const StepRecord& record) const;
   void require_finite_steps(int64_t iteration) const;
   // Of the validation split, whose stream goes on from call to call, or of the test split.
   ValidationRecord validate(Split split, int64_t iteration,
