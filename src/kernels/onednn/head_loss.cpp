@@ -22,9 +22,6 @@ constexpr int64_t kWideWeightFloats = int64_t{4} << 20, kMostWideColumns = 8192;
 // Native bf16: the f32 logits of a block stay in the cache between their product and their
 // exponentials; gradients are bf16 already, and wider blocks read and write dx less often.
 constexpr int64_t kNativeVocabBlock = 1024, kNativeGradientBlocks = 8;
-// Rows that are powers of two apart meet in the same sets of a cache, and oneDNN takes its faster
-// implementation for matrices that are not dense (linear.cpp).
-constexpr int64_t kRowPadding = 32;
 
 int64_t vocab_block(ProductMode mode, const HeadShape& shape) {
   const int64_t block = mode == ProductMode::kBF16WidenedToF32
@@ -40,7 +37,7 @@ struct Workspace {
   int64_t chunk, block;
   int64_t gradient_block;  // columns of one product with the gradients
   bool keeps_logits;       // of the whole vocabulary
-  int64_t logits_ld, kept_ld;
+  int64_t logits_ld, kept_ld, wide_ld;
   int64_t offset = 0;
   int64_t logits, row_shift, row_sum, target_logit, wide_x, wide_weight, dx;
   int64_t kept, block_shift, row_factor, factored_x;  // native bf16
@@ -53,18 +50,17 @@ struct Workspace {
     gradient_block = native ? std::min(kNativeGradientBlocks * block, shape.vocab_size) : block;
     // Native bf16, and a forward pass alone, need the f32 logits of one block only.
     keeps_logits = backward_follows && !native;
-    // A block alone is padded as well, so that a forward pass has the bits of a training step.
-    const int64_t padded = block + kRowPadding;
-    logits_ld = keeps_logits                       ? shape.vocab_size
-                : mode == ProductMode::kBF16Native ? padded
-                                                   : std::min(padded, shape.vocab_size);
+    // No matrix here is dense, for which oneDNN takes its slower implementation (linear.cpp); a
+    // block alone is not either, so that a forward pass has the bits of a training step.
+    logits_ld = (keeps_logits ? shape.vocab_size : block) + kRowPadding;
     kept_ld = gradient_block + kRowPadding;
+    wide_ld = shape.hidden_size + kRowPadding;
     logits = take(chunk * logits_ld);
     row_shift = take(chunk);
     row_sum = take(chunk);
     target_logit = take(chunk);
-    wide_x = take(widen ? chunk * shape.hidden_size : 0);
-    wide_weight = take(widen ? block * shape.hidden_size : 0);
+    wide_x = take(widen ? chunk * wide_ld : 0);
+    wide_weight = take(widen ? block * wide_ld : 0);
     dx = take(mode == ProductMode::kF32 || !backward_follows ? 0 : chunk * shape.hidden_size);
     const int64_t gradient_blocks = (shape.vocab_size + gradient_block - 1) / gradient_block;
     kept = take(native ? (chunk * kept_ld * gradient_blocks + 1) / 2 : 0);  // bf16
@@ -136,7 +132,7 @@ class ChunkedHead {
       if (native()) {
         gradient_from_kept(row, rows, first, cols);
       } else {
-        cross_entropy_gradient(at(space_.logits) + first, rows, cols, shape_.vocab_size,
+        cross_entropy_gradient(at(space_.logits) + first, rows, cols, space_.logits_ld,
                                at(space_.row_shift), at(space_.row_sum), targets, first, scale);
       }
       multiply_gradients(row, rows, first, cols, wide_dx, dweight + first * D, accumulate);
@@ -155,8 +151,8 @@ class ChunkedHead {
     const int64_t D = shape_.hidden_size;
     const T* weight = in_.weight + first * D;
     if (widened()) {
-      engine_.product(rows, cols, D, at(space_.wide_x), D, kNo, widen_weight(weight, cols), D, kYes,
-                      logits, ld, false);
+      engine_.product(rows, cols, D, at(space_.wide_x), space_.wide_ld, kNo,
+                      widen_weight(weight, cols), space_.wide_ld, kYes, logits, ld, false);
     } else {
       engine_.product(rows, cols, D, in_.x + row * D, D, kNo, weight, D, kYes, logits, ld, false);
     }
@@ -165,7 +161,8 @@ class ChunkedHead {
   void widen_x(int64_t row, int64_t rows) {
     if constexpr (std::is_same_v<T, bf16>) {
       if (widened()) {
-        convert(in_.x + row * shape_.hidden_size, at(space_.wide_x), rows * shape_.hidden_size);
+        const int64_t D = shape_.hidden_size;
+        convert_rows(in_.x + row * D, D, at(space_.wide_x), space_.wide_ld, rows, D);
       }
     }
   }
@@ -211,7 +208,8 @@ class ChunkedHead {
 
   const float* widen_weight(const T* weight, int64_t cols) {
     if constexpr (std::is_same_v<T, bf16>) {
-      convert(weight, at(space_.wide_weight), cols * shape_.hidden_size);
+      const int64_t D = shape_.hidden_size;
+      convert_rows(weight, D, at(space_.wide_weight), space_.wide_ld, cols, D);
     }
     return at(space_.wide_weight);
   }
@@ -224,19 +222,19 @@ class ChunkedHead {
 
   void multiply_gradients(int64_t row, int64_t rows, int64_t first, int64_t cols, float* dx,
                           float* dweight, bool accumulate) {
-    const int64_t D = shape_.hidden_size, V = shape_.vocab_size;
+    const int64_t D = shape_.hidden_size, logits_ld = space_.logits_ld;
     const T* x = in_.x + row * D;
     const T* weight = in_.weight + first * D;
     const float* gradient = at(space_.logits) + first;  // not in native bf16
     const bool add = first > 0;
     if constexpr (std::is_same_v<T, float>) {
-      engine_.product(rows, D, cols, gradient, V, kNo, weight, D, kNo, dx, D, add);
-      engine_.product(cols, D, rows, gradient, V, kYes, x, D, kNo, dweight, D, accumulate);
+      engine_.product(rows, D, cols, gradient, logits_ld, kNo, weight, D, kNo, dx, D, add);
+      engine_.product(cols, D, rows, gradient, logits_ld, kYes, x, D, kNo, dweight, D, accumulate);
     } else if (widened()) {
-      engine_.product(rows, D, cols, gradient, V, kNo, widen_weight(weight, cols), D, kNo, dx, D,
-                      add);
-      engine_.product(cols, D, rows, gradient, V, kYes, at(space_.wide_x), D, kNo, dweight, D,
-                      accumulate);
+      engine_.product(rows, D, cols, gradient, logits_ld, kNo, widen_weight(weight, cols),
+                      space_.wide_ld, kNo, dx, D, add);
+      engine_.product(cols, D, rows, gradient, logits_ld, kYes, at(space_.wide_x), space_.wide_ld,
+                      kNo, dweight, D, accumulate);
     } else {
       const int64_t ld = space_.kept_ld;
       engine_.product(rows, D, cols, kept(first), ld, kNo, weight, D, kNo, dx, D, add);
