@@ -26,13 +26,16 @@ constexpr std::string_view kPartial = "partial";
 constexpr std::string_view kAside = "old";
 
 // This machine's name as a part of a file name.
-std::string host_name() {
-  utsname machine{};
-  std::string name = ::uname(&machine) == 0 ? machine.nodename : "";
-  if (name.empty()) return "localhost";
-  std::ranges::replace_if(
-      name, [](unsigned char c) { return !std::isalnum(c) && c != '-' && c != '.'; }, '_');
-  return name;
+const std::string& host_name() {
+  static const std::string kName = [] {
+    utsname machine{};
+    std::string name = ::uname(&machine) == 0 ? machine.nodename : "";
+    if (name.empty()) return std::string("localhost");
+    std::ranges::replace_if(
+        name, [](unsigned char c) { return !std::isalnum(c) && c != '-' && c != '.'; }, '_');
+    return name;
+  }();
+  return kName;
 }
 
 fs::path temporary_path(const fs::path& path, std::string_view kind) {
@@ -42,6 +45,7 @@ fs::path temporary_path(const fs::path& path, std::string_view kind) {
 // The name that `name` was to get, if it is a temporary one of this kind of a process of this host
 // that is no more.
 std::optional<std::string> name_left_by_the_dead(std::string_view name, std::string_view kind) {
+  if (name.find(kind) == std::string_view::npos) return std::nullopt;  // most, of many files
   const std::string infix = fmt::format(".{}.{}.", kind, host_name());
   const size_t at = name.rfind(infix);
   if (at == std::string_view::npos || at == 0) return std::nullopt;

@@ -21,7 +21,7 @@
 #include "cli/parse_arguments.h"
 #include "cli/stored_model.h"
 #include "config/hf_config.h"
-#include "config/run_config_json.h"
+#include "config/lr_decay_style.h"
 #include "optim/lr_schedule.h"
 #include "train/setting_changes.h"
 

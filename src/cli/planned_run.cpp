@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "comm/collectives.h"
 #include "config/run_config_loader.h"
 #include "kernels/cpu_isa.h"
 
@@ -31,6 +33,15 @@ PlannedRun plan_run(const RunConfig& asked, int threads, StartChooser& starts, B
                            resident_bytes(), run.start.checkpoint.has_value());
   require_fit(config, run.prediction, threads);
   return run;
+}
+
+void agree_on_saving(Communicator& ranks, PlannedRun& run) {
+  if (run.config.parallel.zero_stage == 0) return;  // the first rank saves, and it alone
+  const auto in_background = all_values<int32_t>(ranks, run.prediction.saves_in_background ? 1 : 0,
+                                                 "agreeing on how to save");
+  if (std::ranges::find(in_background, 0) == in_background.end()) return;
+  run.prediction.saves_in_background = false;
+  run.prediction.memory.snapshot_bytes = 0;
 }
 
 void log_configuration(const PlannedRun& run) {

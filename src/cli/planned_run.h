@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "comm/communicator.h"
 #include "config/run_config.h"
 #include "data/batch_loader.h"
 #include "kernels/backend.h"
@@ -24,6 +25,10 @@ struct PlannedRun {
 
 // The next start to try, and what the run needs with it. Throws Error(kMemory) if it does not fit.
 PlannedRun plan_run(const RunConfig& asked, int threads, StartChooser& starts, Backend& backend);
+
+// A save of several ranks is one: in the background on all of them, or on none, whatever memory
+// each of them has. Of all ranks, together.
+void agree_on_saving(Communicator& ranks, PlannedRun& run);
 
 void log_configuration(const PlannedRun& run);
 void log_start(const PlannedRun& run);

@@ -252,6 +252,7 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPh
          {"exchange between GPUs",
           backend.gpu() != nullptr && backend.gpu()->has_group ? "NCCL" : "MPI"},
          {"checkpoint", run.start.checkpoint ? run.start.checkpoint->folder.string() : "none"}});
+    agree_on_saving(ranks.all(), run);
     phases.end("planning");
     together(ranks.all(), "opening the run's folder", [&] {
       if (ranks.is_first()) records.begin(run, config, starts, data_tokenizers);

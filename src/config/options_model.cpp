@@ -8,7 +8,6 @@ namespace {
 constexpr double kMaxHidden = 262'144;  // the reference's truncated init std is 0 above 400 000
 constexpr double kMaxFfn = 16'777'216;
 constexpr double kMaxSeqLength = 16'777'216;
-constexpr double kMaxVocab = 2'147'483'520;  // token ids are int32; a multiple of 128
 constexpr std::string_view kOfModel = "of the model";
 
 void store_init_style(RunConfig& run, const OptionValue& value) {

@@ -56,7 +56,7 @@ std::vector<OptionRow> interval_rows() {
        .flags = {"--timing-log-level"},
        .type = OptionType::kInteger,
        .default_text = "1",
-       .help = "0: no timer block after a line of the log; 1 and 2: one",
+       .help = "0: no timer block after a line of the log; 1: one; 2: with the parts of a pass",
        .store = store<&RunConfig::limits, &ScheduleLimits::timing_log_level>,
        .minimum = 0,
        .maximum = 2},

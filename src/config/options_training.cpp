@@ -1,4 +1,5 @@
 // Rows of the contract: batch and parallelism, optimizer and schedule, length of the run.
+#include "config/lr_decay_style.h"
 #include "config/option_limits.h"
 #include "config/option_store.h"
 
@@ -9,14 +10,13 @@ constexpr double kMaxBatch = 1'000'000;
 constexpr double kMaxTokens = 4e18;
 
 void store_decay_style(RunConfig& run, const OptionValue& value) {
-  const auto& text = std::get<std::string>(value);
-  LrDecayStyle& style = run.schedule.decay_style;
-  if (text == "constant") style = LrDecayStyle::kConstant;
-  if (text == "linear") style = LrDecayStyle::kLinear;
-  if (text == "cosine") style = LrDecayStyle::kCosine;
-  if (text == "inverse-square-root") style = LrDecayStyle::kInverseSquareRoot;
-  if (text == "infinite-cosine") style = LrDecayStyle::kInfiniteCosine;
-  if (text == "infinite-inv-square-root") style = LrDecayStyle::kInfiniteInverseSquareRoot;
+  run.schedule.decay_style = *lr_decay_style_of(std::get<std::string>(value));
+}
+
+std::vector<std::string_view> decay_style_names() {
+  std::vector<std::string_view> names;
+  for (const auto& [style, name] : kLrDecayStyles) names.push_back(name);
+  return names;
 }
 
 void store_loss_mean(RunConfig& run, const OptionValue& value) {
@@ -104,7 +104,8 @@ std::vector<OptionRow> parallel_rows() {
       {.flags = {"--distributed-timeout-minutes"},
        .type = OptionType::kNumber,
        .default_text = "10",
-       .help = "a rank that waits longer for others in one call ends the run",
+       .help = "a rank that waits longer for others in one call ends the run; more than any of "
+               "them saves or loads",
        .store = store<&RunConfig::parallel, &ParallelConfig::timeout_minutes>,
        .minimum = 0.01,
        .maximum = 1e6},
@@ -176,8 +177,7 @@ std::vector<OptionRow> schedule_rows() {
            "how the learning rate falls; the infinite ones fall to --constant-lr and need --min-lr "
            "above 0 and below it",
        .store = store_decay_style,
-       .choices = {"constant", "linear", "cosine", "inverse-square-root", "infinite-cosine",
-                   "infinite-inv-square-root"},
+       .choices = decay_style_names(),
        .flag_wins_in_reference = true},
       {.variable = "LR_WARMUP_FRAC",
        .flags = {"--lr-warmup-fraction"},
@@ -381,7 +381,7 @@ OptionGroup run_length_options() {
                .maximum = kMaxIterations},
               {.flags = {"--exit-interval"},
                .type = OptionType::kInteger,
-               .help = "end the run after an iteration that this divides",
+               .help = "save and end the run after an iteration that this divides",
                .store = store<&RunConfig::limits, &ScheduleLimits::exit_interval>,
                .minimum = 1,
                .maximum = kMaxIterations},
@@ -414,7 +414,7 @@ OptionGroup run_length_options() {
                .flags = {"--eval-iters"},
                .type = OptionType::kInteger,
                .default_text = "20",
-               .help = "batches in one validation",
+               .help = "global batches in one validation",
                .store = store<&RunConfig::limits, &ScheduleLimits::eval_iters>,
                .minimum = 0,
                .maximum = kMaxIterations},

@@ -34,7 +34,7 @@ struct ModelPreset {
   int64_t vocab_size = 0;  // 0: the tokenizer's
   // Of the default tokenizer, while the corpus that it is made from is not prepared.
   int64_t assumed_vocab_size = 0;
-  int64_t max_position_embeddings = 0;  // 0: 16 x sequence length, as the reference
+  int64_t max_position_embeddings = 0;  // 0: the sequence length
   std::optional<RopeScaling> rope_scaling = std::nullopt;
   // Where --no-rope-layer-interval cannot say it: one a layer, else empty.
   std::vector<bool> rope_on_layer = {};

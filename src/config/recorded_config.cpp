@@ -31,7 +31,7 @@ ModelConfig model_of(const Json& json) {
   model.num_key_value_heads = size_of(json, "num_key_value_heads");
   model.head_dim = size_of(json, "head_dim");
   model.intermediate_size = size_of(json, "intermediate_size");
-  model.vocab_size = size_of(json, "vocab_size");
+  model.vocab_size = size_of(json, "vocab_size", 1, kMaxVocab);
   model.tie_word_embeddings = json.at("tie_word_embeddings");
   return model;
 }
@@ -114,7 +114,7 @@ void require_shape(const ModelConfig& model) {
   require("num_key_value_heads", model.num_key_value_heads);
   require("head_dim", model.head_dim);
   require("intermediate_size", model.intermediate_size);
-  require("vocab_size", model.vocab_size);
+  require("vocab_size", model.vocab_size, kMaxVocab);
 }
 
 }  // namespace borealis

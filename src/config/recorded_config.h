@@ -9,8 +9,8 @@
 namespace borealis {
 
 // What a step is made of: the model's name and shape, batch, ranks, recompute, dtype, threads,
-// determinism and whether it was profiled; everything else has its default. Sizes are 1 to 2^24, so
-// that products of them stay in 63 bits, and layers as many as NLAYERS may say. Error(kData) where
+// determinism and whether it was profiled; everything else has its default. Sizes are 1 to 2^24,
+// layers and vocabulary as far as their options go (option_limits.h). Error(kData) where
 // the document is not of a run; `name`: of its file.
 RunConfig parse_recorded_config(const nlohmann::json& config, const std::string& name);
 

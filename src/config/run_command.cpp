@@ -11,8 +11,10 @@
 namespace borealis {
 namespace {
 
-constexpr std::array<std::string_view, 5> kBesidesTheContract = {
-    "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "OMP_PROC_BIND", "OMP_PLACES"};
+// Where tokenizers are looked for (hub_cache.cpp), and what OpenMP does with threads.
+constexpr std::array<std::string_view, 6> kBesidesTheContract = {
+    "HF_HOME",        "HF_HUB_CACHE",  "HUGGINGFACE_HUB_CACHE",
+    "XDG_CACHE_HOME", "OMP_PROC_BIND", "OMP_PLACES"};
 
 // A report is passed around.
 bool is_secret(std::string_view variable) {

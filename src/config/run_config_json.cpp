@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "config/lr_decay_style.h"
+
 namespace borealis {
 namespace {
 
@@ -197,24 +199,6 @@ json to_json(const RunConfig& config) {
           {"log_level", config.log_level},
           {"notes", config.notes},
           {"warnings", config.warnings}};
-}
-
-std::string_view lr_decay_style_name(LrDecayStyle style) {
-  switch (style) {
-    case LrDecayStyle::kConstant:
-      return "constant";
-    case LrDecayStyle::kLinear:
-      return "linear";
-    case LrDecayStyle::kCosine:
-      return "cosine";
-    case LrDecayStyle::kInverseSquareRoot:
-      return "inverse-square-root";
-    case LrDecayStyle::kInfiniteCosine:
-      return "infinite-cosine";
-    case LrDecayStyle::kInfiniteInverseSquareRoot:
-      return "infinite-inv-square-root";
-  }
-  return "";
 }
 
 }  // namespace borealis

@@ -9,6 +9,4 @@ namespace borealis {
 
 nlohmann::json to_json(const RunConfig& config);
 
-std::string_view lr_decay_style_name(LrDecayStyle style);  // as LR_DECAY_STYLE spells it
-
 }  // namespace borealis

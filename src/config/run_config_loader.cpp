@@ -27,7 +27,7 @@ RunConfig load_run_config(const Environment& environment, const std::vector<std:
   derive_shape(settings, preset, run, problems);
   run.parallel.world_size = options.world_size;
   run.parallel.hosts = options.hosts;
-  // The rest is worth checking only on the shape that was meant, on one rank.
+  // The rest is worth checking only on the shape that was meant.
   if (chosen) {
     derive_model_details(settings, preset, run, problems);
     derive_batch(settings, run, problems);

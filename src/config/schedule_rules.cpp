@@ -2,15 +2,10 @@
 
 #include <fmt/format.h>
 
-#include "config/run_config_json.h"
+#include "config/lr_decay_style.h"
 
 namespace borealis {
 namespace {
-
-bool is_infinite_style(LrDecayStyle style) {
-  return style == LrDecayStyle::kInfiniteCosine ||
-         style == LrDecayStyle::kInfiniteInverseSquareRoot;
-}
 
 void check_infinite_style(const ScheduleConfig& schedule, std::vector<std::string>& faults) {
   const std::string_view style = lr_decay_style_name(schedule.decay_style);
@@ -54,7 +49,7 @@ void check_cooldown(const ScheduleConfig& schedule, std::vector<std::string>& fa
 
 std::vector<std::string> schedule_faults(const ScheduleConfig& schedule) {
   std::vector<std::string> faults;
-  if (is_infinite_style(schedule.decay_style)) check_infinite_style(schedule, faults);
+  if (is_infinite(schedule.decay_style)) check_infinite_style(schedule, faults);
   if (schedule.constant_plus_cooldown) check_cooldown(schedule, faults);
   return faults;
 }

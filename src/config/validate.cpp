@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "config/derive.h"
 #include "config/host_list.h"
+#include "config/lr_decay_style.h"
 #include "config/schedule_rules.h"
 #include "config/tokenizer_types.h"
 
@@ -78,9 +79,9 @@ void validate_optimizer(const Settings& settings, const OptimizerConfig& optimiz
   if (optimizer.beta2 >= 1) {
     problems.settings.push_back(fmt::format("{} must be below 1", settings.spelled("ADAM_BETA2")));
   }
-  if (optimizer.eps <= 0) {
+  if (static_cast<float>(optimizer.eps) <= 0) {
     problems.settings.push_back(
-        fmt::format("{} must be above 0: an unused parameter would be divided by it",
+        fmt::format("{} must be above 0 in f32: an unused parameter would be divided by it",
                     settings.spelled("ADAM_EPS")));
   }
 }
@@ -126,9 +127,7 @@ void note_without_effect(const Settings& settings, RunConfig& run) {
     bool has_effect;
     std::string_view why_not;
   };
-  const LrDecayStyle style = run.schedule.decay_style;
-  const bool infinite =
-      style == LrDecayStyle::kInfiniteCosine || style == LrDecayStyle::kInfiniteInverseSquareRoot;
+  const bool infinite = is_infinite(run.schedule.decay_style);
   constexpr std::string_view kInfinite = "without an infinite LR_DECAY_STYLE";
   const bool saves = run.output.save_checkpoints, reads = !run.data.mock_data;
   for (const Condition& condition : {
@@ -139,6 +138,7 @@ void note_without_effect(const Settings& settings, RunConfig& run) {
             "without --skip-grad-norm-factor"},
            {"--constant-lr", infinite, kInfinite},
            {"--cooldown-fraction", infinite, kInfinite},
+           {"--constant-fraction", infinite, kInfinite},
            {"--lr_constant_plus_cooldown_frac", run.schedule.constant_plus_cooldown,
             "without --lr_constant_plus_cooldown"},
            {"SAVE_INTERVAL", saves, "with --no-save"},
@@ -155,6 +155,13 @@ void note_without_effect(const Settings& settings, RunConfig& run) {
     run.notes.push_back(
         fmt::format("{} has no effect {}", settings.spelled(condition.key), condition.why_not));
   }
+}
+
+void note_idle_warmup(RunConfig& run) {
+  if (run.limits.train_iters != 1 || run.schedule.warmup_fraction <= 0) return;
+  run.notes.emplace_back(
+      "the only step has the learning rate 0 and changes no weight: it is the first of a warm-up "
+      "(LR_WARMUP_FRAC=0: it has LR)");
 }
 
 // As the reference's script tests them.
@@ -302,6 +309,7 @@ void note_differences(const Settings& settings, RunConfig& run) {
         "either way");
   }
   note_without_effect(settings, run);
+  note_idle_warmup(run);
   warn_of_switches_that_are_on(settings, run);
 }
 

@@ -56,12 +56,19 @@ bool exist(const fs::path& stem) {
 }
 
 CorpusOrder map(const fs::path& stem, int64_t samples) {
-  struct Files {
+  struct Files : ArrayStorage {
     NpyFile members, numbers;
+
+    Files(NpyFile of_members, NpyFile of_numbers)
+        : members(std::move(of_members)), numbers(std::move(of_numbers)) {}
+    void forget_pages() const override {
+      members.forget_pages();
+      numbers.forget_pages();
+    }
   };
   const std::array<int64_t, 1> shape = {samples};
-  auto files = std::make_shared<Files>(Files{NpyFile(with_suffix(stem, kMembers), "<i8", shape),
-                                             NpyFile(with_suffix(stem, kNumbers), "<i8", shape)});
+  auto files = std::make_shared<Files>(NpyFile(with_suffix(stem, kMembers), "<i8", shape),
+                                       NpyFile(with_suffix(stem, kNumbers), "<i8", shape));
   const auto members = files->members.elements<int64_t>();
   const auto numbers = files->numbers.elements<int64_t>();
   return CorpusOrder(members, numbers, std::move(files));
@@ -73,6 +80,7 @@ std::optional<CorpusOrder> read(const fs::path& stem, const CorpusOrderRequest& 
   try {
     CorpusOrder order = map(stem, total_samples(request));
     check_corpus_order(order, request.members, stem.string());
+    order.forget_pages();
     return order;
   } catch (const Error& error) {
     if (warn) {

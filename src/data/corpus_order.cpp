@@ -32,7 +32,7 @@ CorpusOrder::CorpusOrder(std::vector<CorpusMember> members, const CorpusShufflin
 }
 
 CorpusOrder::CorpusOrder(PackedArray<int64_t> members, PackedArray<int64_t> numbers,
-                         std::shared_ptr<const void> storage)
+                         std::shared_ptr<const ArrayStorage> storage)
     : sample_count_(members.size()),
       mapped_members_(members),
       mapped_numbers_(numbers),

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "data/array_storage.h"
 #include "data/packed_array.h"
 
 namespace borealis {
@@ -33,7 +34,7 @@ class CorpusOrder {
               const std::string& label);
   // Of the reference's two arrays, made before: member and sample number of every place.
   CorpusOrder(PackedArray<int64_t> members, PackedArray<int64_t> numbers,
-              std::shared_ptr<const void> storage);
+              std::shared_ptr<const ArrayStorage> storage);
 
   struct Sample {
     int64_t member = 0;
@@ -41,6 +42,9 @@ class CorpusOrder {
   };
   int64_t sample_count() const { return sample_count_; }
   Sample at(int64_t place) const;  // 0 <= place < sample_count()
+  void forget_pages() const {
+    if (storage_) storage_->forget_pages();
+  }
 
   // Memory of the first constructor's result.
   static int64_t bytes(int64_t samples, const CorpusShuffling& shuffling);
@@ -57,7 +61,7 @@ class CorpusOrder {
   std::vector<uint64_t> wide_order_;
   PackedArray<int64_t> mapped_members_;
   PackedArray<int64_t> mapped_numbers_;
-  std::shared_ptr<const void> storage_;
+  std::shared_ptr<const ArrayStorage> storage_;  // of the mapped ones
 };
 
 }  // namespace borealis

@@ -36,6 +36,7 @@ class DocumentEndsSource : public BatchSource {
     source_->next(batch);
     mark_documents(ends_, batch);
   }
+  void skip() override { source_->skip(); }
 
  private:
   std::unique_ptr<BatchSource> source_;

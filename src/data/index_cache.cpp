@@ -67,16 +67,24 @@ struct IndexFiles {
   }
 
   SampleIndex map(const fs::path& stem) const {
-    struct Files {
+    struct Files : ArrayStorage {
       NpyFile documents, starts, order;
+
+      Files(NpyFile of_documents, NpyFile of_starts, NpyFile of_order)
+          : documents(std::move(of_documents)),
+            starts(std::move(of_starts)),
+            order(std::move(of_order)) {}
+      void forget_pages() const override {
+        for (const NpyFile* file : {&documents, &starts, &order}) file->forget_pages();
+      }
     };
     const auto document_dims = document_shape();
     const auto starts_dims = starts_shape();
     const auto order_dims = order_shape();
-    auto files = std::make_shared<Files>(
-        Files{NpyFile(with_suffix(stem, kDocuments), "<i4", document_dims),
-              NpyFile(with_suffix(stem, kStarts), "<i8", starts_dims),
-              NpyFile(with_suffix(stem, kOrder), order_descr(), order_dims)});
+    auto files =
+        std::make_shared<Files>(NpyFile(with_suffix(stem, kDocuments), "<i4", document_dims),
+                                NpyFile(with_suffix(stem, kStarts), "<i8", starts_dims),
+                                NpyFile(with_suffix(stem, kOrder), order_descr(), order_dims));
     SampleIndexArrays arrays;
     arrays.document_order = files->documents.elements<int32_t>();
     arrays.starts = files->starts.elements<StreamPlace>();
@@ -94,6 +102,7 @@ struct IndexFiles {
       SampleIndex index = map(stem);
       check_sample_index(index.arrays(), lengths(), request.range, shape, settings.seq_length,
                          stem.string());
+      index.forget_pages();
       return index;
     } catch (const Error& error) {
       if (warn) {

@@ -15,6 +15,7 @@ class MockBatchSource : public BatchSource {
   MockBatchSource(const RunConfig& config, Split split, int64_t first_sample,
                   int64_t data_parallel_rank);
   void next(Batch& batch) override;
+  void skip() override { position_ += stride_; }
 
  private:
   int32_t token(uint64_t index) const;

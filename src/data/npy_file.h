@@ -50,6 +50,7 @@ class NpyFile {
     const auto bytes = header_.elements() * header_.item_bytes();
     return PackedArray<T>(data(), bytes / static_cast<int64_t>(sizeof(T)));
   }
+  void forget_pages() const { file_.forget(0, file_.bytes().size()); }
 
  private:
   MappedFile file_;

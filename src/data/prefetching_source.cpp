@@ -27,10 +27,12 @@ void PrefetchingSource::start() {
 
 void PrefetchingSource::run() {
   std::unique_lock lock(mutex_);
-  while (!stop_ && !failure_) {
+  while (!stop_) {
+    const bool skips = std::exchange(skips_refused_, false);
     lock.unlock();  // prepared_ is this thread's as long as it is not ready
     std::exception_ptr failure;
     try {
+      if (skips) source_->skip();
       source_->next(prepared_);
     } catch (...) {
       failure = std::current_exception();
@@ -49,6 +51,16 @@ void PrefetchingSource::next(Batch& batch) {
   changed_.wait(lock, [this] { return ready_; });
   if (failure_) std::rethrow_exception(failure_);  // and stays ready: so will the next call
   std::swap(batch, prepared_);
+  ready_ = false;
+  lock.unlock();
+  changed_.notify_all();
+}
+
+void PrefetchingSource::skip() {
+  if (!thread_.joinable()) start();
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return ready_; });
+  skips_refused_ = std::exchange(failure_, nullptr) != nullptr;
   ready_ = false;
   lock.unlock();
   changed_.notify_all();

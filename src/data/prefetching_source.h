@@ -30,6 +30,7 @@ class PrefetchingSource : public BatchSource {
   // a source that ends after n batches throws in the n + 1st call, as it would by itself, and so
   // does every call after that.
   void next(Batch& batch) override;
+  void skip() override;  // a batch that was refused, too
 
  private:
   void start();
@@ -41,6 +42,7 @@ class PrefetchingSource : public BatchSource {
   Batch prepared_;  // guarded, like all below
   bool ready_ = false;
   bool stop_ = false;
+  bool skips_refused_ = false;  // the batch that failure_ was of
   std::exception_ptr failure_;
   std::thread thread_;
 };

@@ -23,7 +23,7 @@ void fill_and_shuffle(std::span<T> out, size_t first, NumpyRandom& random) {
 }
 
 // Memory that is written before it is read: no zeroing first.
-struct OwnedArrays {
+struct OwnedArrays : ArrayStorage {
   std::unique_ptr<int32_t[]> document_order;
   std::unique_ptr<StreamPlace[]> starts;
   std::unique_ptr<std::byte[]> sample_order;

@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "data/array_storage.h"
 #include "data/packed_array.h"
 
 namespace borealis {
@@ -79,8 +80,8 @@ struct SampleIndexArrays {
   PackedArray<int32_t> document_order;  // sequences of the file
   PackedArray<StreamPlace> starts;      // samples + 1
   SampleOrderView sample_order;
-  std::shared_ptr<const void> storage;  // keeps what the views point to
-  std::string files;                    // stem of mapped files, for messages
+  std::shared_ptr<const ArrayStorage> storage;
+  std::string files;  // stem of mapped files, for messages
 };
 
 // The parts of the construction, in the order in which the generator serves them; `out` has the
@@ -108,6 +109,7 @@ class SampleIndex {
 
   int64_t sample_count() const { return arrays_.sample_order.size(); }
   const SampleIndexArrays& arrays() const { return arrays_; }
+  void forget_pages() const { arrays_.storage->forget_pages(); }
 
   // Calls piece(sequence, offset, count) for the pieces that make up sample `number`, in order;
   // the counts add up to seq_length + 1. Throws Error(kData) where the arrays lead out of the file,

@@ -127,6 +127,13 @@ SampleOrder::SampleOrder(const RunConfig& config, const OpenedFiles& files, cons
   for (size_t i = 0; i < orders.size(); ++i) corpora_[i].order = std::move(orders[i]);
 }
 
+void SampleOrder::forget_pages(const std::vector<size_t>& files) const {
+  for (const size_t file : files) {
+    for (const SampleIndex& index : files_[file].indices) index.forget_pages();
+  }
+  for (const Corpus& corpus : corpora_) corpus.order.forget_pages();
+}
+
 GreedyBlend::Choice SampleOrder::choose() {
   ++taken_;
   for (;;) {

@@ -121,20 +121,29 @@ void SampleStream::release_pages() {
   const auto repeated = std::ranges::unique(read_files_);
   read_files_.erase(repeated.begin(), repeated.end());
   for (const size_t file : read_files_) (*files_)[file].data.forget_pages();
+  order_->forget_pages(read_files_);
   read_files_.clear();
 }
 
+// An incomplete tail is dropped on all ranks, also on those whose part of it is complete.
+int64_t SampleStream::samples_of_next() const {
+  const int64_t together = config_.batch.micro_batch_size * config_.parallel.data_parallel_size();
+  if (position_ + together <= sample_count()) return together;
+  throw Error(ErrorKind::kData,
+              fmt::format("the {} samples of the {} data are used up", format_count(sample_count()),
+                          split_name(plans_.front().split)),
+              "the run was planned for fewer samples; raise TRAIN_ITERS or EVAL_ITERS");
+}
+
+void SampleStream::skip() {
+  position_ += samples_of_next();
+  drawn_.clear();
+}
+
 void SampleStream::next(Batch& batch) {
+  const int64_t together = samples_of_next();
   const int64_t rows = config_.batch.micro_batch_size;
   const int64_t length = config_.batch.seq_length;
-  const int64_t together = rows * config_.parallel.data_parallel_size();
-  // An incomplete tail is dropped on all ranks, also on those whose part of it is complete.
-  if (position_ + together > sample_count()) {
-    throw Error(ErrorKind::kData,
-                fmt::format("the {} samples of the {} data are used up",
-                            format_count(sample_count()), split_name(plans_.front().split)),
-                "the run was planned for fewer samples; raise TRAIN_ITERS or EVAL_ITERS");
-  }
   batch.batch_size = rows;
   batch.seq_length = length;
   batch.tokens.resize(static_cast<size_t>(rows * length));

@@ -25,6 +25,7 @@ class SampleStream : public BatchSource {
 
   void build_index();  // of the block that is next; next() does it where needed
   void next(Batch& batch) override;
+  void skip() override;
   int64_t sample_count() const;  // that the stream can give in all
 
  private:
@@ -41,6 +42,7 @@ class SampleStream : public BatchSource {
   void move_to(int64_t position);
   void read_sample(const SampleOrder::Sample& sample, int32_t* tokens, int32_t* targets);
   void announce_next();
+  int64_t samples_of_next() const;  // of all ranks; Error(kData) where so many are not left
   void release_pages();
 
   RunConfig config_;

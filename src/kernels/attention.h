@@ -84,8 +84,8 @@ void attention_decode(const AttentionShape& shape, const T_* qkv, const CacheRow
 // The same for the tokens of a text from position `first` on, a multiple of kAttentionPieceRows,
 // where keys and values of all its T positions lie in the cache; B = 1. qkv [T - first,
 // (H + 2K) * C], of which only queries are read; out [T - first, H*C], lse [H, T - first]: the bits
-// that one pass over all positions gives. Scratch grows with T alone: for no T up to that of the
-// shape is more needed.
+// that one pass over all positions gives. Scratch grows with T alone: what the longest text needs
+// is enough for shorter ones.
 template <typename T_>
 int64_t attention_prefix_scratch_floats(const AttentionShape& shape, int threads);
 template <typename T_>

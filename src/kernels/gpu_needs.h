@@ -12,7 +12,7 @@
 
 namespace borealis {
 
-// Documents of a batch, beyond which its attention is by the plain kernel.
+// With more documents in a batch than this, the plain kernel computes its attention.
 inline constexpr int64_t kMostFusedDocuments = 256;
 
 // What cuDNN's attention needs, by the passes that it is planned for.

@@ -20,7 +20,6 @@ namespace borealis {
 
 enum class ProductMode { kF32, kBF16Native, kBF16WidenedToF32 };
 ProductMode product_mode(DType dtype);  // of this CPU, after limit_cpu_isa
-std::string_view product_mode_name(ProductMode mode);
 
 struct LinearShape {
   int64_t rows = 0;          // M
@@ -90,7 +89,7 @@ class LinearEngine {
  private:
   struct Primitives;
 
-  // Whether a product of bf16, a as it lies, is.
+  // Whether our own kernels compute this bf16 product, a not transposed.
   bool is_our_own(int64_t m, int64_t n, int64_t k) const;
   template <typename T>
   void multiply_forward(const T* x, const T* weight, T* y, const LinearShape& shape);

@@ -20,7 +20,7 @@ template <typename T>
 void draw(const ParameterTable& table, size_t entry, int64_t begin, int64_t size, uint64_t seed,
           T* values) {
   const Parameter& parameter = table.entries()[entry];
-  if (parameter.init_std == 0) {
+  if (parameter.kind == ParameterKind::kNorm) {
     std::fill_n(values, size, T(1.0f));
   } else {
     fill_normal(RandomStream(seed, entry), parameter.init_std, begin, values, size);

@@ -54,7 +54,7 @@ double infinite(const Point& p, Decay decay) {
   const double K = p.schedule.cooldown_fraction * p.D;
   const double J = p.schedule.constant_fraction * p.D;
   const double c = p.schedule.constant_learning_rate;
-  if (p.x() <= K) return c + (p.M() - c) * decay(p.x() / K);
+  if (K > 0 && p.x() <= K) return c + (p.M() - c) * decay(p.x() / K);
   if (p.x() <= K + J) return c;
   const double annealed = c * std::exp(std::log(p.m() / c) * (p.x() - K - J) / (p.D - p.w - K - J));
   return std::max(p.m(), annealed);

@@ -38,8 +38,8 @@ double all_reduce_seconds(const Links& links, double bytes, int64_t hosts, int64
 //                         ZeRO 0  all-reduce, in the last micro-batch
 //                         1       reduce-scatter, in the last micro-batch
 //                         2, 3    reduce-scatter, in every one
-//                       The embedding's come last, if its head is another matrix of the rows that
-//                       the ranks' tokens can touch alone, once a step. ZeRO 1 and 2 gather the
+//                       The embedding's come last: where the head is a matrix of its own, only the
+//                       rows that some rank's tokens touch, once a step. ZeRO 1 and 2 gather the
 //                       weights behind the update, from the embedding to the head, and the next
 //                       forward pass waits for each. ZeRO 3 gathers a unit from when the one before
 //                       it begins, unless it is still in its place (the last two layers, the head

@@ -82,7 +82,7 @@ std::string render_performance_html(const PerformanceReport& report) {
   html += paragraph(window_sentence(report)) + paragraph(columns_sentence(report));
   html += plots_section(report);
   html += heading("TFLOPs by formula") + html_table(formula_table(report), "rows") +
-          html_table(formula_texts(report), "texts");
+          html_table(formula_texts(), "texts");
   html += steps_section(report);
   const PlotSpec losses = loss_plot(report);
   html += heading("Loss") + script_hint() + figure(interactive_plot(losses), losses.description);

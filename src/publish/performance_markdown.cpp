@@ -51,7 +51,7 @@ std::string render_performance_markdown(const PerformanceReport& report) {
   text += markdown_text(window_sentence(report)) + markdown_text(columns_sentence(report));
   text += plots_section(report);
   text += "## TFLOPs by formula\n\n" + markdown_table(formula_table(report)) +
-          markdown_table(formula_texts(report));
+          markdown_table(formula_texts());
   if (!step_bars(report).empty()) {
     text += "## Where a step's time goes\n\n" + markdown_text("Medians in ms.") +
             markdown_table(step_part_table(report));

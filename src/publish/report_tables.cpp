@@ -112,7 +112,7 @@ ReportTable formula_table(const PerformanceReport& report) {
   return table;
 }
 
-ReportTable formula_texts(const PerformanceReport& /*report*/) {
+ReportTable formula_texts() {
   ReportTable table;
   table.caption = "FLOPs per token, F";
   table.header = {"name", "formula", "what it counts"};

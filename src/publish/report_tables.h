@@ -13,7 +13,7 @@ namespace borealis {
 // how far the steps spread, the share of the GEMM rate, memory and the number of runs.
 ReportTable performance_table(const PerformanceReport& report);
 ReportTable formula_table(const PerformanceReport& report);  // a row's TFLOPs by every formula
-ReportTable formula_texts(const PerformanceReport& report);
+ReportTable formula_texts();
 ReportTable memory_end_table(const PerformanceReport& report);
 ReportTable step_part_table(const PerformanceReport& report);
 ReportTable machines_table(const PerformanceReport& report);

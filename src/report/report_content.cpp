@@ -216,7 +216,7 @@ ReportTable machine_table(const RunSummary& summary) {
                   {"logical cores usable", std::to_string(machine.cores)},
                   {"memory", format_bytes(machine.memory_bytes)},
                   {"system", machine.operating_system},
-                  {"instruction set taken", summary.isa},
+                  {"instruction set or GPU", summary.isa},
                   {"accelerator", summary.accelerator},
                   {"data type", summary.dtype},
                   {"measured GEMM rate",

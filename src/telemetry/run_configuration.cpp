@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "config/run_config_json.h"
+#include "config/lr_decay_style.h"
 
 namespace borealis {
 namespace {

@@ -259,7 +259,7 @@ RunSummary read_run_summary(const std::filesystem::path& run_dir) {
   try {
     const Json json = Json::parse(read_json_text(path));
     visit_fields(summary, [&json](const char* name, auto& value) {
-      // Than the first version.
+      // Fields that the first version did not write.
       const std::string_view field = name;
       const bool later = field.starts_with("resumed_") || field == "failure" ||
                          field == "accelerator" || field == "command" || field == "process" ||

@@ -21,7 +21,7 @@ struct Parameter {
   std::vector<int64_t> shape;  // row-major; matrices are [out, in]
   int64_t offset = 0;          // elements from the start of the flat buffer
   bool weight_decay = false;   // contract section 3.3: every tensor of more than one dimension
-  double init_std = 0;         // standard deviation of the initial values; 0: all ones (norm gains)
+  double init_std = 0;         // standard deviation of the initial values; norm gains are ones
 
   int64_t size() const;
 };

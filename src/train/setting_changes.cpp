@@ -14,6 +14,7 @@
 #include "base/json_excerpt.h"
 #include "base/json_number.h"
 #include "checkpoint/damage.h"
+#include "config/lr_decay_style.h"
 #include "config/option_limits.h"
 #include "config/run_config_json.h"
 
@@ -157,10 +158,7 @@ double number_in(const json& schedule, const char* key, const std::string& path)
 
 LrDecayStyle style_in(const json& schedule, const std::string& path) {
   const std::string name = shown(schedule.value("decay_style", json(nullptr)));
-  for (int i = 0; i <= static_cast<int>(LrDecayStyle::kInfiniteInverseSquareRoot); ++i) {
-    const auto style = static_cast<LrDecayStyle>(i);
-    if (lr_decay_style_name(style) == name) return style;
-  }
+  if (const auto style = lr_decay_style_of(name)) return *style;
   reject(path, "schedule.decay_style");
 }
 

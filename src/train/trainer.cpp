@@ -15,6 +15,7 @@
 
 #include "base/date_time.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "checkpoint/folder_check.h"
 #include "comm/collectives.h"
 #include "data/batch_loader.h"
@@ -33,7 +34,6 @@ namespace borealis {
 namespace {
 
 constexpr double kSecondsPerMinute = 60;
-constexpr double kLargestLossInPerplexity = 20;  // exp of more says nothing (contract section 10.1)
 
 }  // namespace
 
@@ -201,14 +201,18 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
   TrainerEvents of_saves;
   of_saves.on_checkpoint = [&](const std::string& folder) { tell(events.on_checkpoint, folder); };
   since_last_record_ = Stopwatch();
-  bool saved = state_.iteration >= limits.train_iters;  // nothing is left to do, nor to save
-  if (saved && saver_) saver_->complete(state_.iteration);
+  bool saved = true;  // what it starts from is
+  if (state_.iteration >= limits.train_iters && saver_) saver_->complete(state_.iteration);
   while (state_.iteration < limits.train_iters) {
     const int64_t iteration = state_.iteration + 1;
+    const std::optional<StepRecord> record = train_step_unless_data_fails(iteration, failure);
+    if (!record) {
+      outcome.stopped_by = "error";
+      break;
+    }
     saved = false;
-    const StepRecord record = train_step(iteration);
     if (saver_) saver_->step_done();
-    tell(events.on_step, record);
+    tell(events.on_step, *record);
     report_saved(of_saves, outcome);
     require_finite_steps(iteration);
     if (evaluation_is_due(iteration)) {  // also where nobody listens: other ranks take part
@@ -223,6 +227,7 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
       save(of_saves, outcome, /*wait=*/iteration == limits.train_iters);
       saved = true;
     }
+    if (iteration == limits.train_iters) break;  // complete, whatever else ends runs here
     if (const auto reason = agreed(stop.after(iteration))) {
       outcome.stopped_by = *reason;
       break;
@@ -260,6 +265,23 @@ void Trainer::require_finite_steps(int64_t iteration) const {
       "on from a checkpoint, whose LR holds otherwise), or look at the data of these steps");
 }
 
+// Data that cannot be used costs no step that was made: the run ends as with a listener's failure.
+// Of several ranks the others are in their step already, and the job ends without a save.
+std::optional<StepRecord> Trainer::train_step_unless_data_fails(int64_t iteration,
+                                                                std::exception_ptr& failure) {
+  try {
+    return train_step(iteration);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kData || ranks_.size() > 1) throw;
+    log_warning(
+        fmt::format("the data of step {0} cannot be used; with --train-range-to-skip {0} "
+                    "{0} the same command passes over it",
+                    iteration));
+    failure = std::current_exception();
+    return std::nullopt;
+  }
+}
+
 StepRecord Trainer::train_step(int64_t iteration) {
   ranks_.set_phase(fmt::format("step {}", iteration));
   const ScheduleLimits& limits = config_.limits;
@@ -289,11 +311,12 @@ StepRecord Trainer::train_step(int64_t iteration) {
   return record;
 }
 
-// The data of the step is consumed, and nothing is computed (contract section 10.3).
+// The data of the step is consumed, and nothing is computed (contract section 10.3); nor is it
+// read, for it may be what cannot be.
 void Trainer::pass_over_data(StepRecord& record) {
   for (int64_t micro = 0; micro < config_.batch.grad_accum_steps; ++micro) {
     const TimedScope timed(record.data_ms);
-    train_data_->next(batch_);
+    train_data_->skip();
   }
   record.lm_loss = std::numeric_limits<double>::quiet_NaN();
   skip(record, SkipReason::kRange);
@@ -425,54 +448,6 @@ void Trainer::complete(StepRecord& record) {
   // Nothing was computed.
   record.samples_per_second = record.tokens_per_gpu_per_second = kUnknown;
   record.tflops = record.gemm_share = kUnknown;
-}
-
-bool Trainer::evaluation_is_due(int64_t iteration) const {
-  return valid_data_ && config_.limits.eval_iters > 0 &&
-         iteration % config_.limits.eval_interval == 0;
-}
-
-// Over eval_iters rounds of the micro-batches of a step (contract section 10.1).
-ValidationRecord Trainer::validate(Split split, int64_t iteration,
-                                   const std::function<void(int64_t, int64_t)>& after_round) {
-  ranks_.set_phase(fmt::format("evaluation after step {}", iteration));
-  std::unique_ptr<BatchSource> own;
-  BatchSource* source = valid_data_.get();
-  if (split == Split::kTest) {
-    own = make_batch_source(config_, state_.data_order, Split::kTest, 0, place_.data_parallel_rank);
-    source = own.get();
-  }
-  const int64_t batches = config_.limits.eval_iters * config_.batch.grad_accum_steps;
-  const int64_t samples_of_a_round =
-      config_.batch.micro_batch_size * config_.parallel.data_parallel_size();
-  StepLoss loss = loss_of(batches);
-  for (int64_t i = 1; i <= batches; ++i) {
-    source->next(batch_);
-    if (split == Split::kValid) state_.consumed.valid += samples_of_a_round;
-    loss.add(batch_, model_->forward(batch_));
-    if (after_round && i % config_.batch.grad_accum_steps == 0) {
-      after_round(i / config_.batch.grad_accum_steps, config_.limits.eval_iters);
-    }
-  }
-  loss.add_up(ranks_);
-  // Of NaN, where no token counts, NaN: the mean comes first.
-  const double perplexity = std::exp(std::min(loss.mean(), kLargestLossInPerplexity));
-  return {.iteration = iteration,
-          .lm_loss = loss.mean(),
-          .perplexity = perplexity,
-          .set = split == Split::kTest ? EvaluatedSet::kTest : EvaluatedSet::kValidation,
-          .samples = config_.limits.eval_iters * config_.batch.global_batch_size};
-}
-
-void Trainer::validate_at_end(const TrainerEvents& events, int64_t iteration) {
-  if (config_.limits.eval_iters == 0) return;
-  const auto report = [&](Split split) {
-    ValidationRecord record = validate(split, iteration, events.on_evaluation);
-    record.at_end = true;
-    if (events.on_validation) events.on_validation(record);
-  };
-  if (valid_data_) report(Split::kValid);
-  if (split_is_built(config_, Split::kTest)) report(Split::kTest);
 }
 
 double Trainer::learning_rate_after(int64_t iterations) const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -78,6 +79,8 @@ class Trainer {
 
   // One optimizer step on the next micro-batches of the training split.
   StepRecord train_step(int64_t iteration);
+  std::optional<StepRecord> train_step_unless_data_fails(int64_t iteration,
+                                                         std::exception_ptr& failure);
 
   // Behind the constructor and run() whole, unless the weights are sharded (ZeRO stage 3).
   const ParameterBuffers& parameters() const { return buffers_.parameters; }

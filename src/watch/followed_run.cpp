@@ -56,7 +56,7 @@ bool FollowedRun::update(double now_s) {
   std::error_code unknown;
   if (fs::status(run_.folder, unknown).type() == fs::file_type::not_found) {
     run_.life = RunLife();
-    run_.life.state = RunState::kGone;  // its last figures stand
+    run_.life.state = RunCondition::kGone;  // its last figures stand
     run_.seconds_left.reset();
     return false;
   }

@@ -13,19 +13,19 @@ namespace {
 
 constexpr const char* kUnknown = "-";
 
-Style style_of(RunState state) {
+Style style_of(RunCondition state) {
   switch (state) {
-    case RunState::kStarting:
-    case RunState::kRunning:
+    case RunCondition::kStarting:
+    case RunCondition::kRunning:
       return Style::kBold;
-    case RunState::kFinished:
+    case RunCondition::kFinished:
       return Style::kGood;
-    case RunState::kStopped:
-    case RunState::kSilent:
-    case RunState::kGone:
+    case RunCondition::kStopped:
+    case RunCondition::kSilent:
+    case RunCondition::kGone:
       return Style::kWarning;
-    case RunState::kFailed:
-    case RunState::kKilled:
+    case RunCondition::kFailed:
+    case RunCondition::kKilled:
       return Style::kBad;
   }
   return Style::kPlain;
@@ -92,26 +92,26 @@ StyledPart state_text(const RunLife& life, bool brief, bool unicode) {
   const Style style = life.stalled_s > 0 ? Style::kWarning : style_of(life.state);
   const std::string reason = one_line(life.reason, unicode);
   switch (life.state) {
-    case RunState::kStopped:
+    case RunCondition::kStopped:
       // A signal's name fits a column; names of conditions do not.
       if (brief) return {reason.starts_with("SIG") ? reason : "stopped", style};
       return {"stopped by " + reason, style};
-    case RunState::kFailed:
+    case RunCondition::kFailed:
       return {brief || reason.empty() ? "failed" : "failed: " + reason, style};
-    case RunState::kKilled:
+    case RunCondition::kKilled:
       return {brief ? "killed" : "killed: its process is gone", style};
-    case RunState::kSilent:
+    case RunCondition::kSilent:
       return {(brief ? "silent " : "no sign of life for ") + silence_text(life.silent_s, brief),
               style};
-    case RunState::kGone:
+    case RunCondition::kGone:
       return {brief ? "gone" : "its folder is gone", style};
-    case RunState::kRunning:
+    case RunCondition::kRunning:
       if (life.stalled_s == 0) return {"running", style};
       return {
           (brief ? "no step " : "running, but no step for ") + silence_text(life.stalled_s, brief),
           style};
     default:
-      return {std::string(run_state_name(life.state)), style};
+      return {std::string(run_condition_name(life.state)), style};
   }
 }
 

@@ -42,7 +42,7 @@ std::string watched_run_json(const WatchedRun& run) {
   json["run_dir"] = run.folder.string();
   json["model_name"] = run.summary.model_name;
   json["host"] = run.summary.machine.hostname;
-  json["state"] = run_state_name(run.life.state);
+  json["state"] = run_condition_name(run.life.state);
   json["reason"] = text(run.life.reason);
   json["problem"] = text(run.problem);
   json["seconds_since_change"] = number(std::round(run.life.silent_s));

@@ -5,23 +5,23 @@
 
 namespace borealis {
 
-std::string_view run_state_name(RunState state) {
+std::string_view run_condition_name(RunCondition state) {
   switch (state) {
-    case RunState::kStarting:
+    case RunCondition::kStarting:
       return "starting";
-    case RunState::kRunning:
+    case RunCondition::kRunning:
       return "running";
-    case RunState::kFinished:
+    case RunCondition::kFinished:
       return "finished";
-    case RunState::kStopped:
+    case RunCondition::kStopped:
       return "stopped";
-    case RunState::kFailed:
+    case RunCondition::kFailed:
       return "failed";
-    case RunState::kKilled:
+    case RunCondition::kKilled:
       return "killed";
-    case RunState::kSilent:
+    case RunCondition::kSilent:
       return "no_sign_of_life";
-    case RunState::kGone:
+    case RunCondition::kGone:
       return "folder_gone";
   }
   return "";
@@ -32,26 +32,26 @@ RunLife life_of(const RunSummary& summary, std::optional<bool> alive, bool has_s
   RunLife life;
   life.silent_s = silent_s;
   if (summary.stopped_by == "train_iters") {
-    life.state = RunState::kFinished;
+    life.state = RunCondition::kFinished;
   } else if (summary.stopped_by == "error") {
-    life.state = RunState::kFailed;
+    life.state = RunCondition::kFailed;
     life.reason = summary.failure;
   } else if (!summary.stopped_by.empty()) {
-    life.state = RunState::kStopped;
+    life.state = RunCondition::kStopped;
     life.reason = summary.stopped_by;
   } else if (alive && !*alive) {
-    life.state = RunState::kKilled;
+    life.state = RunCondition::kKilled;
   } else if (!alive && silent_s >= kSilentAfterS) {
-    life.state = RunState::kSilent;
+    life.state = RunCondition::kSilent;
   } else {
-    life.state = has_steps ? RunState::kRunning : RunState::kStarting;
+    life.state = has_steps ? RunCondition::kRunning : RunCondition::kStarting;
   }
   return life;
 }
 
 double stalled_seconds(const RunLife& life, const StepRecord* last_step, double step_age_s) {
   constexpr double kStepsLong = 10;
-  if (life.state != RunState::kRunning || last_step == nullptr) return 0;
+  if (life.state != RunCondition::kRunning || last_step == nullptr) return 0;
   const double usual_s = std::isfinite(last_step->elapsed_ms) ? 1e-3 * last_step->elapsed_ms : 0;
   return step_age_s > std::max(kSilentAfterS, kStepsLong * usual_s) ? step_age_s : 0;
 }

@@ -15,7 +15,7 @@
 
 namespace borealis {
 
-enum class RunState {
+enum class RunCondition {
   kStarting,  // it lives and has made no step
   kRunning,
   kFinished,
@@ -25,10 +25,10 @@ enum class RunState {
   kSilent,  // of its process nothing is known here, and it has written nothing for a while
   kGone,    // its folder is
 };
-std::string_view run_state_name(RunState state);  // "no_sign_of_life", as in JSON
+std::string_view run_condition_name(RunCondition state);  // "no_sign_of_life", as in JSON
 
 struct RunLife {
-  RunState state = RunState::kStarting;
+  RunCondition state = RunCondition::kStarting;
   std::string reason;    // of a run that was stopped ("SIGTERM") or failed (the error)
   double silent_s = 0;   // since its folder's files last changed
   double stalled_s = 0;  // since its last step, where that is long ago by its own pace; else 0
@@ -63,11 +63,11 @@ struct WatchedRun {
   std::string problem;                         // why some of its files cannot be read; empty: none
 
   bool is_going() const {
-    return life.state == RunState::kStarting || life.state == RunState::kRunning ||
-           life.state == RunState::kSilent;
+    return life.state == RunCondition::kStarting || life.state == RunCondition::kRunning ||
+           life.state == RunCondition::kSilent;
   }
   bool makes_steps() const {
-    return (life.state == RunState::kStarting || life.state == RunState::kRunning) &&
+    return (life.state == RunCondition::kStarting || life.state == RunCondition::kRunning) &&
            life.stalled_s == 0;
   }
   const StepRecord* last_step() const {

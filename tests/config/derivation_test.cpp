@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "config/lr_decay_style.h"
 #include "config/run_config_json.h"
 #include "config/support.h"
 

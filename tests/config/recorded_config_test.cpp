@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "config/option_limits.h"
 #include "config/run_config_json.h"
 #include "support/expect_error.h"
 #include "support/small_models.h"
@@ -84,8 +85,10 @@ TEST(RecordedConfig, AShapeHasTheBoundsOfARun) {
   EXPECT_ERROR(require_shape(model), ErrorKind::kData,
                "num_hidden_layers 10001 has no shape: it can be 1 to 10000");
   model = testing::small_llama(3);
-  model.vocab_size = (1 << 24) + 1;
-  EXPECT_ERROR(require_shape(model), ErrorKind::kData, "vocab_size 16777217 has no shape");
+  model.vocab_size = kMaxVocab;
+  require_shape(model);
+  ++model.vocab_size;
+  EXPECT_ERROR(require_shape(model), ErrorKind::kData, "vocab_size 2147483521 has no shape");
 }
 
 }  // namespace

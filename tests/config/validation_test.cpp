@@ -114,7 +114,8 @@ TEST(Validation, NamesContradictions) {
        "leaves nothing for the last fall"},
       {{{"ADAM_BETA1", "1"}}, {}, "ADAM_BETA1=1 must be below 1"},
       {{}, {"--adam-beta2", "1.5"}, "--adam-beta2 1.5 must be below 1"},
-      {{{"ADAM_EPS", "0"}}, {}, "ADAM_EPS=0 must be above 0"},
+      {{{"ADAM_EPS", "0"}}, {}, "ADAM_EPS=0 must be above 0 in f32"},
+      {{{"ADAM_EPS", "1e-50"}}, {}, "ADAM_EPS=1e-50 must be above 0 in f32"},
       {{{"TRAIN_SPLIT", "0"}}, {}, "the split 0,50,0 leaves nothing to train on"},
       {{}, {"--split", "9,1,0,0"}, "--split 9,1,0,0 is not one to three shares"},
       {{}, {"--split=9,-1,0"}, "--split=9,-1,0 is not one to three shares"},
@@ -239,6 +240,15 @@ TEST(Notes, SayWhatHasNoEffect) {
                     "--split 9,1,0 beats VAL_SPLIT=1"));
   EXPECT_TRUE(holds(load({}, {"--profile-step-end", "9"}).notes,
                     "--profile-step-end 9 has no effect without --profile"));
+  EXPECT_TRUE(holds(load({}, {"--constant-fraction", "0.5"}).notes,
+                    "--constant-fraction 0.5 has no effect without an infinite LR_DECAY_STYLE"));
+}
+
+TEST(Notes, SayThatAnOnlyStepOfAWarmupChangesNothing) {
+  const std::string note = "the only step has the learning rate 0";
+  EXPECT_TRUE(holds(load({{"TRAIN_ITERS", "1"}}).notes, note));
+  EXPECT_FALSE(holds(load({{"TRAIN_ITERS", "1"}, {"LR_WARMUP_FRAC", "0"}}).notes, note));
+  EXPECT_FALSE(holds(load({{"TRAIN_ITERS", "2"}}).notes, note));
 }
 
 }  // namespace

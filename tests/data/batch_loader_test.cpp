@@ -547,6 +547,33 @@ TEST_F(BatchLoaderErrorTest, NamesAForeignTokenOnReading) {
                      HasSubstr("vocabulary ends at 218")));
 }
 
+TEST_F(BatchLoaderErrorTest, PassesOverWhatItRefuses) {
+  write_dataset(folder_ / "x", {40, 50, 60, 70});
+  RunConfig config = small_run(list_);
+  config.limits.train_iters = 80;
+  config.model.vocab_size = 220;
+  auto sound = make_batch_source(config, Split::kTrain, 0);
+  config.model.vocab_size = 219;
+  auto source = make_batch_source(config, Split::kTrain, 0);
+  int refused = 0;
+  for (int i = 0; i < 80; ++i) {
+    Batch expected, batch;
+    sound->next(expected);
+    if (i % 10 == 3) {
+      source->skip();
+      continue;
+    }
+    try {
+      source->next(batch);
+      EXPECT_EQ(batch.tokens, expected.tokens) << i;
+    } catch (const Error&) {
+      ++refused;
+      source->skip();
+    }
+  }
+  EXPECT_GT(refused, 0);
+}
+
 TEST_F(BatchLoaderErrorTest, RefusesToStartBehindTheEnd) {
   write_dataset(folder_ / "x", {40, 50, 60, 70});
   const RunConfig config = small_run(list_);
@@ -560,6 +587,17 @@ RunConfig mock_run() {
   config.model.vocab_size = 50;
   config.batch.micro_batch_size = 4;
   return config;
+}
+
+TEST(MockBatchSource, PassesOverABatch) {
+  const auto all = make_batch_source(mock_run(), Split::kTrain, 0),
+             some = make_batch_source(mock_run(), Split::kTrain, 0);
+  Batch expected, batch;
+  all->next(expected);
+  all->next(expected);
+  some->skip();
+  some->next(batch);
+  EXPECT_EQ(batch.tokens, expected.tokens);
 }
 
 TEST(MockBatchSource, DrawsUniformTokensFromTheSeed) {

@@ -25,12 +25,19 @@ class Counting : public BatchSource {
   void next(Batch& batch) override {
     std::this_thread::sleep_for(std::chrono::milliseconds(delay_ms_));
     if (number_ == count_) throw Error(ErrorKind::kData, "used up", "stop");
+    if (number_ == refused) throw Error(ErrorKind::kData, "refused", "pass over it");
     batch.batch_size = 1;
     batch.seq_length = 100;
     batch.tokens.assign(100, number_);
     ++number_;
     ++*made_;
   }
+  void skip() override {
+    if (number_ == count_) throw Error(ErrorKind::kData, "used up", "stop");
+    ++number_;
+  }
+
+  int32_t refused = -1;
 
  private:
   int32_t count_, number_ = 0;
@@ -86,6 +93,28 @@ TEST(PrefetchingSource, ThrowsWhereTheSourceItselfWould) {
   EXPECT_EQ(batch.tokens[0], 1);
   EXPECT_ERROR(source.next(batch), ErrorKind::kData, "used up");
   EXPECT_ERROR(source.next(batch), ErrorKind::kData, "used up");
+}
+
+TEST(PrefetchingSource, PassesOverBatchesAlsoRefusedOnes) {
+  for (const Start start : {Start::kAtOnce, Start::kAtFirstNext}) {
+    std::atomic<int> made = 0;
+    auto counting = std::make_unique<Counting>(5, &made);
+    counting->refused = 2;
+    PrefetchingSource source(std::move(counting), start);
+    Batch batch;
+    source.skip();
+    source.next(batch);
+    EXPECT_EQ(batch.tokens[0], 1);
+    EXPECT_ERROR(source.next(batch), ErrorKind::kData, "refused");
+    EXPECT_ERROR(source.next(batch), ErrorKind::kData, "refused");
+    source.skip();
+    source.next(batch);
+    EXPECT_EQ(batch.tokens[0], 3);
+    source.skip();
+    EXPECT_ERROR(source.next(batch), ErrorKind::kData, "used up");
+    source.skip();
+    EXPECT_ERROR(source.next(batch), ErrorKind::kData, "used up");
+  }
 }
 
 TEST(PrefetchingSource, EndsInTheMiddleOfABatchAndAfterAFailure) {

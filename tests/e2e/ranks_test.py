@@ -152,6 +152,21 @@ def secondary_shards(lab):
               (result.returncode, result.stderr))
 
 
+def saves_with_less_memory(lab):
+    """The copy that is saved in the background fits on one rank and not on the other."""
+    shape = ["20000" if option == "2048" else option for option in SHAPE]
+    run = ["--train-iters", "6", "--save-interval", "2", "--zero-stage", "1"]
+    result = lab.run(2, *run, "--save", "roomy", "--run-dir", "roomy-run", shape=shape)
+    check(result.returncode == 0 and "written in the background" in result.stdout, f"{lab.library}: saves in the background", result.stdout + result.stderr)
+    limit = json.loads((lab.folder / "roomy-run/summary.json").read_text())["planned_memory_bytes"] - 6_000_000
+    tight = ["bash", "-c", f'[ "${RANK[lab.library]}" = 1 ] && export MEMORY_LIMIT={limit}; exec "$@"', "bash"]
+    result = lab.run(2, *run, "--save", "tight", "--run-dir", "tight-run", prefix=tight, shape=shape)
+    check(result.returncode == 0 and "written in the foreground" in result.stdout, f"{lab.library}: all save as the rank with the least memory can",
+          result.stdout + result.stderr)
+    states = [json.loads((lab.folder / save / "global_step6/state.json").read_text()) for save in ("roomy", "tight")]
+    check(states[0]["consumed"] == states[1]["consumed"], f"{lab.library}: and have the same state", states)
+
+
 def bad_input(lab):
     result = lab.run(3, "--train-iters", "x")
     check(result.returncode == 2 and len(told_by(result)) == 1, f"{lab.library}: a bad option is told once", (result.returncode, result.stderr))
@@ -175,10 +190,14 @@ def bad_input(lab):
     tokens = bytearray((lab.folder / "a" / "set.bin").read_bytes())
     tokens[4000:4002] = b"\xff\xff"
     (lab.folder / "a" / "set.bin").write_bytes(tokens)
-    result = lab.run(3, "--train-iters", "400", "--no-save", "--data-file-list", "list.txt", prefix=["bash", "-c", 'cd a; exec "$@"', "bash"],
-                     shape=[o for o in SHAPE if o != "--mock-data"])
+    bad_data = {"prefix": ["bash", "-c", 'cd a; exec "$@"', "bash"], "shape": [o for o in SHAPE if o != "--mock-data"]}
+    result = lab.run(3, "--train-iters", "400", "--no-save", "--data-file-list", "list.txt", "--run-dir", "found", **bad_data)
     check(result.returncode == 4 and len(told_by(result)) == 1 and "borealis: data: rank " in result.stderr and "65535" in result.stderr,
           f"{lab.library}: what one rank finds between steps ends the job with its code", (result.returncode, result.stderr))
+    step = len(lab.metrics("a/found")) + 1
+    result = lab.run(3, "--train-iters", str(step + 1), "--no-save", "--data-file-list", "list.txt", "--run-dir", "passed-over", "--train-range-to-skip", str(step), str(step),
+                     **bad_data)
+    check(result.returncode == 0 and len(lab.metrics("a/passed-over")) == step + 1, f"{lab.library}: the step with what cannot be read is passed over", (step, result.stderr))
     result = lab.run(2, "--train-iters", "4", "--no-save", "--memory-limit", "20M")
     check(result.returncode == 5 and len(told_by(result)) == 1, f"{lab.library}: a plan that does not fit is told once", (result.returncode, result.stderr))
     result = lab.run(2, "--train-iters", "9", "--no-save", "--max-skipped-steps", "2", shape=["1e30" if o == "1e-3" else o for o in SHAPE])
@@ -189,7 +208,7 @@ def bad_input(lab):
 
 def main():
     for library in found_libraries():
-        for part in (same_training, resumes, sharded, secondary_shards, bad_input):
+        for part in (same_training, resumes, sharded, secondary_shards, saves_with_less_memory, bad_input):
             with tempfile.TemporaryDirectory(prefix="borealis-ranks-") as folder:
                 part(Lab(library, folder))
     sys.exit(1 if failures else 0)

@@ -9,9 +9,9 @@ import sys
 import tempfile
 import time
 
-from small_training import BOREALIS, Training
+from small_training import BOREALIS, Training, step_numbers
 
-CONFIG, FILE, MEMORY, NUMERICS = 2, 3, 5, 6
+CONFIG, FILE, DATA, MEMORY, NUMERICS = 2, 3, 4, 5, 6
 failures = []
 
 
@@ -158,9 +158,31 @@ def failed(folder):
     check("diverged", summary["stopped_by"] == "error" and "3 steps in a row" in summary["failure"], summary)
 
 
+def unusable_data(folder):
+    """A token that no vocabulary has costs no step before it, and is passed over where that is asked for."""
+    for offset in range(600, 12000, 600):  # one that the first steps read, but not the very first
+        training = Training(folder / f"at-{offset}", "fp32", False, options=["--save-interval", "0"])
+        tokens = bytearray((training.folder / "set.bin").read_bytes())
+        tokens[offset:offset + 2] = b"\xff\xff"
+        (training.folder / "set.bin").write_bytes(tokens)
+        result = training.run()
+        made = len(step_numbers(training.last_run_dir()))
+        if result.returncode != 0 and 2 <= made:
+            break
+    check("unusable data", result.returncode == DATA and "the token id 65535" in result.stderr, result.returncode, result.stderr)
+    check("unusable data", training.saved_iteration() == made, "saved", training.saved_iteration(), "of", made)
+    told = f"with --train-range-to-skip {made + 1} {made + 1} the same command passes over it"
+    check("unusable data", told in result.stdout + result.stderr, result.stdout)
+    summary = json.loads((training.last_run_dir() / "summary.json").read_text())
+    check("unusable data", summary["stopped_by"] == "error" and "65535" in summary["failure"], summary)
+    training.command += ["--train-range-to-skip", str(made + 1), str(made + 1)]
+    result = training.run()
+    check("unusable data, passed over", result.returncode == 0 and training.saved_iteration() == 14, result.returncode, result.stderr)
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="borealis-test-") as folder:
-        for part in (signals, streams, limits, folders, disk_space, failed):
+        for part in (signals, streams, limits, folders, disk_space, failed, unusable_data):
             (pathlib.Path(folder) / part.__name__).mkdir()
             part(pathlib.Path(folder) / part.__name__)
     for failure in failures:

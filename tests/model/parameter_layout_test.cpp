@@ -67,6 +67,14 @@ TEST(Initialization, MeantEmbeddingsAreWide) {
   EXPECT_NEAR(Drawn(model).std_of("model.embed_tokens.weight"), 0.632, 0.02);
 }
 
+TEST(Initialization, WithoutASpreadMatricesAreZeroAndGainsOne) {
+  ModelConfig model = small_llama();
+  model.init_method_std = 0;
+  const Drawn drawn(model);
+  EXPECT_EQ(drawn.std_of("model.layers.1.self_attn.q_proj.weight"), 0.0);
+  EXPECT_EQ(drawn.std_of("model.norm.weight"), 1.0);
+}
+
 TEST(Initialization, DependsOnTheSeedAndOnNothingElse) {
   const Drawn one(small_llama()), same(small_llama()), other(small_llama(), 99);
   EXPECT_EQ(one.values, same.values);

@@ -42,6 +42,15 @@ TEST(LrSchedule, InverseSquareRoot) {
                   {0, 4e-5, 2e-4, 1.82574e-4, 6.32456e-5, 5.30745e-5, 4.47214e-5});
 }
 
+TEST(LrSchedule, InfiniteStylesMayBeginOnTheirPlateau) {
+  for (const LrDecayStyle style :
+       {LrDecayStyle::kInfiniteCosine, LrDecayStyle::kInfiniteInverseSquareRoot}) {
+    ScheduleConfig schedule = schedule_of(style, 1e-5);
+    schedule.warmup_fraction = schedule.cooldown_fraction = 0;
+    EXPECT_EQ(learning_rate_at(schedule, 0, 1000), schedule.constant_learning_rate);
+  }
+}
+
 TEST(LrSchedule, InfiniteCosine) {
   expect_schedule(schedule_of(LrDecayStyle::kInfiniteCosine, 1e-5),
                   {0, 4e-5, 2e-4, 1.99947e-4, 1.29437e-4, 1.0234e-4, 1e-5});

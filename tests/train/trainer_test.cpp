@@ -398,5 +398,19 @@ TEST_F(TrainerTest, ExitIntervalEndsTheRun) {
   EXPECT_EQ(result.outcome.stopped_by, "exit_interval");
 }
 
+TEST_F(TrainerTest, AnExitIntervalThatEndsWithTheRunLeavesItWhole) {
+  config_.limits.exit_interval = 3;
+  config_.limits.eval_interval = 100;
+  config_.limits.eval_iters = 1;
+  config_.limits.train_iters = 3;
+  const RunLayout layout = make_run_layout(config_, 2);
+  Trainer trainer(config_, layout, start(), {.measure_gemm = rate_of_1e11});
+  int validations = 0;
+  TrainerEvents events;
+  events.on_validation = [&](const ValidationRecord&) { ++validations; };
+  EXPECT_EQ(trainer.run(events).stopped_by, "train_iters");
+  EXPECT_EQ(validations, 1);
+}
+
 }  // namespace
 }  // namespace borealis

@@ -48,11 +48,11 @@ class FollowedRunTest : public testing::Test {
 };
 
 TEST_F(FollowedRunTest, StartsRunsAndFinishes) {
-  EXPECT_EQ(update().life.state, RunState::kStarting);
+  EXPECT_EQ(update().life.state, RunCondition::kStarting);
   EXPECT_EQ(update().train_iters, 300);
   EXPECT_FALSE(update().seconds_left);
   write_steps(1, 4);
-  EXPECT_EQ(update().life.state, RunState::kRunning);
+  EXPECT_EQ(update().life.state, RunCondition::kRunning);
   EXPECT_EQ(update().last_step()->iteration, 4);
   EXPECT_FALSE(update().last_step()->skipped);
   EXPECT_EQ(update().last_step()->skipped_iterations, 1);
@@ -60,7 +60,7 @@ TEST_F(FollowedRunTest, StartsRunsAndFinishes) {
   EXPECT_GT(update().seconds_left.value_or(0), 100);
   summary_.stopped_by = "train_iters";
   write_summary();
-  EXPECT_EQ(update().life.state, RunState::kFinished);
+  EXPECT_EQ(update().life.state, RunCondition::kFinished);
   EXPECT_FALSE(update().seconds_left);
 }
 
@@ -70,7 +70,7 @@ TEST_F(FollowedRunTest, ALivingRunWithoutStepsIsToldSo) {
       std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   EXPECT_EQ(update(written + 60).life.stalled_s, 0);
   EXPECT_TRUE(update(written + 60).seconds_left);
-  EXPECT_EQ(update(written + 7200).life.state, RunState::kRunning);
+  EXPECT_EQ(update(written + 7200).life.state, RunCondition::kRunning);
   EXPECT_NEAR(update(written + 7200).life.stalled_s, 7200, 60);
   EXPECT_FALSE(update(written + 7200).seconds_left);
   EXPECT_EQ(state_text(followed_.run().life, false, true).text, "running, but no step for 2 h");
@@ -84,13 +84,13 @@ TEST_F(FollowedRunTest, ALivingRunWithoutStepsIsToldSo) {
 
 TEST_F(FollowedRunTest, KeepsItsFiguresWhereItsFolderIsGone) {
   write_steps(1, 4);
-  EXPECT_EQ(update().life.state, RunState::kRunning);
+  EXPECT_EQ(update().life.state, RunCondition::kRunning);
   std::filesystem::rename(folder_.path(), folder_.path().string() + "-moved");
-  EXPECT_EQ(update().life.state, RunState::kGone);
+  EXPECT_EQ(update().life.state, RunCondition::kGone);
   EXPECT_EQ(update().last_step()->iteration, 4);
   EXPECT_FALSE(update().seconds_left);
   std::filesystem::rename(folder_.path().string() + "-moved", folder_.path());
-  EXPECT_EQ(update().life.state, RunState::kRunning);
+  EXPECT_EQ(update().life.state, RunCondition::kRunning);
 }
 
 TEST_F(FollowedRunTest, SaysWhyTheSummaryTellsNothing) {
@@ -117,7 +117,7 @@ TEST_F(FollowedRunTest, BeginsAgainWithAShorterFile) {
   EXPECT_EQ(iteration(), 40);
   write_file_atomically(metrics_, "");
   EXPECT_EQ(iteration(), 0);
-  EXPECT_EQ(update().life.state, RunState::kStarting);
+  EXPECT_EQ(update().life.state, RunCondition::kStarting);
   write_steps(1, 5);
   EXPECT_EQ(iteration(), 5);
   EXPECT_EQ(update().steps.count(), 5);
@@ -149,12 +149,12 @@ TEST_F(FollowedRunTest, KnowsWhyARunEnded) {
   write_steps(1, 2);
   summary_.stopped_by = "SIGTERM";
   write_summary();
-  EXPECT_EQ(update().life.state, RunState::kStopped);
+  EXPECT_EQ(update().life.state, RunCondition::kStopped);
   EXPECT_EQ(update().life.reason, "SIGTERM");
   summary_.stopped_by = "error";
   summary_.failure = "file: cannot write";
   write_summary();
-  EXPECT_EQ(update().life.state, RunState::kFailed);
+  EXPECT_EQ(update().life.state, RunCondition::kFailed);
   EXPECT_EQ(update().life.reason, "file: cannot write");
 }
 
@@ -163,11 +163,11 @@ TEST_F(FollowedRunTest, AProcessThatIsGoneWasKilledUntilAnotherGoesOn) {
   const ProcessMark living = summary_.process;
   summary_.process.id = dead_process();
   write_summary();
-  EXPECT_EQ(update().life.state, RunState::kKilled);
+  EXPECT_EQ(update().life.state, RunCondition::kKilled);
   EXPECT_FALSE(update().seconds_left);
   summary_.process = living;
   write_summary();
-  EXPECT_EQ(update().life.state, RunState::kRunning);
+  EXPECT_EQ(update().life.state, RunCondition::kRunning);
 }
 
 TEST_F(FollowedRunTest, OfAnotherHostSilenceIsAllThatIsKnown) {
@@ -176,14 +176,14 @@ TEST_F(FollowedRunTest, OfAnotherHostSilenceIsAllThatIsKnown) {
   write_summary();
   const double written_s =
       static_cast<double>(file_stamp(folder_.path() / kSummaryFileName).modified_ns) * 1e-9;
-  EXPECT_EQ(update(written_s + 60).life.state, RunState::kRunning);
-  EXPECT_EQ(update(written_s + 300).life.state, RunState::kSilent);
+  EXPECT_EQ(update(written_s + 60).life.state, RunCondition::kRunning);
+  EXPECT_EQ(update(written_s + 300).life.state, RunCondition::kSilent);
   EXPECT_NEAR(update(written_s + 300).life.silent_s, 300, 30);
   append_text_file(folder_.path() / kSystemFileName, "{\"time\":1}\n");
   std::filesystem::last_write_time(
       folder_.path() / kSystemFileName,
       std::filesystem::file_time_type::clock::now() + std::chrono::seconds(290));
-  EXPECT_EQ(update(written_s + 300).life.state, RunState::kRunning);
+  EXPECT_EQ(update(written_s + 300).life.state, RunCondition::kRunning);
 }
 
 TEST_F(FollowedRunTest, ReadsMemoryValidationsAndCheckpoints) {

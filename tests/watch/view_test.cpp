@@ -17,7 +17,8 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-WatchedRun run_of(const std::string& name, int64_t steps, RunState state = RunState::kRunning) {
+WatchedRun run_of(const std::string& name, int64_t steps,
+                  RunCondition state = RunCondition::kRunning) {
   WatchedRun run;
   const FakeRun fake{.steps = 300, .nan_steps = {7}};
   run.name = name;
@@ -98,7 +99,7 @@ TEST(View, AsciiIsAsciiAlone) {
 
 TEST(View, SeveralStandSideBySideWhereTheyFit) {
   const std::vector<WatchedRun> runs = {run_of("a", 200), run_of("b", 100), run_of("c", 5),
-                                        run_of("d", 0, RunState::kStarting)};
+                                        run_of("d", 0, RunCondition::kStarting)};
   const std::string wide = view(runs, 200, 40);
   EXPECT_THAT(wide, HasSubstr("│"));
   EXPECT_THAT(wide, HasSubstr("> a"));
@@ -118,7 +119,7 @@ TEST(View, SeveralStandSideBySideWhereTheyFit) {
 TEST(View, EverySizeIsKept) {
   std::vector<WatchedRun> runs;
   for (int i = 0; i < 12; ++i) runs.push_back(run_of("a/rather/long/name/of/a/run", 10 * i));
-  runs[3].life = {.state = RunState::kFailed, .reason = std::string(400, 'x') + " y\n\x1b[2J"};
+  runs[3].life = {.state = RunCondition::kFailed, .reason = std::string(400, 'x') + " y\n\x1b[2J"};
   runs[4].unreadable_lines = 3;
   for (const size_t count : {1UL, 2UL, 4UL, 12UL}) {
     const std::vector<WatchedRun> some(runs.begin(), runs.begin() + static_cast<int64_t>(count));
@@ -169,13 +170,16 @@ TEST(View, SaysHowRunsEnded) {
     run.summary.peak_memory_bytes = int64_t{700} << 20;
     return view({run}, 80, 30);
   };
-  EXPECT_THAT(text_of_life({RunState::kFinished, "", 0}), HasSubstr("finished"));
-  EXPECT_THAT(text_of_life({RunState::kFinished, "", 0}), HasSubstr("700.0 MiB peak"));
-  EXPECT_THAT(text_of_life({RunState::kStopped, "SIGTERM", 0}), HasSubstr("stopped by SIGTERM"));
-  EXPECT_THAT(text_of_life({RunState::kFailed, "file: no space", 0}),
+  EXPECT_THAT(text_of_life({RunCondition::kFinished, "", 0}), HasSubstr("finished"));
+  EXPECT_THAT(text_of_life({RunCondition::kFinished, "", 0}), HasSubstr("700.0 MiB peak"));
+  EXPECT_THAT(text_of_life({RunCondition::kStopped, "SIGTERM", 0}),
+              HasSubstr("stopped by SIGTERM"));
+  EXPECT_THAT(text_of_life({RunCondition::kFailed, "file: no space", 0}),
               HasSubstr("failed: file: no space"));
-  EXPECT_THAT(text_of_life({RunState::kKilled, "", 0}), HasSubstr("killed: its process is gone"));
-  EXPECT_THAT(text_of_life({RunState::kSilent, "", 340}), HasSubstr("no sign of life for 5 min"));
+  EXPECT_THAT(text_of_life({RunCondition::kKilled, "", 0}),
+              HasSubstr("killed: its process is gone"));
+  EXPECT_THAT(text_of_life({RunCondition::kSilent, "", 340}),
+              HasSubstr("no sign of life for 5 min"));
 }
 
 TEST(View, SeveralRanksAreAddedUp) {

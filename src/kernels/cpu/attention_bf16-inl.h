@@ -16,9 +16,8 @@
 //                        bf16_tile::tile_product
 // and, as each has another layout for the rows that are summed over keys (V, and K in backward) and
 // for the sums [64 queries] x [C]:
-//   key_rows_words(s, keys), pack_key_rows(s, rows, first, count, keys, words): rows [first, first
-//   +
-//                        count) of all `keys`, zero behind the rows there are
+//   key_rows_words(s, keys), pack_key_rows(s, rows, first, count, keys, words): `count` rows from
+//                        `first` on, of all `keys`, zero behind the rows there are
 //   add_key_rows(s, weights [count / 2][64], words, keys, first, count, sums, accumulate)
 //   rescale(s, sums, factors [64]), store_queries(s, sums, rows, factors [64], dst, ld)
 #pragma once

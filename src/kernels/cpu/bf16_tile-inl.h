@@ -138,7 +138,7 @@ inline __m512i load_row(const bf16* row, int64_t col, int64_t cols) {
   return _mm512_maskz_loadu_epi16(mask, row + col);
 }
 
-// dst [round_up(rows, multiple)][width] = src [rows][cols], zero beyond rows and cols; width is a
+// dst [all_rows][width] = src [rows][cols], zero beyond rows and cols; width is a
 // multiple of 32 bf16.
 inline void pack_rows(const bf16* src, int64_t src_ld, int64_t rows, int64_t cols, int64_t all_rows,
                       int64_t width, bf16* dst) {

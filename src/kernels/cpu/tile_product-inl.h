@@ -1,5 +1,5 @@
 // Products of small f32 tiles that lie in the first two cache levels; the inner loop of attention.
-// Included once per Highway target (see attention.cpp), hence no ordinary include guard.
+// Included once per Highway target (see attention_f32.cpp), hence no ordinary include guard.
 #if defined(BOREALIS_TILE_PRODUCT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef BOREALIS_TILE_PRODUCT_INL_H_
 #undef BOREALIS_TILE_PRODUCT_INL_H_

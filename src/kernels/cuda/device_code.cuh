@@ -116,10 +116,6 @@ __device__ T warp_sum(T v) {
   for (int lane = kWarp / 2; lane > 0; lane /= 2) v += __shfl_xor_sync(kAllLanes, v, lane);
   return v;
 }
-__device__ inline float warp_max(float v) {
-  for (int lane = kWarp / 2; lane > 0; lane /= 2) v = fmaxf(v, __shfl_xor_sync(kAllLanes, v, lane));
-  return v;
-}
 
 // Another lane's vector of 16 bytes.
 template <typename V>

@@ -315,7 +315,7 @@ void* advanced(const bf16* pointer, int64_t elements) {
   return const_cast<bf16*>(pointer) + elements;
 }
 
-// The operands of a pass from row `first` on.
+// The operands of a forward pass.
 Pointers forward_pointers(const AttentionShape& s, const AttentionForward<bf16>& a) {
   const int64_t C = s.head_dim;
   return {{kQ, advanced(a.qkv, 0)},
@@ -345,7 +345,7 @@ bool same(const AttentionShape& a, const AttentionShape& b) {
          a.head_dim == b.head_dim;
 }
 
-// A batch of few documents is faster with a plan for few: 1024 empty ones cost a third.
+// A batch of few documents is faster with a plan for few: empty ones cost time, too.
 constexpr int64_t kFewDocuments = 64;
 
 }  // namespace

@@ -16,8 +16,7 @@ constexpr int64_t kTokenChunk = 1024;
 // are so fast that dW's traffic shows: with V = 256000, chunks of 262 tokens reach 76 % of the GEMM
 // rate, chunks of 1024 89 %.
 constexpr int64_t kKeptLogits = int64_t{64} << 20, kKeptExponentials = int64_t{256} << 20;
-// A widened block stays in cache, and the panels that oneDNN copies of it, of all its columns,
-// small.
+// Small enough that a widened block, and oneDNN's copies of its panels, stay in cache.
 constexpr int64_t kWideWeightFloats = int64_t{4} << 20, kMostWideColumns = 8192;
 // Native bf16: the f32 logits of a block stay in the cache between their product and their
 // exponentials; gradients are bf16 already, and wider blocks read and write dx less often.

@@ -85,18 +85,6 @@ ProductMode product_mode(DType dtype) {
   return native_bf16_products() ? ProductMode::kBF16Native : ProductMode::kBF16WidenedToF32;
 }
 
-std::string_view product_mode_name(ProductMode mode) {
-  switch (mode) {
-    case ProductMode::kF32:
-      return "fp32";
-    case ProductMode::kBF16Native:
-      return "bf16";
-    case ProductMode::kBF16WidenedToF32:
-      return "bf16 widened to fp32";
-  }
-  return "";
-}
-
 namespace {
 
 // c [m, n] (+)= op(a) op(b), by leading dimensions and types.
