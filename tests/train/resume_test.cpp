@@ -465,7 +465,7 @@ TEST_F(ResumeRulesTest, ResetIterationKeepsMoments) {
   other.checkpoint.load_optimizer = false;
   other.output.checkpoint_dir = (folder_.path() / "other2").string();
   const Outcome fresh = train(other, 1), fresh_rest = train(other, 4);
-  EXPECT_EQ(fresh.steps[0].lm_loss, reset.steps[0].lm_loss);  // the weights are the same
+  EXPECT_EQ(fresh.steps[0].lm_loss, reset.steps[0].lm_loss);      // the weights are the same
   EXPECT_EQ(fresh_rest.steps[0].lm_loss, rest.steps[0].lm_loss);  // the learning rate was 0
   EXPECT_NE(fresh_rest.steps[1].lm_loss, rest.steps[1].lm_loss);
   const SavedOptimizer kept = saved_optimizer(reset.checkpoint),
@@ -475,7 +475,8 @@ TEST_F(ResumeRulesTest, ResetIterationKeepsMoments) {
   EXPECT_EQ(begun.steps, 1);
   double largest = 0;
   for (const auto& [tensor, moments] : kept.first_moments) {
-    const auto &old = before.first_moments.at(tensor), &of_gradient = begun.first_moments.at(tensor);
+    const auto &old = before.first_moments.at(tensor),
+               &of_gradient = begun.first_moments.at(tensor);
     for (size_t i = 0; i < moments.size(); ++i) {
       largest = std::max<double>(largest, std::abs(old[i]));
       ASSERT_NEAR(moments[i], 0.9 * old[i] + of_gradient[i], 1e-8) << tensor;

@@ -204,8 +204,9 @@ TEST_F(TrainerTest, ANonFiniteStepLeavesNoTrace) {
     config_.limits.ranges_to_skip.clear();
     if (!poisoned) config_.limits.ranges_to_skip = {{3, 3}};
     Trainer trainer(config_, layout, start(), {.measure_gemm = rate_of_1e11});
-    bf16& gain = trainer.parameters().weights_as<bf16>()
-                     [trainer.parameters().table->at("model.norm.weight").offset];
+    bf16& gain =
+        trainer.parameters()
+            .weights_as<bf16>()[trainer.parameters().table->at("model.norm.weight").offset];
     std::vector<StepRecord> steps;
     for (int64_t iteration = 1; iteration <= 6; ++iteration) {
       const bf16 sound = gain;
