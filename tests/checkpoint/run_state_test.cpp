@@ -12,8 +12,8 @@ RunState some_state() {
   state.iteration = 12;
   state.consumed = {48, 8};
   state.optimizer_steps = 11;
-  state.skipped_iterations = 1;
-  state.skipped_in_a_row = 0;
+  state.skipped_iterations = 7;
+  state.skipped_in_a_row = 5;
   state.recent_grad_norms = {0.1, 1.0 / 3, 2};
   state.data = {.mock = false,
                 .split = "990,10,0",
@@ -36,13 +36,16 @@ TEST(RunState, TextAndBack) {
   EXPECT_EQ(read.consumed.train, 48);
   EXPECT_EQ(read.consumed.valid, 8);
   EXPECT_EQ(read.optimizer_steps, 11);
-  EXPECT_EQ(read.skipped_iterations, 1);
+  EXPECT_EQ(read.skipped_iterations, 7);
+  EXPECT_EQ(read.skipped_in_a_row, 5);
   EXPECT_EQ(read.recent_grad_norms, state.recent_grad_norms);  // to the last bit
   EXPECT_EQ(read.data, state.data);
   EXPECT_EQ(read.data_order, state.data_order);
   EXPECT_EQ(read.configuration, state.configuration);
   EXPECT_EQ(read.shards, 3);
   EXPECT_EQ(read.run_dir, "/runs/a");
+  EXPECT_EQ(read.written_at, "2026-11-26 12:00:00");
+  EXPECT_EQ(read.version, "0.1.0 (abc)");
 }
 
 // It says nothing of the device, the threads or the rank that wrote it.

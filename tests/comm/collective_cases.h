@@ -23,10 +23,11 @@ inline void expect(bool holds, const Communicator& ranks, const std::string& wha
     problems.push_back(fmt::format("rank {} of {}: {}", ranks.rank(), ranks.size(), what));
 }
 
-// Values that no two ranks or places share, and whose sums are exact in every type.
+// Modulo a prime: of up to 31 ranks no two share a place's value, of 31 places in a row no two a
+// rank's. Sums of 8 ranks are exact in bf16, which has integers to 256.
 template <typename T>
 T value_of(int64_t rank, int64_t i) {
-  return static_cast<T>(static_cast<float>((rank * 7 + i * 3) % 8));
+  return static_cast<T>(static_cast<float>((rank * 7 + i * 12) % 31));
 }
 
 template <typename T>

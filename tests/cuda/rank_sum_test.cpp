@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <vector>
 
 #include "cuda/device_array.h"
@@ -15,14 +17,16 @@ namespace {
 using testing::DeviceArray;
 using testing::random_values;
 
-template <typename T>
-class CudaRankSumTest : public ::testing::Test {
+class CudaRankExchangeTest : public ::testing::Test {
  protected:
   void SetUp() override {
     int count = 0;
     if (cudaGetDeviceCount(&count) != cudaSuccess || count == 0) GTEST_SKIP() << "no CUDA device";
   }
 };
+
+template <typename T>
+class CudaRankSumTest : public CudaRankExchangeTest {};
 using Types = ::testing::Types<float, bf16>;
 TYPED_TEST_SUITE(CudaRankSumTest, Types);
 
@@ -78,7 +82,7 @@ TYPED_TEST(CudaRankSumTest, AddsUpInTheOrderOfTheRanks) {
   }
 }
 
-TYPED_TEST(CudaRankSumTest, ConvertsWhatTravels) {
+TEST_F(CudaRankExchangeTest, ConvertsWhatTravels) {
   for (const int64_t shift : {0, 1}) {
     const auto values = random_values<float>(kCount + shift, 3);
     const DeviceArray<float> values_(values), back_(values);
@@ -93,28 +97,39 @@ TYPED_TEST(CudaRankSumTest, ConvertsWhatTravels) {
   }
 }
 
-TYPED_TEST(CudaRankSumTest, MovesRows) {
-  const std::vector<int32_t> places = {4, 0, 3};
-  for (const int64_t width : {64, 63}) {
-    SCOPED_TRACE(width);
-    const auto table = random_values<float>(5 * width, 4);
-    const DeviceArray<float> table_(table);
-    const DeviceArray<float> there_(std::vector<float>(table.size()));
-    const DeviceArray<float> packed_(
-        std::vector<float>(places.size() * static_cast<size_t>(width)));
-    const DeviceArray<int32_t> places_(places);
-    const auto rows = std::ssize(places);
-    cuda::pack_rows(table_.data(), places_.data(), rows, width, packed_.data(), nullptr);
-    cuda::unpack_rows(packed_.data(), places_.data(), rows, width, there_.data(), nullptr);
-    std::vector<float> packed, there(table.size());
-    for (const int32_t place : places) {
-      const auto row = table.begin() + place * width;
-      packed.insert(packed.end(), row, row + width);
-      std::copy_n(row, width, there.begin() + place * width);
-    }
-    EXPECT_EQ(packed_.values(), packed);
-    EXPECT_EQ(there_.values(), there);
+// Rows of `places` from a table into a packed matrix, and from there to the same places.
+void expect_rows_move(const std::vector<int32_t>& places, int64_t table_rows, int64_t width) {
+  SCOPED_TRACE(::testing::Message() << places.size() << " rows of " << width);
+  const auto table = random_values<float>(table_rows * width, 4);
+  const DeviceArray<float> table_(table);
+  const DeviceArray<float> there_(std::vector<float>(table.size()));
+  const DeviceArray<float> packed_(std::vector<float>(places.size() * static_cast<size_t>(width)));
+  const DeviceArray<int32_t> places_(places);
+  const auto rows = std::ssize(places);
+  cuda::pack_rows(table_.data(), places_.data(), rows, width, packed_.data(), nullptr);
+  cuda::unpack_rows(packed_.data(), places_.data(), rows, width, there_.data(), nullptr);
+  std::vector<float> packed, there(table.size());
+  for (const int32_t place : places) {
+    const auto row = table.begin() + place * width;
+    packed.insert(packed.end(), row, row + width);
+    std::copy_n(row, width, there.begin() + place * width);
   }
+  EXPECT_TRUE(testing::same_bits(packed_.values(), packed));
+  EXPECT_TRUE(testing::same_bits(there_.values(), there));
+}
+
+TEST_F(CudaRankExchangeTest, MovesRows) {
+  for (const int64_t width : {64, 63}) expect_rows_move({4, 0, 3}, 5, width);
+}
+
+// Of a step's tokens there are more than a grid has blocks in its second dimension.
+TEST_F(CudaRankExchangeTest, MovesMoreRowsThanAGridHas) {
+  constexpr int64_t kTableRows = 70001, kMoved = 66000;  // a prime, and more than 65535
+  std::vector<int32_t> places;
+  for (int64_t i = 0; i < kMoved; ++i) {
+    places.push_back(static_cast<int32_t>(i * 4099 % kTableRows));
+  }
+  for (const int64_t width : {4, 3}) expect_rows_move(places, kTableRows, width);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// Runs a fuzz target without a fuzzer: every seed of the folder, cut at many places, and with bytes
-// and words overwritten, the same damages in every run. What ends the program is announced by the
-// seed and the damage that did it.
+// Runs a fuzz target without a fuzzer: every seed of the folder as it is, then cut at many places,
+// and with bytes and words overwritten, the same damages in every run. What ends the program is
+// announced by the seed and the damage that did it.
 #include <signal.h>
 #include <unistd.h>
 
@@ -21,7 +21,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 namespace {
 
 constexpr size_t kPlacesPerSeed = 400;
-constexpr auto kBudget = std::chrono::seconds(8);  // where a reader is slow: the first damages only
+// Of the damages: where a reader is slow only the first ones.
+constexpr auto kBudget = std::chrono::seconds(8);
 
 std::array<char, 512> current;  // what a signal handler may still print
 
@@ -34,13 +35,13 @@ void announce(int signal_number) {
 
 class Replay {
  public:
-  void seed(const std::filesystem::path& path) {
-    name_ = path.filename().string();
-    std::ifstream file(path, std::ios::binary);
-    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
-    run(bytes, "as it is", 0);
+  void seed(const std::filesystem::path& path) { run(read(path), "as it is", 0); }
+
+  void damages_of(const std::filesystem::path& path) {
+    const std::string bytes = read(path);
     const size_t stride = std::max<size_t>(1, bytes.size() / kPlacesPerSeed);
     for (size_t place = 0; place < bytes.size(); place += stride) {
+      if (std::chrono::steady_clock::now() - start_ > kBudget) return;
       run(bytes.substr(0, place), "cut at byte", place);
       overwrite(bytes, place);
     }
@@ -48,6 +49,12 @@ class Replay {
   int64_t runs() const { return runs_; }
 
  private:
+  std::string read(const std::filesystem::path& path) {
+    name_ = path.filename().string();
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
   void overwrite(const std::string& bytes, size_t place) {
     for (const int flip : {0x01, 0x80, 0xff}) {
       std::string damaged = bytes;
@@ -66,7 +73,6 @@ class Replay {
   }
 
   void run(const std::string& input, const char* damage, size_t place) {
-    if (std::chrono::steady_clock::now() - start_ > kBudget) return;
     std::snprintf(current.data(), current.size(), "\nthis ended it: seed %s, %s %zu\n",
                   name_.c_str(), damage, place);
     // An exact allocation, so that a sanitizer sees a read past its end.
@@ -97,6 +103,7 @@ int main(int argc, char** argv) {
   }
   Replay replay;
   for (const auto& path : seeds) replay.seed(path);
+  for (const auto& path : seeds) replay.damages_of(path);
   std::printf("%lld inputs from %zu seeds\n", static_cast<long long>(replay.runs()), seeds.size());
   return 0;
 }

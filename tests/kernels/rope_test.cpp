@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
 #include <sstream>
 
@@ -222,6 +223,26 @@ TEST(RopeTable, AgreesWithHuggingFace) {
     expect_close(rows_of(rounded.cos, g), g.cos_bf16, 0, 0x1p-8 + 1e-9);
     expect_close(rows_of(rounded.sin, g), g.sin_bf16, 0, 0x1p-8 + 1e-9);
     for (const float value : rounded.cos) ASSERT_EQ(value, static_cast<float>(bf16(value)));
+  }
+}
+
+// Far out the rounding of the angle to f32, which models are trained with, is what cos and sin are
+// made of: up to 4e-3 of the last position's angle.
+TEST(RopeTable, HasTheAnglesOfHuggingFaceAtFarPositions) {
+  constexpr int64_t kHalf = 16, kLength = 131072;
+  for (const float theta : {10000.0f, 500000.0f}) {
+    SCOPED_TRACE(theta);
+    const auto table = make_rope_table(theta, nullptr, 2 * kHalf, kLength, DType::kF32);
+    for (const int64_t position : {int64_t{8191}, kLength - 1}) {
+      for (int64_t j = 0; j < kHalf; ++j) {
+        const auto power =
+            static_cast<float>(std::exp2(std::log2(static_cast<long double>(theta)) * j / kHalf));
+        const float angle = static_cast<float>(position) * (1 / power);
+        const auto at = static_cast<size_t>(position * kHalf + j);
+        EXPECT_NEAR(table.cos[at], std::cos(static_cast<double>(angle)), 1e-7) << j;
+        EXPECT_NEAR(table.sin[at], std::sin(static_cast<double>(angle)), 1e-7) << j;
+      }
+    }
   }
 }
 

@@ -132,12 +132,18 @@ class RankedRunTest : public ::testing::Test {
   }
 
   // f32 sums in another order differ by some 1e-8 of the norm; with this learning rate the losses
-  // of 50 steps then differ by 3e-9 (with ten times as much, training itself makes 1e-3 of it).
+  // of 50 steps then differ by 3e-9 (with ten times as much, training itself makes 1e-3 of it), and
+  // norms by more, of which weights that differ make another gradient.
   static void expect_equal(const Result& one, const Result& many, double relative = 1e-6) {
     ASSERT_EQ(one.steps.size(), many.steps.size());
     for (size_t i = 0; i < one.steps.size(); ++i) {
       EXPECT_NEAR(many.steps[i].lm_loss, one.steps[i].lm_loss, relative * one.steps[i].lm_loss)
           << i;
+      ASSERT_EQ(many.steps[i].grad_norm.has_value(), one.steps[i].grad_norm.has_value()) << i;
+      if (const auto norm = one.steps[i].grad_norm) {
+        EXPECT_NEAR(*many.steps[i].grad_norm, *norm, 10 * relative * *norm) << i;
+      }
+      EXPECT_EQ(many.steps[i].skipped_iterations, one.steps[i].skipped_iterations) << i;
       EXPECT_EQ(many.steps[i].consumed_samples, one.steps[i].consumed_samples);
     }
     ASSERT_EQ(one.validations.size(), many.validations.size());
@@ -152,6 +158,7 @@ class RankedRunTest : public ::testing::Test {
     for (size_t i = 0; i < a.steps.size(); ++i) {
       EXPECT_EQ(a.steps[i].lm_loss, b.steps[i].lm_loss) << i;
       EXPECT_EQ(a.steps[i].grad_norm, b.steps[i].grad_norm) << i;
+      EXPECT_EQ(a.steps[i].skipped_iterations, b.steps[i].skipped_iterations) << i;
     }
     ASSERT_EQ(a.validations.size(), b.validations.size());
     for (size_t i = 0; i < a.validations.size(); ++i) {

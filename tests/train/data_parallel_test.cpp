@@ -101,7 +101,9 @@ TEST_F(DataParallelTest, RanksAgreeOnClippingAndSkippedSteps) {
   const Result one = run(1), many = run(4);
   expect_equal(one, many);
   EXPECT_GT(one.steps.back().skipped_iterations, 0);
-  EXPECT_EQ(many.steps.back().skipped_iterations, one.steps.back().skipped_iterations);
+  EXPECT_TRUE(std::ranges::any_of(one.steps, [&](const StepRecord& step) {
+    return !step.skipped && step.grad_norm.value() > config_.optimizer.max_grad_norm;
+  }));
 }
 
 TEST_F(DataParallelTest, ACheckpointOfManyRanksGoesOnOnOneAndBack) {

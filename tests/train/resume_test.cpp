@@ -3,14 +3,20 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/check.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "checkpoint/run_state.h"
+#include "checkpoint/safetensors_file.h"
+#include "checkpoint/state_pieces.h"
 #include "data/indexed_dataset_writer.h"
 #include "support/expect_error.h"
 #include "support/small_models.h"
@@ -150,7 +156,10 @@ class ResumeTest : public ::testing::TestWithParam<Variant> {
 
 TEST_P(ResumeTest, IsTheUninterruptedRun) {
   const RunConfig whole = config("whole"), parts = config("parts");
-  expect_same_run(train(whole), {train(parts, 4), train(parts, 7), train(parts)});
+  const Outcome uninterrupted = train(whole);
+  expect_same_run(uninterrupted, {train(parts, 4), train(parts, 7), train(parts)});
+  const bool skips = !whole.limits.ranges_to_skip.empty() || whole.optimizer.skip_grad_norm_factor;
+  EXPECT_EQ(uninterrupted.steps.back().skipped_iterations > 0, skips);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -421,20 +430,59 @@ TEST_F(ResumeRulesTest, AnImportedModelIsGoneOnFrom) {
   EXPECT_EQ(train(other, 5).steps.front().iteration, 4);
 }
 
+struct SavedOptimizer {
+  int64_t steps = 0;
+  std::map<std::string, std::vector<float>> first_moments;  // by tensor
+};
+SavedOptimizer saved_optimizer(const fs::path& checkpoint) {
+  const fs::path state = checkpoint / kStateFile;
+  SavedOptimizer saved{.steps = parse_run_state(read_text_file(state), state).optimizer_steps,
+                       .first_moments = {}};
+  const SafetensorsFile shard(checkpoint / "state" / state_shard_name(0, 1));
+  for (const TensorView& piece : shard.tensors()) {
+    const auto name = parse_piece_name(piece.name);
+    if (!name || name->kind != kFirstMoment) continue;
+    auto& moments = saved.first_moments[name->tensor];
+    moments.resize(static_cast<size_t>(piece.element_count()));
+    copy_tensor(piece, moments);
+  }
+  return saved;
+}
+
+// Of the same weights and data, so that a run with the moments and one without have the gradient of
+// their first step in common.
 TEST_F(ResumeRulesTest, ResetIterationKeepsMoments) {
-  train(config_, 4);
+  const SavedOptimizer before = saved_optimizer(train(config_, 4).checkpoint);
   RunConfig other = config_;
   other.checkpoint.load_given = true;
   other.checkpoint.reset_iteration = true;
   other.output.checkpoint_dir = (folder_.path() / "other").string();
-  const Outcome reset = train(other, 2);
+  const Outcome reset = train(other, 1);
   EXPECT_EQ(reset.steps.front().iteration, 1);
   EXPECT_EQ(reset.steps.front().learning_rate, 0);
-  EXPECT_EQ(train(other, 4).steps.front().iteration, 3);  // which can be gone on from in turn
+  const Outcome rest = train(other, 4);
+  EXPECT_EQ(rest.steps.front().iteration, 2);  // which can be gone on from in turn
   other.checkpoint.load_optimizer = false;
   other.output.checkpoint_dir = (folder_.path() / "other2").string();
-  const Outcome fresh = train(other, 3);
-  EXPECT_EQ(fresh.steps[0].lm_loss, reset.steps[0].lm_loss);  // the weights are the same
+  const Outcome fresh = train(other, 1), fresh_rest = train(other, 4);
+  EXPECT_EQ(fresh.steps[0].lm_loss, reset.steps[0].lm_loss);      // the weights are the same
+  EXPECT_EQ(fresh_rest.steps[0].lm_loss, rest.steps[0].lm_loss);  // the learning rate was 0
+  EXPECT_NE(fresh_rest.steps[1].lm_loss, rest.steps[1].lm_loss);
+  const SavedOptimizer kept = saved_optimizer(reset.checkpoint),
+                       begun = saved_optimizer(fresh.checkpoint);
+  EXPECT_EQ(before.steps, 4);
+  EXPECT_EQ(kept.steps, 5);
+  EXPECT_EQ(begun.steps, 1);
+  double largest = 0;
+  for (const auto& [tensor, moments] : kept.first_moments) {
+    const auto &old = before.first_moments.at(tensor),
+               &of_gradient = begun.first_moments.at(tensor);
+    for (size_t i = 0; i < moments.size(); ++i) {
+      largest = std::max<double>(largest, std::abs(old[i]));
+      ASSERT_NEAR(moments[i], 0.9 * old[i] + of_gradient[i], 1e-8) << tensor;
+    }
+  }
+  EXPECT_GT(largest, 1e-4);
 }
 
 // LOAD may name a step among those that the run saves to: what follows it must not be lost.

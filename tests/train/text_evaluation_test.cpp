@@ -8,6 +8,8 @@
 #include <numbers>
 #include <random>
 
+#include "model/accounting.h"
+#include "model/run_layout.h"
 #include "support/expect_error.h"
 #include "support/listed_documents.h"
 #include "support/small_models.h"
@@ -146,8 +148,34 @@ TEST(ForwardOnlyDecoder, HasTheLossOfTheWholeOne) {
     for (int32_t& token : tokens) token = static_cast<int32_t>(random() % 128);
     const Batch batch = testing::make_batch(tokens.data(), 2, 24);
     EXPECT_EQ(forward_only->forward(batch), whole.model->forward(batch));
-    EXPECT_LT(plan_forward_memory(shape, dtype, 0, 0).activations_bytes,
-              2 * DecoderShape(shape).rows() * 2000 * 4);
+  }
+}
+
+TEST(ForwardOnlyDecoder, KeepsTheActivationsOfOneLayer) {
+  const auto forward_plan = [](int64_t layers, DType dtype) {
+    const DecoderShape shape{.model = small_llama(layers),
+                             .micro_batch_size = 2,
+                             .seq_length = 24,
+                             .recompute = {},
+                             .mode = product_mode(dtype),
+                             .threads = 2,
+                             .forward_only = true};
+    return plan_forward_memory(shape, dtype, 0, 0);
+  };
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    RunConfig config;
+    config.model = small_llama(3);
+    config.dtype = dtype;
+    config.batch = {
+        .seq_length = 24, .micro_batch_size = 2, .grad_accum_steps = 1, .global_batch_size = 2};
+    const MemoryPlan training = plan_memory(make_run_layout(config, 2), {}, 0, 0);
+    const MemoryPlan forward = forward_plan(3, dtype);
+    EXPECT_LT(2 * forward.activations_bytes, training.activations_bytes);
+    EXPECT_LT(forward.working_bytes, training.working_bytes);
+    const MemoryPlan deep = forward_plan(9, dtype);
+    EXPECT_EQ(deep.activations_bytes, forward.activations_bytes);
+    EXPECT_EQ(deep.working_bytes, forward.working_bytes);
+    EXPECT_EQ(deep.scratch_bytes, forward.scratch_bytes);
   }
 }
 

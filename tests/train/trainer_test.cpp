@@ -172,7 +172,12 @@ TEST_F(TrainerTest, SkipsNonFiniteStepsAndGivesUp) {
   auto* weights = trainer.parameters().weights_as<bf16>();
   const Parameter& norm = trainer.parameters().table->at("model.norm.weight");
   weights[norm.offset] = bf16(std::numeric_limits<float>::infinity());
-  const bf16 untouched = weights[0];
+  const auto bits_of_weights = [&] {
+    std::vector<uint16_t> bits;
+    for (int64_t i = 0; i < layout.table.buffer_elements(); ++i) bits.push_back(weights[i].bits);
+    return bits;
+  };
+  const std::vector<uint16_t> untouched = bits_of_weights();
   std::vector<StepRecord> steps;
   TrainerEvents events;
   events.on_step = [&](const StepRecord& record) { steps.push_back(record); };
@@ -186,8 +191,40 @@ TEST_F(TrainerTest, SkipsNonFiniteStepsAndGivesUp) {
   ASSERT_EQ(steps.size(), 3u);
   EXPECT_TRUE(steps[0].skipped);
   EXPECT_EQ(steps[2].skipped_iterations, 3);
-  EXPECT_EQ(weights[0].bits, untouched.bits);
+  EXPECT_EQ(bits_of_weights(), untouched);
+  EXPECT_EQ(trainer.state().optimizer_steps, 0);
   EXPECT_FALSE(fs::exists(config_.output.checkpoint_dir));
+}
+
+// What the optimizer keeps is as it was, too: without the poisoned step the run goes on as one that
+// never saw it.
+TEST_F(TrainerTest, ANonFiniteStepLeavesNoTrace) {
+  const RunLayout layout = make_run_layout(config_, 2);
+  const auto train = [&](bool poisoned) {
+    config_.limits.ranges_to_skip.clear();
+    if (!poisoned) config_.limits.ranges_to_skip = {{3, 3}};
+    Trainer trainer(config_, layout, start(), {.measure_gemm = rate_of_1e11});
+    bf16& gain =
+        trainer.parameters()
+            .weights_as<bf16>()[trainer.parameters().table->at("model.norm.weight").offset];
+    std::vector<StepRecord> steps;
+    for (int64_t iteration = 1; iteration <= 6; ++iteration) {
+      const bf16 sound = gain;
+      if (poisoned && iteration == 3) gain = bf16(std::numeric_limits<float>::infinity());
+      steps.push_back(trainer.train_step(iteration));
+      if (iteration == 3) gain = sound;
+    }
+    EXPECT_TRUE(steps[2].skipped);
+    EXPECT_EQ(trainer.state().optimizer_steps, 5);
+    EXPECT_EQ(trainer.state().skipped_in_a_row, 0);
+    return steps;
+  };
+  const auto with = train(true), without = train(false);
+  EXPECT_EQ(with[2].skip_reason, SkipReason::kNotFinite);
+  for (size_t i = 3; i < 6; ++i) {
+    EXPECT_EQ(with[i].lm_loss, without[i].lm_loss);
+    EXPECT_EQ(with[i].grad_norm, without[i].grad_norm);
+  }
 }
 
 TEST_F(TrainerTest, ASignalEndsTheRunAfterTheStepAndSaves) {
@@ -241,6 +278,25 @@ TEST_F(TrainerTest, ValidatesAtItsInterval) {
   // random tokens: no model can do better than the logarithm of the vocabulary for long
   EXPECT_NEAR(result.validations[1].lm_loss, std::log(128.0), 0.5);
   EXPECT_DOUBLE_EQ(result.validations[1].perplexity, std::exp(result.validations[1].lm_loss));
+}
+
+TEST_F(TrainerTest, PerplexityIsCappedWhereItSaysNothing) {
+  config_.schedule.learning_rate = 0;
+  config_.limits.train_iters = config_.limits.eval_interval = 1;
+  config_.limits.eval_iters = 1;
+  const RunLayout layout = make_run_layout(config_, 2);
+  Trainer trainer(config_, layout, start(), {.measure_gemm = rate_of_1e11});
+  const Parameter& norm = trainer.parameters().table->at("model.norm.weight");
+  std::fill_n(trainer.parameters().weights_as<bf16>() + norm.offset, norm.size(), bf16(200));
+  int validations = 0;
+  TrainerEvents events;
+  events.on_validation = [&](const ValidationRecord& record) {
+    ++validations;
+    EXPECT_GT(record.lm_loss, 21);
+    EXPECT_DOUBLE_EQ(record.perplexity, std::exp(20.0));
+  };
+  trainer.run(events);
+  EXPECT_EQ(validations, 2);
 }
 
 // After the last step: the validation set again, then the test set, also where one of them is

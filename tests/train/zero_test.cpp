@@ -34,13 +34,15 @@ class ZeroTest : public RankedRunTest {
     return run(ranks, micro_batch_size);
   }
 
-  // With one micro-batch a rank every stage adds up the same numbers in the same order.
-  void expect_stages_agree(int64_t ranks) {
+  // With one micro-batch a rank every stage adds up the same numbers in the same order. Gives what
+  // they all gave.
+  Result expect_stages_agree(int64_t ranks) {
     const Result of_zero = run_at(0, ranks, config_.batch.global_batch_size / ranks);
     for (const int64_t stage : {1, 2, 3}) {
       SCOPED_TRACE(stage);
       expect_same_bits(of_zero, run_at(stage, ranks, config_.batch.global_batch_size / ranks));
     }
+    return of_zero;
   }
 };
 
@@ -98,10 +100,15 @@ TEST_F(ZeroTest, AlsoWithUnitsThatShardsDoNotDivide) {
 
 TEST_F(ZeroTest, AlsoWithClippingAndSkippedSteps) {
   config_.limits.train_iters = 50;
+  config_.batch.global_batch_size = 4;  // of few samples, so that norms differ from step to step
   config_.optimizer.max_grad_norm = 0.5;
   config_.optimizer.skip_grad_norm_factor = 1.01;
   config_.optimizer.skip_grad_norm_window = 16;
-  expect_stages_agree(4);
+  const Result agreed = expect_stages_agree(4);
+  EXPECT_GT(agreed.steps.back().skipped_iterations, 0);
+  EXPECT_TRUE(std::ranges::any_of(agreed.steps, [&](const StepRecord& step) {
+    return !step.skipped && step.grad_norm.value() > config_.optimizer.max_grad_norm;
+  }));
 }
 
 // Stages 2 and 3 add up micro-batches one after the other, 0 and 1 first within each rank.
