@@ -66,6 +66,40 @@ def phases_of_save(folder):
     return phases
 
 
+def order_problems(calls):
+    """What a power cut could take from a name that a file or folder has already: content that was not flushed before it got the name, an
+    entry of a folder that was not flushed with it, or a name whose folder was not flushed before the next one was given."""
+    problems, unflushed, named = [], set(), set()
+    for call, path in calls:
+        if call == "rename" and path != without_process(path):
+            continue  # aside, to be removed
+        path = without_process(path)
+        parent = path.rpartition("/")[0]
+        if call in ("create", "mkdir"):
+            unflushed |= {path, parent}
+        elif call in ("write", "ftruncate"):
+            unflushed.add(path)
+        elif call == "fsync":
+            unflushed.discard(path)
+            named.discard(path)
+        elif call == "unlink":
+            unflushed.discard(path)
+        elif call == "rename":
+            problems += [f"{lost} is not flushed before {path} has its name" for lost in unflushed if lost == path or lost.startswith(path + "/")]
+            problems += [f"{folder} is not flushed before {path} has its name" for folder in named]
+            named.add(parent)
+    return problems + [f"{folder} is not flushed at the end" for folder in named]
+
+
+def flushes(folder):
+    """A killed process leaves what it wrote to the system, a power cut what is on the disk: the order of the calls must be right."""
+    for name, options in (("one", []), ("kept", ["--keep-last", "1"])):
+        training = Training(folder / name, "bf16", True, options=options)
+        result, calls = calls_of(training, "/ckpt", "change")
+        saves = [path for call, path in calls if call == "rename" and path.endswith("/latest")]
+        report(f"flushes, {name}", order_problems(calls) + ([] if len(saves) == 4 else [f"{len(saves)} saves"]), result.stderr)
+
+
 def failing_saves(folder, whole):
     """Every phase of the second save with an error that it may meet; with BOREALIS_ALL_FAULTS=1 with all of them."""
     first_save = {name: content for name, content in whole["checkpoints"].items() if name.startswith(f"global_step{FIRST}/")}
@@ -223,6 +257,7 @@ def main():
         assert result.returncode == 0, result.stderr
         whole = results_of(training)
         assert len(whole["steps"]) == ITERATIONS
+        flushes(folder / "flushes")
         for cases in (failing_saves, lasting_faults, faults_of_the_run_folder, unreadable_checkpoints, damaged_checkpoints,
                       damaged_pointers):
             cases(folder / cases.__name__, whole)
