@@ -1,7 +1,7 @@
 // Everything a run is told: built once by load_run_config (run_config_loader.h) from the
-// environment and the flags, derived, validated, saved beside the run, and const from then on. A
-// module receives the part that it needs. Names are Hugging Face's for the model, Megatron's for
-// the rest; "contract" is the reference trainer's environment contract (docs/environment.md).
+// environment and the flags, derived and validated; ranks, machine and a checkpoint may add to it
+// until training starts. A module receives the part that it needs. Names are Hugging Face's for the
+// model, Megatron's for the rest; "contract" is the reference trainer's (docs/environment.md).
 #pragma once
 
 #include <cstdint>
@@ -147,7 +147,7 @@ struct ScheduleLimits {
   int64_t save_interval = 50;  // iterations; 0 = only at the end
   int64_t log_interval = 1;
   int64_t timing_log_level = 1;
-  std::optional<int64_t> exit_interval;           // leave when an iteration divides by it
+  std::optional<int64_t> exit_interval;           // leave after its multiples
   std::optional<double> exit_duration_mins = {};  // leave when the process is older
   std::string kill_switch_file = {};              // leave when it exists; empty: none
   std::vector<IterationRange> ranges_to_skip = {};
@@ -182,7 +182,7 @@ struct RecomputeConfig {
 struct OutputConfig {
   std::string prefix;          // names logs/<prefix> and checkpoints/<prefix>
   std::string run_dir;         // where output.log, metrics.jsonl, ... of this run go
-  std::string checkpoint_dir;  // checkpoints/<prefix> or CKPT_DIR
+  std::string checkpoint_dir;  // SAVE, CKPT_DIR or checkpoints/<prefix>
   bool save_checkpoints = true;
   double report_interval_s = 300;  // between reports while the run goes on; 0: only at the end
   bool progress = true;            // a progress line on a terminal

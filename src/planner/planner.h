@@ -1,4 +1,4 @@
-// Says before a run what it needs, and refuses what cannot fit. Arithmetic only.
+// Says before a run what it needs, and refuses what cannot fit. Allocates nothing.
 #pragma once
 
 #include <cstdint>

@@ -34,7 +34,7 @@ struct Comparison {
 };
 
 // Rows are matched by everything that a rate depends on (machine and instruction set are left out
-// where a side has one of them only). The noise of a side is that between its runs where it has
+// where each side has but one). The noise of a side is that between its runs where it has
 // three or more, else between up to ten stretches of at least three steps; of the logarithms of
 // their medians, Welch's t interval at 99 %. A row changed where this interval does not hold 0 and
 // the change is more than `threshold`.

@@ -38,7 +38,7 @@ std::vector<ArchitectureBlock> architecture_blocks(const PerformanceReport& repo
 // "NAME: value", a line each, of the settings that all runs share.
 std::string common_settings_text(const PerformanceReport& report);
 
-// The families of `rows`, each once, in order; families of memory's ends that have no row behind.
+// The series of the plots, each once, in the order of their rows.
 std::vector<std::string> series_names(const PerformanceReport& report);
 
 }  // namespace borealis

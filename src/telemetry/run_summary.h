@@ -1,4 +1,4 @@
-// summary.json: what a finished run amounts to, in one JSON object. The names of the first group
+// summary.json: what a run amounts to so far, in one JSON object. The names of the first group
 // are an interface to scripts; the report is made from the rest.
 #pragma once
 
@@ -63,7 +63,7 @@ struct RunSummary {
   std::string model_note;  // what a report must say of this shape; often empty
   int64_t num_hidden_layers = 0;
   std::string dtype;             // "bf16"
-  std::string isa;               // which code path the kernels took, "avx512_bf16"
+  std::string isa;               // what the kernels ran on: instructions, or the GPU
   std::string accelerator;       // a GPU's driver, clocks and power while it trained; often empty
   std::string gemm_measurement;  // "oneDNN bf16 4096 x 4096 x 4096, 2 threads, best of 5"
   double flops_per_token = 0;
@@ -130,7 +130,7 @@ StepBreakdown step_breakdown(const std::vector<const StepRecord*>& steps);
 std::string run_summary_json(const RunSummary& summary);
 // Atomically replaces DIR/summary.json.
 void write_run_summary(const std::filesystem::path& run_dir, const RunSummary& summary);
-// Throws Error(kFile) if there is none (the run has not finished), Error(kData) if it is broken.
+// Throws Error(kFile) if there is none, Error(kData) if it is broken.
 RunSummary read_run_summary(const std::filesystem::path& run_dir);
 // Whether it is a run's folder, as opposed to a folder of several, or a file.
 bool is_run_folder(const std::filesystem::path& path);
