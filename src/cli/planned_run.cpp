@@ -39,9 +39,11 @@ void agree_on_saving(Communicator& ranks, PlannedRun& run) {
   if (run.config.parallel.zero_stage == 0) return;  // the first rank saves, and it alone
   const auto in_background = all_values<int32_t>(ranks, run.prediction.saves_in_background ? 1 : 0,
                                                  "agreeing on how to save");
-  if (std::ranges::find(in_background, 0) == in_background.end()) return;
+  const auto other = std::ranges::find(in_background, 0);
+  if (!run.prediction.saves_in_background || other == in_background.end()) return;
   run.prediction.saves_in_background = false;
   run.prediction.memory.snapshot_bytes = 0;
+  run.prediction.rank_without_copy = other - in_background.begin();
 }
 
 void log_configuration(const PlannedRun& run) {

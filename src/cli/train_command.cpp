@@ -93,7 +93,12 @@ std::unique_ptr<Trainer> make_trainer(Attempt& attempt, Backend& backend, Commun
 // The weights and everything that was allocated for them live no longer than this call.
 void run_training(std::unique_ptr<Trainer> trainer, const PlannedRun& run, Backend& backend,
                   const TrainerEvents& events, TrainedModel& trained) {
-  trained.outcome = trainer->run(events);
+  TrainerEvents told = events;  // a run that fails has saved, too
+  told.on_checkpoint = [&](const std::string& folder) {
+    trained.outcome.checkpoint = folder;
+    if (events.on_checkpoint) events.on_checkpoint(folder);
+  };
+  trained.outcome = trainer->run(told);
   trained.accelerator = backend.watched();
   if (run.config.profile.enabled && backend.gpu() != nullptr) {
     trained.bytes_per_s = backend.measure_bandwidth(trainer->idle_memory());

@@ -33,7 +33,7 @@ class BatchSource {
   // Fills `batch`, whose vectors are sized on the first call and reused. Throws Error(kData) when
   // the samples are used up or a token id is outside the vocabulary (names the document).
   virtual void next(Batch& batch) = 0;
-  // Passes over the batch that next() would give, unread: also one that next() has refused.
+  // Passes over the batch that next() would give, whatever is in it: also one that it has refused.
   virtual void skip() = 0;
 };
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/error.h"
 #include "base/side_thread.h"
 
 namespace borealis {
@@ -60,7 +61,15 @@ void PrefetchingSource::skip() {
   if (!thread_.joinable()) start();
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return ready_; });
-  skips_refused_ = std::exchange(failure_, nullptr) != nullptr;
+  if (failure_) {
+    try {
+      std::rethrow_exception(failure_);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kData) throw;
+    }
+    failure_ = nullptr;
+    skips_refused_ = true;
+  }
   ready_ = false;
   lock.unlock();
   changed_.notify_all();

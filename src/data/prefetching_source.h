@@ -30,7 +30,8 @@ class PrefetchingSource : public BatchSource {
   // a source that ends after n batches throws in the n + 1st call, as it would by itself, and so
   // does every call after that.
   void next(Batch& batch) override;
-  void skip() override;  // a batch that was refused, too
+  // Passes over refusals, Error(kData), alone; any other exception is thrown again.
+  void skip() override;
 
  private:
   void start();

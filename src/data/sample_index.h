@@ -109,7 +109,9 @@ class SampleIndex {
 
   int64_t sample_count() const { return arrays_.sample_order.size(); }
   const SampleIndexArrays& arrays() const { return arrays_; }
-  void forget_pages() const { arrays_.storage->forget_pages(); }
+  void forget_pages() const {
+    if (arrays_.storage) arrays_.storage->forget_pages();
+  }
 
   // Calls piece(sequence, offset, count) for the pieces that make up sample `number`, in order;
   // the counts add up to seq_length + 1. Throws Error(kData) where the arrays lead out of the file,

@@ -155,10 +155,18 @@ std::string saving_line(const RunConfig& config, const Prediction& prediction) {
   if (config.parallel.zero_stage == 3 && config.parallel.data_parallel_size() > 1) {
     return "checkpoints are written in the foreground, with ZERO_STAGE=3";
   }
+  const std::string state =
+      format_bytes(prediction.memory.weights_bytes + prediction.memory.optimizer_bytes);
+  if (prediction.rank_without_copy) {
+    return fmt::format(
+        "checkpoints are written in the foreground: rank {} has no memory for a second place for "
+        "its state (here {})",
+        *prediction.rank_without_copy, state);
+  }
   return fmt::format(
       "checkpoints are written in the foreground: a second place for the state ({}) does not fit "
       "besides",
-      format_bytes(prediction.memory.weights_bytes + prediction.memory.optimizer_bytes));
+      state);
 }
 
 namespace {

@@ -25,6 +25,8 @@ struct Prediction {
   // Of a run that saves while it trains: a copy of its state fits besides, so that it is saved in
   // the background.
   bool saves_in_background = false;
+  // It does not where, of several ranks, this one has no memory for the copy.
+  std::optional<int64_t> rank_without_copy = {};
 };
 
 // data_bytes: sample index and batches; program_bytes: what is resident already.

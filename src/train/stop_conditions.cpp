@@ -27,7 +27,10 @@ std::optional<std::string> StopConditions::after(int64_t iteration) const {
   if (limits_.exit_duration_mins && process_age_s() > *limits_.exit_duration_mins * 60) {
     return "exit_duration";
   }
-  if (limits_.exit_interval && iteration % *limits_.exit_interval == 0) return "exit_interval";
+  const bool is_last = iteration == limits_.train_iters;  // and the run complete
+  if (limits_.exit_interval && iteration % *limits_.exit_interval == 0 && !is_last) {
+    return "exit_interval";
+  }
   if (kill_switch()) return "kill_switch";
   return std::nullopt;
 }

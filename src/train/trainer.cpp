@@ -19,6 +19,7 @@
 #include "checkpoint/folder_check.h"
 #include "comm/collectives.h"
 #include "data/batch_loader.h"
+#include "data/dataset_fault.h"
 #include "model/accounting.h"
 #include "model/parameter_layout.h"
 #include "model/step_kernels.h"
@@ -205,8 +206,9 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
   if (state_.iteration >= limits.train_iters && saver_) saver_->complete(state_.iteration);
   while (state_.iteration < limits.train_iters) {
     const int64_t iteration = state_.iteration + 1;
-    const std::optional<StepRecord> record = train_step_unless_data_fails(iteration, failure);
-    if (!record) {
+    std::optional<StepRecord> record;
+    if (!data_serves([&] { record = train_step(iteration); }, failure)) {
+      advise_to_pass_over(iteration, failure);
       outcome.stopped_by = "error";
       break;
     }
@@ -216,8 +218,10 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
     report_saved(of_saves, outcome);
     require_finite_steps(iteration);
     if (evaluation_is_due(iteration)) {  // also where nobody listens: other ranks take part
-      const ValidationRecord validation = validate(Split::kValid, iteration);
-      tell(events.on_validation, validation);
+      std::optional<ValidationRecord> validation;
+      if (data_serves([&] { validation = validate(Split::kValid, iteration); }, failure)) {
+        tell(events.on_validation, *validation);
+      }
     }
     if (const auto signal = agreed(failure ? "error" : stop.signal())) {
       outcome.stopped_by = *signal;
@@ -227,7 +231,6 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
       save(of_saves, outcome, /*wait=*/iteration == limits.train_iters);
       saved = true;
     }
-    if (iteration == limits.train_iters) break;  // complete, whatever else ends runs here
     if (const auto reason = agreed(stop.after(iteration))) {
       outcome.stopped_by = *reason;
       break;
@@ -267,18 +270,33 @@ void Trainer::require_finite_steps(int64_t iteration) const {
 
 // Data that cannot be used costs no step that was made: the run ends as with a listener's failure.
 // Of several ranks the others are in their step already, and the job ends without a save.
-std::optional<StepRecord> Trainer::train_step_unless_data_fails(int64_t iteration,
-                                                                std::exception_ptr& failure) {
+bool Trainer::data_serves(const std::function<void()>& work, std::exception_ptr& failure) const {
   try {
-    return train_step(iteration);
+    work();
+    return true;
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kData || ranks_.size() > 1) throw;
-    log_warning(
-        fmt::format("the data of step {0} cannot be used; with --train-range-to-skip {0} "
-                    "{0} the same command passes over it",
-                    iteration));
     failure = std::current_exception();
-    return std::nullopt;
+    return false;
+  }
+}
+
+// Of tokens; what else is wrong with data is not of this step alone.
+void Trainer::advise_to_pass_over(int64_t iteration, const std::exception_ptr& failure) const {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const DatasetError& error) {
+    if (error.fault() != DatasetFault::kForeignToken) return;
+    std::string ranges;
+    for (const IterationRange& range : config_.limits.ranges_to_skip) {
+      ranges += fmt::format(" {} {}", range.first, range.last);
+    }
+    log_warning(
+        fmt::format("the data of step {0} cannot be used; with --train-range-to-skip{1} {0} {0} "
+                    "the same command passes over it",
+                    iteration, ranges));
+  } catch (const Error&) {
+    return;
   }
 }
 
@@ -311,8 +329,8 @@ StepRecord Trainer::train_step(int64_t iteration) {
   return record;
 }
 
-// The data of the step is consumed, and nothing is computed (contract section 10.3); nor is it
-// read, for it may be what cannot be.
+// The data of the step is consumed, whatever is in it, and nothing is computed (contract section
+// 10.3).
 void Trainer::pass_over_data(StepRecord& record) {
   for (int64_t micro = 0; micro < config_.batch.grad_accum_steps; ++micro) {
     const TimedScope timed(record.data_ms);

@@ -79,8 +79,9 @@ class Trainer {
 
   // One optimizer step on the next micro-batches of the training split.
   StepRecord train_step(int64_t iteration);
-  std::optional<StepRecord> train_step_unless_data_fails(int64_t iteration,
-                                                         std::exception_ptr& failure);
+  // Whether `work` found no data that cannot be used; where it did, that is the failure.
+  bool data_serves(const std::function<void()>& work, std::exception_ptr& failure) const;
+  void advise_to_pass_over(int64_t iteration, const std::exception_ptr& failure) const;
 
   // Behind the constructor and run() whole, unless the weights are sharded (ZeRO stage 3).
   const ParameterBuffers& parameters() const { return buffers_.parameters; }

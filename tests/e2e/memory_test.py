@@ -24,12 +24,14 @@ TOLERANCE = 0.05  # the project's promise
 failures = []
 for name, options in CASES.items():
     with tempfile.TemporaryDirectory(prefix="borealis-memory-") as folder:
-        environment = {"PATH": os.environ["PATH"], "HOME": folder, "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive", "NO_TENSORBOARD": "1"}
+        environment = {"PATH": os.environ["PATH"], "HOME": folder, "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive", "NO_TENSORBOARD": "1", "DEVICE": "cpu"}
         run = subprocess.run([BOREALIS, "train", *SHAPE, *options, "--train-iters", "6", "--split", "1,0,0", "--run-dir", "run", "--no-progress"], cwd=folder,
                              env=environment, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
         if run.returncode != 0:
             failures.append(f"{name}: {run.stderr}")
             continue
+        if ("written in the background" in run.stdout) != ("--save-interval" in options):
+            failures.append(f"{name}: is not saved as it is meant")
         summary = json.loads((pathlib.Path(folder) / "run/summary.json").read_text())
         planned, peak = summary["planned_memory_bytes"], summary["peak_memory_bytes"]
         print(f"{name}: peak {peak / 2**20:.1f} MiB of {planned / 2**20:.1f} MiB planned, {100 * (peak / planned - 1):+.1f} %")

@@ -175,6 +175,7 @@ def unusable_data(folder):
     check("unusable data", told in result.stdout + result.stderr, result.stdout)
     summary = json.loads((training.last_run_dir() / "summary.json").read_text())
     check("unusable data", summary["stopped_by"] == "error" and "65535" in summary["failure"], summary)
+    check("unusable data", summary["checkpoint"].endswith(f"global_step{made}"), summary["checkpoint"])
     training.command += ["--train-range-to-skip", str(made + 1), str(made + 1)]
     result = training.run()
     check("unusable data, passed over", result.returncode == 0 and training.saved_iteration() == 14, result.returncode, result.stderr)

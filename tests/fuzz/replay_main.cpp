@@ -37,6 +37,7 @@ class Replay {
  public:
   void seed(const std::filesystem::path& path) { run(read(path), "as it is", 0); }
 
+  void begin_damages() { start_ = std::chrono::steady_clock::now(); }
   void damages_of(const std::filesystem::path& path) {
     const std::string bytes = read(path);
     const size_t stride = std::max<size_t>(1, bytes.size() / kPlacesPerSeed);
@@ -81,7 +82,7 @@ class Replay {
     ++runs_;
   }
 
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point start_;  // of the damages
   std::string name_;
   int64_t runs_ = 0;
 };
@@ -103,7 +104,12 @@ int main(int argc, char** argv) {
   }
   Replay replay;
   for (const auto& path : seeds) replay.seed(path);
+  replay.begin_damages();
   for (const auto& path : seeds) replay.damages_of(path);
+  if (replay.runs() <= static_cast<int64_t>(seeds.size())) {
+    std::fprintf(stderr, "no damage was read within the budget\n");
+    return 1;
+  }
   std::printf("%lld inputs from %zu seeds\n", static_cast<long long>(replay.runs()), seeds.size());
   return 0;
 }

@@ -49,8 +49,9 @@ struct Workspace {
     gradient_block = native ? std::min(kNativeGradientBlocks * block, shape.vocab_size) : block;
     // Native bf16, and a forward pass alone, need the f32 logits of one block only.
     keeps_logits = backward_follows && !native;
-    // No matrix here is dense, for which oneDNN takes its slower implementation (linear.cpp); a
-    // block alone is not either, so that a forward pass has the bits of a training step.
+    // Rows of logits and of what is widened or kept are padded: oneDNN is slower on power-of-two
+    // rows and, of large products, on dense ones (linear.cpp). A block alone is padded as well, so
+    // that a forward pass has the bits of a training step.
     logits_ld = (keeps_logits ? shape.vocab_size : block) + kRowPadding;
     kept_ld = gradient_block + kRowPadding;
     wide_ld = shape.hidden_size + kRowPadding;

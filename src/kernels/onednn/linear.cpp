@@ -34,17 +34,19 @@ struct WideBlocks {
   int64_t tokens, outputs;  // rows of a block of M, and of N
   int64_t in_ld, out_ld;    // of rows of K, and of outputs
   int64_t floats;
-  float *in, *weight, *out;
+  float *in = nullptr, *weight = nullptr, *out = nullptr;
 
-  WideBlocks(const LinearShape& shape, float* scratch)
+  explicit WideBlocks(const LinearShape& shape)
       : tokens(token_block(shape.rows)),
         outputs(out_block(shape)),
         in_ld(shape.in_features + kRowPadding),
         out_ld(outputs + kRowPadding),
-        floats((tokens + outputs) * in_ld + tokens * out_ld),
-        in(scratch),
-        weight(in + tokens * in_ld),
-        out(weight + outputs * in_ld) {}
+        floats((tokens + outputs) * in_ld + tokens * out_ld) {}
+  WideBlocks(const LinearShape& shape, float* scratch) : WideBlocks(shape) {
+    in = scratch;
+    weight = in + tokens * in_ld;
+    out = weight + outputs * in_ld;
+  }
 };
 
 // oneDNN 2.6 multiplies dense matrices by its "brgemm" and others by "gemm:jit". The latter is
@@ -153,7 +155,7 @@ int64_t linear_scratch_floats(ProductMode mode, const LinearShape& shape, Produc
       return std::max(own && bf16_product_fits(M, N, K) ? 0 : scratchpad_floats(M, N, K, true),
                       own && bf16_product_fits(M, K, N) ? 0 : scratchpad_floats(M, K, N, false));
     case ProductMode::kBF16WidenedToF32:
-      return WideBlocks(shape, nullptr).floats;
+      return WideBlocks(shape).floats;
   }
   return 0;
 }
