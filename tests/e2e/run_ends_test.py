@@ -158,17 +158,28 @@ def failed(folder):
     check("diverged", summary["stopped_by"] == "error" and "3 steps in a row" in summary["failure"], summary)
 
 
-def unusable_data(folder):
-    """A token that no vocabulary has costs no step before it, and is passed over where that is asked for."""
-    for offset in range(600, 12000, 600):  # one that the first steps read, but not the very first
-        training = Training(folder / f"at-{offset}", "fp32", False, options=["--save-interval", "0"])
+def run_with_foreign_token(folder, part, is_meant):
+    """A run on data with a token that no vocabulary has, somewhere in `part` of them, such that it ends as is meant."""
+    for place in range(20):
+        training = Training(folder / f"at-{place}", "fp32", False, options=["--save-interval", "0"])
         tokens = bytearray((training.folder / "set.bin").read_bytes())
-        tokens[offset:offset + 2] = b"\xff\xff"
+        at = int(len(tokens) * (part[0] + (part[1] - part[0]) * place / 20)) // 2 * 2
+        tokens[at:at + 2] = b"\xff\xff"
         (training.folder / "set.bin").write_bytes(tokens)
         result = training.run()
         made = len(step_numbers(training.last_run_dir()))
-        if result.returncode != 0 and 2 <= made:
+        if result.returncode != 0 and is_meant(made):
             break
+    return training, result, made
+
+
+def unusable_data(folder):
+    """A token that no vocabulary has costs no step before it, and is passed over where that is asked for."""
+    training, result, made = run_with_foreign_token(folder / "valid", (0.82, 0.94), lambda made: made == 5)
+    check("unusable validation data", result.returncode == DATA and "the token id 65535" in result.stderr, result.returncode, result.stderr)
+    check("unusable validation data", training.saved_iteration() == made == 5, "saved", training.saved_iteration(), "of", made)
+    check("unusable validation data", "--train-range-to-skip" not in result.stdout, "advises to pass over training data")
+    training, result, made = run_with_foreign_token(folder / "train", (0, 0.8), lambda made: made >= 2)
     check("unusable data", result.returncode == DATA and "the token id 65535" in result.stderr, result.returncode, result.stderr)
     check("unusable data", training.saved_iteration() == made, "saved", training.saved_iteration(), "of", made)
     told = f"with --train-range-to-skip {made + 1} {made + 1} the same command passes over it"
