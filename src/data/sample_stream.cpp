@@ -62,7 +62,7 @@ SampleStream::Place SampleStream::place_of(int64_t position) const {
 
 void SampleStream::move_to(int64_t position) {
   const Place place = place_of(position);
-  // It is ahead of a place behind samples that were drawn and refused.
+  // The order cannot go back, as it would to samples that were refused and are asked for again.
   if (!order_ || !place.same_block_as(order_at_) || order_->taken() > place.inside) {
     order_.reset();  // two blocks never are in memory together
     order_.emplace(config_, *files_, plans_[place.segment], place.block);

@@ -1,4 +1,4 @@
-// Says before a run what it needs, and refuses what cannot fit. Allocates nothing.
+// Says what a run needs and refuses what cannot fit, before anything of it is allocated.
 #pragma once
 
 #include <cstdint>
