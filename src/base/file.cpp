@@ -276,9 +276,9 @@ AtomicFile::Partial::~Partial() {
   if (!renamed) ::unlink(path.c_str());
 }
 
-AtomicFile::AtomicFile(const std::filesystem::path& path)
+AtomicFile::AtomicFile(const std::filesystem::path& path, Stale stale)
     : path_(path), partial_{partial_path_of(path)}, file_(partial_.path, 0) {
-  remove_stale_partials_of(path_);
+  if (stale == Stale::kRemove) remove_stale_partials_of(path_);
 }
 
 void AtomicFile::commit() {

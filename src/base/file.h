@@ -111,11 +111,13 @@ void remove_stale_partials_of(const std::filesystem::path& path);
 
 // Writes to partial_path_of(path), and on commit() flushes it to the disk and renames it to
 // `path`, so that a reader sees the old file or the whole new one, never a part. Without commit()
-// (an exception, say) the destructor removes the partial file; what a killed process left of the
-// same name goes when the next one begins.
+// (an exception, say) the destructor removes the partial file.
 class AtomicFile {
  public:
-  explicit AtomicFile(const std::filesystem::path& path);
+  // What killed processes left of the same name, for which the whole folder is looked through;
+  // whoever writes many files has removed it at once (remove_stale_partials).
+  enum class Stale { kRemove, kIsRemoved };
+  explicit AtomicFile(const std::filesystem::path& path, Stale stale = Stale::kRemove);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 

@@ -27,12 +27,14 @@ SplitDescription assumed_split(const RunConfig& config, Split split) {
   const int64_t order_bytes = CorpusOrder::bytes(samples, shuffling);
   description.index_blocks = 1;
   description.index_bytes = shape.bytes(samples) + order_bytes;
-  description.index_memory_bytes = config.data.cache_path.empty()
-                                       ? description.index_bytes
-                                       : shape.build_bytes(samples) + order_bytes;
+  const int64_t lengths_bytes = SampleIndexShape::lengths_bytes(samples);
+  description.index_memory_bytes =
+      lengths_bytes + (config.data.cache_path.empty() ? description.index_bytes
+                                                      : shape.build_bytes(samples) + order_bytes);
   if (description.index_bytes > limits.whole_bytes) {
     description.index_blocks = (description.index_bytes - 1) / limits.block_bytes + 1;
-    description.index_bytes = description.index_memory_bytes = limits.block_bytes;
+    description.index_bytes = limits.block_bytes;
+    description.index_memory_bytes = limits.block_bytes + lengths_bytes;
   }
   return description;
 }

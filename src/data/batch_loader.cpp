@@ -61,7 +61,8 @@ SplitDescription describe_split(const RunConfig& config, const OpenedFiles& file
     description.index_bytes = std::max(description.index_bytes, plan.index_bytes);
     description.index_memory_bytes =
         std::max(description.index_memory_bytes,
-                 uses_index_cache(config, plan) ? plan.build_bytes : plan.index_bytes);
+                 plan.lengths_bytes +
+                     (uses_index_cache(config, plan) ? plan.build_bytes : plan.index_bytes));
     description.mapped_bytes = plan.mapped_bytes;
   }
   for (const FilePlan& file : plans.back().files) {

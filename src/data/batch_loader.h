@@ -18,13 +18,14 @@ namespace borealis {
 struct SplitDescription {
   int64_t documents = 0;
   int64_t tokens = 0;
-  int64_t requested_samples = 0;   // what the run consumes at most; 0: the split is not built
-  int64_t epochs = 0;              // passes over the tokens of the file that needs the most
-  int64_t index_blocks = 0;        // 1 unless the whole sample index would be too large
-  int64_t index_bytes = 0;         // of one block, exact
-  int64_t index_memory_bytes = 0;  // of it, what needs memory: less where it is kept in files
-  int64_t mapped_bytes = 0;        // .idx and .bin pages that the split can touch
-  bool left_empty = false;         // it has a share, but no document: it is not built
+  int64_t requested_samples = 0;  // what the run consumes at most; 0: the split is not built
+  int64_t epochs = 0;             // passes over the tokens of the file that needs the most
+  int64_t index_blocks = 0;       // 1 unless the whole sample index would be too large
+  int64_t index_bytes = 0;        // of one block, exact
+  // What building and using it needs: of an index that is kept in files less than it is.
+  int64_t index_memory_bytes = 0;
+  int64_t mapped_bytes = 0;  // .idx and .bin pages that the split can touch
+  bool left_empty = false;   // it has a share, but no document: it is not built
 };
 
 struct DataDescription {

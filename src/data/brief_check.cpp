@@ -17,6 +17,7 @@ constexpr int64_t kTokensOfAPlace = 4096;
 // share answers each in milliseconds.
 constexpr int64_t kPlacesOfARun = 2048;
 constexpr int64_t kFewestPlaces = 2;
+constexpr int64_t kPlacesToForget = 16;  // whose pages, with those around them, may add up
 
 void check_some_tokens(const IndexedDataset& data, int64_t vocab_size, int64_t most_places,
                        std::vector<DatasetProblem>& problems) {
@@ -31,7 +32,9 @@ void check_some_tokens(const IndexedDataset& data, int64_t vocab_size, int64_t m
     } catch (const DatasetError& error) {
       problems.push_back({error.fault(), error.problem()});
     }
+    if (i % kPlacesToForget == kPlacesToForget - 1) data.forget_pages();
   }
+  data.forget_pages();
 }
 
 }  // namespace

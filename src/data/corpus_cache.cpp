@@ -80,7 +80,6 @@ std::optional<CorpusOrder> read(const fs::path& stem, const CorpusOrderRequest& 
   try {
     CorpusOrder order = map(stem, total_samples(request));
     check_corpus_order(order, request.members, stem.string());
-    order.forget_pages();
     return order;
   } catch (const Error& error) {
     if (warn) {

@@ -17,6 +17,7 @@ struct DataFileEntry {
   std::string listed_prefix;     // as it stands in the list, without .bin
   std::string corpus;            // label; empty for a prefix that stands alone
   int line = 0;                  // 1-based; 0: on the command line
+  bool operator==(const DataFileEntry&) const = default;
 };
 
 // A relative prefix is looked up beside the list file, then in the working folder. Throws

@@ -52,8 +52,9 @@ void compare_record(const IndexedDataset& data, const DataRecord& record, Findin
 
 // Sequences must lie back to back from byte 0 to the end of .bin.
 void check_layout(const IndexedDataset& data, Findings& findings) {
-  int64_t expected = 0;
-  for (int64_t i = 0; i < data.sequence_count(); ++i) {
+  const int64_t item = token_type_bytes(data.token_type());
+  int64_t expected = data.is_back_to_back() ? data.token_count() * item : 0;
+  for (int64_t i = 0; !data.is_back_to_back() && i < data.sequence_count(); ++i) {
     const int64_t offset = data.offsets()[i];
     if (offset != expected) {
       const bool gap = offset > expected;
@@ -63,7 +64,7 @@ void check_layout(const IndexedDataset& data, Findings& findings) {
                       "one before it ends",
                       data.prefix(), i, offset, gap ? "behind" : "before", expected));
     }
-    expected = offset + data.lengths()[i] * token_type_bytes(data.token_type());
+    expected = offset + data.lengths()[i] * item;
   }
   const int64_t size = data.token_file_bytes();
   if (size > expected) {

@@ -101,8 +101,10 @@ struct IndexFiles {
     try {
       SampleIndex index = map(stem);
       check_sample_index(index.arrays(), lengths(), request.range, shape, settings.seq_length,
-                         stem.string());
-      index.forget_pages();
+                         stem.string(), [&] {
+                           index.forget_pages();
+                           request.data->forget_pages();
+                         });
       return index;
     } catch (const Error& error) {
       if (warn) {
@@ -119,6 +121,7 @@ struct IndexFiles {
     return read(settings.folder, warn);
   }
 
+  // In a folder without stale partials.
   void build() const {
     const fs::path stem = settings.folder / name;
     const auto documents = static_cast<size_t>(shape.epochs * request.range.count());
@@ -126,9 +129,10 @@ struct IndexFiles {
     NumpyRandom random(settings.seed);
     build_document_order(request.range, shape, random, {document_order.get(), documents});
 
-    AtomicFile document_file(with_suffix(stem, kDocuments));
-    AtomicFile starts_file(with_suffix(stem, kStarts));
-    AtomicFile order_file(with_suffix(stem, kOrder));
+    constexpr auto kIsRemoved = AtomicFile::Stale::kIsRemoved;
+    AtomicFile document_file(with_suffix(stem, kDocuments), kIsRemoved);
+    AtomicFile starts_file(with_suffix(stem, kStarts), kIsRemoved);
+    AtomicFile order_file(with_suffix(stem, kOrder), kIsRemoved);
     // The order of the samples depends on the generator alone, the starts on the documents alone.
     run_parallel(2, [&](int64_t part) {
       if (part == 0) {
@@ -146,7 +150,9 @@ struct IndexFiles {
       starts_file.commit();
     });
     // Last: without it the others do not count.
-    write_file_atomically(with_suffix(stem, kDescription), description);
+    AtomicFile description_file(with_suffix(stem, kDescription), kIsRemoved);
+    description_file.write(description);
+    description_file.commit();
   }
 
   void write_order(NumpyRandom& random, AtomicFile& file) const {
@@ -235,6 +241,7 @@ std::vector<SampleIndex> cached_sample_indices(const std::vector<FileIndexReques
       run_parallel(static_cast<int64_t>(missing.size()), [&](int64_t i) {
         const size_t at = missing[static_cast<size_t>(i)];
         wanted[at].build();
+        requests[at].data->forget_pages();
         found[at] = wanted[at].map(settings.folder / wanted[at].name);
       });
       const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;

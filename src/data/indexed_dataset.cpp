@@ -16,6 +16,7 @@ namespace {
 constexpr std::string_view kMagic("MMIDIDX\0\0", 9);
 constexpr std::string_view kOldMagic("TNTIDX\0\0", 8);
 constexpr size_t kHeaderBytes = 34;
+constexpr int64_t kWalk = 1 << 16;  // elements of an index behind which its pages are given back
 
 MappedFile open_part(const std::string& path) {
   std::error_code unknown;
@@ -172,14 +173,37 @@ void IndexedDataset::parse_header() {
   documents_ = PackedArray<int64_t>(data + 12 * count, static_cast<int64_t>(entries));
 }
 
+// visit(i) for all of 0 .. count - 1. An index is walked through once, when it is opened; of 10^8
+// sequences it is 2 GB, which would count as the process' memory.
+template <typename Visit>
+void IndexedDataset::walk_index(int64_t count, Visit visit) const {
+  for (int64_t begin = 0; begin < count; begin += kWalk) {
+    const int64_t end = std::min(begin + kWalk, count);
+    for (int64_t i = begin; i < end; ++i) visit(i);
+    forget_pages();
+  }
+}
+
+int64_t IndexedDataset::tokens_in(int64_t first, int64_t last) const {
+  const auto before = [&](int64_t sequence) {
+    int64_t tokens = tokens_before_[static_cast<size_t>(sequence / kWalk)];
+    for (int64_t i = sequence / kWalk * kWalk; i < sequence; ++i) tokens += lengths_[i];
+    return tokens;
+  };
+  CHECK(0 <= first && first <= last && last <= sequence_count());
+  return before(last) - before(first);
+}
+
 void IndexedDataset::check_lengths_and_offsets(ExtraTokens extra) {
   const int64_t item = token_type_bytes(type_);
   const auto size = static_cast<int64_t>(tokens_.bytes().size());
   int64_t end = 0;  // of all sequences so far, in bytes
   int64_t previous = 0;
-  for (int64_t i = 0; i < lengths_.size(); ++i) {
+  tokens_before_.assign(static_cast<size_t>(lengths_.size() / kWalk + 1), 0);
+  walk_index(lengths_.size(), [&](int64_t i) {
     const int64_t length = lengths_[i];
     const int64_t offset = offsets_[i];
+    if (i % kWalk == 0) tokens_before_[static_cast<size_t>(i / kWalk)] = token_count_;
     if (length < 0)
       refuse_index(DatasetFault::kNegativeLength,
                    fmt::format("gives sequence {} the negative length {}", i, length));
@@ -198,10 +222,12 @@ void IndexedDataset::check_lengths_and_offsets(ExtraTokens extra) {
                       static_cast<double>(offset) + static_cast<double>(length * item)),
           "one of the two files is truncated or from another data set; write them again");
     }
+    is_back_to_back_ &= offset == token_count_ * item;
     token_count_ += length;
     previous = offset;
     end = std::max(end, offset + length * item);
-  }
+  });
+  if (lengths_.size() % kWalk == 0) tokens_before_.back() = token_count_;
   if (size > end && extra == ExtraTokens::kWarn) {
     log_warning(
         fmt::format("{0}.bin is {1} bytes longer than {0}.idx says (the reference's "
@@ -217,12 +243,15 @@ void IndexedDataset::check_document_index() const {
     refuse_index(DatasetFault::kDocumentIndexStart,
                  fmt::format("has a document index that starts with {}, not 0", documents_[0]));
   }
-  for (int64_t i = 1; i < documents_.size(); ++i) {
-    if (documents_[i] < documents_[i - 1]) {
+  int64_t previous = 0;
+  walk_index(documents_.size(), [&](int64_t i) {
+    const int64_t first = documents_[i];
+    if (first < previous) {
       refuse_index(DatasetFault::kDocumentIndexOrder,
                    fmt::format("has a document index that descends at entry {}", i));
     }
-  }
+    previous = first;
+  });
   const int64_t last = documents_[documents_.size() - 1];
   if (last != sequence_count()) {
     refuse_index(DatasetFault::kDocumentIndexEnd,

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/file.h"
 #include "data/dataset_fault.h"
@@ -38,8 +39,11 @@ class IndexedDataset {
   int64_t sequence_count() const { return lengths_.size(); }
   int64_t document_count() const { return documents_.size() - 1; }
   int64_t token_count() const { return token_count_; }
+  // Whether the sequences lie in .bin from its first byte on, each where the one before it ends.
+  bool is_back_to_back() const { return is_back_to_back_; }
   int64_t index_file_bytes() const { return static_cast<int64_t>(index_.bytes().size()); }
   int64_t token_file_bytes() const { return static_cast<int64_t>(tokens_.bytes().size()); }
+  int64_t tokens_in(int64_t first, int64_t last) const;  // of sequences [first, last)
   PackedArray<int32_t> lengths() const { return lengths_; }
   PackedArray<int64_t> offsets() const { return offsets_; }  // in bytes
   // [documents + 1]: the first sequence of each, and the number of sequences.
@@ -70,6 +74,8 @@ class IndexedDataset {
 
  private:
   void parse_header();
+  template <typename Visit>
+  void walk_index(int64_t count, Visit visit) const;
   void check_lengths_and_offsets(ExtraTokens extra);
   void check_document_index() const;
   [[noreturn]] void refuse_index(DatasetFault fault, const std::string& problem) const;
@@ -85,6 +91,8 @@ class IndexedDataset {
   PackedArray<int64_t> offsets_;
   PackedArray<int64_t> documents_;
   int64_t token_count_ = 0;
+  bool is_back_to_back_ = true;
+  std::vector<int64_t> tokens_before_;  // of every kWalk-th sequence
 };
 
 }  // namespace borealis

@@ -1,8 +1,14 @@
 #include <fmt/format.h>
+#include <sys/stat.h>
 
+#include <algorithm>
+#include <ctime>
 #include <map>
+#include <mutex>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -25,29 +31,108 @@ IndexedDataset open_listed(const DataConfig& data, const DataFileEntry& entry) {
   }
 }
 
-}  // namespace
+// What tells a file from another one, and from what it was before.
+struct FileStamp {
+  dev_t device = 0;
+  ino_t inode = 0;
+  off_t size = 0;
+  int64_t changed_ns = 0;
+  bool operator==(const FileStamp&) const = default;
+};
 
-std::shared_ptr<const OpenedFiles> open_data_files(const RunConfig& config) {
-  const std::vector<DataFileEntry> entries = data_file_entries(config.data);
+int64_t ns_of(const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
+
+int64_t ns_now() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return ns_of(now);
+}
+
+// Of the files behind these prefixes; none where one cannot be examined.
+std::optional<std::vector<FileStamp>> stamps_of(const std::vector<std::string>& prefixes) {
+  std::vector<FileStamp> stamps;
+  for (const std::string& prefix : prefixes) {
+    for (const char* suffix : {".idx", ".bin"}) {
+      struct stat status {};
+      if (::stat((prefix + suffix).c_str(), &status) != 0) return std::nullopt;
+      stamps.push_back({status.st_dev, status.st_ino, status.st_size,
+                        std::max(ns_of(status.st_mtim), ns_of(status.st_ctim))});
+    }
+  }
+  return stamps;
+}
+
+// What was opened last.
+struct LastOpened {
+  std::vector<DataFileEntry> entries;
+  std::string source;
+  bool one_prefix = false;
+  bool blend_in_corpus = false;
+  std::vector<std::string> prefixes;
+  std::vector<FileStamp> stamps;
+  std::shared_ptr<const OpenedFiles> files;
+
+  bool is_of(const DataConfig& data, const std::vector<DataFileEntry>& listed) const {
+    return files && source == data.source() && one_prefix == data.is_one_prefix() &&
+           blend_in_corpus == data.blend_sample_in_corpus && entries == listed &&
+           stamps_of(prefixes) == stamps;
+  }
+};
+
+// A file that is written again within the step of the file system's clock looks as before: what is
+// that young is not kept.
+bool is_settled(const std::vector<FileStamp>& stamps, int64_t opened_ns) {
+  constexpr int64_t kYoungNs = 2'000'000'000;
+  return std::ranges::all_of(
+      stamps, [&](const FileStamp& stamp) { return stamp.changed_ns < opened_ns - kYoungNs; });
+}
+
+std::shared_ptr<const OpenedFiles> open_entries(const DataConfig& data,
+                                                const std::vector<DataFileEntry>& entries) {
   std::set<std::string> with_samples;
   for (const DataFileEntry& entry : entries) {
     if (entry.weight > 0) with_samples.insert(entry.corpus);
   }
   auto opened = std::make_shared<OpenedFiles>();
-  opened->one_prefix = config.data.is_one_prefix();
+  opened->one_prefix = data.is_one_prefix();
   std::set<std::string> without_samples;
   std::map<std::string, int64_t> members;
   for (const DataFileEntry& entry : entries) {
     if (!with_samples.contains(entry.corpus)) without_samples.insert(entry.corpus);
-    const bool can_be_drawn =
-        config.data.blend_sample_in_corpus && with_samples.contains(entry.corpus);
+    const bool can_be_drawn = data.blend_sample_in_corpus && with_samples.contains(entry.corpus);
     const int64_t member = members[entry.corpus]++;
     if (entry.weight == 0 && !can_be_drawn) continue;
     opened->files.push_back(
-        {entry.weight, entry.corpus, entry.listed_prefix, member, open_listed(config.data, entry)});
+        {entry.weight, entry.corpus, entry.listed_prefix, member, open_listed(data, entry)});
   }
   opened->corpora_without_samples.assign(without_samples.begin(), without_samples.end());
   return opened;
+}
+
+}  // namespace
+
+std::shared_ptr<const OpenedFiles> open_data_files(const RunConfig& config) {
+  static std::mutex mutex;
+  static LastOpened last;
+  const std::vector<DataFileEntry> entries = data_file_entries(config.data);
+  const std::lock_guard lock(mutex);
+  if (last.is_of(config.data, entries)) return last.files;
+  last = {};
+  const int64_t opened_ns = ns_now();
+  auto files = open_entries(config.data, entries);
+  std::vector<std::string> prefixes;
+  for (const OpenedFile& file : *files) prefixes.push_back(file.data.prefix());
+  const auto stamps = stamps_of(prefixes);
+  if (stamps && is_settled(*stamps, opened_ns)) {
+    last = {.entries = entries,
+            .source = config.data.source(),
+            .one_prefix = config.data.is_one_prefix(),
+            .blend_in_corpus = config.data.blend_sample_in_corpus,
+            .prefixes = std::move(prefixes),
+            .stamps = *stamps,
+            .files = files};
+  }
+  return files;
 }
 
 }  // namespace borealis

@@ -48,6 +48,8 @@ struct SampleIndexShape {
   int64_t order_bytes() const { return samples * (wide_order() ? 8 : 4); }
   int64_t document_bytes(int64_t sequences) const { return epochs * sequences * 4; }
   int64_t bytes(int64_t sequences) const;  // of the whole index
+  // Of the file, which building reads in the order of the documents.
+  static int64_t lengths_bytes(int64_t sequences) { return sequences * 4; }
   // Working memory of an index that is written to files: both orders, which shuffling needs whole.
   int64_t build_bytes(int64_t sequences) const;
 };

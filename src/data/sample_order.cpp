@@ -28,6 +28,7 @@ std::vector<SampleIndex> make_indices(const IndexSettings& settings,
   for (const FileIndexRequest& request : requests) {
     indices.emplace_back(request.data->lengths(), request.range, settings.seq_length,
                          request.requested, settings.seed);
+    request.data->forget_pages();
   }
   return indices;
 }
@@ -127,10 +128,8 @@ SampleOrder::SampleOrder(const RunConfig& config, const OpenedFiles& files, cons
   for (size_t i = 0; i < orders.size(); ++i) corpora_[i].order = std::move(orders[i]);
 }
 
-void SampleOrder::forget_pages(const std::vector<size_t>& files) const {
-  for (const size_t file : files) {
-    for (const SampleIndex& index : files_[file].indices) index.forget_pages();
-  }
+void SampleOrder::forget_pages(int64_t file) const {
+  for (const SampleIndex& index : files_[static_cast<size_t>(file)].indices) index.forget_pages();
   for (const Corpus& corpus : corpora_) corpus.order.forget_pages();
 }
 

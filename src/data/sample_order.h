@@ -32,8 +32,8 @@ class SampleOrder {
   const SampleIndex& index(int64_t file) const {
     return files_[static_cast<size_t>(file)].indices.front();
   }
-  // Of mapped indices: those of these files, and of the corpora.
-  void forget_pages(const std::vector<size_t>& files) const;
+  // Of mapped indices: that of the file, and of the corpora.
+  void forget_pages(int64_t file) const;
   // As SampleIndex::for_each_piece, of a sample that next() gave.
   template <typename Piece>
   void for_each_piece(const Sample& sample, Piece piece) const {

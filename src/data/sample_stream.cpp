@@ -92,7 +92,8 @@ void SampleStream::read_sample(const SampleOrder::Sample& sample, int32_t* token
 }
 
 // Draws the samples of the next batch early, so that their pages are on the way while this one is
-// in use. Only inside the block that is in memory.
+// in use. Only inside the block that is in memory. What is wrong with them is told when it is their
+// turn.
 void SampleStream::announce_next() {
   const int64_t rows = config_.batch.micro_batch_size;
   const int64_t begin = position_ + rank_offset_;
@@ -102,27 +103,28 @@ void SampleStream::announce_next() {
       !place_of(begin + rows - 1).same_block_as(order_at_)) {
     return;
   }
-  move_to(begin);
-  for (int64_t row = 0; row < rows; ++row) {
-    drawn_.push_back(order_->next());
-    const SampleOrder::Sample& sample = drawn_.back();
-    const IndexedDataset& data = (*files_)[static_cast<size_t>(sample.file)].data;
-    order_->for_each_piece(sample, [&](int64_t sequence, int64_t first, int64_t count) {
-      data.will_need(sequence, first, count);
-    });
+  try {
+    move_to(begin);
+    for (int64_t row = 0; row < rows; ++row) {
+      drawn_.push_back(order_->next());
+      const SampleOrder::Sample& sample = drawn_.back();
+      const IndexedDataset& data = (*files_)[static_cast<size_t>(sample.file)].data;
+      order_->for_each_piece(sample, [&](int64_t sequence, int64_t first, int64_t count) {
+        data.will_need(sequence, first, count);
+      });
+      release_pages(sample);
+    }
+  } catch (const Error&) {
+    drawn_.clear();
   }
 }
 
 // Pages that have been read are no part of the plan, and would count as the process' memory for
-// ever: of a large corpus they are more than all else, for a page brings those around it, up to 2
-// MiB.
-void SampleStream::release_pages() {
-  std::ranges::sort(read_files_);
-  const auto repeated = std::ranges::unique(read_files_);
-  read_files_.erase(repeated.begin(), repeated.end());
-  for (const size_t file : read_files_) (*files_)[file].data.forget_pages();
-  order_->forget_pages(read_files_);
-  read_files_.clear();
+// ever: of a large corpus they are more than all else, for a page can bring those around it, up to
+// 2 MiB of each of the arrays that lead to a sample.
+void SampleStream::release_pages(const SampleOrder::Sample& sample) {
+  (*files_)[static_cast<size_t>(sample.file)].data.forget_pages();
+  order_->forget_pages(sample.file);
 }
 
 // An incomplete tail is dropped on all ranks, also on those whose part of it is complete.
@@ -153,10 +155,9 @@ void SampleStream::next(Batch& batch) {
     const SampleOrder::Sample sample =
         drawn_.empty() ? order_->next() : drawn_[static_cast<size_t>(row)];
     read_sample(sample, batch.tokens.data() + row * length, batch.targets.data() + row * length);
-    read_files_.push_back(static_cast<size_t>(sample.file));
+    release_pages(sample);
   }
   position_ += together;
-  release_pages();
   announce_next();
 }
 

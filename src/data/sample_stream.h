@@ -43,7 +43,7 @@ class SampleStream : public BatchSource {
   void read_sample(const SampleOrder::Sample& sample, int32_t* tokens, int32_t* targets);
   void announce_next();
   int64_t samples_of_next() const;  // of all ranks; Error(kData) where so many are not left
-  void release_pages();
+  void release_pages(const SampleOrder::Sample& sample);
 
   RunConfig config_;
   std::shared_ptr<const OpenedFiles> files_;
@@ -53,7 +53,6 @@ class SampleStream : public BatchSource {
   int64_t position_;                        // first sample of the next micro-step, of all ranks
   int64_t rank_offset_;                     // of this rank's samples in it
   std::vector<SampleOrder::Sample> drawn_;  // of the next batch, or none
-  std::vector<size_t> read_files_;          // whose pages are to be given back
 };
 
 }  // namespace borealis

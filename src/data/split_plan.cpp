@@ -17,7 +17,7 @@ SequenceRange sequence_range(const IndexedDataset& data, const RunConfig& config
   const auto bounds = split_bounds(parse_split(config.data.split), data.sequence_count());
   const auto part = static_cast<size_t>(split);
   SequenceRange range{.first = bounds[part], .last = bounds[part + 1]};
-  for (int64_t i = range.first; i < range.last; ++i) range.tokens += data.lengths()[i];
+  range.tokens = data.tokens_in(range.first, range.last);
   if (split == Split::kTrain) range.epochs = config.data.exact_epochs.value_or(0);
   return range;
 }
@@ -163,6 +163,7 @@ SplitPlan plan_segment(const RunConfig& config, const OpenedFiles& files, Split 
     weights.push_back(takes_part(range) ? file.weight : 0);
     plan.files.push_back({.range = range});
     token_bytes += range.tokens * token_type_bytes(file.data.token_type());
+    plan.lengths_bytes += SampleIndexShape::lengths_bytes(range.count());
     plan.mapped_bytes += file.data.index_file_bytes();
   }
   plan.mapped_bytes += token_bytes;

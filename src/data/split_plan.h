@@ -49,6 +49,8 @@ struct OpenedFiles {
   auto begin() const { return files.begin(); }
   auto end() const { return files.end(); }
 };
+// What was opened last is kept, for a run asks for its files many times: while it starts, and for
+// each of its splits. It is opened anew where the list or a file has changed.
 std::shared_ptr<const OpenedFiles> open_data_files(const RunConfig& config);
 
 // One sample index of a file. A file is an endless stream of samples: all those of its first
@@ -90,6 +92,7 @@ struct SplitPlan {
   int64_t whole_index_bytes = 0;     // if it were built in one piece
   int64_t index_bytes = 0;           // of one block
   int64_t build_bytes = 0;           // of them, those that must be in memory to build files of it
+  int64_t lengths_bytes = 0;         // of its sequences' lengths, all of which building reads
   int64_t epochs = 0;                // of all blocks, of the file that needs the most
   int64_t mapped_bytes = 0;          // file pages that the split can touch
   int64_t samples_in_block() const;  // of all files: >= block_samples

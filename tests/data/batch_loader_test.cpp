@@ -1,10 +1,12 @@
 #include "data/batch_loader.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <fstream>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "data/blending.h"
 #include "data/data_test_support.h"
@@ -261,6 +263,61 @@ TEST_F(BatchLoaderTest, OpensFilesWithoutWeightOnlyWhereTheyCanBeDrawn) {
   EXPECT_EQ(take(*make_batch_source(config, Split::kTrain, 0), 4).size(), 4u);
   config.data.blend_sample_in_corpus = true;
   EXPECT_ERROR(open_data_files(config), ErrorKind::kFile, HasSubstr("missing.idx does not exist"));
+}
+
+TEST_F(BatchLoaderTest, OpensItsFilesOnce) {
+  write_dataset(folder_ / "x", {40, 50, 60, 70});
+  write_list("1 x books");
+  RunConfig config = small_run(list_);
+  const auto young = open_data_files(config);
+  EXPECT_NE(open_data_files(config), young) << "a file that was just written may be written again";
+  std::this_thread::sleep_for(std::chrono::milliseconds(2100));
+  const auto files = open_data_files(config);
+  EXPECT_EQ(open_data_files(config), files);
+  config.batch.seq_length = 4;
+  EXPECT_EQ(open_data_files(config), files);
+  write_list("2 x books");
+  const auto weighted = open_data_files(config);
+  ASSERT_NE(weighted, files);
+  EXPECT_EQ((*weighted)[0].weight, 2);
+  write_dataset(folder_ / "x", {40, 50, 60, 80});
+  const auto longer = open_data_files(config);
+  EXPECT_EQ((*longer)[0].data.token_count(), 230);
+  std::filesystem::remove(folder_ / "x.bin");
+  EXPECT_ERROR(open_data_files(config), ErrorKind::kFile, HasSubstr("x.bin does not exist"));
+}
+
+// A fault in the index is told for the sample that it is at, not while the one before it is read.
+TEST_F(BatchLoaderTest, AFaultIsToldWhenItIsItsTurn) {
+  write_dataset(folder_ / "x", {40, 50, 60, 70});
+  write_list("1 x books");
+  RunConfig config = small_run(list_);
+  config.limits.train_iters = 20;
+  const Rows all = take(*make_batch_source(config, Split::kTrain, 0), 20);
+  config.data.cache_path = (folder_ / "cache").string();
+  const auto files = open_data_files(config);
+  SampleStream stream(config, files, {plan_split(config, *files, Split::kTrain, 20)}, 0, 0);
+  stream.build_index();
+  for (const auto& entry : std::filesystem::directory_iterator(config.data.cache_path)) {
+    if (!entry.path().string().ends_with("_shuffle_idx.npy")) continue;
+    std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-static_cast<int64_t>(sizeof(uint32_t)) * 19, std::ios::end);
+    const uint32_t beyond = 0xffff;
+    file.write(reinterpret_cast<const char*>(&beyond), sizeof beyond);
+  }
+  Batch batch;
+  int told = 0;
+  for (size_t i = 0; i < 20; ++i) {
+    try {
+      stream.next(batch);
+      EXPECT_TRUE(std::equal(batch.tokens.begin(), batch.tokens.end(), all[i].begin())) << i;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), HasSubstr("leads to a place outside"));
+      ++told;
+      stream.skip();
+    }
+  }
+  EXPECT_EQ(told, 1);
 }
 
 TEST_F(BatchLoaderTest, ReadsTheSameFromFilesAsFromMemory) {

@@ -119,7 +119,7 @@ class IndexCheckTest : public IndexCacheTest {
     arrays.starts = PackedArray<StreamPlace>(std::span<const StreamPlace>(starts_));
     arrays.sample_order = {reinterpret_cast<const std::byte*>(order_.data()), shape_.samples,
                            false};
-    check_sample_index(arrays, data_->lengths(), request_.range, shape_, 8, "c");
+    check_sample_index(arrays, data_->lengths(), request_.range, shape_, 8, "c", [] {});
   }
 
   SampleIndexShape shape_;

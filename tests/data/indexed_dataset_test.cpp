@@ -230,6 +230,53 @@ TEST_F(IndexedDatasetTest, FindsTheDocumentOfASequence) {
   EXPECT_EQ(dataset.document_of_sequence(2), 2);
 }
 
+// An index of so many sequences that their tokens are summed beforehand.
+TEST_F(IndexedDatasetTest, CountsTheTokensOfManySequences) {
+  constexpr int64_t kSequences = 3 * 65536 + 1;
+  RawIndex index;
+  index.lengths.clear();
+  index.offsets.clear();
+  index.documents = {0};
+  std::vector<int64_t> before = {0};
+  for (int64_t i = 0; i < kSequences; ++i) {
+    const auto length = static_cast<int32_t>(i % 5);
+    index.lengths.push_back(length);
+    index.offsets.push_back(2 * before.back());
+    index.documents.push_back(i + 1);
+    before.push_back(before.back() + length);
+  }
+  write(index.bytes(), std::string(static_cast<size_t>(2 * before.back()), '\0'));
+  const IndexedDataset dataset(prefix_);
+  EXPECT_TRUE(dataset.is_back_to_back());
+  EXPECT_EQ(dataset.token_count(), before.back());
+  const std::vector<int64_t> places = {0, 1, 65535, 65536, 65537, 131072, 3 * 65536, kSequences};
+  for (const int64_t first : places) {
+    for (const int64_t last : places) {
+      if (first > last) continue;
+      EXPECT_EQ(dataset.tokens_in(first, last),
+                before[static_cast<size_t>(last)] - before[static_cast<size_t>(first)])
+          << first << " to " << last;
+    }
+  }
+  index.lengths.pop_back();
+  index.offsets.pop_back();
+  index.documents.pop_back();  // a multiple now
+  write(index.bytes(), std::string(static_cast<size_t>(2 * before.back()), '\0'));
+  EXPECT_EQ(IndexedDataset(prefix_).tokens_in(0, kSequences - 1), before[kSequences - 1]);
+}
+
+TEST_F(IndexedDatasetTest, KnowsWhetherSequencesLieBackToBack) {
+  RawIndex index;
+  write(index.bytes(), std::string(14, '\0'));
+  EXPECT_TRUE(IndexedDataset(prefix_).is_back_to_back());
+  index.offsets = {0, 6, 8};
+  write(index.bytes(), std::string(16, '\0'));
+  EXPECT_FALSE(IndexedDataset(prefix_).is_back_to_back());
+  index.offsets = {2, 8, 8};
+  write(index.bytes(), std::string(16, '\0'));
+  EXPECT_FALSE(IndexedDataset(prefix_).is_back_to_back()) << "they begin behind the first byte";
+}
+
 TEST_F(IndexedDatasetTest, AnAbandonedWriterLeavesNothing) {
   {
     IndexedDatasetWriter writer(prefix_, TokenType::kI32);
