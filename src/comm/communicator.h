@@ -101,6 +101,8 @@ class Communicator {
   virtual void look_after(std::string_view /*what*/) {}
   // Before this rank tells what is wrong and ends: the others then do not tell that it is lost.
   virtual void announce_end() {}
+  // From now on ranks wait for each other this many times as long as the time limit says.
+  virtual void set_patience(double /*factor*/) {}
   // Ends the job on all ranks, whatever they do: for a rank that cannot go on and cannot agree with
   // the others on it. `code` is the job's exit code where the launcher passes it on.
   [[noreturn]] virtual void abort(int code) = 0;
@@ -122,6 +124,21 @@ class ToldByOthers : public Error {
 // How long a rank waits for the others in one call before it says that they are lost.
 struct RankTimeLimit {
   double seconds = 600;
+};
+
+// While it lives, ranks wait longer for each other: for what one of them does alone, whose time
+// goes with the size of a model and the speed of a file system. One that has ended is found out as
+// soon.
+class LongWaits {
+ public:
+  static constexpr double kPatience = 6;
+  explicit LongWaits(Communicator& ranks) : ranks_(ranks) { ranks_.set_patience(kPatience); }
+  ~LongWaits() { ranks_.set_patience(1); }
+  LongWaits(const LongWaits&) = delete;
+  LongWaits& operator=(const LongWaits&) = delete;
+
+ private:
+  Communicator& ranks_;
 };
 
 // A job of one rank.

@@ -29,6 +29,7 @@ struct Job {
   std::exception_ptr failure;  // guarded: the first
   int64_t failed_rank = -1;
   RankTimeLimit limit;
+  double patience = 1;  // guarded
 };
 
 // With the job's mutex held.
@@ -98,6 +99,10 @@ class ThreadRank : public Communicator {
   void look_after(std::string_view what) override {
     const std::lock_guard lock(group_->job.mutex);
     if (group_->job.failed_rank >= 0) throw_lost(group_->job, rank(), what);
+  }
+  void set_patience(double factor) override {
+    const std::lock_guard lock(group_->job.mutex);
+    group_->job.patience = factor;
   }
   [[noreturn]] void abort(int code) override { throw Aborted{code}; }
 
@@ -184,12 +189,13 @@ std::unique_ptr<Communicator> ThreadRank::Arrival::take() {
   std::unique_lock lock(job.mutex);
   Meeting& meeting = group_->meetings.at(call_);
   const std::string what = meeting.parts[static_cast<size_t>(rank_)].what;
-  const bool ended = job.changed.wait_for(lock, std::chrono::duration<double>(job.limit.seconds),
+  const double limit_s = job.limit.seconds * job.patience;
+  const bool ended = job.changed.wait_for(lock, std::chrono::duration<double>(limit_s),
                                           [&] { return meeting.done || job.failed_rank >= 0; });
   if (!meeting.done) {
     if (ended) throw_lost(job, rank_, what);
-    throw Error(ErrorKind::kRanks, fmt::format("rank {} has waited {} s for other ranks: {}", rank_,
-                                               job.limit.seconds, what));
+    throw Error(ErrorKind::kRanks,
+                fmt::format("rank {} has waited {} s for other ranks: {}", rank_, limit_s, what));
   }
   taken_ = true;
   std::unique_ptr<Communicator> group = std::move(meeting.parts[static_cast<size_t>(rank_)].group);

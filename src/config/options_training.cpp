@@ -104,8 +104,8 @@ std::vector<OptionRow> parallel_rows() {
       {.flags = {"--distributed-timeout-minutes"},
        .type = OptionType::kNumber,
        .default_text = "10",
-       .help = "a rank that waits longer for others in one call ends the run; give more than the "
-               "longest save or load takes",
+       .help = "a rank that waits longer for others in one call ends the run; six times as long "
+               "while checkpoints are loaded and saved",
        .store = store<&RunConfig::parallel, &ParallelConfig::timeout_minutes>,
        .minimum = 0.01,
        .maximum = 1e6},

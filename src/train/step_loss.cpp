@@ -33,6 +33,7 @@ void StepLoss::add_up(Communicator& ranks) {
     sums_.loss += sums.loss;
     sums_.counted += sums.counted;
     sums_.in_mean += sums.in_mean;
+    sums_.unusable += sums.unusable;
   }
 }
 

@@ -26,11 +26,14 @@ class StepLoss {
   float gradient_scale(const Batch& batch) const;
   // sum: of the losses of the batch's counted tokens.
   void add(const Batch& batch, double sum);
+  // A micro-batch of this rank has data that cannot be used: nothing may come of the step.
+  void add_unusable() { ++sums_.unusable; }
   // Those of all ranks become the loss of each: the same bits on all. `tokens` above are then of
   // all ranks. Collective.
   void add_up(Communicator& ranks);
 
   int64_t counted_tokens() const { return sums_.counted; }
+  bool is_usable() const { return sums_.unusable == 0; }
   double mean() const;             // nats a token; NaN if no token counts
   double gradient_factor() const;  // exactly 1 where every token counts
 
@@ -40,6 +43,7 @@ class StepLoss {
   struct Sums {
     int64_t counted = 0;
     int64_t in_mean = 0;  // tokens of the micro-batches that have a counted one
+    int64_t unusable = 0;
     double loss = 0;
   };
 

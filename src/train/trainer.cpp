@@ -19,7 +19,6 @@
 #include "checkpoint/folder_check.h"
 #include "comm/collectives.h"
 #include "data/batch_loader.h"
-#include "data/dataset_fault.h"
 #include "model/accounting.h"
 #include "model/parameter_layout.h"
 #include "model/step_kernels.h"
@@ -89,6 +88,7 @@ Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart star
 
 void Trainer::load(const RunStart& start) {
   if (!start.model_folder.empty()) {
+    const LongWaits patient(ranks_);
     together(ranks_, "loading the weights", [&] {
       if (ranks_.rank() == 0) require_sound_weights(start.model_folder);
       const ModelWeights weights(start.model_folder);
@@ -107,6 +107,7 @@ void Trainer::load(const RunStart& start) {
   try {
     // Of no update there are no moments: they start as zeros.
     const bool moments = start.load_moments && start.checkpoint->state.optimizer_steps > 0;
+    const LongWaits patient(ranks_);
     together(ranks_, "loading the checkpoint", [&] {
       DirectBlocks blocks;
       load_checkpoint(*start.checkpoint,
@@ -162,14 +163,31 @@ RunState Trainer::state() const {
 }
 
 void Trainer::save(const TrainerEvents& events, TrainingOutcome& outcome, bool wait) {
+  if (!config_.output.save_checkpoints) return;
   ranks_.set_phase("saving a checkpoint");
-  if (!saver_) return;
-  saver_->wait();  // for the one before, which is told first
-  report_saved(events, outcome);
-  if (sharded_) sharded_->finish_weights();
-  saver_->save(state());
-  if (wait) saver_->wait();
-  report_saved(events, outcome);
+  const LongWaits patient(ranks_);
+  if (saver_) {
+    saver_->wait();  // for the one before, which is told first
+    report_saved(events, outcome);
+    if (sharded_) sharded_->finish_weights();
+    saver_->save(state());
+    if (wait) saver_->wait();
+    report_saved(events, outcome);
+  }
+  await_lone_writer();
+}
+
+// Where rank 0 alone saves, the others would wait for it in their next call, which has not as long.
+void Trainer::await_lone_writer() {
+  if (layout_.zero_stage == 0) ranks_.barrier("saving a checkpoint");
+}
+
+// For what is still written, if anything is.
+void Trainer::finish_saving() {
+  if (!config_.output.save_checkpoints) return;
+  const LongWaits patient(ranks_);
+  if (saver_) saver_->wait();
+  await_lone_writer();
 }
 
 void Trainer::report_saved(const TrainerEvents& events, TrainingOutcome& outcome) {
@@ -208,7 +226,7 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
     const int64_t iteration = state_.iteration + 1;
     std::optional<StepRecord> record;
     if (!data_serves([&] { record = train_step(iteration); }, failure)) {
-      advise_to_pass_over(iteration, failure);
+      advise_to_pass_over(iteration);
       outcome.stopped_by = "error";
       break;
     }
@@ -236,7 +254,7 @@ TrainingOutcome Trainer::run(const TrainerEvents& events) {
       break;
     }
   }
-  if (saved && saver_) saver_->wait();
+  if (saved) finish_saving();
   if (!saved) save(of_saves, outcome, /*wait=*/true);
   report_saved(of_saves, outcome);
   if (failure) std::rethrow_exception(failure);
@@ -268,38 +286,6 @@ void Trainer::require_finite_steps(int64_t iteration) const {
       "on from a checkpoint, whose LR holds otherwise), or look at the data of these steps");
 }
 
-// Data that cannot be used costs no step that was made: the run ends as with a listener's failure.
-// Of several ranks the others are in their step already, and the job ends without a save.
-bool Trainer::data_serves(const std::function<void()>& work, std::exception_ptr& failure) const {
-  try {
-    work();
-    return true;
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kData || ranks_.size() > 1) throw;
-    failure = std::current_exception();
-    return false;
-  }
-}
-
-// Of tokens; what else is wrong with data is not of this step alone.
-void Trainer::advise_to_pass_over(int64_t iteration, const std::exception_ptr& failure) const {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const DatasetError& error) {
-    if (error.fault() != DatasetFault::kForeignToken) return;
-    std::string ranges;
-    for (const IterationRange& range : config_.limits.ranges_to_skip) {
-      ranges += fmt::format(" {} {}", range.first, range.last);
-    }
-    log_warning(
-        fmt::format("the data of step {0} cannot be used; with --train-range-to-skip{1} {0} {0} "
-                    "the same command passes over it",
-                    iteration, ranges));
-  } catch (const Error&) {
-    return;
-  }
-}
-
 StepRecord Trainer::train_step(int64_t iteration) {
   ranks_.set_phase(fmt::format("step {}", iteration));
   const ScheduleLimits& limits = config_.limits;
@@ -329,29 +315,18 @@ StepRecord Trainer::train_step(int64_t iteration) {
   return record;
 }
 
-// The data of the step is consumed, whatever is in it, and nothing is computed (contract section
-// 10.3).
-void Trainer::pass_over_data(StepRecord& record) {
-  for (int64_t micro = 0; micro < config_.batch.grad_accum_steps; ++micro) {
-    const TimedScope timed(record.data_ms);
-    train_data_->skip();
-  }
-  record.lm_loss = std::numeric_limits<double>::quiet_NaN();
-  skip(record, SkipReason::kRange);
-}
-
 double Trainer::forward_only(StepRecord& record) {
   StepLoss loss = loss_of(config_.batch.grad_accum_steps);
   for (int64_t micro = 0; micro < config_.batch.grad_accum_steps; ++micro) {
     {
       const TimedScope timed(record.data_ms);
-      train_data_->next(batch_);
+      next_batch(*train_data_, loss);
     }
     const TimedScope timed(record.forward_ms);
     loss.add(batch_, model_->forward(batch_));
   }
   const TimedScope timed(record.communication_ms);
-  loss.add_up(ranks_);
+  add_up(loss);
   return loss.mean();
 }
 
@@ -369,7 +344,7 @@ StepLoss Trainer::accumulate_gradients(StepRecord& record) {
     {
       const TimedScope timed(record.data_ms);
       const KernelScope scope = kernel_scope(options_.profiler, StepKernel::kNextBatch);
-      train_data_->next(batch_);
+      next_batch(*train_data_, loss);
     }
     const bool last = micro + 1 == config_.batch.grad_accum_steps;
     if (sharded_) sharded_->begin_micro_batch(/*first=*/micro == 0, last);
@@ -381,7 +356,7 @@ StepLoss Trainer::accumulate_gradients(StepRecord& record) {
   record.communication_ms += times.communication_ms;
   const TimedScope timed(record.communication_ms);
   if (sharded_) sharded_->finish_gradients();
-  loss.add_up(ranks_);
+  add_up(loss);
   return loss;
 }
 

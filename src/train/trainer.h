@@ -79,10 +79,6 @@ class Trainer {
 
   // One optimizer step on the next micro-batches of the training split.
   StepRecord train_step(int64_t iteration);
-  // Whether `work` found no data that cannot be used; where it did, that is the failure.
-  bool data_serves(const std::function<void()>& work, std::exception_ptr& failure) const;
-  void advise_to_pass_over(int64_t iteration, const std::exception_ptr& failure) const;
-
   // Behind the constructor and run() whole, unless the weights are sharded (ZeRO stage 3).
   const ParameterBuffers& parameters() const { return buffers_.parameters; }
   // After the last step that was made.
@@ -96,9 +92,16 @@ class Trainer {
   void make_saver(const RunStart& start);
   void open_data();
   void save(const TrainerEvents& events, TrainingOutcome& outcome, bool wait);
+  void await_lone_writer();
+  void finish_saving();
   void report_saved(const TrainerEvents& events, TrainingOutcome& outcome);
   void pass_over_data(StepRecord& record);
   double forward_only(StepRecord& record);
+  void next_batch(BatchSource& source, StepLoss& loss);
+  void add_up(StepLoss& loss);
+  // Whether `work` found no data that cannot be used; where it did, that is the failure.
+  bool data_serves(const std::function<void()>& work, std::exception_ptr& failure) const;
+  void advise_to_pass_over(int64_t iteration) const;
   StepLoss loss_of(int64_t micro_batches) const;
   StepLoss accumulate_gradients(StepRecord& record);
   void profile(const ExchangeSpan& span);
@@ -137,6 +140,8 @@ class Trainer {
   std::unique_ptr<BatchSource> train_data_;
   std::unique_ptr<BatchSource> valid_data_;
   Batch batch_;
+  std::exception_ptr unusable_data_;        // what this rank's last batch was refused with
+  bool is_foreign_token_ = false;           // of any rank: why data cannot be used
   std::unique_ptr<CheckpointSaver> saver_;  // null: the run saves nothing
 
   RunState state_;  // its counters go on with the run

@@ -36,14 +36,14 @@ ValidationRecord Trainer::validate(Split split, int64_t iteration,
       config_.batch.micro_batch_size * config_.parallel.data_parallel_size();
   StepLoss loss = loss_of(batches);
   for (int64_t i = 1; i <= batches; ++i) {
-    source->next(batch_);
+    next_batch(*source, loss);
     if (split == Split::kValid) state_.consumed.valid += samples_of_a_round;
     loss.add(batch_, model_->forward(batch_));
     if (after_round && i % config_.batch.grad_accum_steps == 0) {
       after_round(i / config_.batch.grad_accum_steps, config_.limits.eval_iters);
     }
   }
-  loss.add_up(ranks_);
+  add_up(loss);
   // Of NaN, where no token counts, NaN: the mean comes first.
   const double perplexity = std::exp(std::min(loss.mean(), kLargestLossInPerplexity));
   return {.iteration = iteration,

@@ -191,10 +191,16 @@ def bad_input(lab):
     tokens[4000:4002] = b"\xff\xff"
     (lab.folder / "a" / "set.bin").write_bytes(tokens)
     bad_data = {"prefix": ["bash", "-c", 'cd a; exec "$@"', "bash"], "shape": [o for o in SHAPE if o != "--mock-data"]}
-    result = lab.run(3, "--train-iters", "400", "--no-save", "--data-file-list", "list.txt", "--run-dir", "found", **bad_data)
-    check(result.returncode == 4 and len(told_by(result)) == 1 and "borealis: data: rank " in result.stderr and "65535" in result.stderr,
-          f"{lab.library}: what one rank finds between steps ends the job with its code", (result.returncode, result.stderr))
-    step = len(lab.metrics("a/found")) + 1
+    for stage in ("0", "2", "3"):
+        found = f"found-{stage}"
+        result = lab.run(3, "--train-iters", "400", "--zero-stage", stage, "--save", found, "--save-interval", "0", "--data-file-list", "list.txt", "--run-dir", f"run-{found}",
+                         **bad_data)
+        step = len(lab.metrics(f"a/run-{found}")) + 1
+        name = f"{lab.library}, ZeRO {stage}: what one rank finds in its data ends the job"
+        check(result.returncode == 4 and len(told_by(result)) == 1 and "borealis: data: " in result.stderr and "65535" in result.stderr, f"{name} with its code",
+              (result.returncode, result.stderr))
+        check((lab.folder / "a" / found / "latest").read_text() == f"global_step{step - 1}", f"{name} with a save", result.stdout[-2000:])
+        check(result.stdout.count(f"with --train-range-to-skip {step} {step} the same command passes over it") == 1, f"{name} with advice", result.stdout[-2000:])
     result = lab.run(3, "--train-iters", "400", "--exit-interval", str(step + 1), "--no-save", "--data-file-list", "list.txt", "--run-dir", "passed-over",
                      "--train-range-to-skip", str(step), str(step), **bad_data)
     check(result.returncode == 0 and len(lab.metrics("a/passed-over")) == step + 1, f"{lab.library}: the step with what cannot be read is passed over", (step, result.stderr))

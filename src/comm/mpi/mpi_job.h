@@ -18,8 +18,9 @@ class MpiJob {
  public:
   MpiJob(MpiCalls& calls, RankTimeLimit limit) : calls_(calls), limit_s_(limit.seconds) {}
 
-  double limit_s() const { return limit_s_; }
+  double limit_s() const { return limit_s_ * patience_; }
   void set_limit(RankTimeLimit limit) { limit_s_ = limit.seconds; }
+  void set_patience(double factor) { patience_ = factor; }
   void set_places(RankPlaces places, int64_t own_rank);
   void set_phase(std::string_view phase);
 
@@ -50,6 +51,7 @@ class MpiJob {
 
   MpiCalls& calls_;
   std::atomic<double> limit_s_;
+  std::atomic<double> patience_ = 1;
   RankPlaces places_;
   int64_t own_rank_ = 0;
   std::string phase_ = "the start";

@@ -219,6 +219,7 @@ class MpiCommunicator : public Communicator {
   void set_phase(std::string_view phase) override { job_->set_phase(phase); }
   void look_after(std::string_view what) override { job_->look_after(*members_, what); }
   void announce_end() override { job_->announce_end(); }
+  void set_patience(double factor) override { job_->set_patience(factor); }
   // Without a network the library may not come to its end.
   [[noreturn]] void abort(int code) override {
     end_hanging_launcher();
