@@ -206,6 +206,45 @@ TEST(Attention, Bf16AgreesOnLongSequences) {
   }
 }
 
+// Sequences cut into documents of these lengths, the last one cut off or repeated to fill T; each
+// sequence begins somewhere else in the list.
+Starts documents_of(const AttentionShape& s, const std::vector<int64_t>& lengths) {
+  Starts starts;
+  for (int64_t b = 0; b < s.batch_size; ++b) {
+    int64_t t = 0;
+    for (auto document = static_cast<size_t>(b); t < s.seq_length; ++document) {
+      const int64_t begin = t, end = t + lengths[document % lengths.size()];
+      for (; t < std::min(end, s.seq_length); ++t) starts.push_back(static_cast<int32_t>(begin));
+    }
+  }
+  return starts;
+}
+
+// So long that backward cuts a head's queries into parts: two, and three of which the last is
+// short.
+const AttentionShape kShapesOfParts[] = {{3, 1300, 2, 2, 8}, {1, 2200, 3, 1, 16}};
+
+TEST(Attention, PartsOfAHeadAddUp) {
+  for (const AttentionShape& s : kShapesOfParts) {
+    const AttentionRun<float> run(s, 2);
+    const auto qkv = as_double(run.qkv);
+    const auto gradients = naive_gradients(s, qkv, as_double(run.dout));
+    EXPECT_LT(relative_error(as_double(run.dqkv), gradients), 1e-5) << s.seq_length;
+    const AttentionRun<bf16> rounded(s, 2);
+    EXPECT_LT(relative_error(as_double(rounded.dqkv),
+                             naive_gradients(s, as_double(rounded.qkv), as_double(rounded.dout))),
+              5e-3)
+        << s.seq_length;
+    // Documents that begin in one part and end in the next, and some within one.
+    const Starts starts = documents_of(s, {900, 77, 30, 500});
+    const AttentionRun<float> packed(s, 3, starts);
+    EXPECT_LT(relative_error(as_double(packed.dqkv),
+                             naive_gradients(s, qkv, as_double(packed.dout), starts)),
+              1e-5)
+        << s.seq_length;
+  }
+}
+
 // d/dx of sum(out * dout) along random directions, by central differences of the double reference.
 TEST(Attention, BackwardAgreesWithFiniteDifferences) {
   for (const AttentionShape& s : kShapes) {
@@ -301,7 +340,8 @@ TEST(Attention, WhatIsNoNumberShowsWhereItIsSeen) {
 TEST(Attention, SameBitsForAnyNumberOfThreads) {
   // more groups than can be under way at once, and one group shared by all threads
   for (const AttentionShape& s :
-       {AttentionShape{3, 250, 6, 2, 40}, AttentionShape{1, 300, 5, 1, 32}}) {
+       {AttentionShape{3, 250, 6, 2, 40}, AttentionShape{1, 300, 5, 1, 32}, kShapesOfParts[0],
+        kShapesOfParts[1]}) {
     expect_same_bits_for_any_threads<float>(s);
     expect_same_bits_for_any_threads<bf16>(s);
     Starts starts;  // documents of 77 tokens
@@ -311,20 +351,6 @@ TEST(Attention, SameBitsForAnyNumberOfThreads) {
     expect_same_bits_for_any_threads<float>(s, starts);
     expect_same_bits_for_any_threads<bf16>(s, starts);
   }
-}
-
-// Sequences cut into documents of these lengths, the last one cut off or repeated to fill T; each
-// sequence begins somewhere else in the list.
-Starts documents_of(const AttentionShape& s, const std::vector<int64_t>& lengths) {
-  Starts starts;
-  for (int64_t b = 0; b < s.batch_size; ++b) {
-    int64_t t = 0;
-    for (auto document = static_cast<size_t>(b); t < s.seq_length; ++document) {
-      const int64_t begin = t, end = t + lengths[document % lengths.size()];
-      for (; t < std::min(end, s.seq_length); ++t) starts.push_back(static_cast<int32_t>(begin));
-    }
-  }
-  return starts;
 }
 
 struct Packed {

@@ -34,13 +34,19 @@ int64_t groups_at_a_time(const AttentionShape& s, int64_t packed_floats) {
 
 // Sums of dK and dV for as many groups as can be under way at once, and the turns' counters.
 struct KeyGradientSlots {
+  int64_t parts;  // of a head
+  int64_t tasks;  // of a group
+  int threads;    // that have one
   int64_t slots, sums_floats, counter_floats;
 
-  KeyGradientSlots(const AttentionShape& s, int threads)
-      : slots(
-            std::min(ceil_div(threads, s.group_size()) + 1, s.batch_size * s.num_key_value_heads)),
-        sums_floats(s.group_size() == 1 ? 0 : 2 * s.seq_length * key_gradient_width(s.head_dim)),
-        counter_floats(s.group_size() * KeyGradientTurns::kStride) {}
+  KeyGradientSlots(const AttentionShape& s, int64_t part_queries, int most_threads)
+      : parts(ceil_div(s.seq_length, part_queries)),
+        tasks(s.group_size() * parts),
+        threads(static_cast<int>(
+            std::min<int64_t>(most_threads, s.batch_size * s.num_key_value_heads * tasks))),
+        slots(std::min(ceil_div(threads, tasks) + 1, s.batch_size * s.num_key_value_heads)),
+        sums_floats(tasks == 1 ? 0 : 2 * s.seq_length * key_gradient_width(s.head_dim)),
+        counter_floats(tasks * KeyGradientTurns::kStride) {}
 
   int64_t floats() const { return slots * (sums_floats + counter_floats); }
 };
@@ -81,16 +87,25 @@ void run_forward(const AttentionForwardJob<T>& job, float* scratch, int threads)
 }  // namespace
 
 void KeyGradientTurns::begin(int64_t block) const {
-  // The first head waits until the group that had these sums before is through with them.
-  const int64_t other = first() ? group_size - 1 : head_in_group - 1;
+  // The last of a head that sees the block. The first task waits until the group that had these
+  // sums before is through with them.
+  const int64_t part_of_block = block / blocks_of_part;
+  const int64_t other = part < parts - 1 ? head_in_group * parts + part + 1
+                        : first()        ? (group_size - 1) * parts + part_of_block
+                                         : (head_in_group - 1) * parts + part_of_block;
   const auto needed = first() ? done_before : done_before + static_cast<int32_t>(block) + 1;
   const std::atomic_ref<int32_t> counter(progress[other * kStride]);
   while (counter.load(std::memory_order_acquire) < needed) std::this_thread::yield();
 }
 
 void KeyGradientTurns::end(int64_t block) const {
-  std::atomic_ref<int32_t>(progress[head_in_group * kStride])
+  std::atomic_ref<int32_t>(progress[(head_in_group * parts + part) * kStride])
       .store(done_before + static_cast<int32_t>(block) + 1, std::memory_order_release);
+}
+
+void KeyGradientTurns::end() const {
+  std::atomic_ref<int32_t>(progress[(head_in_group * parts + part) * kStride])
+      .store(done_behind, std::memory_order_release);
 }
 
 template <typename T_>
@@ -102,8 +117,9 @@ int64_t attention_forward_scratch_floats(const AttentionShape& s, int threads) {
 
 template <typename T_>
 int64_t attention_backward_scratch_floats(const AttentionShape& s, int threads) {
-  return KeyGradientSlots(s, threads).floats() +
-         threads * tasks_of_this_cpu<T_>().backward_floats(s);
+  const AttentionTasks<T_>& tasks = tasks_of_this_cpu<T_>();
+  const KeyGradientSlots slots(s, tasks.part_queries, threads);
+  return slots.floats() + slots.threads * tasks.backward_floats(s);
 }
 
 template <typename T_>
@@ -159,25 +175,32 @@ void attention_backward(const AttentionShape& shape, const T_* qkv, const T_* ou
   const AttentionTasks<T_>& tasks = tasks_of_this_cpu<T_>();
   const AttentionBackwardJob<T_> job{shape, qkv, out, dout, lse, dqkv, document_starts};
   const int64_t K = shape.num_key_value_heads, G = shape.group_size();
-  const KeyGradientSlots slots(shape, threads);
+  const KeyGradientSlots slots(shape, tasks.part_queries, threads);
   const int64_t key_blocks = ceil_div(shape.seq_length, tasks.key_block);
   auto* counters = reinterpret_cast<int32_t*>(scratch);
   float* sums = scratch + slots.slots * slots.counter_floats;
   float* tasks_scratch = scratch + slots.floats();
   std::fill_n(counters, slots.slots * slots.counter_floats, 0);
   std::atomic<int64_t> next = 0;
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(slots.threads)
   // Tasks start in order: the turns rely on it.
-  for (int64_t task = next++; task < shape.batch_size * shape.num_heads; task = next++) {
-    const int64_t group = task / G, slot = group % slots.slots;
+  for (int64_t task = next++; task < shape.batch_size * K * slots.tasks; task = next++) {
+    const int64_t group = task / slots.tasks, slot = group % slots.slots;
     KeyGradientTurns turns;
-    turns.head_in_group = task % G;
+    turns.head_in_group = task % slots.tasks / slots.parts;
     turns.group_size = G;
+    turns.part = slots.parts - 1 - task % slots.parts;
+    turns.parts = slots.parts;
+    turns.blocks_of_part = tasks.part_queries / tasks.key_block;
     turns.sums = sums + slot * slots.sums_floats;
     turns.progress = counters + slot * slots.counter_floats;
     turns.done_before = static_cast<int32_t>(group / slots.slots * key_blocks);
-    tasks.backward(job, group / K, group % K * G + task % G, turns,
+    turns.done_behind = turns.done_before + static_cast<int32_t>(key_blocks);
+    const int64_t first = turns.part * tasks.part_queries;
+    const QueryPart queries{first, std::min(first + tasks.part_queries, shape.seq_length)};
+    tasks.backward(job, group / K, group % K * G + turns.head_in_group, queries, turns,
                    tasks_scratch + omp_get_thread_num() * tasks.backward_floats(shape));
+    turns.end();
   }
 }
 

@@ -90,6 +90,7 @@ const AttentionTasks<bf16>& amx_attention_tasks() {
   using namespace attention_bf16;
   static const AttentionTasks<bf16> tasks{TileProducts::kQueryPanels * bf16_tile::kPanel,
                                           TileProducts::kBackwardKeys,
+                                          kPartQueries,
                                           packed_floats<TileProducts>,
                                           forward_floats<TileProducts>,
                                           backward_floats<TileProducts>,

@@ -60,6 +60,7 @@ const AttentionTasks<bf16>& avx512_attention_tasks() {
   using namespace attention_bf16;
   static const AttentionTasks<bf16> tasks{DotProducts::kQueryPanels * bf16_tile::kPanel,
                                           DotProducts::kBackwardKeys,
+                                          kPartQueries,
                                           packed_floats<DotProducts>,
                                           forward_floats<DotProducts>,
                                           backward_floats<DotProducts>,

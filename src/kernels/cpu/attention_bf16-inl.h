@@ -37,7 +37,8 @@ using namespace bf16_tile;  // NOLINT: the vocabulary of these files
 using ForwardJob = AttentionForwardJob<bf16>;
 using BackwardJob = AttentionBackwardJob<bf16>;
 
-constexpr int64_t kScoreKeys = 64;  // keys whose scores are made at a time: they stay in L1
+constexpr int64_t kScoreKeys = 64;      // keys whose scores are made at a time: they stay in L1
+constexpr int64_t kPartQueries = 1024;  // of a backward task: packed, they stay in L2
 constexpr double kLog2E = 1.4426950408889634;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 

@@ -24,6 +24,7 @@ namespace attention_detail {
 // widest vectors), such that the tiles of one step together fit in a half-megabyte second-level
 // cache.
 constexpr int64_t kBlock = 96;
+constexpr int64_t kPartQueries = 11 * kBlock;
 constexpr double kLog2E = 1.4426950408889634;
 
 inline int64_t padded(int64_t head_dim) { return key_gradient_width(head_dim); }
@@ -43,7 +44,7 @@ inline int64_t forward_floats(const AttentionShape& s) {
 }
 inline int64_t backward_floats(const AttentionShape& s) {
   return 5 * kBlock * tile_ld(s.head_dim) + 2 * s.head_dim * kBlock + 2 * kBlock * kBlock +
-         s.seq_length * (padded(s.head_dim) + 1);
+         std::min(kPartQueries, s.seq_length) * (padded(s.head_dim) + 1);
 }
 
 }  // namespace attention_detail
@@ -195,8 +196,8 @@ HWY_INLINE void softmax_backward_row(float* score, float* dp, int64_t hidden, in
   for (int64_t c = std::max<int64_t>(valid, 0); c < width; ++c) score[c] = dp[c] = 0.0f;
 }
 
-// Adds this head's dK and dV of one key block to those of the heads before it in the group; the
-// last head stores them.
+// Adds this task's dK and dV of one key block to those of the tasks before it in the group; the
+// last one stores them.
 template <typename T>
 void hand_over(const AttentionBackwardJob<T>& job, int64_t b, int64_t kv_head, int64_t block,
                const KeyGradientTurns& turns, const float* dkey, const float* dvalue) {
@@ -206,6 +207,7 @@ void hand_over(const AttentionBackwardJob<T>& job, int64_t b, int64_t kv_head, i
   // The query tile carried log2(e) / sqrt(C); the gradient of K wants only 1 / sqrt(C).
   const float factors[] = {static_cast<float>(1.0 / kLog2E), 1.0f};
   const float* tiles[] = {dkey, dvalue};
+  const bool first = turns.first(), last = turns.last(block);
   turns.begin(block);
   for (int which = 0; which < 2; ++which) {
     float* sums = turns.sums + (which * s.seq_length + k0) * width;
@@ -214,8 +216,8 @@ void hand_over(const AttentionBackwardJob<T>& job, int64_t b, int64_t kv_head, i
     for (int64_t r = 0; r < keys; ++r) {
       const float* row = tiles[which] + r * ld;
       for (int64_t c = 0; c < C; ++c) {
-        const float sum = turns.first() ? row[c] : sums[r * width + c] + row[c];
-        if (turns.last()) {
+        const float sum = first ? row[c] : sums[r * width + c] + row[c];
+        if (last) {
           dst[r * s.row_stride() + c] = static_cast<T>(sum * factors[which]);
         } else {
           sums[r * width + c] = sum;
@@ -226,10 +228,10 @@ void hand_over(const AttentionBackwardJob<T>& job, int64_t b, int64_t kv_head, i
   turns.end(block);
 }
 
-// All gradients that come from one query head: the key blocks are the outer loop, so its dK and dV
-// stay in cache, and dQ is summed in scratch.
+// All gradients that come from some queries of one head: the key blocks are the outer loop, so
+// their dK and dV stay in cache, and dQ is summed in scratch.
 template <typename T>
-void backward_task(const AttentionBackwardJob<T>& job, int64_t b, int64_t head,
+void backward_task(const AttentionBackwardJob<T>& job, int64_t b, int64_t head, QueryPart part,
                    const KeyGradientTurns& turns, float* scratch) {
   const AttentionShape& s = job.shape;
   const int64_t C = s.head_dim, ld = tile_ld(C), H = s.num_heads, seq = s.seq_length;
@@ -243,8 +245,9 @@ void backward_task(const AttentionBackwardJob<T>& job, int64_t b, int64_t head,
   float* value_t = key_t + C * kBlock;
   float* scores = value_t + C * kBlock;
   float* dscores = scores + kBlock * kBlock;
-  float* delta = dscores + kBlock * kBlock;  // [T]
-  float* dquery = delta + seq;               // [T, dq_ld]
+  const int64_t queries = part.last - part.first;
+  float* delta = dscores + kBlock * kBlock;  // [queries]
+  float* dquery = delta + queries;           // [queries, dq_ld]
 
   const auto softmax_scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(C)));
   const auto factor = static_cast<float>(kLog2E / std::sqrt(static_cast<double>(C)));
@@ -256,17 +259,17 @@ void backward_task(const AttentionBackwardJob<T>& job, int64_t b, int64_t head,
                 value_column = key_column + s.num_key_value_heads * C;
   const SequenceDocuments documents(job.document_starts, s, b);
 
-  for (int64_t t = 0; t < seq; ++t) {
+  for (int64_t t = part.first; t < part.last; ++t) {
     float sum = 0;
     for (int64_t c = 0; c < C; ++c) {
       sum +=
           static_cast<float>(out[t * H * C + c]) * static_cast<float>(out_gradient[t * H * C + c]);
     }
-    delta[t] = sum;
+    delta[t - part.first] = sum;
   }
-  std::fill_n(dquery, seq * dq_ld, 0.0f);
+  std::fill_n(dquery, queries * dq_ld, 0.0f);
 
-  for (int64_t block = 0; block < blocks(seq); ++block) {
+  for (int64_t block = 0; block < blocks(part.last); ++block) {
     const int64_t k0 = block * kBlock, keys = std::min(kBlock, seq - k0);
     const int64_t key_width = (keys + 31) / 32 * 32;
     const T* row = base + k0 * stride;
@@ -275,9 +278,9 @@ void backward_task(const AttentionBackwardJob<T>& job, int64_t b, int64_t head,
     load_transposed(row + value_column, stride, keys, C, value_t);
     std::fill_n(dkey, keys * ld, 0.0f);
     std::fill_n(dvalue, keys * ld, 0.0f);
-    const int64_t query_blocks = blocks(documents.queries_end(k0 + keys));
-    for (int64_t query_block = block; query_block < query_blocks; ++query_block) {
-      const int64_t q0 = query_block * kBlock, rows = std::min(kBlock, seq - q0);
+    const int64_t queries_end = std::min(documents.queries_end(k0 + keys), part.last);
+    for (int64_t q0 = std::max(k0, part.first); q0 < queries_end; q0 += kBlock) {
+      const int64_t rows = std::min(kBlock, seq - q0), at = q0 - part.first;
       load_tile(base + q0 * stride + head * C, stride, rows, C, factor, query);
       load_tile(out_gradient + q0 * H * C, H * C, rows, C, 1.0f, dout);
       tile_product(rows, keys, C, {query, ld, 1}, key_t, kBlock, scores, kBlock, false);
@@ -286,15 +289,16 @@ void backward_task(const AttentionBackwardJob<T>& job, int64_t b, int64_t head,
         const int64_t hidden = std::max<int64_t>(documents.first_key(q0 + r) - k0, 0);
         softmax_backward_row(scores + r * kBlock, dscores + r * kBlock, hidden,
                              std::min(keys, q0 + r - k0 + 1), key_width, lse[q0 + r],
-                             delta[q0 + r]);
+                             delta[at + r]);
       }
       tile_product(keys, C, rows, {scores, 1, kBlock}, dout, ld, dvalue, ld, true);
       tile_product(keys, C, rows, {dscores, 1, kBlock}, query, ld, dkey, ld, true);
-      tile_product(rows, C, keys, {dscores, kBlock, 1}, key, ld, dquery + q0 * dq_ld, dq_ld, true);
+      tile_product(rows, C, keys, {dscores, kBlock, 1}, key, ld, dquery + at * dq_ld, dq_ld, true);
     }
     hand_over(job, b, kv_head, block, turns, dkey, dvalue);
   }
-  store_tile(dquery, dq_ld, seq, C, softmax_scale, job.dqkv + b * seq * stride + head * C, stride);
+  store_tile(dquery, dq_ld, queries, C, softmax_scale,
+             job.dqkv + (b * seq + part.first) * stride + head * C, stride);
 }
 
 void pack_block_f32(const AttentionForwardJob<float>& job, int64_t b, int64_t kv_head,
@@ -314,12 +318,12 @@ void forward_task_bf16(const AttentionForwardJob<bf16>& job, int64_t b, int64_t 
   forward_task(job, b, head, query_block, packed, scratch);
 }
 void backward_task_f32(const AttentionBackwardJob<float>& job, int64_t b, int64_t head,
-                       const KeyGradientTurns& turns, float* scratch) {
-  backward_task(job, b, head, turns, scratch);
+                       QueryPart part, const KeyGradientTurns& turns, float* scratch) {
+  backward_task(job, b, head, part, turns, scratch);
 }
 void backward_task_bf16(const AttentionBackwardJob<bf16>& job, int64_t b, int64_t head,
-                        const KeyGradientTurns& turns, float* scratch) {
-  backward_task(job, b, head, turns, scratch);
+                        QueryPart part, const KeyGradientTurns& turns, float* scratch) {
+  backward_task(job, b, head, part, turns, scratch);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -345,6 +349,7 @@ const AttentionTasks<T>& f32_attention_tasks() {
   static const AttentionTasks<T> tasks{
       kBlock,
       kBlock,
+      kPartQueries,
       packed_floats,
       forward_floats,
       backward_floats,
@@ -364,12 +369,12 @@ const AttentionTasks<T>& f32_attention_tasks() {
           HWY_DYNAMIC_DISPATCH(forward_task_bf16)(job, b, head, block, packed, scratch);
         }
       },
-      [](const AttentionBackwardJob<T>& job, int64_t b, int64_t head, const KeyGradientTurns& turns,
-         float* scratch) {
+      [](const AttentionBackwardJob<T>& job, int64_t b, int64_t head, QueryPart part,
+         const KeyGradientTurns& turns, float* scratch) {
         if constexpr (std::is_same_v<T, float>) {
-          HWY_DYNAMIC_DISPATCH(backward_task_f32)(job, b, head, turns, scratch);
+          HWY_DYNAMIC_DISPATCH(backward_task_f32)(job, b, head, part, turns, scratch);
         } else {
-          HWY_DYNAMIC_DISPATCH(backward_task_bf16)(job, b, head, turns, scratch);
+          HWY_DYNAMIC_DISPATCH(backward_task_bf16)(job, b, head, part, turns, scratch);
         }
       }};
   return tasks;

@@ -1,5 +1,5 @@
 // What the attention driver (attention.cpp) runs on its threads: one block of queries of one head
-// forward, one whole head backward. Three implementations: f32 arithmetic on any CPU
+// forward, some more of them backward. Three implementations: f32 arithmetic on any CPU
 // (attention_f32.cpp, Highway), and products of bf16 (attention_bf16-inl.h) by AVX512-BF16
 // (attention_avx512.cpp) or AMX (attention_amx.cpp).
 //   B, T, H, K, C, G = H/K as in kernels/attention.h; group = one key/value head of one sequence.
@@ -82,29 +82,44 @@ struct AttentionBackwardJob {
   const int32_t* document_starts;
 };
 
-// dK and dV of a group are sums over its query heads, which run as tasks of their own. For every
-// block of keys the heads take turns in their order, so the sums have the same bits for any number
-// of threads. Tasks are started in order, so whoever waits waits for a task that runs.
+// Queries [first, last) of a head: what a backward task is about.
+struct QueryPart {
+  int64_t first = 0;
+  int64_t last = 0;
+};
+
+// dK and dV of a group are sums over the parts of its query heads, which run as tasks of their own.
+// For every block of keys they take turns: head after head, and of a head the late queries first,
+// since those see every block that earlier ones see. So the sums have the same bits for any number
+// of threads. Tasks are started in this order: whoever waits waits for a task that runs.
 struct KeyGradientTurns {
   int64_t head_in_group = 0;
   int64_t group_size = 1;
-  float* sums = nullptr;        // [2][T][sum_width]: dK, dV; unused if the group is one head
-  int32_t* progress = nullptr;  // blocks done by each head of the group's slot
+  int64_t part = 0;  // of the head's queries
+  int64_t parts = 1;
+  int64_t blocks_of_part = 1;   // key blocks that are as long as a part of queries
+  float* sums = nullptr;        // [2][T][sum_width]: dK, dV; unused if the group is one task
+  int32_t* progress = nullptr;  // blocks done by each task of the group's slot
   static constexpr int64_t kStride = 16;  // int32 between counters: a cache line each
   int32_t done_before = 0;                // what the counters show when this group begins
+  int32_t done_behind = 0;                // and when it has ended
 
-  bool first() const { return head_in_group == 0; }
-  bool last() const { return head_in_group == group_size - 1; }
-  // Returns when this head may add its part of the given key block.
+  bool first() const { return head_in_group == 0 && part == parts - 1; }
+  bool last(int64_t block) const {
+    return head_in_group == group_size - 1 && part == block / blocks_of_part;
+  }
+  // Returns when this task may add its part of the given key block.
   void begin(int64_t block) const;
   void end(int64_t block) const;
+  void end() const;  // of the last block that its queries see
 };
 
 template <typename T>
 struct AttentionTasks {
-  int64_t query_block;  // queries of a forward task, and keys that `pack` packs at a time; it
-                        // divides kAttentionPieceRows
-  int64_t key_block;    // keys between two turns in backward
+  int64_t query_block;   // queries of a forward task, and keys that `pack` packs at a time; it
+                         // divides kAttentionPieceRows
+  int64_t key_block;     // keys between two turns in backward
+  int64_t part_queries;  // of a backward task, a multiple of key_block
   // Floats: packed keys and values of one group; scratch of one forward and one backward task.
   int64_t (*packed_floats)(const AttentionShape&);
   int64_t (*forward_floats)(const AttentionShape&);
@@ -113,7 +128,7 @@ struct AttentionTasks {
                float* packed);
   void (*forward)(const AttentionForwardJob<T>&, int64_t b, int64_t head, int64_t block,
                   const float* packed, float* scratch);
-  void (*backward)(const AttentionBackwardJob<T>&, int64_t b, int64_t head,
+  void (*backward)(const AttentionBackwardJob<T>&, int64_t b, int64_t head, QueryPart,
                    const KeyGradientTurns& turns, float* scratch);
 };
 
