@@ -182,6 +182,13 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   size_ = regular_file_size(file.get(), path);
   if (size_ == 0) return;
   void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.get(), 0);
+  if (address == MAP_FAILED && errno == ENOMEM) {
+    throw Error(
+        ErrorKind::kMemory,
+        fmt::format("cannot map {}: this process has as many mappings as it may", path.string()),
+        "merge data sets (`borealis data merge`), or raise vm.max_map_count (sysctl) or the "
+        "address space (ulimit -v)");
+  }
   if (address == MAP_FAILED) throw file_error("map", path, errno);
   data_ = static_cast<const std::byte*>(address);
 }

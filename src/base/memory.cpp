@@ -12,6 +12,7 @@
 #include <sstream>
 #include <utility>
 
+#include "base/cgroup.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/units.h"
@@ -52,35 +53,11 @@ std::optional<int64_t> limit_in_file(const std::filesystem::path& path) {
 // The tightest limit on the way from this process's cgroup to the root.
 std::optional<int64_t> cgroup_limit() {
   std::optional<int64_t> tightest;
-  std::string groups;
-  try {
-    groups = read_text_file("/proc/self/cgroup");
-  } catch (const Error&) {
-    return std::nullopt;
-  }
-  std::istringstream lines(groups);
-  std::string line;
-  while (std::getline(lines, line)) {  // "id:controllers:/path"
-    const size_t first = line.find(':');
-    const size_t second = line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    std::filesystem::path root, file;
-    if (controllers.empty()) {
-      root = "/sys/fs/cgroup", file = "memory.max";
-    } else if (controllers.find("memory") != std::string::npos) {
-      root = "/sys/fs/cgroup/memory", file = "memory.limit_in_bytes";
-    } else {
-      continue;
-    }
-    std::filesystem::path group = std::filesystem::path(line.substr(second + 1)).relative_path();
-    for (;;) {
-      const auto limit = limit_in_file(root / group / file);
-      if (limit && (!tightest || *limit < *tightest)) tightest = limit;
-      if (group.empty()) break;
-      group = group.parent_path();
-    }
-  }
+  for_each_cgroup("memory", [&](const std::filesystem::path& folder, CgroupVersion version) {
+    const auto limit = limit_in_file(
+        folder / (version == CgroupVersion::kV2 ? "memory.max" : "memory.limit_in_bytes"));
+    if (limit && (!tightest || *limit < *tightest)) tightest = limit;
+  });
   return tightest;
 }
 

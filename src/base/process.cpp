@@ -11,12 +11,14 @@
 #include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <mutex>
 #include <string_view>
 #include <thread>
 #include <vector>
 
+#include "base/cgroup.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -38,13 +40,18 @@ std::string text_or_empty(const std::string& path) {
 }
 
 // Of the kernel that runs, and of the container if it has processes of its own.
-std::string process_table() {
+std::string read_process_table() {
   const std::string boot = text_or_empty("/proc/sys/kernel/random/boot_id");
   std::array<char, 64> space{};
   const ssize_t length = ::readlink("/proc/self/ns/pid", space.data(), space.size());
   if (boot.empty() || length <= 0) return "";
   return fmt::format("{} {}", trimmed(boot),
                      std::string_view(space.data(), static_cast<size_t>(length)));
+}
+
+const std::string& process_table() {
+  static const std::string table = read_process_table();
+  return table;
 }
 
 struct ProcessState {
@@ -84,7 +91,9 @@ int usable_cores() {
   const int mine = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
   // Under OMP_PROC_BIND the main thread is bound to its own place before main(); OpenMP knows the
   // mask that the process started with.
-  return std::max(mine, omp_get_num_procs());
+  const int in_mask = std::max(mine, omp_get_num_procs());
+  const auto quota = cpu_quota();
+  return quota ? std::clamp(static_cast<int>(std::ceil(*quota)), 1, in_mask) : in_mask;
 }
 
 void require_stack() {

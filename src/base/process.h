@@ -8,7 +8,9 @@
 namespace borealis {
 
 double process_age_s();  // since the program was loaded
-int usable_cores();      // in the affinity mask that this process started with
+// In the affinity mask that this process started with; no more than its control group gives it the
+// time of: threads beyond that would wait for each other at every barrier.
+int usable_cores();
 // Throws std::system_error where the system refuses one of that many threads: OpenMP would end the
 // process without a word of ours.
 void require_threads(int threads);

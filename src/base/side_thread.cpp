@@ -1,9 +1,12 @@
 #include "base/side_thread.h"
 
+#include <omp.h>
 #include <pthread.h>
 
 #include <csignal>
 #include <utility>
+
+#include "base/cores.h"
 
 namespace borealis {
 namespace {
@@ -28,7 +31,11 @@ class AllSignalsBlocked {
 
 std::thread start_side_thread(std::function<void()> work) {
   const AllSignalsBlocked blocked;
-  return std::thread(std::move(work));
+  return std::thread([work = std::move(work)] {
+    use_all_processors();
+    omp_set_num_threads(1);
+    work();
+  });
 }
 
 }  // namespace borealis

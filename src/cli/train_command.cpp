@@ -234,10 +234,13 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPh
   Backend& backend = opened.get();
   if (!opened.warning.empty()) config.warnings.push_back(opened.warning);
   DataTokenizers data_tokenizers;
-  together(ranks.all(), "checking the data", [&] {
-    data_tokenizers = check_data_records(config);
-    if (ranks.is_first()) warn_of_damaged_files(config);
-  });
+  {
+    const LongWaits patient(ranks.all());
+    together(ranks.all(), "checking the data", [&] {
+      data_tokenizers = check_data_records(config);
+      if (ranks.is_first()) warn_of_damaged_files(config);
+    });
+  }
   StartChooser starts(config);
   RunRecords records(command, host_cores);
   phases.end("looking at data");
@@ -245,10 +248,12 @@ int train(RunRanks& ranks, RunConfig config, const std::string& command, StartPh
     Attempt attempt;
     PlannedRun& run = attempt.run;
     std::string fingerprint;
+    auto patient = std::make_optional<LongWaits>(ranks.all());
     together(ranks.all(), "planning the run", [&] {
       run = plan_run(config, threads, starts, backend);
       if (ranks.all().size() > 1) fingerprint = data_fingerprint(config);
     });
+    patient.reset();
     ranks.require_same(
         {{"data", data_description_text(run.data)},
          {"data's content", fingerprint},

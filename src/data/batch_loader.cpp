@@ -190,6 +190,24 @@ int64_t data_memory_bytes(const RunConfig& config, const DataDescription& data) 
   return bytes;
 }
 
+void make_index_files(const RunConfig& config, const DataOrder& order,
+                      const ConsumedSamples& consumed) {
+  if (config.data.mock_data || config.data.cache_path.empty()) return;
+  const auto files = open_data_files(config);
+  const auto make = [&](Split split, int64_t from) {
+    if (requested_samples(config, split) == 0) return;
+    const SplitOrder chain = order_of(config, order, split);
+    int64_t end = chain.begin;
+    for (const SplitPlan& plan : plan_segments(config, *files, split, chain.segments)) {
+      end += plan.sample_count();
+      if (end > from && uses_index_cache(config, plan)) SampleOrder(config, *files, plan, 0);
+    }
+  };
+  make(Split::kTrain, consumed.train);
+  make(Split::kValid, consumed.valid);
+  make(Split::kTest, 0);
+}
+
 std::unique_ptr<BatchSource> make_batch_source(const RunConfig& config, Split split,
                                                int64_t first_sample, int64_t data_parallel_rank) {
   check_split(config, split);

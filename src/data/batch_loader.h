@@ -57,6 +57,11 @@ bool split_is_built(const RunConfig& config, Split split);
 // that the step works on. File pages are the kernel's to drop and not in it.
 int64_t data_memory_bytes(const RunConfig& config, const DataDescription& data);
 
+// Builds what is missing of the sample indices that are kept in files, of all splits: one rank does
+// it for all, which then find them.
+void make_index_files(const RunConfig& config, const DataOrder& order,
+                      const ConsumedSamples& consumed);
+
 // Micro-batches of `split` for one data-parallel rank from sample number `first_sample` (those
 // consumed before) on. nullptr if the split is not built. Throws Error(kConfig) for a bad split or
 // list line, Error(kFile) for missing files, Error(kData) for corrupt files, training data

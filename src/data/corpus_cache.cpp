@@ -82,6 +82,7 @@ std::optional<CorpusOrder> read(const fs::path& stem, const CorpusOrderRequest& 
     check_corpus_order(order, request.members, stem.string());
     return order;
   } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kMemory) throw;
     if (warn) {
       log_warning(fmt::format("{}; the cached order of the corpus {} is not used and made again",
                               fault_text(error), request.label));
@@ -135,7 +136,6 @@ void link_pair(const fs::path& from, const fs::path& to) {
 CorpusOrder make(const CorpusOrderRequest& request, const CorpusShuffling& shuffling,
                  const fs::path& stem, const fs::path& reference_stem) {
   CorpusOrder order(request.members, shuffling, request.label);
-  if (order.sample_count() == 0) return order;
   const auto theirs = read(reference_stem, request, false);
   if (theirs && equal(order, *theirs)) {
     link_pair(reference_stem, stem);
@@ -165,6 +165,9 @@ std::vector<CorpusOrder> cached_corpus_orders(const std::vector<CorpusOrderReque
   const auto find_missing = [&](bool warn) {
     bool complete = true;
     for (size_t i = 0; i < requests.size(); ++i) {
+      if (total_samples(requests[i]) == 0) {  // of nothing there are no files
+        orders[i] = CorpusOrder(requests[i].members, shuffling, requests[i].label);
+      }
       if (!orders[i]) orders[i] = read(stem_of(i), requests[i], warn);
       complete &= orders[i].has_value();
     }

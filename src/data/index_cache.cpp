@@ -107,6 +107,7 @@ struct IndexFiles {
                          });
       return index;
     } catch (const Error& error) {
+      if (error.kind() == ErrorKind::kMemory) throw;
       if (warn) {
         log_warning(fmt::format("{}; the cached sample index is not used and made again",
                                 fault_text(error)));

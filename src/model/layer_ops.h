@@ -89,9 +89,9 @@ class LayerOps {
     const int64_t before = by_rows->used_rows();
     const auto slots = by_rows->slots({host_tokens_, static_cast<size_t>(rows())});
     const int32_t* places = slots.data();
+    ops_->clear_gradient(by_rows->values() + before * hidden(),
+                         (by_rows->used_rows() - before) * hidden());
     if (!device_.is_host()) {
-      ops_->clear_gradient(by_rows->values() + before * hidden(),
-                           (by_rows->used_rows() - before) * hidden());
       device_.upload(on_device_.slots, places, slots.size_bytes());
       places = on_device_.slots;
     }

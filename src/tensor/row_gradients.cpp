@@ -26,12 +26,10 @@ int64_t RowGradientsShape::bytes() const {
 }
 
 RowGradients::RowGradients(const RowGradientsShape& shape, Arena& arena)
-    : RowGradients(shape, arena, arena) {
-  on_host_ = true;
-}
+    : RowGradients(shape, arena, arena) {}
 
 RowGradients::RowGradients(const RowGradientsShape& shape, Arena& host, Arena& values)
-    : shape_(shape), on_host_(false) {
+    : shape_(shape) {
   const Buffers buffers(shape, host, values);
   place_of_row_ = buffers.place_of_row;
   rows_ = buffers.rows;
@@ -52,7 +50,6 @@ std::span<const int32_t> RowGradients::slots(std::span<const int32_t> ids) {
     if (place == 0) {
       CHECK(used_ < shape_.most_rows, "more rows than the step was said to touch");
       rows_[used_] = ids[i];
-      if (on_host_) std::fill_n(values_ + used_ * shape_.row_size, shape_.row_size, 0.0f);
       place = static_cast<int32_t>(++used_);
     }
     slots_[i] = place - 1;

@@ -28,8 +28,8 @@ class RowGradients {
 
   // No row has a gradient any more.
   void clear();
-  // For each id the place of its row in values(); a row that has none yet gets the next one,
-  // zeroed: on a device by the caller, from what used_rows() was before. Valid until the next call.
+  // For each id the place of its row in values(); a row that has none yet gets the next one, which
+  // the caller zeroes: those from what used_rows() was before. Valid until the next call.
   // More rows than shape.most_rows are a fault of ours (CHECK).
   std::span<const int32_t> slots(std::span<const int32_t> ids);
 
@@ -50,7 +50,6 @@ class RowGradients {
 
  private:
   RowGradientsShape shape_;
-  bool on_host_ = true;
   int64_t used_ = 0;
   int32_t* place_of_row_ = nullptr;  // [table_rows] 1 + place in values; 0: has none
   int32_t* rows_ = nullptr;          // [most_rows] ids by place

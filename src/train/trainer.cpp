@@ -141,6 +141,13 @@ void Trainer::make_saver(const RunStart& start) {
 }
 
 void Trainer::open_data() {
+  const LongWaits patient(ranks_);
+  if (ranks_.size() > 1) {
+    // A lock of the cache's folder may not reach beyond this host.
+    together(ranks_, "indexing the data", [this] {
+      if (ranks_.rank() == 0) make_index_files(config_, state_.data_order, state_.consumed);
+    });
+  }
   const int64_t rank = place_.data_parallel_rank;
   if (state_.iteration < config_.limits.train_iters) {
     train_data_ =
@@ -148,6 +155,7 @@ void Trainer::open_data() {
   }
   valid_data_ =
       make_batch_source(config_, state_.data_order, Split::kValid, state_.consumed.valid, rank);
+  if (ranks_.size() > 1) ranks_.barrier("opening the data");
 }
 
 RunState Trainer::state() const {

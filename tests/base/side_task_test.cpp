@@ -1,6 +1,7 @@
 #include "base/side_task.h"
 
 #include <gtest/gtest.h>
+#include <omp.h>
 #include <pthread.h>
 
 #include <csignal>
@@ -24,6 +25,14 @@ TEST(SideTask, TellsAFailureEveryTime) {
   task.start([] { throw std::runtime_error("no"); });
   EXPECT_THROW(task.settle(), std::runtime_error);
   EXPECT_THROW(task.settle(), std::runtime_error);
+}
+
+TEST(SideTask, HasNoTeamOfThreads) {
+  SideTask task;
+  int threads = 0;
+  task.start([&] { threads = omp_get_max_threads(); });
+  task.settle();
+  EXPECT_EQ(threads, 1);
 }
 
 TEST(SideTask, BlocksSignalsInItsThreadAlone) {

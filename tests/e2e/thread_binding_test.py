@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import tempfile
+import time
 
 BOREALIS = os.environ["BOREALIS"]
 OPTIONS = ["--mock-data", "--no-save", "--no-progress", "--eval-interval", "0", "--num-layers", "1", "--hidden-size", "64",
@@ -24,6 +25,19 @@ def train(folder, binding):
     return losses, json.loads((folder / "summary.json").read_text())["machine"]["cores"]
 
 
+def masks_of_threads(folder, binding):
+    """The cores that each thread of a run may use, while it makes steps."""
+    options = [option if option != "2" or OPTIONS[i - 1] != "--train-iters" else "100000" for i, option in enumerate(OPTIONS)]
+    with subprocess.Popen([BOREALIS, "train", *options, "--run-dir", folder], env=os.environ | binding, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+        metrics = folder / "metrics.jsonl"
+        while run.poll() is None and not (metrics.exists() and metrics.read_text().count("\n") > 2):
+            time.sleep(0.05)
+        masks = [len(os.sched_getaffinity(int(task.name))) for task in pathlib.Path(f"/proc/{run.pid}/task").iterdir()]
+        run.terminate()
+        assert run.wait(60) in (0, 128 + 15), run.stderr.read()
+    return sorted(masks)
+
+
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -37,6 +51,11 @@ def main():
             settings = {"NGPU_PER_HOST": "2", "OMP_PROC_BIND": "close", "OMP_PLACES": places}
             told = [subprocess.run(command, env=os.environ | given, capture_output=True, text=True) for given in (settings, {"NGPU_PER_HOST": "2"})]
             assert told[0].stdout == told[1].stdout and told[0].returncode == told[1].returncode, told
+        # Each thread of the team has a core, and so has the one that waits for signals; those that work beside it (data, records) have all cores, of which the first is as
+        # busy as any.
+        masks = masks_of_threads(folder / "masks", {"OMP_PROC_BIND": "close", "OMP_PLACES": "threads", "OMP_NUM_THREADS": str(cores)})
+        if cores > 1:
+            assert masks[:cores + 1] == [1] * (cores + 1) and len(masks) > cores + 1 and set(masks[cores + 1:]) == {cores}, masks
 
 
 main()

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
@@ -342,6 +343,15 @@ MpiCalls& load(const std::filesystem::path& module) {
   return *function();
 }
 
+// Over TCP a rank has a connection to each other one.
+void open_as_many_files_as_allowed() {
+  constexpr rlim_t kEnough = 65536;
+  struct rlimit files {};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= kEnough) return;
+  files.rlim_cur = std::min(files.rlim_max, kEnough);
+  (void)::setrlimit(RLIMIT_NOFILE, &files);  // as it was where the system does not let us
+}
+
 }  // namespace
 
 MpiWorld::MpiWorld(const std::filesystem::path& module, RankTimeLimit limit)
@@ -349,6 +359,7 @@ MpiWorld::MpiWorld(const std::filesystem::path& module, RankTimeLimit limit)
       exceptions_(std::uncaught_exceptions()),
       job_(std::make_shared<MpiJob>(*calls_, limit)) {
   bool serialized = false;
+  open_as_many_files_as_allowed();
   int rank = 0, size = 0;
   const HeldSignal waits;
   const Watch watch(limit.seconds,

@@ -413,18 +413,22 @@ void Bf16Head::backward(int64_t row, int64_t rows, float scale, bf16* dx, float*
 void Bf16Head::finish_kept() {
   const float* shift = at<float>(space_.shift);
   bf16* kept = at<bf16>(space_.kept);
-  for (int64_t t = 0; t < rows_; ++t) {
-    for (int64_t block = 0; block < space_.blocks; ++block) {
-      const float under = at<float>(space_.block_shift)[block * padded_ + t];
-      if (under == shift[t]) continue;
-      const float factor = std::exp(under - shift[t]);
-      const int64_t end = std::min((block + 1) * kBlock, shape_.vocab_size);
-      for (int64_t entry = block * kBlock; entry < end; ++entry) {
-        bf16& value = kept[entry * padded_ + t];
-        value = bf16(static_cast<float>(value) * factor);
+  constexpr int64_t kTokensOfALine = 32;  // of cache: no two threads write into one
+#pragma omp parallel for schedule(static) num_threads(threads_)
+  for (int64_t first = 0; first < rows_; first += kTokensOfALine) {
+    for (int64_t t = first; t < std::min(first + kTokensOfALine, rows_); ++t) {
+      for (int64_t block = 0; block < space_.blocks; ++block) {
+        const float under = at<float>(space_.block_shift)[block * padded_ + t];
+        if (under == shift[t]) continue;
+        const float factor = std::exp(under - shift[t]);
+        const int64_t end = std::min((block + 1) * kBlock, shape_.vocab_size);
+        for (int64_t entry = block * kBlock; entry < end; ++entry) {
+          bf16& value = kept[entry * padded_ + t];
+          value = bf16(static_cast<float>(value) * factor);
+        }
       }
+      if (targets_[t] >= 0) kept[targets_[t] * padded_ + t] = bf16(target_excess(t));
     }
-    if (targets_[t] >= 0) kept[targets_[t] * padded_ + t] = bf16(target_excess(t));
   }
 }
 
