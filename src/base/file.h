@@ -102,8 +102,9 @@ std::filesystem::path partial_path_of(const std::filesystem::path& path);
 std::filesystem::path aside_path_of(const std::filesystem::path& path);
 // Removes what processes of this host that are no more left in `folder` under such names, and
 // returns how many entries. Content that was set aside and whose name is free gets its name back.
-// Entries of other hosts, of live processes and of other users stay; so does, without an error,
-// what cannot be removed. No folder: 0.
+// So goes what processes of other hosts left and nobody has written to for a day. Entries of live
+// processes and of other users stay; so does, without an error, what cannot be removed. No folder:
+// 0.
 int remove_stale_partials(const std::filesystem::path& folder);
 // The same of one file or folder, which is about to be written again; asides stay. What a killed
 // process left would else take the room that this one needs.

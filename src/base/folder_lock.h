@@ -9,6 +9,8 @@ namespace borealis {
 
 // Waits for, and holds, an advisory lock on an existing folder (flock). Where the file system has
 // no such locks the object holds none: users must be right without it, it only saves double work.
+// A folder's lock is known to the processes of one host: file systems of many have locks of files
+// alone, of which hold_alone() takes one besides.
 class FolderLock {
  public:
   // Throws Error(kFile) if the folder cannot be opened.
@@ -16,10 +18,11 @@ class FolderLock {
   ~FolderLock();
   // The same without waiting: nullptr if another process holds it, or has just removed it.
   static std::unique_ptr<FolderLock> try_hold(const std::filesystem::path& folder);
-  // Whether another process holds it: looked at without getting into the way of one that begins to.
+  // Whether another process holds it, on another host by hold_alone(): looked at without getting
+  // into the way of one that begins to.
   static bool is_held(const std::filesystem::path& folder);
-  // Makes the folder where there is none and holds it. Throws Error(kFile) "another <holder> is
-  // writing to <folder>" where another process does.
+  // Makes the folder where there is none and holds it, and a file in it, which goes with the lock.
+  // Throws Error(kFile) "another <holder> is writing to <folder>" where another process does.
   static std::unique_ptr<FolderLock> hold_alone(const std::filesystem::path& folder,
                                                 const std::string& holder,
                                                 const std::string& remedy);
@@ -28,7 +31,12 @@ class FolderLock {
 
  private:
   FolderLock() = default;
+  // False where another process holds it, or has just removed it.
+  bool hold_file(const std::filesystem::path& path);
+
   int descriptor_ = -1;
+  int file_ = -1;
+  std::filesystem::path file_path_;
 };
 
 }  // namespace borealis

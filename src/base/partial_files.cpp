@@ -7,6 +7,7 @@
 #include <cctype>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <functional>
 #include <optional>
@@ -59,6 +60,38 @@ std::optional<std::string> name_left_by_the_dead(std::string_view name, std::str
   return std::string(name.substr(0, at));
 }
 
+// The same of another host, where nobody can be asked. A container has a name of its own each time.
+std::optional<std::string> name_left_elsewhere(const std::string& name) {
+  const std::string infix = fmt::format(".{}.", kPartial);
+  const size_t at = name.find(infix);
+  if (at == std::string::npos || at == 0) return std::nullopt;
+  const std::string owner = name.substr(at + infix.size());
+  const size_t dot = owner.rfind('.');
+  if (dot == std::string::npos || dot == 0 || dot + 1 == owner.size()) return std::nullopt;
+  const bool is_process = std::ranges::all_of(owner.substr(dot + 1),
+                                              [](unsigned char c) { return std::isdigit(c) != 0; });
+  if (!is_process || owner.substr(0, dot) == host_name()) return std::nullopt;
+  return name.substr(0, at);
+}
+
+// Nothing of it has been written to for a day: no save takes as long.
+bool is_abandoned(const fs::path& path) {
+  constexpr auto kDay = std::chrono::hours(24);
+  std::error_code code;
+  const auto now = fs::file_time_type::clock::now();
+  const auto is_old = [&](const fs::path& of) {
+    const auto written = fs::last_write_time(of, code);
+    return !code && now - written > kDay;
+  };
+  if (!is_old(path)) return false;
+  if (!fs::is_directory(path, code)) return !code;
+  fs::recursive_directory_iterator entry(path, code);
+  for (; !code && entry != fs::recursive_directory_iterator(); entry.increment(code)) {
+    if (!is_old(entry->path())) return false;
+  }
+  return !code;
+}
+
 bool is_our_file_or_folder(const fs::path& path) {
   struct stat status {};
   return ::lstat(path.c_str(), &status) == 0 && status.st_uid == ::geteuid() &&
@@ -77,21 +110,25 @@ fs::path aside_path_of(const fs::path& path) { return temporary_path(path, kAsid
 
 namespace {
 
+void for_each_entry(const fs::path& folder,
+                    const std::function<void(const fs::path&, const std::string& name)>& visit) {
+  std::error_code code;
+  for (fs::directory_iterator entry(folder, code), end; !code && entry != end;
+       entry.increment(code)) {
+    visit(entry->path(), entry->path().filename().string());
+  }
+}
+
 // Calls take(path, kind, the name that it was to get) for what dead processes left in `folder`.
 void for_each_left(
     const fs::path& folder,
     const std::function<void(const fs::path&, std::string_view, std::string)>& take) {
-  std::error_code code;
-  for (fs::directory_iterator entry(folder, code), end; !code && entry != end;
-       entry.increment(code)) {
-    const std::string name = entry->path().filename().string();
+  for_each_entry(folder, [&](const fs::path& path, const std::string& name) {
     for (const std::string_view kind : {kPartial, kAside}) {
       auto target = name_left_by_the_dead(name, kind);
-      if (target && is_our_file_or_folder(entry->path())) {
-        take(entry->path(), kind, *std::move(target));
-      }
+      if (target && is_our_file_or_folder(path)) take(path, kind, *std::move(target));
     }
-  }
+  });
 }
 
 int remove_all(const std::vector<fs::path>& paths) {
@@ -119,6 +156,11 @@ int remove_stale_partials(const fs::path& folder) {
   for (const auto& [aside, path] : asides) {
     if (!put_back(aside, path)) stale.push_back(aside);
   }
+  for_each_entry(folder, [&](const fs::path& path, const std::string& name) {
+    if (name_left_elsewhere(name) && is_our_file_or_folder(path) && is_abandoned(path)) {
+      stale.push_back(path);
+    }
+  });
   return remove_all(stale);
 }
 

@@ -32,12 +32,12 @@ IndexedDataset open_listed(const DataConfig& data, const DataFileEntry& entry) {
 }
 
 // What tells a file from another one, and from what it was before.
-struct FileStamp {
+struct FileIdentity {
   dev_t device = 0;
   ino_t inode = 0;
   off_t size = 0;
   int64_t changed_ns = 0;
-  bool operator==(const FileStamp&) const = default;
+  bool operator==(const FileIdentity&) const = default;
 };
 
 int64_t ns_of(const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
@@ -49,17 +49,17 @@ int64_t ns_now() {
 }
 
 // Of the files behind these prefixes; none where one cannot be examined.
-std::optional<std::vector<FileStamp>> stamps_of(const std::vector<std::string>& prefixes) {
-  std::vector<FileStamp> stamps;
+std::optional<std::vector<FileIdentity>> identities_of(const std::vector<std::string>& prefixes) {
+  std::vector<FileIdentity> identities;
   for (const std::string& prefix : prefixes) {
     for (const char* suffix : {".idx", ".bin"}) {
       struct stat status {};
       if (::stat((prefix + suffix).c_str(), &status) != 0) return std::nullopt;
-      stamps.push_back({status.st_dev, status.st_ino, status.st_size,
-                        std::max(ns_of(status.st_mtim), ns_of(status.st_ctim))});
+      identities.push_back({status.st_dev, status.st_ino, status.st_size,
+                            std::max(ns_of(status.st_mtim), ns_of(status.st_ctim))});
     }
   }
-  return stamps;
+  return identities;
 }
 
 // What was opened last.
@@ -69,22 +69,23 @@ struct LastOpened {
   bool one_prefix = false;
   bool blend_in_corpus = false;
   std::vector<std::string> prefixes;
-  std::vector<FileStamp> stamps;
+  std::vector<FileIdentity> identities;
   std::shared_ptr<const OpenedFiles> files;
 
   bool is_of(const DataConfig& data, const std::vector<DataFileEntry>& listed) const {
     return files && source == data.source() && one_prefix == data.is_one_prefix() &&
            blend_in_corpus == data.blend_sample_in_corpus && entries == listed &&
-           stamps_of(prefixes) == stamps;
+           identities_of(prefixes) == identities;
   }
 };
 
 // A file that is written again within the step of the file system's clock looks as before: what is
 // that young is not kept.
-bool is_settled(const std::vector<FileStamp>& stamps, int64_t opened_ns) {
+bool is_settled(const std::vector<FileIdentity>& identities, int64_t opened_ns) {
   constexpr int64_t kYoungNs = 2'000'000'000;
-  return std::ranges::all_of(
-      stamps, [&](const FileStamp& stamp) { return stamp.changed_ns < opened_ns - kYoungNs; });
+  return std::ranges::all_of(identities, [&](const FileIdentity& identity) {
+    return identity.changed_ns < opened_ns - kYoungNs;
+  });
 }
 
 std::shared_ptr<const OpenedFiles> open_entries(const DataConfig& data,
@@ -122,14 +123,14 @@ std::shared_ptr<const OpenedFiles> open_data_files(const RunConfig& config) {
   auto files = open_entries(config.data, entries);
   std::vector<std::string> prefixes;
   for (const OpenedFile& file : *files) prefixes.push_back(file.data.prefix());
-  const auto stamps = stamps_of(prefixes);
-  if (stamps && is_settled(*stamps, opened_ns)) {
+  const auto identities = identities_of(prefixes);
+  if (identities && is_settled(*identities, opened_ns)) {
     last = {.entries = entries,
             .source = config.data.source(),
             .one_prefix = config.data.is_one_prefix(),
             .blend_in_corpus = config.data.blend_sample_in_corpus,
             .prefixes = std::move(prefixes),
-            .stamps = *stamps,
+            .identities = *identities,
             .files = files};
   }
   return files;

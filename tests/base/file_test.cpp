@@ -1,7 +1,9 @@
 #include "base/file.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -120,6 +122,29 @@ TEST_F(FileTest, AFolderIsHeldByOne) {
   ASSERT_TRUE(first);
   EXPECT_FALSE(FolderLock::try_hold(folder_));
   EXPECT_TRUE(FolderLock::is_held(folder_));
+}
+
+// Another host's run has the file alone: its lock of the folder is not known here.
+TEST_F(FileTest, AFolderIsHeldByOneHost) {
+  const fs::path file = folder_ / ".borealis-lock";
+  const auto hold = [&] { return FolderLock::hold_alone(folder_, "run", "name another"); };
+  {
+    const auto mine = hold();
+    EXPECT_TRUE(fs::exists(file));
+  }
+  EXPECT_FALSE(fs::exists(file));
+  const int elsewhere = ::open(file.c_str(), O_RDWR | O_CREAT, 0644);
+  ASSERT_EQ(::flock(elsewhere, LOCK_EX | LOCK_NB), 0);
+  EXPECT_TRUE(FolderLock::is_held(folder_));
+  EXPECT_THAT(message_of(hold),
+              ::testing::AllOf(::testing::HasSubstr("on another host; name another; if that host"),
+                               ::testing::HasSubstr("remove " + file.string())));
+  EXPECT_TRUE(fs::exists(file));
+  ::close(elsewhere);  // it was killed
+  EXPECT_FALSE(FolderLock::is_held(folder_));
+  EXPECT_TRUE(hold());
+  fs::create_directory(file);  // nothing that can be locked
+  EXPECT_TRUE(hold());
 }
 
 TEST_F(FileTest, LookingWhetherAFolderIsHeldHoldsItForNobody) {

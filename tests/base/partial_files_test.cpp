@@ -98,6 +98,27 @@ TEST_F(PartialFilesTest, WhatMayBeInUseStays) {
   EXPECT_EQ(names().size(), kept.size() + 1);
 }
 
+TEST_F(PartialFilesTest, WhatAnotherHostLeftIsRemovedADayLater) {
+  const auto day_old = fs::file_time_type::clock::now() - std::chrono::hours(25);
+  const std::vector<std::string> left = {"a.partial.elsewhere.7",
+                                         "d.partial.else.where.7",
+                                         "young.partial.elsewhere.7",
+                                         "a.partial.elsewhere.x7",
+                                         "a.txt",
+                                         aside("a", dead_)};
+  for (const std::string& name : left) {
+    make_folder(name);
+    fs::last_write_time(folder_.path() / name / "inside", day_old);
+    fs::last_write_time(folder_.path() / name, day_old);
+  }
+  make_file("a");
+  write_file_atomically(folder_.path() / "young.partial.elsewhere.7/inside", "still written");
+  fs::last_write_time(folder_.path() / "young.partial.elsewhere.7", day_old);
+  EXPECT_EQ(remove_stale_partials(folder_.path()), 3) << "with what was set aside on this host";
+  EXPECT_THAT(names(), UnorderedElementsAre("young.partial.elsewhere.7", "a.partial.elsewhere.x7",
+                                            "a.txt", "a"));
+}
+
 TEST_F(PartialFilesTest, WhatWasSetAsideIsRemovedOnceItHasASuccessor) {
   make_folder("d", "new");
   make_folder(aside("d", dead_), "old");
