@@ -304,6 +304,26 @@ void expect_same_bits_for_any_threads(const AttentionShape& s, const Starts& sta
   }
 }
 
+// More groups than have sums at a time, over and over: a task that ends late must not be taken for
+// one of the group that has its sums next. More threads than cores are, so that they are
+// interrupted.
+TEST(Attention, GroupsFollowEachOtherInTheirSums) {
+  struct Case {
+    AttentionShape shape;
+    int threads, rounds;
+  };
+  for (const auto& [shape, threads, rounds] :
+       {Case{{8, 100, 8, 8, 16}, 4, 100}, Case{{8, 100, 8, 4, 16}, 4, 100},
+        Case{{8, 1200, 2, 1, 8}, 8, 8}, Case{{8, 3300, 2, 2, 8}, 16, 4}}) {
+    const AttentionRun<float> one(shape, 1);
+    AttentionRun<float> many(shape, threads);
+    for (int round = 0; round < rounds; ++round) {
+      ASSERT_EQ(one.dqkv, many.dqkv) << shape.seq_length << ", round " << round;
+      many.run(shape, threads, {});
+    }
+  }
+}
+
 // A key of the first text that is no number shows in the queries that see it and in no others.
 template <typename T>
 void expect_wrong_key_shows(const AttentionShape& s, float wrong) {

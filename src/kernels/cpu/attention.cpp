@@ -32,23 +32,25 @@ int64_t groups_at_a_time(const AttentionShape& s, int64_t packed_floats) {
   return std::clamp<int64_t>(kPackedFloats / packed_floats, 1, groups);
 }
 
-// Sums of dK and dV for as many groups as can be under way at once, and the turns' counters.
+// Sums of dK and dV for as many groups as can be under way at once, and the turns' counters, of
+// which each group has its own: a task may end long after another group has got its sums.
 struct KeyGradientSlots {
   int64_t parts;  // of a head
   int64_t tasks;  // of a group
   int threads;    // that have one
-  int64_t slots, sums_floats, counter_floats;
+  int64_t groups, slots, sums_floats, counter_floats;
 
   KeyGradientSlots(const AttentionShape& s, int64_t part_queries, int most_threads)
       : parts(ceil_div(s.seq_length, part_queries)),
         tasks(s.group_size() * parts),
         threads(static_cast<int>(
             std::min<int64_t>(most_threads, s.batch_size * s.num_key_value_heads * tasks))),
-        slots(std::min(ceil_div(threads, tasks) + 1, s.batch_size * s.num_key_value_heads)),
+        groups(s.batch_size * s.num_key_value_heads),
+        slots(std::min(ceil_div(threads, tasks) + 1, groups)),
         sums_floats(tasks == 1 ? 0 : 2 * s.seq_length * key_gradient_width(s.head_dim)),
         counter_floats(tasks * KeyGradientTurns::kStride) {}
 
-  int64_t floats() const { return slots * (sums_floats + counter_floats); }
+  int64_t floats() const { return slots * sums_floats + groups * counter_floats; }
 };
 
 template <typename T>
@@ -87,25 +89,21 @@ void run_forward(const AttentionForwardJob<T>& job, float* scratch, int threads)
 }  // namespace
 
 void KeyGradientTurns::begin(int64_t block) const {
-  // The last of a head that sees the block. The first task waits until the group that had these
-  // sums before is through with them.
+  // The last of a head that sees the block. The first task waits until the last one of the group
+  // that had these sums before is through with them.
   const int64_t part_of_block = block / blocks_of_part;
   const int64_t other = part < parts - 1 ? head_in_group * parts + part + 1
                         : first()        ? (group_size - 1) * parts + part_of_block
                                          : (head_in_group - 1) * parts + part_of_block;
-  const auto needed = first() ? done_before : done_before + static_cast<int32_t>(block) + 1;
-  const std::atomic_ref<int32_t> counter(progress[other * kStride]);
-  while (counter.load(std::memory_order_acquire) < needed) std::this_thread::yield();
+  int32_t* const of = first() ? progress_before : progress;
+  if (of == nullptr) return;
+  const std::atomic_ref<int32_t> counter(of[other * kStride]);
+  while (counter.load(std::memory_order_acquire) <= block) std::this_thread::yield();
 }
 
 void KeyGradientTurns::end(int64_t block) const {
   std::atomic_ref<int32_t>(progress[(head_in_group * parts + part) * kStride])
-      .store(done_before + static_cast<int32_t>(block) + 1, std::memory_order_release);
-}
-
-void KeyGradientTurns::end() const {
-  std::atomic_ref<int32_t>(progress[(head_in_group * parts + part) * kStride])
-      .store(done_behind, std::memory_order_release);
+      .store(static_cast<int32_t>(block) + 1, std::memory_order_release);
 }
 
 template <typename T_>
@@ -176,11 +174,10 @@ void attention_backward(const AttentionShape& shape, const T_* qkv, const T_* ou
   const AttentionBackwardJob<T_> job{shape, qkv, out, dout, lse, dqkv, document_starts};
   const int64_t K = shape.num_key_value_heads, G = shape.group_size();
   const KeyGradientSlots slots(shape, tasks.part_queries, threads);
-  const int64_t key_blocks = ceil_div(shape.seq_length, tasks.key_block);
   auto* counters = reinterpret_cast<int32_t*>(scratch);
-  float* sums = scratch + slots.slots * slots.counter_floats;
+  float* sums = scratch + slots.groups * slots.counter_floats;
   float* tasks_scratch = scratch + slots.floats();
-  std::fill_n(counters, slots.slots * slots.counter_floats, 0);
+  std::fill_n(counters, slots.groups * slots.counter_floats, 0);
   std::atomic<int64_t> next = 0;
 #pragma omp parallel num_threads(slots.threads)
   // Tasks start in order: the turns rely on it.
@@ -193,14 +190,13 @@ void attention_backward(const AttentionShape& shape, const T_* qkv, const T_* ou
     turns.parts = slots.parts;
     turns.blocks_of_part = tasks.part_queries / tasks.key_block;
     turns.sums = sums + slot * slots.sums_floats;
-    turns.progress = counters + slot * slots.counter_floats;
-    turns.done_before = static_cast<int32_t>(group / slots.slots * key_blocks);
-    turns.done_behind = turns.done_before + static_cast<int32_t>(key_blocks);
+    turns.progress = counters + group * slots.counter_floats;
+    const bool shares_sums = slots.tasks > 1 && group >= slots.slots;
+    if (shares_sums) turns.progress_before = turns.progress - slots.slots * slots.counter_floats;
     const int64_t first = turns.part * tasks.part_queries;
     const QueryPart queries{first, std::min(first + tasks.part_queries, shape.seq_length)};
     tasks.backward(job, group / K, group % K * G + turns.head_in_group, queries, turns,
                    tasks_scratch + omp_get_thread_num() * tasks.backward_floats(shape));
-    turns.end();
   }
 }
 

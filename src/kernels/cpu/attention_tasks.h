@@ -97,12 +97,12 @@ struct KeyGradientTurns {
   int64_t group_size = 1;
   int64_t part = 0;  // of the head's queries
   int64_t parts = 1;
-  int64_t blocks_of_part = 1;   // key blocks that are as long as a part of queries
-  float* sums = nullptr;        // [2][T][sum_width]: dK, dV; unused if the group is one task
-  int32_t* progress = nullptr;  // blocks done by each task of the group's slot
+  int64_t blocks_of_part = 1;  // key blocks that are as long as a part of queries
+  float* sums = nullptr;       // [2][T][sum_width]: dK, dV; unused if the group is one task
+  // Blocks done by each task of the group, and of the one that had these sums before; none: nobody.
+  int32_t* progress = nullptr;
+  int32_t* progress_before = nullptr;
   static constexpr int64_t kStride = 16;  // int32 between counters: a cache line each
-  int32_t done_before = 0;                // what the counters show when this group begins
-  int32_t done_behind = 0;                // and when it has ended
 
   bool first() const { return head_in_group == 0 && part == parts - 1; }
   bool last(int64_t block) const {
@@ -111,7 +111,6 @@ struct KeyGradientTurns {
   // Returns when this task may add its part of the given key block.
   void begin(int64_t block) const;
   void end(int64_t block) const;
-  void end() const;  // of the last block that its queries see
 };
 
 template <typename T>
