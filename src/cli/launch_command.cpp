@@ -112,7 +112,8 @@ int run_launch_command(const std::vector<std::string>& arguments) {
     return 0;
   }
   const HostCores cores =
-      cores_of_job(environment, plan.layout.scheduler, {usable_physical_cores(), usable_cores()});
+      cores_of_job(environment, plan.layout.scheduler,
+                   {std::min(usable_physical_cores(), usable_cores()), usable_cores()});
   const std::vector<std::string> words =
       launch_command(*plan.launcher, plan.layout, cores, environment, variables_of_run(), program);
   if (dry_run) {

@@ -7,6 +7,7 @@
 #include <array>
 #include <bit>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -14,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/cgroup.h"
 #include "base/cores.h"
 #include "base/error.h"
 #include "base/json_excerpt.h"
@@ -151,8 +153,14 @@ int64_t RunRanks::share_machine(MachineConfig& machine) {
   machine.ranks_on_host = on_this_host();
   share_gpus(machine);
   const HostCores cores = host_cores();
-  if (machine.threads == 0 && cores.sharers > 1) {
-    machine.threads = std::max<int64_t>(1, usable_cores() / cores.sharers);
+  if (machine.threads == 0 && machine.ranks_on_host > 1) {
+    int64_t threads = usable_cores() / cores.sharers;
+    // Of all ranks, however their cores were dealt out.
+    if (const auto quota = cpu_quota()) {
+      const auto whole = static_cast<int64_t>(std::ceil(*quota));
+      threads = std::min(threads, whole / machine.ranks_on_host);
+    }
+    machine.threads = std::max<int64_t>(1, threads);
   }
   return cores.cores;
 }

@@ -105,7 +105,7 @@ std::vector<OptionRow> parallel_rows() {
        .type = OptionType::kNumber,
        .default_text = "10",
        .help = "a rank that waits longer for others in one call ends the run; six times as long "
-               "while checkpoints are loaded and saved",
+               "while data is opened and checkpoints are loaded and saved",
        .store = store<&RunConfig::parallel, &ParallelConfig::timeout_minutes>,
        .minimum = 0.01,
        .maximum = 1e6},

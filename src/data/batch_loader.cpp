@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 
 #include "base/error.h"
@@ -85,7 +87,7 @@ SplitOrder order_of(const RunConfig& config, const DataOrder& order, Split split
 }
 
 // What happens to every batch that a source yields. Validation starts its thread when it is first
-// asked, because its index is built only then.
+// asked: that may be hours later.
 std::unique_ptr<BatchSource> finish_batches(const RunConfig& config, Split split,
                                             std::unique_ptr<BatchSource> source) {
   if (const auto ends = document_ends(config.data)) {
@@ -193,6 +195,10 @@ int64_t data_memory_bytes(const RunConfig& config, const DataDescription& data) 
 void make_index_files(const RunConfig& config, const DataOrder& order,
                       const ConsumedSamples& consumed) {
   if (config.data.mock_data || config.data.cache_path.empty()) return;
+  std::error_code unknown;
+  std::filesystem::create_directories(config.data.cache_path, unknown);
+  // Elsewhere each rank has an index in its memory.
+  if (::access(config.data.cache_path.c_str(), W_OK) != 0) return;
   const auto files = open_data_files(config);
   const auto make = [&](Split split, int64_t from) {
     if (requested_samples(config, split) == 0) return;
@@ -230,7 +236,7 @@ std::unique_ptr<BatchSource> make_batch_source(const RunConfig& config, const Da
   if (plans.empty()) return nullptr;
   auto stream = std::make_unique<SampleStream>(config, std::move(files), std::move(plans),
                                                first_sample - chain.begin, data_parallel_rank);
-  if (split == Split::kTrain) stream->build_index();
+  stream->build_index();
   return finish_batches(config, split, std::move(stream));
 }
 

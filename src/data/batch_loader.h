@@ -66,8 +66,8 @@ void make_index_files(const RunConfig& config, const DataOrder& order,
 // consumed before) on. nullptr if the split is not built. Throws Error(kConfig) for a bad split or
 // list line, Error(kFile) for missing files, Error(kData) for corrupt files, training data
 // without documents or with less than two tokens, or first_sample beyond the requested samples.
-// The index of the training split is built here, those of the others on the first next(). Batches
-// are prepared one ahead on a thread of the source (prefetching_source.h).
+// Its index is built here. Batches are prepared one ahead on a thread of the source
+// (prefetching_source.h).
 std::unique_ptr<BatchSource> make_batch_source(const RunConfig& config, const DataOrder& order,
                                                Split split, int64_t first_sample,
                                                int64_t data_parallel_rank = 0);

@@ -173,33 +173,40 @@ RunState Trainer::state() const {
 void Trainer::save(const TrainerEvents& events, TrainingOutcome& outcome, bool wait) {
   if (!config_.output.save_checkpoints) return;
   ranks_.set_phase("saving a checkpoint");
-  const LongWaits patient(ranks_);
   if (saver_) {
-    saver_->wait();  // for the one before, which is told first
+    {
+      const LongWaits patient(ranks_);
+      saver_->wait();  // for the one before, which is told first
+    }
     report_saved(events, outcome);
+    const LongWaits patient(ranks_);
     if (sharded_) sharded_->finish_weights();
     saver_->save(state());
     if (wait) saver_->wait();
-    report_saved(events, outcome);
   }
+  report_saved(events, outcome);
   await_lone_writer();
 }
 
 // Where rank 0 alone saves, the others would wait for it in their next call, which has not as long.
 void Trainer::await_lone_writer() {
+  const LongWaits patient(ranks_);
   if (layout_.zero_stage == 0) ranks_.barrier("saving a checkpoint");
 }
 
 // For what is still written, if anything is.
 void Trainer::finish_saving() {
   if (!config_.output.save_checkpoints) return;
-  const LongWaits patient(ranks_);
-  if (saver_) saver_->wait();
+  if (saver_) {
+    const LongWaits patient(ranks_);
+    saver_->wait();
+  }
   await_lone_writer();
 }
 
 void Trainer::report_saved(const TrainerEvents& events, TrainingOutcome& outcome) {
   if (!saver_) return;
+  const LongWaits patient(ranks_);  // also for the removal of older ones
   const auto folder = saver_->take_completed();
   if (!folder) return;
   outcome.checkpoint = folder->string();

@@ -37,13 +37,14 @@ ValidationRecord Trainer::validate(Split split, int64_t iteration,
   StepLoss loss = loss_of(batches);
   for (int64_t i = 1; i <= batches; ++i) {
     next_batch(*source, loss);
-    if (split == Split::kValid) state_.consumed.valid += samples_of_a_round;
     loss.add(batch_, model_->forward(batch_));
     if (after_round && i % config_.batch.grad_accum_steps == 0) {
       after_round(i / config_.batch.grad_accum_steps, config_.limits.eval_iters);
     }
   }
   add_up(loss);
+  // Not before all of them could be used: a resumed run validates on the same.
+  if (split == Split::kValid) state_.consumed.valid += batches * samples_of_a_round;
   // Of NaN, where no token counts, NaN: the mean comes first.
   const double perplexity = std::exp(std::min(loss.mean(), kLargestLossInPerplexity));
   return {.iteration = iteration,

