@@ -3,21 +3,10 @@
 #include <algorithm>
 #include <sstream>
 
-#include "base/error.h"
-#include "base/file.h"
+#include "base/system_text.h"
 
 namespace borealis {
 namespace {
-
-std::string text_or_empty(const std::filesystem::path& path) {
-  std::error_code unknown;
-  if (!std::filesystem::exists(path, unknown)) return "";
-  try {
-    return read_text_file(path);
-  } catch (const Error&) {
-    return "";  // not ours to read
-  }
-}
 
 // "cpu,cpuacct" has "cpu", "cpuset" does not.
 bool has_controller(const std::string& controllers, std::string_view controller) {

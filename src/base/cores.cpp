@@ -10,8 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "base/error.h"
-#include "base/file.h"
+#include "base/system_text.h"
 #include "base/text.h"
 
 namespace borealis {
@@ -35,11 +34,7 @@ cpu_set_t starting_mask() {
 }
 
 std::string line_or_empty(const fs::path& path) {
-  try {
-    return std::string(trimmed(read_text_file(path)));
-  } catch (const Error&) {
-    return "";  // a container without /sys
-  }
+  return std::string(trimmed(text_or_empty(path)));  // a container may be without /sys
 }
 
 }  // namespace

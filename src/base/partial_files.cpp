@@ -60,18 +60,18 @@ std::optional<std::string> name_left_by_the_dead(std::string_view name, std::str
   return std::string(name.substr(0, at));
 }
 
-// The same of another host, where nobody can be asked. A container has a name of its own each time.
-std::optional<std::string> name_left_elsewhere(const std::string& name) {
+// Whether it is one of a process of another host, where nobody can be asked. A container has a name
+// of its own each time.
+bool is_of_another_host(const std::string& name) {
   const std::string infix = fmt::format(".{}.", kPartial);
   const size_t at = name.find(infix);
-  if (at == std::string::npos || at == 0) return std::nullopt;
+  if (at == std::string::npos || at == 0) return false;
   const std::string owner = name.substr(at + infix.size());
   const size_t dot = owner.rfind('.');
-  if (dot == std::string::npos || dot == 0 || dot + 1 == owner.size()) return std::nullopt;
+  if (dot == std::string::npos || dot == 0 || dot + 1 == owner.size()) return false;
   const bool is_process = std::ranges::all_of(owner.substr(dot + 1),
                                               [](unsigned char c) { return std::isdigit(c) != 0; });
-  if (!is_process || owner.substr(0, dot) == host_name()) return std::nullopt;
-  return name.substr(0, at);
+  return is_process && owner.substr(0, dot) != host_name();
 }
 
 // Nothing of it has been written to for a day: no save takes as long.
@@ -157,7 +157,7 @@ int remove_stale_partials(const fs::path& folder) {
     if (!put_back(aside, path)) stale.push_back(aside);
   }
   for_each_entry(folder, [&](const fs::path& path, const std::string& name) {
-    if (name_left_elsewhere(name) && is_our_file_or_folder(path) && is_abandoned(path)) {
+    if (is_of_another_host(name) && is_our_file_or_folder(path) && is_abandoned(path)) {
       stale.push_back(path);
     }
   });

@@ -20,7 +20,7 @@
 
 #include "base/cgroup.h"
 #include "base/error.h"
-#include "base/file.h"
+#include "base/system_text.h"
 #include "base/text.h"
 
 namespace borealis {
@@ -30,14 +30,6 @@ namespace {
 // Set when the program is loaded. The kernel's own start time is no use: it outlives exec, and so
 // would count the install and the build of the script that became this program.
 const std::chrono::steady_clock::time_point program_start = std::chrono::steady_clock::now();
-
-std::string text_or_empty(const std::string& path) {
-  try {
-    return read_text_file(path);
-  } catch (const Error&) {
-    return "";
-  }
-}
 
 // Of the kernel that runs, and of the container if it has processes of its own.
 std::string read_process_table() {

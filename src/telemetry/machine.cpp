@@ -7,9 +7,8 @@
 #include <optional>
 #include <string_view>
 
-#include "base/error.h"
-#include "base/file.h"
 #include "base/process.h"
+#include "base/system_text.h"
 
 namespace borealis {
 namespace {
@@ -29,14 +28,6 @@ std::string value_of_line(std::string_view text, std::string_view name) {
     return std::string(line.substr(0, line.find_last_not_of(" \t\"") + 1));
   }
   return "";
-}
-
-std::string text_or_empty(const char* path) {
-  try {
-    return read_text_file(path);
-  } catch (const Error&) {
-    return "";  // a container or another kernel without it
-  }
 }
 
 }  // namespace

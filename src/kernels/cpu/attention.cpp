@@ -35,17 +35,17 @@ int64_t groups_at_a_time(const AttentionShape& s, int64_t packed_floats) {
 // Sums of dK and dV for as many groups as can be under way at once, and the turns' counters, of
 // which each group has its own: a task may end long after another group has got its sums.
 struct KeyGradientSlots {
+  int64_t groups;
   int64_t parts;  // of a head
   int64_t tasks;  // of a group
   int threads;    // that have one
-  int64_t groups, slots, sums_floats, counter_floats;
+  int64_t slots, sums_floats, counter_floats;
 
   KeyGradientSlots(const AttentionShape& s, int64_t part_queries, int most_threads)
-      : parts(ceil_div(s.seq_length, part_queries)),
+      : groups(s.batch_size * s.num_key_value_heads),
+        parts(ceil_div(s.seq_length, part_queries)),
         tasks(s.group_size() * parts),
-        threads(static_cast<int>(
-            std::min<int64_t>(most_threads, s.batch_size * s.num_key_value_heads * tasks))),
-        groups(s.batch_size * s.num_key_value_heads),
+        threads(static_cast<int>(std::min<int64_t>(most_threads, groups * tasks))),
         slots(std::min(ceil_div(threads, tasks) + 1, groups)),
         sums_floats(tasks == 1 ? 0 : 2 * s.seq_length * key_gradient_width(s.head_dim)),
         counter_floats(tasks * KeyGradientTurns::kStride) {}
@@ -181,7 +181,7 @@ void attention_backward(const AttentionShape& shape, const T_* qkv, const T_* ou
   std::atomic<int64_t> next = 0;
 #pragma omp parallel num_threads(slots.threads)
   // Tasks start in order: the turns rely on it.
-  for (int64_t task = next++; task < shape.batch_size * K * slots.tasks; task = next++) {
+  for (int64_t task = next++; task < slots.groups * slots.tasks; task = next++) {
     const int64_t group = task / slots.tasks, slot = group % slots.slots;
     KeyGradientTurns turns;
     turns.head_in_group = task % slots.tasks / slots.parts;
