@@ -3,6 +3,8 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <atomic>
+#include <optional>
 #include <thread>
 
 #include "base/check.h"
@@ -32,26 +34,22 @@ int64_t groups_at_a_time(const AttentionShape& s, int64_t packed_floats) {
   return std::clamp<int64_t>(kPackedFloats / packed_floats, 1, groups);
 }
 
-// Sums of dK and dV for as many groups as can be under way at once, and the turns' counters, of
-// which each group has its own: a task may end long after another group has got its sums.
-struct KeyGradientSlots {
-  int64_t groups;
-  int64_t parts;  // of a head
-  int64_t tasks;  // of a group
-  int threads;    // that have one
-  int64_t slots, sums_floats, counter_floats;
+// What the tasks of a backward pass share: counters of their progress, and dK and dV of the groups
+// that are under way.
+struct SharedSums {
+  int64_t counter_floats, group_floats, floats;
 
-  KeyGradientSlots(const AttentionShape& s, int64_t part_queries, int most_threads)
-      : groups(s.batch_size * s.num_key_value_heads),
-        parts(ceil_div(s.seq_length, part_queries)),
-        tasks(s.group_size() * parts),
-        threads(static_cast<int>(std::min<int64_t>(most_threads, groups * tasks))),
-        slots(std::min(ceil_div(threads, tasks) + 1, groups)),
-        sums_floats(tasks == 1 ? 0 : 2 * s.seq_length * key_gradient_width(s.head_dim)),
-        counter_floats(tasks * KeyGradientTurns::kStride) {}
-
-  int64_t floats() const { return slots * sums_floats + groups * counter_floats; }
+  SharedSums(const AttentionShape& s, const BackwardOrder& order)
+      : counter_floats(order.tasks() * KeyGradientTurns::kStride),
+        group_floats(
+            order.tasks_of_group() == 1 ? 0 : 2 * s.seq_length * key_gradient_width(s.head_dim)),
+        floats(counter_floats + order.slots() * group_floats) {}
 };
+
+template <typename T>
+BackwardOrder order_of(const AttentionTasks<T>& tasks, const AttentionShape& s, int threads) {
+  return {s, tasks.part_queries, tasks.key_block, threads};
+}
 
 template <typename T>
 void run_forward(const AttentionForwardJob<T>& job, float* scratch, int threads) {
@@ -88,22 +86,19 @@ void run_forward(const AttentionForwardJob<T>& job, float* scratch, int threads)
 
 }  // namespace
 
+std::atomic_ref<int32_t> KeyGradientTurns::blocks_done(const BackwardTask& of) const {
+  return std::atomic_ref<int32_t>(progress[order.number(of) * kStride]);
+}
+
 void KeyGradientTurns::begin(int64_t block) const {
-  // The last of a head that sees the block. The first task waits until the last one of the group
-  // that had these sums before is through with them.
-  const int64_t part_of_block = block / blocks_of_part;
-  const int64_t other = part < parts - 1 ? head_in_group * parts + part + 1
-                        : first()        ? (group_size - 1) * parts + part_of_block
-                                         : (head_in_group - 1) * parts + part_of_block;
-  int32_t* const of = first() ? progress_before : progress;
-  if (of == nullptr) return;
-  const std::atomic_ref<int32_t> counter(of[other * kStride]);
+  const std::optional<BackwardTask> before = order.before(task, block);
+  if (!before) return;
+  const std::atomic_ref<int32_t> counter = blocks_done(*before);
   while (counter.load(std::memory_order_acquire) <= block) std::this_thread::yield();
 }
 
 void KeyGradientTurns::end(int64_t block) const {
-  std::atomic_ref<int32_t>(progress[(head_in_group * parts + part) * kStride])
-      .store(static_cast<int32_t>(block) + 1, std::memory_order_release);
+  blocks_done(task).store(static_cast<int32_t>(block) + 1, std::memory_order_release);
 }
 
 template <typename T_>
@@ -116,8 +111,8 @@ int64_t attention_forward_scratch_floats(const AttentionShape& s, int threads) {
 template <typename T_>
 int64_t attention_backward_scratch_floats(const AttentionShape& s, int threads) {
   const AttentionTasks<T_>& tasks = tasks_of_this_cpu<T_>();
-  const KeyGradientSlots slots(s, tasks.part_queries, threads);
-  return slots.floats() + slots.threads * tasks.backward_floats(s);
+  const BackwardOrder order = order_of(tasks, s, threads);
+  return SharedSums(s, order).floats + order.threads() * tasks.backward_floats(s);
 }
 
 template <typename T_>
@@ -173,29 +168,24 @@ void attention_backward(const AttentionShape& shape, const T_* qkv, const T_* ou
   const AttentionTasks<T_>& tasks = tasks_of_this_cpu<T_>();
   const AttentionBackwardJob<T_> job{shape, qkv, out, dout, lse, dqkv, document_starts};
   const int64_t K = shape.num_key_value_heads, G = shape.group_size();
-  const KeyGradientSlots slots(shape, tasks.part_queries, threads);
-  auto* counters = reinterpret_cast<int32_t*>(scratch);
-  float* sums = scratch + slots.groups * slots.counter_floats;
-  float* tasks_scratch = scratch + slots.floats();
-  std::fill_n(counters, slots.groups * slots.counter_floats, 0);
+  const BackwardOrder order = order_of(tasks, shape, threads);
+  const SharedSums shared(shape, order);
+  auto* progress = reinterpret_cast<int32_t*>(scratch);
+  float* sums = scratch + shared.counter_floats;
+  float* tasks_scratch = scratch + shared.floats;
+  std::fill_n(progress, shared.counter_floats, 0);
   std::atomic<int64_t> next = 0;
-#pragma omp parallel num_threads(slots.threads)
-  // Tasks start in order: the turns rely on it.
-  for (int64_t task = next++; task < slots.groups * slots.tasks; task = next++) {
-    const int64_t group = task / slots.tasks, slot = group % slots.slots;
-    KeyGradientTurns turns;
-    turns.head_in_group = task % slots.tasks / slots.parts;
-    turns.group_size = G;
-    turns.part = slots.parts - 1 - task % slots.parts;
-    turns.parts = slots.parts;
-    turns.blocks_of_part = tasks.part_queries / tasks.key_block;
-    turns.sums = sums + slot * slots.sums_floats;
-    turns.progress = counters + group * slots.counter_floats;
-    const bool shares_sums = slots.tasks > 1 && group >= slots.slots;
-    if (shares_sums) turns.progress_before = turns.progress - slots.slots * slots.counter_floats;
-    const int64_t first = turns.part * tasks.part_queries;
+#pragma omp parallel num_threads(order.threads())
+  for (int64_t i = next++; i < order.tasks(); i = next++) {
+    const BackwardTask task = order.task(i);
+    const KeyGradientTurns turns{.order = order,
+                                 .task = task,
+                                 .sums = sums + task.group % order.slots() * shared.group_floats,
+                                 .progress = progress};
+    const int64_t head = task.group % K * G + task.head_in_group;
+    const int64_t first = task.part * tasks.part_queries;
     const QueryPart queries{first, std::min(first + tasks.part_queries, shape.seq_length)};
-    tasks.backward(job, group / K, group % K * G + turns.head_in_group, queries, turns,
+    tasks.backward(job, task.group / K, head, queries, turns,
                    tasks_scratch + omp_get_thread_num() * tasks.backward_floats(shape));
   }
 }

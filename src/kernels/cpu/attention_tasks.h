@@ -11,6 +11,7 @@
 
 #include "base/dtype.h"
 #include "kernels/attention.h"
+#include "kernels/cpu/attention_order.h"
 
 namespace borealis {
 
@@ -88,29 +89,24 @@ struct QueryPart {
   int64_t last = 0;
 };
 
-// dK and dV of a group are sums over the parts of its query heads, which run as tasks of their own.
-// For every block of keys they take turns: head after head, and of a head the late queries first,
-// since those see every block that earlier ones see. So the sums have the same bits for any number
-// of threads. Tasks are started in this order: whoever waits waits for a task that runs.
+// The turns of a task (attention_order.h). Tasks are started in their order: whoever waits waits
+// for one that runs.
 struct KeyGradientTurns {
-  int64_t head_in_group = 0;
-  int64_t group_size = 1;
-  int64_t part = 0;  // of the head's queries
-  int64_t parts = 1;
-  int64_t blocks_of_part = 1;  // key blocks that are as long as a part of queries
-  float* sums = nullptr;       // [2][T][sum_width]: dK, dV; unused if the group is one task
-  // Blocks done by each task of the group, and of the one that had these sums before; none: nobody.
-  int32_t* progress = nullptr;
-  int32_t* progress_before = nullptr;
+  const BackwardOrder& order;
+  BackwardTask task;
+  float* sums;        // of its group [2][T][sum_width]: dK, dV; unused if the group is one task
+  int32_t* progress;  // of all tasks: blocks done, in counters of their own
+
   static constexpr int64_t kStride = 16;  // int32 between counters: a cache line each
 
-  bool first() const { return head_in_group == 0 && part == parts - 1; }
-  bool last(int64_t block) const {
-    return head_in_group == group_size - 1 && part == block / blocks_of_part;
-  }
+  bool first() const { return order.is_first(task); }
+  bool last(int64_t block) const { return order.is_last(task, block); }
   // Returns when this task may add its part of the given key block.
   void begin(int64_t block) const;
   void end(int64_t block) const;
+
+ private:
+  std::atomic_ref<int32_t> blocks_done(const BackwardTask& of) const;
 };
 
 template <typename T>
