@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/lost_pages.h"
 #include "base/units.h"
 
 namespace borealis {
@@ -191,10 +192,13 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   }
   if (address == MAP_FAILED) throw file_error("map", path, errno);
   data_ = static_cast<const std::byte*>(address);
+  note_mapping(bytes(), path.string());
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ == nullptr) return;
+  forget_mapping(data_);
+  ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept

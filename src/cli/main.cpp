@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/lost_pages.h"
 #include "base/printable.h"
 #include "base/process.h"
 #include "cli/command.h"
@@ -104,6 +105,7 @@ int main(int argc, char** argv) {
   using namespace borealis;
   keep_standard_streams();
   std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too large is then the error of a write
+  tell_of_lost_pages();
   try {
     require_stack();
     require_threads(omp_get_max_threads());

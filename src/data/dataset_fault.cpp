@@ -44,6 +44,8 @@ std::string_view dataset_fault_name(DatasetFault fault) {
       return "overlapping-sequences";
     case DatasetFault::kForeignToken:
       return "foreign-token";
+    case DatasetFault::kLostTokens:
+      return "lost-tokens";
     case DatasetFault::kDamagedRecord:
       return "damaged-record";
     case DatasetFault::kRecordMismatch:

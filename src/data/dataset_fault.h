@@ -30,6 +30,7 @@ enum class DatasetFault {
   kGapInTokens,
   kOverlappingSequences,
   kForeignToken,
+  kLostTokens,
   kDamagedRecord,
   kRecordMismatch,
 };

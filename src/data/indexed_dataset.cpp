@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/lost_pages.h"
 
 namespace borealis {
 namespace {
@@ -276,6 +277,7 @@ void IndexedDataset::read(int64_t sequence, int64_t first, int64_t count, int64_
   CHECK(first >= 0 && count >= 0 && first + count <= lengths_[sequence]);
   const std::byte* source =
       tokens_.bytes().data() + offsets_[sequence] + first * token_type_bytes(type_);
+  const MappedRead reading(tokens_.bytes());
   bool good = false;
   switch (type_) {
     case TokenType::kU8:
@@ -296,6 +298,13 @@ void IndexedDataset::read(int64_t sequence, int64_t first, int64_t count, int64_
     case TokenType::kI64:
       good = convert_tokens<int64_t>(source, count, vocab_size, out);
       break;
+  }
+  if (!reading.is_whole()) {
+    throw DatasetError(
+        DatasetFault::kLostTokens,
+        fmt::format("{}.bin was cut short while it was read, or its disk or server failed",
+                    prefix_),
+        "put the data set back and look at it with `borealis data verify`");
   }
   if (!good) refuse_token(sequence, first, count, vocab_size);
 }

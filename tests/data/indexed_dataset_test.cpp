@@ -1,8 +1,10 @@
 #include "data/indexed_dataset.h"
 
+#include <csignal>
 #include <fstream>
 #include <functional>
 
+#include "base/lost_pages.h"
 #include "data/data_test_support.h"
 #include "data/raw_index.h"
 
@@ -187,6 +189,25 @@ TEST_F(IndexedDatasetTest, AcceptsALongerTokenFileWithAWarning) {
   const IndexedDataset dataset(prefix_);
   EXPECT_EQ(dataset.token_count(), 7);
   EXPECT_THAT(testing::internal::GetCapturedStdout(), HasSubstr("6 bytes longer"));
+}
+
+TEST_F(IndexedDatasetTest, TellsOfTokensThatAreLostWhileItReads) {
+  tell_of_lost_pages();
+  write_dataset(prefix_, {9000, 9000}, 100, TokenType::kU16);
+  const IndexedDataset dataset(prefix_);
+  std::vector<int32_t> tokens(9000);
+  dataset.read(1, 0, 9000, 30'000, tokens.data());
+  std::filesystem::resize_file(prefix_ + ".bin", 20'000);
+  dataset.read(0, 0, 9000, 30'000, tokens.data());
+  EXPECT_EQ(tokens[8999], 9099);
+  try {
+    dataset.read(1, 0, 9000, 30'000, tokens.data());
+    FAIL() << "reads on";
+  } catch (const DatasetError& error) {
+    EXPECT_EQ(error.fault(), DatasetFault::kLostTokens);
+    EXPECT_THAT(error.what(), HasSubstr(prefix_ + ".bin was cut short while it was read"));
+  }
+  std::signal(SIGBUS, SIG_DFL);
 }
 
 TEST_F(IndexedDatasetTest, NamesDocumentAndIdOfAForeignToken) {

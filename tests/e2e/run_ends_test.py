@@ -20,9 +20,9 @@ def check(name, condition, *details):
         failures.append(f"{name}: {' '.join(str(detail)[-600:] for detail in details)}")
 
 
-def long_run(folder, *options, **arguments):
+def long_run(folder, *options, mock=True, **arguments):
     """One that goes on until it is stopped."""
-    training = Training(folder, "fp32", True, options=options, **arguments)
+    training = Training(folder, "fp32", mock, options=options, **arguments)
     at = training.command.index("--train-iters")
     training.command[at + 1] = "1000000"
     return training
@@ -192,9 +192,30 @@ def unusable_data(folder):
     check("unusable data, passed over", result.returncode == 0 and training.saved_iteration() == 14, result.returncode, result.stderr)
 
 
+def lost_data(folder):
+    """A data set that is cut short under a run: it saves what it has, tells which file, and goes on once that is back."""
+    for cut, told, code in ((".bin", "set.bin was cut short while it was read", DATA), (".idx", "set.idx was cut short while it was read", FILE)):
+        training = long_run(folder / cut[1:], "--save-interval", "0", mock=False)
+        process = training.start()
+        wait_for_step(training, process)
+        file = training.folder / f"set{cut}"
+        whole = file.read_bytes()
+        os.truncate(file, 0)
+        out, err = process.communicate(timeout=300)
+        check(f"lost {cut}", process.returncode == code and told in err and err.count("\n") == 1, process.returncode, err)
+        if cut != ".bin":
+            continue
+        made = len(step_numbers(training.last_run_dir()))
+        check(f"lost {cut}", training.saved_iteration() == made >= 3, "saved", training.saved_iteration(), "of", made)
+        file.write_bytes(whole)
+        training.command += ["--exit-interval", str(made + 2)]
+        result = training.run()
+        check(f"lost {cut}, put back", result.returncode == 0 and training.saved_iteration() == made + 2, result.returncode, result.stderr)
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="borealis-test-") as folder:
-        for part in (signals, streams, limits, folders, disk_space, failed, unusable_data):
+        for part in (signals, streams, limits, folders, disk_space, failed, unusable_data, lost_data):
             (pathlib.Path(folder) / part.__name__).mkdir()
             part(pathlib.Path(folder) / part.__name__)
     for failure in failures:

@@ -347,21 +347,22 @@ void Bf16Head::make_block(int64_t first, int64_t entries, bool keeps) {
 // Whether the block has to be made again.
 bool Bf16Head::raise_shifts(int64_t first, int64_t entries) {
   const int64_t D = shape_.hidden_size, parts = (entries + kRows - 1) / kRows;
-  float* shift = at<float>(space_.shift);
+  float *shift = at<float>(space_.shift), *max = at<float>(space_.part_max);
+  // The other threads wait meanwhile: along the tokens, as vectors.
+  for (int64_t part = 1; part < parts; ++part) {
+    const float* part_max = max + part * padded_;
+    for (int64_t t = 0; t < rows_; ++t) max[t] = std::max(max[t], part_max[t]);
+  }
   bool raised = false;
   for (int64_t t = 0; t < rows_; ++t) {
-    float max = shift[t];
-    for (int64_t part = 0; part < parts; ++part) {
-      max = std::max(max, at<float>(space_.part_max)[part * padded_ + t]);
-    }
-    if (!(max > shift[t] + kShiftSlack)) continue;
-    const float factor = std::exp(shift[t] - max);
+    if (!(max[t] > shift[t] + kShiftSlack)) continue;
+    const float factor = std::exp(shift[t] - max[t]);
     at<float>(space_.sum)[t] *= factor;
     if (backward_follows_ && first > 0) {
       float* sums = at<float>(space_.dx) + t * D;
       for (int64_t i = 0; i < D; ++i) sums[i] *= factor;
     }
-    shift[t] = max;
+    shift[t] = max[t];
     raised = true;
   }
   return raised;
