@@ -187,7 +187,7 @@ double measure_copy(const RandomValues& values) {
 // y = x W^T and the products of its backward pass.
 class Layer {
  public:
-  Layer(const RandomValues& values, cuda::Products& products, std::string name,
+  Layer(const RandomValues& values, cuda::CublasProducts& products, std::string name,
         const LinearShape& shape)
       : name_(std::move(name)),
         shape_(shape),
@@ -223,14 +223,14 @@ class Layer {
  private:
   std::string name_;
   LinearShape shape_;
-  cuda::Products& products_;
+  cuda::CublasProducts& products_;
   Operand<bf16> x_, weight_, y_;
   Operand<float> dweight_;
   bf16* out_ = nullptr;
 };
 
 struct Layers {
-  Layers(const RandomValues& values, cuda::Products& products, const Model& m)
+  Layers(const RandomValues& values, cuda::CublasProducts& products, const Model& m)
       : results(values, kRows * std::max(2 * m.ffn, m.row_stride())) {
     const auto add = [&](const char* name, int64_t out, int64_t in) {
       all.push_back(std::make_unique<Layer>(values, products, fmt::format("{} {}", m.name, name),
@@ -390,7 +390,7 @@ void bench_embedding(const Card& card, const RandomValues& values, const Model& 
               elements * int64_t{sizeof(bf16) + 2 * sizeof(float)});
 }
 
-void bench_head(const Card& card, const RandomValues& values, cuda::Products& products,
+void bench_head(const Card& card, const RandomValues& values, cuda::CublasProducts& products,
                 const Model& m) {
   const Operand<bf16> results(values, kRows * kVocabulary);
   Layer head(values, products, fmt::format("{} head", m.name), {kRows, kVocabulary, m.hidden});
@@ -451,7 +451,7 @@ void bench_all() {
   fmt::print("{}, {} multiprocessors\n", properties.name, properties.multiProcessorCount);
   const RandomValues values;
   const DeviceMemory workspace(static_cast<size_t>(kGpuProductWorkspaceBytes));
-  cuda::Products products({workspace.data(), size_t{kGpuProductWorkspaceBytes}}, kStream);
+  cuda::CublasProducts products({workspace.data(), size_t{kGpuProductWorkspaceBytes}}, kStream);
 
   Card card;
   card.copy_bytes_per_s = measure_copy(values);

@@ -101,16 +101,18 @@ class Communicator {
   virtual void look_after(std::string_view /*what*/) {}
   // Before this rank tells what is wrong and ends: the others then do not tell that it is lost.
   virtual void announce_end() {}
-  // From now on ranks wait for each other this many times as long as the time limit says.
-  virtual void set_patience(double /*factor*/) {}
   // Ends the job on all ranks, whatever they do: for a rank that cannot go on and cannot agree with
   // the others on it. `code` is the job's exit code where the launcher passes it on.
   [[noreturn]] virtual void abort(int code) = 0;
 
  protected:
   Communicator(int64_t rank, int64_t size) : rank_(rank), size_(size) {}
+  // From now on ranks wait for each other this many times as long as the time limit says.
+  virtual void set_patience(double /*factor*/) {}
 
  private:
+  friend class LongWaits;
+  int long_waits_ = 0;  // that are there
   int64_t rank_;
   int64_t size_;
 };
@@ -128,12 +130,16 @@ struct RankTimeLimit {
 
 // While it lives, ranks wait longer for each other: for what one of them does alone, whose time
 // goes with the size of a model and the speed of a file system. One that has ended is found out as
-// soon.
+// soon. They nest.
 class LongWaits {
  public:
   static constexpr double kPatience = 6;
-  explicit LongWaits(Communicator& ranks) : ranks_(ranks) { ranks_.set_patience(kPatience); }
-  ~LongWaits() { ranks_.set_patience(1); }
+  explicit LongWaits(Communicator& ranks) : ranks_(ranks) {
+    if (ranks_.long_waits_++ == 0) ranks_.set_patience(kPatience);
+  }
+  ~LongWaits() {
+    if (--ranks_.long_waits_ == 0) ranks_.set_patience(1);
+  }
   LongWaits(const LongWaits&) = delete;
   LongWaits& operator=(const LongWaits&) = delete;
 

@@ -25,7 +25,7 @@ struct OpsSetup {
   float* scratch = nullptr;  // of the backend's memory, as the plan has it
   // Of the host:
   ProductMode mode = ProductMode::kF32;
-  Products products = Products::kOwnWhereTheyFit;
+  ProductChoice products = ProductChoice::kOwnWhereTheyFit;
   int threads = 1;
   float* norm_scratch = nullptr;  // rms_norm_backward_scratch_floats, or null: no backward pass
   // Of a GPU, with gpu_ops_bytes of scratch:

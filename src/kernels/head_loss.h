@@ -22,10 +22,10 @@ int64_t head_token_chunk(ProductMode mode, const HeadShape& shape);
 // Floats of scratch for forward and backward together: the logits of a chunk, its gradient, and
 // what the product mode needs.
 int64_t head_scratch_floats(ProductMode mode, const HeadShape& shape,
-                            Products products = Products::kOwnWhereTheyFit);
+                            ProductChoice products = ProductChoice::kOwnWhereTheyFit);
 // For head_loss_forward and head_logits alone, which hold a block of the vocabulary at a time.
 int64_t head_forward_scratch_floats(ProductMode mode, const HeadShape& shape,
-                                    Products products = Products::kOwnWhereTheyFit);
+                                    ProductChoice products = ProductChoice::kOwnWhereTheyFit);
 
 template <typename T>
 struct HeadOperands {

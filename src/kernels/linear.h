@@ -33,17 +33,17 @@ constexpr int64_t kRowPadding = 32;
 
 // Whether the program's own bf16 products (cpu/product_bf16.h) are used where they fit, or oneDNN's
 // alone, which are the measure (gemm_rate.h) and the better ones for a single row.
-enum class Products { kOwnWhereTheyFit, kLibrary };
+enum class ProductChoice { kOwnWhereTheyFit, kLibrary };
 // kLibrary where no product has more than this many rows, so few that none would be our own.
-Products products_for_rows(int64_t most_rows);
+ProductChoice products_for_rows(int64_t most_rows);
 
 // Floats of scratch that the products of this shape need: blocks widened to f32, or the f32 sums of
 // oneDNN's bf16 results.
 int64_t linear_scratch_floats(ProductMode mode, const LinearShape& shape,
-                              Products products = Products::kOwnWhereTheyFit);
+                              ProductChoice products = ProductChoice::kOwnWhereTheyFit);
 // What an engine allocates for itself, for the memory plan: where our own products pack operands.
 int64_t linear_engine_bytes(ProductMode mode, int threads,
-                            Products products = Products::kOwnWhereTheyFit);
+                            ProductChoice products = ProductChoice::kOwnWhereTheyFit);
 // What oneDNN allocates and keeps for the panels of operands that its products copy, at most, on
 // this CPU; of small operands it is no more than they are. For the memory plan.
 int64_t library_panel_bytes(int threads);
@@ -55,8 +55,8 @@ class LinearEngine {
   // scratch: as many floats as the largest linear_scratch_floats of the shapes to come. Our own
   // products run on at most `threads`.
   LinearEngine(ProductMode mode, float* scratch, int threads,
-               Products products = Products::kOwnWhereTheyFit);
-  LinearEngine(ProductMode mode, float* scratch);  // with Products::kLibrary
+               ProductChoice products = ProductChoice::kOwnWhereTheyFit);
+  LinearEngine(ProductMode mode, float* scratch);  // with ProductChoice::kLibrary
   ~LinearEngine();
   LinearEngine(const LinearEngine&) = delete;
   LinearEngine& operator=(const LinearEngine&) = delete;

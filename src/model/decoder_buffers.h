@@ -26,7 +26,7 @@ struct DecoderShape {
   ProductMode mode = ProductMode::kF32;
   int threads = 1;
   bool forward_only = false;  // no backward pass will follow: one layer's activations, no gradients
-  Products products = Products::kOwnWhereTheyFit;
+  ProductChoice products = ProductChoice::kOwnWhereTheyFit;
   std::optional<GpuProfile> gpu = {};  // none: the host
   int64_t head_rows = 0;   // on a GPU, whose logits exist at a time; 0: as many as are good
   bool documents = false;  // attention may stop at the ends of documents

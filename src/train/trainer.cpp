@@ -173,13 +173,10 @@ RunState Trainer::state() const {
 void Trainer::save(const TrainerEvents& events, TrainingOutcome& outcome, bool wait) {
   if (!config_.output.save_checkpoints) return;
   ranks_.set_phase("saving a checkpoint");
+  const LongWaits patient(ranks_);
   if (saver_) {
-    {
-      const LongWaits patient(ranks_);
-      saver_->wait();  // for the one before, which is told first
-    }
+    saver_->wait();  // for the one before, which is told first
     report_saved(events, outcome);
-    const LongWaits patient(ranks_);
     if (sharded_) sharded_->finish_weights();
     saver_->save(state());
     if (wait) saver_->wait();

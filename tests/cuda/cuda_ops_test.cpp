@@ -81,7 +81,7 @@ class CudaOpsTest : public ::testing::Test {
     scratch_ = PageBuffer(kScratchBytes, "scratch");
     auto* floats = reinterpret_cast<float*>(scratch_.data());
     cpu_ = make_cpu_ops<T>({.mode = product_mode(dtype_of<T>()),
-                            .products = Products::kOwnWhereTheyFit,
+                            .products = ProductChoice::kOwnWhereTheyFit,
                             .threads = 2,
                             .rope = rope,
                             .scratch = floats,

@@ -74,9 +74,9 @@ double relative_distance(const std::vector<A>& got, const std::vector<B>& expect
 struct Variant {
   bool masked = false;                // every third token has no target
   std::vector<int64_t> loud_entries;  // of the vocabulary: logits many times as large
-  Products products = Products::kLibrary;
+  ProductChoice products = ProductChoice::kLibrary;
 };
-const Variant kMasked{true, {}, Products::kLibrary};
+const Variant kMasked{true, {}, ProductChoice::kLibrary};
 
 template <typename T>
 void expect_agreement(ProductMode mode, const HeadShape& s, double dx_bound, double dw_bound,
@@ -108,7 +108,7 @@ void expect_agreement(ProductMode mode, const HeadShape& s, double dx_bound, dou
   std::vector<float> scratch(static_cast<size_t>(head_scratch_floats(mode, s, variant.products)),
                              std::nanf(""));
   LinearEngine library(mode, nullptr), own(mode, nullptr, 2);
-  LinearEngine& engine = variant.products == Products::kLibrary ? library : own;
+  LinearEngine& engine = variant.products == ProductChoice::kLibrary ? library : own;
   const double loss =
       head_loss_forward_backward(engine, s, in, 0.25f, dx.data(), dw.data(), false, scratch.data());
   EXPECT_NEAR(loss, naive.loss, 1e-6 * naive.loss);
@@ -172,7 +172,7 @@ TEST(HeadLoss, OwnBf16ProductsAgreeWithAPlainSoftmax) {
   }
   for (const HeadShape& s : shapes) {
     for (const bool masked : {false, true}) {
-      const Variant variant{masked, {}, Products::kOwnWhereTheyFit};
+      const Variant variant{masked, {}, ProductChoice::kOwnWhereTheyFit};
       expect_agreement<bf16>(ProductMode::kBF16Native, s, 0x1p-7, 0x1p-7, variant);
     }
   }
@@ -184,7 +184,7 @@ TEST(HeadLoss, MaximaThatRiseLateLoseNothing) {
   if (product_mode(DType::kBF16) != ProductMode::kBF16Native) {
     GTEST_SKIP() << "this CPU has no bf16 products";
   }
-  for (const Products products : {Products::kLibrary, Products::kOwnWhereTheyFit}) {
+  for (const ProductChoice products : {ProductChoice::kLibrary, ProductChoice::kOwnWhereTheyFit}) {
     for (const std::vector<int64_t>& loud : {std::vector<int64_t>{500}, {1153, 2400, 2401}}) {
       const Variant variant{false, loud, products};
       // Bound of the others, twice: nearly all of a gradient is one entry's, rounded to bf16.

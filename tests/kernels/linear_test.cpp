@@ -31,7 +31,8 @@ struct Errors {
 };
 
 template <typename T>
-Errors errors_of(ProductMode mode, const LinearShape& s, Products products = Products::kLibrary) {
+Errors errors_of(ProductMode mode, const LinearShape& s,
+                 ProductChoice products = ProductChoice::kLibrary) {
   const auto [M, N, K] = s;
   const auto x = random_matrix<T>(M * K, 1), w = random_matrix<T>(N * K, 2),
              dy = random_matrix<T>(M * N, 3);
@@ -40,7 +41,7 @@ Errors errors_of(ProductMode mode, const LinearShape& s, Products products = Pro
   std::vector<float> dw = before;
   std::vector<float> scratch(static_cast<size_t>(linear_scratch_floats(mode, s, products)));
   LinearEngine library(mode, scratch.data()), own(mode, scratch.data(), 2);
-  LinearEngine& engine = products == Products::kLibrary ? library : own;
+  LinearEngine& engine = products == ProductChoice::kLibrary ? library : own;
   engine.forward(x.data(), w.data(), y.data(), s);
   engine.backward_data(dy.data(), w.data(), dx.data(), s);
   engine.backward_weight(dy.data(), x.data(), dw.data(), /*accumulate=*/true, s);
@@ -113,7 +114,7 @@ TEST(Linear, NativeBf16AgreesWithPlainSums) {
   if (product_mode(DType::kBF16) != ProductMode::kBF16Native) {
     GTEST_SKIP() << "this CPU has no bf16 products";
   }
-  for (const Products products : {Products::kLibrary, Products::kOwnWhereTheyFit}) {
+  for (const ProductChoice products : {ProductChoice::kLibrary, ProductChoice::kOwnWhereTheyFit}) {
     for (const LinearShape& s : kShapes) {
       const Errors errors = errors_of<bf16>(ProductMode::kBF16Native, s, products);
       EXPECT_LT(errors.forward, kBf16Bound) << s.rows;

@@ -103,15 +103,17 @@ class MpiTransfer : public Transfer {
     job_->ask(what_, [&](MpiCalls& calls) { return start(calls, part.request); });
     waiting_.push_back(part);
   }
+  // A library goes on with all transfers in every call, so this asks for one part at a time: of two
+  // for each of hundreds of ranks, to ask for all each time would be what the core does.
   bool is_done() override {
     job_->ask(what_, [&](MpiCalls& calls) {
-      int code = 0;
-      std::erase_if(waiting_, [&](const Part& part) {
-        bool done = false;
-        if (code == 0) code = calls.test(part.request, done);
-        return done;
-      });
-      return code;
+      bool done = true;
+      while (!waiting_.empty()) {
+        if (const int code = calls.test(waiting_.back().request, done); code != 0) return code;
+        if (!done) return 0;
+        waiting_.pop_back();
+      }
+      return 0;
     });
     return waiting_.empty();
   }
@@ -127,6 +129,7 @@ class MpiTransfer : public Transfer {
       const Clock::time_point now = Clock::now();
       if (now - begun > kShort) std::this_thread::sleep_for(kPause);
       if (now < look) continue;
+      forget_what_is_done();
       const std::vector<int64_t> missing = missing_ranks();
       job_->look_after(missing.empty() ? *group_ : missing, what_);
       if (now - begun > std::chrono::duration<double>(job_->limit_s())) {
@@ -142,6 +145,17 @@ class MpiTransfer : public Transfer {
     std::optional<int64_t> from;
   };
 
+  void forget_what_is_done() {
+    job_->ask(what_, [&](MpiCalls& calls) {
+      int code = 0;
+      std::erase_if(waiting_, [&](const Part& part) {
+        bool done = false;
+        if (code == 0) code = calls.test(part.request, done);
+        return done;
+      });
+      return code;
+    });
+  }
   // None where a part waits for all.
   std::vector<int64_t> missing_ranks() const {
     std::vector<int64_t> missing;

@@ -11,7 +11,7 @@ namespace borealis {
 
 struct CpuOpsSetup {
   ProductMode mode = ProductMode::kF32;
-  Products products = Products::kOwnWhereTheyFit;
+  ProductChoice products = ProductChoice::kOwnWhereTheyFit;
   int threads = 1;
   RopeTable rope;
   // As many floats as the largest of the kernels' needs of the shapes to come.

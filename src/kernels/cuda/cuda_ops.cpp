@@ -237,7 +237,7 @@ class CudaOps : public Ops<T> {
   int multiprocessors_;
   Scratch<T> scratch_;
   cudaStream_t stream_;
-  Products products_;
+  CublasProducts products_;
   std::unique_ptr<FusedAttention> fused_;  // null: all attention is ours
   int64_t documents_ = 0;                  // of the batch under way; 0: every sequence is one
   RopeTableOnDevice rope_;

@@ -116,7 +116,7 @@ class Plan {
 
 }  // namespace
 
-struct Products::Plans {
+struct CublasProducts::Plans {
   Plans(std::span<std::byte> memory, cudaStream_t in_stream)
       : workspace(memory), stream(in_stream) {
     check(cublasLtCreate(&handle), "starting");
@@ -141,9 +141,9 @@ struct Products::Plans {
   std::map<Product, Plan> plans;
 };
 
-Products::Products(std::span<std::byte> workspace, cudaStream_t stream)
+CublasProducts::CublasProducts(std::span<std::byte> workspace, cudaStream_t stream)
     : plans_(std::make_unique<Plans>(workspace, stream)) {}
-Products::~Products() = default;
+CublasProducts::~CublasProducts() = default;
 
 namespace {
 
@@ -165,18 +165,18 @@ Product forward_product(const LinearShape& s, cudaDataType_t out) {
 }  // namespace
 
 template <typename T>
-void Products::forward(const LinearForward<T>& a) {
+void CublasProducts::forward(const LinearForward<T>& a) {
   plans_->run(forward_product<T>(a.shape, data_type<T>()), a.weight, a.x, a.y, false);
 }
 
 template <typename T>
-void Products::forward_f32(const LinearShape& shape, const T* x, const T* weight, float* y) {
+void CublasProducts::forward_f32(const LinearShape& shape, const T* x, const T* weight, float* y) {
   plans_->run(forward_product<T>(shape, CUDA_R_32F), weight, x, y, false);
 }
 
 // dx^T [K, M] = W^T dy^T
 template <typename T>
-void Products::backward_input(const LinearBackwardInput<T>& a) {
+void CublasProducts::backward_input(const LinearBackwardInput<T>& a) {
   const LinearShape& s = a.shape;
   plans_->run({.op_a = CUBLAS_OP_N,
                .op_b = CUBLAS_OP_N,
@@ -193,7 +193,7 @@ void Products::backward_input(const LinearBackwardInput<T>& a) {
 
 // dW^T [K, N] (+)= x^T dy
 template <typename T>
-void Products::backward_weight(const LinearBackwardWeight<T>& a) {
+void CublasProducts::backward_weight(const LinearBackwardWeight<T>& a) {
   const LinearShape& s = a.shape;
   plans_->run({.op_a = CUBLAS_OP_N,
                .op_b = CUBLAS_OP_T,
@@ -208,13 +208,13 @@ void Products::backward_weight(const LinearBackwardWeight<T>& a) {
               a.x, a.dy, a.dweight, a.accumulate);
 }
 
-template void Products::forward(const LinearForward<float>&);
-template void Products::forward(const LinearForward<bf16>&);
-template void Products::forward_f32(const LinearShape&, const float*, const float*, float*);
-template void Products::forward_f32(const LinearShape&, const bf16*, const bf16*, float*);
-template void Products::backward_input(const LinearBackwardInput<float>&);
-template void Products::backward_input(const LinearBackwardInput<bf16>&);
-template void Products::backward_weight(const LinearBackwardWeight<float>&);
-template void Products::backward_weight(const LinearBackwardWeight<bf16>&);
+template void CublasProducts::forward(const LinearForward<float>&);
+template void CublasProducts::forward(const LinearForward<bf16>&);
+template void CublasProducts::forward_f32(const LinearShape&, const float*, const float*, float*);
+template void CublasProducts::forward_f32(const LinearShape&, const bf16*, const bf16*, float*);
+template void CublasProducts::backward_input(const LinearBackwardInput<float>&);
+template void CublasProducts::backward_input(const LinearBackwardInput<bf16>&);
+template void CublasProducts::backward_weight(const LinearBackwardWeight<float>&);
+template void CublasProducts::backward_weight(const LinearBackwardWeight<bf16>&);
 
 }  // namespace borealis::cuda

@@ -16,13 +16,13 @@ namespace borealis::cuda {
 
 // Makes, and keeps, one plan a shape: cuBLASLt's first choice, so that a run's bits do not depend
 // on a measurement.
-class Products {
+class CublasProducts {
  public:
   // workspace: device memory on a multiple of 256, kGpuProductWorkspaceBytes for the best products.
-  Products(std::span<std::byte> workspace, cudaStream_t stream);
-  ~Products();
-  Products(const Products&) = delete;
-  Products& operator=(const Products&) = delete;
+  CublasProducts(std::span<std::byte> workspace, cudaStream_t stream);
+  ~CublasProducts();
+  CublasProducts(const CublasProducts&) = delete;
+  CublasProducts& operator=(const CublasProducts&) = delete;
 
   // T is float or bf16.
   template <typename T>

@@ -45,7 +45,7 @@ struct Operands {
   // memory: bytes() of zeros.
   Operands(ProductMode mode, const LinearShape& s, std::byte* memory) : shape(s) {
     scratch = reinterpret_cast<float*>(memory);
-    dweight = scratch + linear_scratch_floats(mode, s, Products::kLibrary);
+    dweight = scratch + linear_scratch_floats(mode, s, ProductChoice::kLibrary);
     x = reinterpret_cast<T*>(dweight + s.out_features * s.in_features);
     weight = x + s.rows * s.in_features;
     y = weight + s.out_features * s.in_features;
@@ -53,7 +53,7 @@ struct Operands {
   static size_t bytes(ProductMode mode, const LinearShape& s) {
     const int64_t weights = s.out_features * s.in_features;
     const int64_t activations = s.rows * (s.in_features + s.out_features);
-    return static_cast<size_t>(weights + linear_scratch_floats(mode, s, Products::kLibrary)) *
+    return static_cast<size_t>(weights + linear_scratch_floats(mode, s, ProductChoice::kLibrary)) *
                sizeof(float) +
            static_cast<size_t>(weights + activations) * sizeof(T);
   }

@@ -255,9 +255,9 @@ bool own_head(ProductMode mode, const HeadShape& shape) {
   return mode == ProductMode::kBF16Native && Bf16Head::fits(shape);
 }
 
-int64_t own_floats(ProductMode mode, const HeadShape& shape, Products products,
+int64_t own_floats(ProductMode mode, const HeadShape& shape, ProductChoice products,
                    bool backward_follows) {
-  if (products == Products::kLibrary || !own_head(mode, shape)) return 0;
+  if (products == ProductChoice::kLibrary || !own_head(mode, shape)) return 0;
   return Bf16Head::scratch_floats(shape, backward_follows);
 }
 
@@ -283,13 +283,14 @@ int64_t head_token_chunk(ProductMode mode, const HeadShape& shape) {
   return std::min({shape.rows, kTokenChunk, fitting});
 }
 
-int64_t head_scratch_floats(ProductMode mode, const HeadShape& shape, Products products) {
+int64_t head_scratch_floats(ProductMode mode, const HeadShape& shape, ProductChoice products) {
   const int64_t own = own_floats(mode, shape, products, true);
   return own > 0 ? std::max(own, head_forward_scratch_floats(mode, shape, products))
                  : Workspace(mode, shape, true).offset;
 }
 
-int64_t head_forward_scratch_floats(ProductMode mode, const HeadShape& shape, Products products) {
+int64_t head_forward_scratch_floats(ProductMode mode, const HeadShape& shape,
+                                    ProductChoice products) {
   // head_logits is never our own.
   return std::max(Workspace(mode, shape, false).offset, own_floats(mode, shape, products, false));
 }

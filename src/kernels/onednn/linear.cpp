@@ -145,9 +145,9 @@ int64_t scratchpad_floats(int64_t m, int64_t n, int64_t k, bool tb) {
 
 }  // namespace
 
-int64_t linear_scratch_floats(ProductMode mode, const LinearShape& shape, Products products) {
+int64_t linear_scratch_floats(ProductMode mode, const LinearShape& shape, ProductChoice products) {
   const auto [M, N, K] = shape;
-  const bool own = products == Products::kOwnWhereTheyFit && bf16_products_supported();
+  const bool own = products == ProductChoice::kOwnWhereTheyFit && bf16_products_supported();
   switch (mode) {
     case ProductMode::kF32:
       return 0;
@@ -160,14 +160,14 @@ int64_t linear_scratch_floats(ProductMode mode, const LinearShape& shape, Produc
   return 0;
 }
 
-Products products_for_rows(int64_t most_rows) {
+ProductChoice products_for_rows(int64_t most_rows) {
   constexpr int64_t kFittingSize = 64;  // of the other two dimensions
-  return bf16_product_fits(most_rows, kFittingSize, kFittingSize) ? Products::kOwnWhereTheyFit
-                                                                  : Products::kLibrary;
+  return bf16_product_fits(most_rows, kFittingSize, kFittingSize) ? ProductChoice::kOwnWhereTheyFit
+                                                                  : ProductChoice::kLibrary;
 }
 
-int64_t linear_engine_bytes(ProductMode mode, int threads, Products products) {
-  if (products == Products::kLibrary || mode != ProductMode::kBF16Native ||
+int64_t linear_engine_bytes(ProductMode mode, int threads, ProductChoice products) {
+  if (products == ProductChoice::kLibrary || mode != ProductMode::kBF16Native ||
       !bf16_products_supported()) {
     return 0;
   }
@@ -217,7 +217,7 @@ struct LinearEngine::Primitives {
 
 LinearEngine::LinearEngine(ProductMode mode, float* scratch)
     : mode_(mode), scratch_(scratch), primitives_(std::make_unique<Primitives>()) {}
-LinearEngine::LinearEngine(ProductMode mode, float* scratch, int threads, Products products)
+LinearEngine::LinearEngine(ProductMode mode, float* scratch, int threads, ProductChoice products)
     : LinearEngine(mode, scratch) {
   threads_ = threads;
   const int64_t bytes = linear_engine_bytes(mode, threads, products);

@@ -5,12 +5,12 @@
 
 namespace borealis::cuda {
 
-struct Products::Plans {
+struct CublasProducts::Plans {
   cudaStream_t stream;
 };
-Products::Products(std::span<std::byte>, cudaStream_t stream)
+CublasProducts::CublasProducts(std::span<std::byte>, cudaStream_t stream)
     : plans_(std::make_unique<Plans>(Plans{stream})) {}
-Products::~Products() = default;
+CublasProducts::~CublasProducts() = default;
 
 namespace {
 
@@ -43,15 +43,15 @@ void forward_as(cudaStream_t stream, const LinearShape& s, const T* x, const T* 
 }  // namespace
 
 template <typename T>
-void Products::forward(const LinearForward<T>& a) {
+void CublasProducts::forward(const LinearForward<T>& a) {
   forward_as(plans_->stream, a.shape, a.x, a.weight, a.y);
 }
 template <typename T>
-void Products::forward_f32(const LinearShape& shape, const T* x, const T* weight, float* y) {
+void CublasProducts::forward_f32(const LinearShape& shape, const T* x, const T* weight, float* y) {
   forward_as(plans_->stream, shape, x, weight, y);
 }
 template <typename T>
-void Products::backward_input(const LinearBackwardInput<T>& a) {
+void CublasProducts::backward_input(const LinearBackwardInput<T>& a) {
   emulated::queue(plans_->stream, [a] {
     const LinearShape& s = a.shape;
     multiply(
@@ -62,7 +62,7 @@ void Products::backward_input(const LinearBackwardInput<T>& a) {
   });
 }
 template <typename T>
-void Products::backward_weight(const LinearBackwardWeight<T>& a) {
+void CublasProducts::backward_weight(const LinearBackwardWeight<T>& a) {
   emulated::queue(plans_->stream, [a] {
     const LinearShape& s = a.shape;
     multiply(
@@ -76,13 +76,13 @@ void Products::backward_weight(const LinearBackwardWeight<T>& a) {
   });
 }
 
-template void Products::forward(const LinearForward<float>&);
-template void Products::forward(const LinearForward<bf16>&);
-template void Products::forward_f32(const LinearShape&, const float*, const float*, float*);
-template void Products::forward_f32(const LinearShape&, const bf16*, const bf16*, float*);
-template void Products::backward_input(const LinearBackwardInput<float>&);
-template void Products::backward_input(const LinearBackwardInput<bf16>&);
-template void Products::backward_weight(const LinearBackwardWeight<float>&);
-template void Products::backward_weight(const LinearBackwardWeight<bf16>&);
+template void CublasProducts::forward(const LinearForward<float>&);
+template void CublasProducts::forward(const LinearForward<bf16>&);
+template void CublasProducts::forward_f32(const LinearShape&, const float*, const float*, float*);
+template void CublasProducts::forward_f32(const LinearShape&, const bf16*, const bf16*, float*);
+template void CublasProducts::backward_input(const LinearBackwardInput<float>&);
+template void CublasProducts::backward_input(const LinearBackwardInput<bf16>&);
+template void CublasProducts::backward_weight(const LinearBackwardWeight<float>&);
+template void CublasProducts::backward_weight(const LinearBackwardWeight<bf16>&);
 
 }  // namespace borealis::cuda

@@ -210,7 +210,7 @@ class CudaBackend : public Backend {
     fill_random<T>({operands, at});
     auto* dw = reinterpret_cast<float*>(take(places.w * 4));
     check(cudaMemsetAsync(dw, 0, static_cast<size_t>(places.w) * 4, device_.stream()), "clearing");
-    Products products(workspace, device_.stream());
+    CublasProducts products(workspace, device_.stream());
     const auto run = [&](const LinearShape& s) {
       products.forward(LinearForward<T>{s, x, w, y});
       products.backward_weight(LinearBackwardWeight<T>{s, y, x, dw, true});
