@@ -30,7 +30,7 @@ double gemm_tflops_of(const StepRecord& step) {
 }  // namespace
 
 void take_steps(const StepSeries& series, RunResults& results) {
-  CHECK(!series.steps().empty());
+  CHECK(!series.empty());
   results.steps = series.steps();
   results.step_stride = series.stride();
   results.recorded_steps = series.count();
@@ -48,7 +48,7 @@ RunResults read_run_results(const std::filesystem::path& run_dir) {
   results.run_dir = run_dir;
   results.summary = read_run_summary(run_dir);
   const StepSeries series = read_metrics(run_dir);
-  if (series.steps().empty()) {
+  if (series.empty()) {
     throw Error(ErrorKind::kData,
                 fmt::format("{} holds no step", (run_dir / kMetricsFileName).string()),
                 "a report needs a run of at least one step");

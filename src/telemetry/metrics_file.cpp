@@ -1,12 +1,16 @@
 #include "telemetry/metrics_file.h"
 
 #include <fmt/format.h>
+#include <simdjson.h>
 
+#include <array>
 #include <cmath>
 #include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <utility>
+#include <variant>
 
 #include "base/error.h"
 #include "base/fault_text.h"
@@ -20,6 +24,10 @@ using Json = nlohmann::ordered_json;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
+// Behind so many bytes of a file that is walked through, its pages are given back: they would count
+// as the process' memory.
+constexpr size_t kForgetBytes = size_t{4} << 20;
+
 Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 double number_or_nan(const Json& object, const char* name) {
@@ -27,26 +35,42 @@ double number_or_nan(const Json& object, const char* name) {
   return value.is_null() ? kNaN : value.get<double>();
 }
 
+// The keys of a step's line, in their order.
+struct StepField {
+  const char* name;
+  std::variant<int64_t StepRecord::*, double StepRecord::*, std::optional<double> StepRecord::*>
+      member;
+};
+constexpr std::array kStepFields = {
+    StepField{"iteration", &StepRecord::iteration},
+    StepField{"consumed_samples", &StepRecord::consumed_samples},
+    StepField{"consumed_tokens", &StepRecord::consumed_tokens},
+    StepField{"elapsed_ms", &StepRecord::elapsed_ms},
+    StepField{"learning_rate", &StepRecord::learning_rate},
+    StepField{"global_batch_size", &StepRecord::global_batch_size},
+    StepField{"lm_loss", &StepRecord::lm_loss},
+    StepField{"grad_norm", &StepRecord::grad_norm},
+    StepField{"skipped_iterations", &StepRecord::skipped_iterations},
+    StepField{"samples_per_second", &StepRecord::samples_per_second},
+    StepField{"tokens_per_gpu_per_second", &StepRecord::tokens_per_gpu_per_second},
+    StepField{"tflops", &StepRecord::tflops},
+    StepField{"gemm_share", &StepRecord::gemm_share},
+    StepField{"forward_ms", &StepRecord::forward_ms},
+    StepField{"backward_ms", &StepRecord::backward_ms},
+    StepField{"optimizer_ms", &StepRecord::optimizer_ms},
+    StepField{"communication_ms", &StepRecord::communication_ms},
+    StepField{"data_ms", &StepRecord::data_ms},
+};
+
+Json to_json(int64_t value) { return value; }
+Json to_json(double value) { return finite_or_null(value); }
+Json to_json(std::optional<double> value) { return finite_or_null(value.value_or(kNaN)); }
+
 Json step_to_json(const StepRecord& record) {
   Json json;
-  json["iteration"] = record.iteration;
-  json["consumed_samples"] = record.consumed_samples;
-  json["consumed_tokens"] = record.consumed_tokens;
-  json["elapsed_ms"] = finite_or_null(record.elapsed_ms);
-  json["learning_rate"] = finite_or_null(record.learning_rate);
-  json["global_batch_size"] = record.global_batch_size;
-  json["lm_loss"] = finite_or_null(record.lm_loss);
-  json["grad_norm"] = finite_or_null(record.grad_norm.value_or(kNaN));
-  json["skipped_iterations"] = record.skipped_iterations;
-  json["samples_per_second"] = finite_or_null(record.samples_per_second);
-  json["tokens_per_gpu_per_second"] = finite_or_null(record.tokens_per_gpu_per_second);
-  json["tflops"] = finite_or_null(record.tflops);
-  json["gemm_share"] = finite_or_null(record.gemm_share);
-  json["forward_ms"] = finite_or_null(record.forward_ms);
-  json["backward_ms"] = finite_or_null(record.backward_ms);
-  json["optimizer_ms"] = finite_or_null(record.optimizer_ms);
-  json["communication_ms"] = finite_or_null(record.communication_ms);
-  json["data_ms"] = finite_or_null(record.data_ms);
+  for (const StepField& field : kStepFields) {
+    std::visit([&](auto member) { json[field.name] = to_json(record.*member); }, field.member);
+  }
   if (const auto& ranks = record.of_ranks) {
     json["computing_ms_of_ranks"] = {{"min", finite_or_null(ranks->computing.min_ms)},
                                      {"median", finite_or_null(ranks->computing.median_ms)},
@@ -56,27 +80,61 @@ Json step_to_json(const StepRecord& record) {
   return json;
 }
 
+void take(const Json& value, int64_t& to) { to = value.get<int64_t>(); }
+void take(const Json& value, double& to) { to = value.is_null() ? kNaN : value.get<double>(); }
+void take(const Json& value, std::optional<double>& to) {
+  if (!value.is_null()) to = value.get<double>();
+}
+
 StepRecord step_from_json(const Json& json) {
   StepRecord record;
-  record.iteration = json.at("iteration").get<int64_t>();
-  record.consumed_samples = json.at("consumed_samples").get<int64_t>();
-  record.consumed_tokens = json.at("consumed_tokens").get<int64_t>();
-  record.elapsed_ms = number_or_nan(json, "elapsed_ms");
-  record.learning_rate = number_or_nan(json, "learning_rate");
-  record.global_batch_size = json.at("global_batch_size").get<int64_t>();
-  record.lm_loss = number_or_nan(json, "lm_loss");
-  if (!json.at("grad_norm").is_null()) record.grad_norm = json.at("grad_norm").get<double>();
-  record.skipped_iterations = json.at("skipped_iterations").get<int64_t>();
-  record.samples_per_second = number_or_nan(json, "samples_per_second");
-  record.tokens_per_gpu_per_second = number_or_nan(json, "tokens_per_gpu_per_second");
-  record.tflops = number_or_nan(json, "tflops");
-  record.gemm_share = number_or_nan(json, "gemm_share");
-  record.forward_ms = number_or_nan(json, "forward_ms");
-  record.backward_ms = number_or_nan(json, "backward_ms");
-  record.optimizer_ms = number_or_nan(json, "optimizer_ms");
-  record.communication_ms = number_or_nan(json, "communication_ms");
-  record.data_ms = number_or_nan(json, "data_ms");
+  for (const StepField& field : kStepFields) {
+    std::visit([&](auto member) { take(json.at(field.name), record.*member); }, field.member);
+  }
   return record;
+}
+
+void take(const simdjson::dom::element& value, int64_t& to, bool& is_taken) {
+  is_taken = value.get(to) == simdjson::SUCCESS;
+}
+void take(const simdjson::dom::element& value, double& to, bool& is_taken) {
+  to = kNaN;
+  is_taken = value.is_null() || value.get(to) == simdjson::SUCCESS;
+}
+void take(const simdjson::dom::element& value, std::optional<double>& to, bool& is_taken) {
+  double number = 0;
+  is_taken = value.is_null() || value.get(number) == simdjson::SUCCESS;
+  if (is_taken && !value.is_null()) to = number;
+}
+
+// The step of a line in which each key stands once, which is nearly all: a run of a million steps
+// is read several times, and a document of nlohmann's takes ten times as long. None: it may be one.
+std::optional<StepRecord> plain_step_of(std::string_view line) {
+  thread_local simdjson::dom::parser parser;
+  simdjson::dom::object object;
+  if (parser.parse(line.data(), line.size()).get(object) != simdjson::SUCCESS) return std::nullopt;
+  StepRecord record;
+  size_t next = 0, found = 0;
+  for (const auto& [key, value] : object) {
+    // They come in this order.
+    for (size_t tried = 0; tried < kStepFields.size(); ++tried) {
+      const StepField& field = kStepFields[next++ % kStepFields.size()];
+      if (key != field.name) continue;
+      bool is_taken = false;
+      std::visit([&, &of = value](auto member) { take(of, record.*member, is_taken); },
+                 field.member);
+      if (!is_taken) return std::nullopt;
+      ++found;
+      break;
+    }
+  }
+  return found == kStepFields.size() ? std::optional(record) : std::nullopt;
+}
+
+// Throws Json::exception where the line is none of a step.
+StepRecord step_of_line(std::string_view line) {
+  if (const auto step = plain_step_of(line)) return *step;
+  return step_from_json(Json::parse(line));
 }
 
 struct ValidationKeys {
@@ -112,17 +170,34 @@ auto parse_record(std::string_view line, Convert convert)
   }
 }
 
-// Calls `take` with the object of each line.
-void read_lines(const std::filesystem::path& path, const std::function<void(const Json&)>& take) {
+// visit(line) for each line with its end, which one that was cut off by a kill has not.
+template <typename Visit>
+void for_each_line(const MappedFile& file, const Visit& visit) {
+  const std::string_view all(reinterpret_cast<const char*>(file.bytes().data()),
+                             file.bytes().size());
+  size_t given_back = 0;
+  for (size_t at = 0; at < all.size();) {
+    const size_t end = all.find('\n', at);
+    if (end == std::string_view::npos) return visit(all.substr(at));
+    visit(all.substr(at, end + 1 - at));
+    at = end + 1;
+    if (at - given_back < kForgetBytes) continue;
+    file.forget(given_back, at - given_back);
+    given_back = at;
+  }
+  file.forget(0, all.size());
+}
+
+// take(line) throws Json::exception where it is none of the file's.
+template <typename Take>
+void read_lines(const std::filesystem::path& path, const Take& take) {
   const MappedFile file(path);
-  std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-  for (int64_t number = 1; !text.empty(); ++number) {
-    const size_t end = text.find('\n');
-    const bool cut_off = end == std::string_view::npos;
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(cut_off ? text.size() : end + 1);
+  int64_t number = 0;
+  for_each_line(file, [&](std::string_view line) {
+    ++number;
+    const bool cut_off = !line.ends_with('\n');
     try {
-      take(Json::parse(line));
+      take(line);
     } catch (const Json::exception& fault) {
       if (cut_off) return;
       throw Error(ErrorKind::kData,
@@ -130,20 +205,19 @@ void read_lines(const std::filesystem::path& path, const std::function<void(cons
                               fault_text(fault)),
                   "restore the file, or remove the broken line");
     }
-  }
+  });
 }
 
-// Whether a line is of the history: a record of an iteration after `done` and up to `last`.
-bool is_of_history(std::string_view line, bool is_step, int64_t done, int64_t last,
-                   int64_t& iteration) {
-  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+// The iteration of a step's or a validation's line that may be of the history.
+std::optional<int64_t> iteration_of(std::string_view line, bool is_step) {
   try {
-    iteration = is_step ? step_from_json(json).iteration
-                        : validation_from_json(json, EvaluatedSet::kValidation).iteration;
+    if (is_step) return step_of_line(line).iteration;
+    const ValidationRecord record =
+        validation_from_json(Json::parse(line), EvaluatedSet::kValidation);
+    return record.at_end ? std::nullopt : std::optional(record.iteration);
   } catch (const Json::exception&) {
-    return false;
+    return std::nullopt;
   }
-  return iteration > done && iteration <= last && !json.contains("at_end");
 }
 
 // Copies the lines of the history in their order and returns their number. The source may be the
@@ -156,19 +230,14 @@ int64_t copy_history(const RunHistory& history, const char* name,
   int64_t lines = 0, done = 0;
   const bool is_step = std::string_view(name) == kMetricsFileName;
   if (std::filesystem::is_regular_file(source, unknown)) {
-    const MappedFile file(source);
-    std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-    while (!text.empty()) {
-      const size_t end = text.find('\n');
-      if (end == std::string_view::npos) break;  // cut off by a kill
-      const std::string_view line = text.substr(0, end + 1);
-      text.remove_prefix(end + 1);
-      int64_t iteration = 0;
-      if (!is_of_history(line, is_step, done, history.iteration, iteration)) continue;
-      done = iteration;
+    for_each_line(MappedFile(source), [&](std::string_view line) {
+      if (!line.ends_with('\n')) return;
+      const std::optional<int64_t> iteration = iteration_of(line, is_step);
+      if (!iteration || *iteration <= done || *iteration > history.iteration) return;
+      done = *iteration;
       out.write(line);
       ++lines;
-    }
+    });
   }
   out.commit();
   return lines;
@@ -177,7 +246,9 @@ int64_t copy_history(const RunHistory& history, const char* name,
 std::vector<ValidationRecord> read_records(const std::filesystem::path& path, EvaluatedSet set) {
   std::vector<ValidationRecord> records;
   if (!std::filesystem::exists(path)) return records;
-  read_lines(path, [&](const Json& json) { records.push_back(validation_from_json(json, set)); });
+  read_lines(path, [&](std::string_view line) {
+    records.push_back(validation_from_json(Json::parse(line), set));
+  });
   return records;
 }
 
@@ -231,7 +302,11 @@ void MetricsWriter::write_checkpoint(const std::string& folder) {
 }
 
 std::optional<StepRecord> parse_step_record(std::string_view line) {
-  return parse_record(line, step_from_json);
+  try {
+    return step_of_line(line);
+  } catch (const Json::exception&) {
+    return std::nullopt;
+  }
 }
 
 std::optional<ValidationRecord> parse_validation_record(std::string_view line, EvaluatedSet set) {
@@ -243,22 +318,27 @@ std::optional<std::string> parse_checkpoint_record(std::string_view line) {
                       [](const Json& json) { return json.at("checkpoint").get<std::string>(); });
 }
 
-StepSeries read_metrics(const std::filesystem::path& run_dir, size_t most_steps) {
-  StepSeries series(most_steps);
+void for_each_step(const std::filesystem::path& run_dir,
+                   const std::function<void(const StepRecord&)>& visit) {
   std::optional<StepRecord> pending;  // until the step behind it tells the next learning rate
   int64_t skipped_before = 0;
-  read_lines(run_dir / kMetricsFileName, [&](const Json& json) {
-    StepRecord step = step_from_json(json);
+  read_lines(run_dir / kMetricsFileName, [&](std::string_view line) {
+    StepRecord step = step_of_line(line);
     step.skipped = step.skipped_iterations > skipped_before;
     skipped_before = step.skipped_iterations;
     step.next_learning_rate = step.learning_rate;
     if (pending) {
       pending->next_learning_rate = step.learning_rate;
-      series.add(*pending);
+      visit(*pending);
     }
     pending = step;
   });
-  if (pending) series.add(*pending);
+  if (pending) visit(*pending);
+}
+
+StepSeries read_metrics(const std::filesystem::path& run_dir, size_t most_steps) {
+  StepSeries series(most_steps);
+  for_each_step(run_dir, [&](const StepRecord& step) { series.add(step); });
   return series;
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -62,6 +63,8 @@ std::optional<std::string> parse_checkpoint_record(std::string_view line);  // t
 // Read back. A last line that was cut off (the run was killed while it wrote) is dropped; any other
 // broken line is Error(kData) with its number. What the file does not hold is derived: `skipped`
 // from the running count, `next_learning_rate` from the step that follows.
+void for_each_step(const std::filesystem::path& run_dir,
+                   const std::function<void(const StepRecord&)>& visit);
 // most_steps: of the series.
 StepSeries read_metrics(const std::filesystem::path& run_dir,
                         size_t most_steps = StepSeries::kMostSteps);

@@ -51,19 +51,19 @@ std::optional<double> TimeLeft::seconds() const {
 
 std::string format_status(const StepRecord& step, int64_t total_steps,
                           std::optional<double> seconds_left, int columns) {
-  std::string text;
-  if (columns >= kNarrowestWithBar && total_steps > 0) {
-    text += progress_bar(static_cast<double>(step.iteration) / static_cast<double>(total_steps),
-                         kBarColumns) +
-            ' ';
-  }
-  text += fmt::format("{}/{}", step.iteration, total_steps);
+  std::string text = fmt::format("{}/{}", step.iteration, total_steps);
   text += step.skipped ? "  step skipped" : fmt::format("  loss {:.3f}", step.lm_loss);
   if (std::isfinite(step.tokens_per_gpu_per_second)) {
     text +=
         fmt::format("  {} tokens/s", format_count(std::llround(step.tokens_per_gpu_per_second)));
   }
   if (seconds_left) text += "  " + time_left_text(seconds_left);
+  // Figures tell more than a bar.
+  const bool has_room = columns >= kBarColumns + 3 + static_cast<int>(text.size()) + 1;
+  if (columns >= kNarrowestWithBar && total_steps > 0 && has_room) {
+    const double share = static_cast<double>(step.iteration) / static_cast<double>(total_steps);
+    text = progress_bar(share, kBarColumns) + ' ' + text;
+  }
   // The last column stays free: some terminals wrap when it is written.
   if (columns > 1) text.resize(std::min(text.size(), static_cast<size_t>(columns) - 1));
   return text;
@@ -72,7 +72,7 @@ std::string format_status(const StepRecord& step, int64_t total_steps,
 ProgressOptions progress_on_stderr(int64_t total_steps, bool wanted) {
   ProgressOptions options;
   options.total_steps = total_steps;
-  options.terminal = wanted && ::isatty(STDERR_FILENO) == 1;
+  options.terminal = wanted && can_redraw(STDERR_FILENO);
   options.columns = terminal_columns(STDERR_FILENO).value_or(options.columns);
   options.sink = [](std::string_view text) {
     std::fwrite(text.data(), 1, text.size(), stderr);

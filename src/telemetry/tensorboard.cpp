@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <vector>
@@ -47,23 +48,28 @@ TensorBoard::TensorBoard(const RunConfig& config, const RunSummary& begun,
 }
 
 void TensorBoard::put_history(const std::filesystem::path& run_dir, double wall_time_s) {
-  const StepSeries series = read_metrics(run_dir);
-  const std::vector<ValidationRecord> validations = read_validation(run_dir);
-  // Of a very long run the series has one step of many.
-  const auto seconds = [&series](const StepRecord& step) {
-    const double taken = step.elapsed_ms / 1000 * static_cast<double>(series.stride());
-    return std::isfinite(taken) ? taken : 0.0;
+  constexpr int64_t kMostSteps = 100'000;  // of a longer run one in so many, and the last
+  const auto seconds_of = [](const StepRecord& step) {
+    return std::isfinite(step.elapsed_ms) ? std::max(0.0, step.elapsed_ms) / 1000 : 0.0;
   };
-  for (const StepRecord& step : series.steps()) wall_time_s -= seconds(step);
+  int64_t count = 0;
+  for_each_step(run_dir, [&](const StepRecord& step) {
+    ++count;
+    wall_time_s -= seconds_of(step);
+  });
+  const int64_t stride = (count + kMostSteps - 1) / kMostSteps;
+  const std::vector<ValidationRecord> validations = read_validation(run_dir);
   auto validation = validations.begin();
-  for (const StepRecord& step : series.steps()) {
-    wall_time_s += seconds(step);
-    put_step(step, wall_time_s);
+  int64_t place = 0;
+  for_each_step(run_dir, [&](const StepRecord& step) {
+    wall_time_s += seconds_of(step);
+    const bool is_last = ++place == count;
+    if ((place - 1) % stride == 0 || is_last) put_step(step, wall_time_s);
     for (; validation != validations.end() && validation->iteration <= step.iteration;
          ++validation) {
       put_validation(*validation, wall_time_s);
     }
-  }
+  });
 }
 
 void TensorBoard::put_step(const StepRecord& step, double wall_time_s) {
@@ -90,9 +96,13 @@ void TensorBoard::put_validation(const ValidationRecord& record, double wall_tim
     file_.write(scalar_event(wall_time_s, step, scalars));
   };
   put("", record.iteration);
-  if (!last_step_ || last_step_->iteration != record.iteration) return;
-  put(" vs samples", last_step_->consumed_samples);
-  put(" vs tokens", last_step_->consumed_tokens);
+  if (!last_step_ || last_step_->consumed_samples == 0) return;
+  // What was consumed until then, where the step itself was left out.
+  const int64_t samples =
+      last_step_->consumed_samples -
+      (last_step_->iteration - record.iteration) * last_step_->global_batch_size;
+  put(" vs samples", samples);
+  put(" vs tokens", samples * (last_step_->consumed_tokens / last_step_->consumed_samples));
 }
 
 void TensorBoard::write(const StepRecord& step) {

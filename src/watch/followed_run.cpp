@@ -17,8 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMetricsBytesAtOnce = size_t{4} << 20;  // some hundredths of a second
-constexpr size_t kOtherBytesAtOnce = size_t{64} << 20;   // all of it: these files are small
+constexpr size_t kOtherBytesAtOnce = size_t{64} << 20;  // all of it: these files are small
 
 int64_t train_iters_of(const RunSummary& summary) {
   const auto found = std::ranges::find(summary.configuration, "TRAIN_ITERS", &NamedValue::name);
@@ -52,7 +51,7 @@ FollowedRun::FollowedRun(const fs::path& folder, std::string name)
   run_.name = std::move(name);
 }
 
-bool FollowedRun::update(double now_s) {
+bool FollowedRun::update(double now_s, size_t metrics_bytes) {
   std::error_code unknown;
   if (fs::status(run_.folder, unknown).type() == fs::file_type::not_found) {
     run_.life = RunLife();
@@ -67,7 +66,7 @@ bool FollowedRun::update(double now_s) {
     read_summary();  // its last words since then, or already those of the next process
     alive = is_alive(run_.summary.process);
   }
-  const bool more = read_steps();
+  const bool more = read_steps(metrics_bytes);
   if (!more && run_.problem.empty()) {
     run_.problem = missing_steps_text(run_.summary, run_.steps.count());
   }
@@ -107,14 +106,14 @@ std::string FollowedRun::problem_of_files() const {
   return "";
 }
 
-bool FollowedRun::read_steps() {
+bool FollowedRun::read_steps(size_t metrics_bytes) {
   if (metrics_.begins_again()) {
     run_.steps = StepSeries(WatchedRun::kMostSteps);
     run_.unreadable_lines = 0;
     skipped_before_ = 0;
   }
   if (run_.steps.count() == 0) time_left_ = TimeLeft(run_.train_iters);
-  return metrics_.read([this](std::string_view line) { take_step(line); }, kMetricsBytesAtOnce);
+  return metrics_.read([this](std::string_view line) { take_step(line); }, metrics_bytes);
 }
 
 void FollowedRun::take_step(std::string_view line) {

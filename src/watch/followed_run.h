@@ -18,15 +18,16 @@ class FollowedRun {
  public:
   FollowedRun(const std::filesystem::path& folder, std::string name);
 
-  // Reads what came since, of long metrics a part; true: there is more, and the next call goes on.
-  // What cannot be read stays as it was. `now_s`: seconds since 1970.
-  bool update(double now_s);
+  // Reads what came since, of long metrics so many bytes; true: there is more, and the next call
+  // goes on. What cannot be read stays as it was. `now_s`: seconds since 1970.
+  bool update(double now_s, size_t metrics_bytes = kMetricsBytes);
+  static constexpr size_t kMetricsBytes = size_t{4} << 20;  // some hundredths of a second
   const WatchedRun& run() const { return run_; }
   const std::filesystem::path& folder() const { return run_.folder; }
 
  private:
   void read_summary();
-  bool read_steps();
+  bool read_steps(size_t metrics_bytes);
   void take_step(std::string_view line);
   void read_validations();
   void read_checkpoints();

@@ -134,8 +134,12 @@ bool RunList::is_named(const fs::path& folder) const {
 }
 
 bool RunList::update(double now_s) {
+  // Of all runs together as much as of one: keys wait for it.
+  constexpr size_t kLeastBytes = size_t{64} << 10;
+  const size_t bytes =
+      std::max(kLeastBytes, FollowedRun::kMetricsBytes / std::max<size_t>(1, entries_.size()));
   bool more = false;
-  for (const Entry& entry : entries_) more = entry.run->update(now_s) || more;
+  for (const Entry& entry : entries_) more = entry.run->update(now_s, bytes) || more;
   return more;
 }
 

@@ -70,9 +70,7 @@ struct WatchedRun {
     return (life.state == RunCondition::kStarting || life.state == RunCondition::kRunning) &&
            life.stalled_s == 0;
   }
-  const StepRecord* last_step() const {
-    return steps.steps().empty() ? nullptr : &steps.steps().back();
-  }
+  const StepRecord* last_step() const { return steps.last(); }
 };
 
 }  // namespace borealis

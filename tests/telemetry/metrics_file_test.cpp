@@ -147,6 +147,32 @@ TEST(MetricsFile, ALineAloneComesBackOrIsNone) {
   }
 }
 
+// Lines of other programs, and of later versions.
+TEST(MetricsFile, ALineIsReadHoweverItIsWritten) {
+  const std::string line = step_record_json(sample_step());
+  const auto changed = [&](const std::string& from, const std::string& to) {
+    std::string other = line;
+    other.replace(other.find(from), from.size(), to);
+    return parse_step_record(other);
+  };
+  const auto turned = changed(R"("iteration":3,"consumed_samples":24)",
+                              R"("consumed_samples": 24 , "iteration": 3)");
+  ASSERT_TRUE(turned);
+  EXPECT_EQ(step_record_json(*turned), line);
+  const auto more = changed(
+      R"("data_ms":0.5)", R"("later":{"iteration":9,"a":[1,{"lm_loss":2}]},"data_ms":0.5,"x":[7])");
+  ASSERT_TRUE(more);
+  EXPECT_EQ(step_record_json(*more), line);
+  const auto unknown = changed(R"("grad_norm":1.5)", R"("grad_norm":null)");
+  ASSERT_TRUE(unknown);
+  EXPECT_FALSE(unknown->grad_norm);
+  EXPECT_FALSE(changed(R"(,"data_ms":0.5)", ""));
+  EXPECT_FALSE(changed(R"("iteration":3)", R"("iteration":null)"));
+  EXPECT_FALSE(changed(R"("iteration":3)", R"("iteration":"3")"));
+  EXPECT_FALSE(changed(R"("lm_loss":7.25)", R"("lm_loss":[7.25])"));
+  EXPECT_FALSE(changed(R"("lm_loss":7.25)", R"("lm_loss":true)"));
+}
+
 TEST(MetricsFile, NamesTheLineThatIsBroken) {
   const TemporaryFolder folder;
   const std::string line = step_record_json(sample_step());

@@ -80,6 +80,13 @@ TEST(StatusLine, FitsAnyTerminal) {
   EXPECT_THAT(format_status(step_at(150, 480), 300, 130, 50), StartsWith("150/300"));
 }
 
+TEST(StatusLine, GivesUpTheBarBeforeAFigure) {
+  EXPECT_EQ(format_status(step_at(150'000, 480), 1'000'000, 6 * 86400 + 3600, 80),
+            "150000/1000000  loss 3.214  8 528 tokens/s  6 days 1 h left");
+  EXPECT_THAT(format_status(step_at(150'000, 480), 1'000'000, 6 * 86400 + 3600, 100),
+              StartsWith("[===>"));
+}
+
 TEST(StatusLine, ASkippedStepHasNoLoss) {
   StepRecord step = step_at(7, 480);
   step.skipped = true;

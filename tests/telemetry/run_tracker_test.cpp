@@ -136,6 +136,30 @@ class RunTrackerTest : public testing::Test {
   TemporaryFolder folder_;
 };
 
+// Of a long history not every step is there, and those of validations need not be.
+TEST_F(RunTrackerTest, AValidationHasItsSamplesWithoutItsStep) {
+  const RunConfig config = config_in("a");
+  RunTracker tracker(config);
+  const RunSummary summary = fake_summary({fake_step(1, {})});
+  tracker.begin(config, summary, {});
+  tracker.write(fake_step(4, {}));
+  for (const int64_t iteration : {2, 4, 7}) tracker.write(ValidationRecord{iteration, 2.5, 12.25});
+  tracker.end(summary, 0);
+  const fs::path events = only_entry(folder_.path() / "a" / "tensorboard");
+  for (const char* against : {"samples", "tokens"}) {
+    std::vector<int64_t> steps;
+    const std::string tag = "lm-loss-validation/lm loss validation vs " + std::string(against);
+    for (const Point& point : points(events, tag)) steps.push_back(point.step);
+    std::vector<int64_t> expected;
+    for (const int64_t iteration : {2, 4, 7}) {
+      const StepRecord step = fake_step(iteration, {});
+      expected.push_back(against == std::string("samples") ? step.consumed_samples
+                                                           : step.consumed_tokens);
+    }
+    EXPECT_EQ(steps, expected) << against;
+  }
+}
+
 TEST_F(RunTrackerTest, RowsHaveStepsOfTheirOwn) {
   const RunConfig config = config_in("run");
   run(config, 1, 7);
