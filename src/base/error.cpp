@@ -74,6 +74,7 @@ Error file_error(const std::string& action, const std::string& path, int error_n
     case ENOENT:
     case ENOTDIR:
     case ENAMETOOLONG:
+    case ELOOP:
       remedy = "check the path";
       break;
     case EFBIG:

@@ -154,7 +154,16 @@ std::string read_text_file(const std::filesystem::path& path) {
 void create_directories(const std::filesystem::path& path) {
   std::error_code code;
   std::filesystem::create_directories(path, code);
-  if (code) throw file_error("create the folder", path, code.value());
+  if (!code) return;
+  std::error_code unknown;
+  const std::filesystem::path target = std::filesystem::read_symlink(path, unknown);
+  if (!unknown && !std::filesystem::exists(path, unknown)) {
+    throw Error(
+        ErrorKind::kFile,
+        fmt::format("{} is a link to {}, which does not exist", path.string(), target.string()),
+        "make that folder, or remove the link");
+  }
+  throw file_error("create the folder", path, code.value());
 }
 
 bool create_new_directory(const std::filesystem::path& path) {
@@ -175,7 +184,15 @@ void flush_file(const std::filesystem::path& path) {
 
 void append_text_file(const std::filesystem::path& path, std::string_view text) {
   const Descriptor file(path, O_WRONLY | O_CREAT | O_APPEND, "append to");
-  write_all(file.get(), text.data(), text.size(), path);
+  struct stat before {};
+  const bool is_known = ::fstat(file.get(), &before) == 0;
+  try {
+    write_all(file.get(), text.data(), text.size(), path);
+  } catch (const Error&) {
+    // A full disk has taken a part of it; who reads the file knows whole lines.
+    if (is_known) (void)!::ftruncate(file.get(), before.st_size);
+    throw;
+  }
 }
 
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {

@@ -8,10 +8,12 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <thread>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
 
 namespace borealis {
 
@@ -51,10 +53,17 @@ FolderLock::~FolderLock() {
 bool FolderLock::hold_file(const std::filesystem::path& path) {
   const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (file < 0) return true;  // a full disk, say: the folder's lock is all there is
-  const bool held_elsewhere = ::flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-  if (held_elsewhere || !is_still_there(file, path)) {
+  const int fault = ::flock(file, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+  if (fault == EWOULDBLOCK || !is_still_there(file, path)) {
     ::close(file);
     return false;
+  }
+  // Of a folder NFS has no locks, of a file most have; Lustre may have none at all.
+  if (fault != 0 && !folder_is_held_) {
+    log_warning(
+        fmt::format("the file system of {} has no locks ({}): nothing keeps another from "
+                    "writing to it at the same time",
+                    path.parent_path().string(), std::strerror(fault)));
   }
   file_ = file;
   file_path_ = path;
@@ -64,8 +73,8 @@ bool FolderLock::hold_file(const std::filesystem::path& path) {
 std::unique_ptr<FolderLock> FolderLock::try_hold(const std::filesystem::path& folder) {
   std::unique_ptr<FolderLock> lock(new FolderLock);
   lock->descriptor_ = open_folder(folder);
-  const bool held_elsewhere =
-      ::flock(lock->descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  lock->folder_is_held_ = ::flock(lock->descriptor_, LOCK_EX | LOCK_NB) == 0;
+  const bool held_elsewhere = !lock->folder_is_held_ && errno == EWOULDBLOCK;
   if (held_elsewhere || !is_still_there(lock->descriptor_, folder)) return nullptr;
   return lock;
 }

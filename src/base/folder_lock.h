@@ -22,7 +22,8 @@ class FolderLock {
   // into the way of one that begins to.
   static bool is_held(const std::filesystem::path& folder);
   // Makes the folder where there is none and holds it, and a file in it, which goes with the lock.
-  // Throws Error(kFile) "another <holder> is writing to <folder>" where another process does.
+  // Throws Error(kFile) "another <holder> is writing to <folder>" where another process does. Warns
+  // where the file system has no locks at all.
   static std::unique_ptr<FolderLock> hold_alone(const std::filesystem::path& folder,
                                                 const std::string& holder,
                                                 const std::string& remedy);
@@ -35,6 +36,7 @@ class FolderLock {
   bool hold_file(const std::filesystem::path& path);
 
   int descriptor_ = -1;
+  bool folder_is_held_ = false;  // not where the file system has no such locks
   int file_ = -1;
   std::filesystem::path file_path_;
 };

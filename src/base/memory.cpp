@@ -29,7 +29,13 @@ size_t round_up(size_t value, size_t multiple) {
 
 // "Name:   123 kB" lines of /proc files, in bytes; 0 where absent.
 int64_t proc_field_bytes(const char* path, std::string_view name) {
-  std::istringstream lines(read_text_file(path));
+  std::istringstream lines;
+  try {
+    lines.str(read_text_file(path));
+  } catch (const Error&) {
+    throw Error(ErrorKind::kFile, fmt::format("cannot read {}", path),
+                "mount /proc, which tells what memory there is");
+  }
   std::string line;
   while (std::getline(lines, line)) {
     if (line.starts_with(name)) return std::stoll(line.substr(name.size())) * 1024;

@@ -14,6 +14,7 @@
 #include <cmath>
 #include <csignal>
 #include <mutex>
+#include <set>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -78,14 +79,26 @@ double process_age_s() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - program_start).count();
 }
 
+std::optional<int> cores_of_places() {
+  if (omp_get_proc_bind() == omp_proc_bind_false) return std::nullopt;
+  std::set<int> ids;
+  for (int place = 0; place < omp_get_num_places(); ++place) {
+    std::vector<int> of_place(static_cast<size_t>(omp_get_place_num_procs(place)));
+    omp_get_place_proc_ids(place, of_place.data());
+    ids.insert(of_place.begin(), of_place.end());
+  }
+  return ids.empty() ? std::nullopt : std::optional(static_cast<int>(ids.size()));
+}
+
 int usable_cores() {
   cpu_set_t set;
   const int mine = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
   // Under OMP_PROC_BIND the main thread is bound to its own place before main(); OpenMP knows the
   // mask that the process started with.
   const int in_mask = std::max(mine, omp_get_num_procs());
+  const int bound = std::min(in_mask, cores_of_places().value_or(in_mask));
   const auto quota = cpu_quota();
-  return quota ? std::clamp(static_cast<int>(std::ceil(*quota)), 1, in_mask) : in_mask;
+  return quota ? std::clamp(static_cast<int>(std::ceil(*quota)), 1, bound) : bound;
 }
 
 void require_stack() {

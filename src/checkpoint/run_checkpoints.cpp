@@ -158,10 +158,7 @@ std::vector<int64_t> checkpoint_steps(const fs::path& checkpoint_dir) {
     if (step && entry->is_directory(unknown)) steps.push_back(*step);
   }
   if (code && code != std::errc::no_such_file_or_directory && code != std::errc::not_a_directory) {
-    throw Error(ErrorKind::kFile,
-                fmt::format("cannot list the checkpoints in {}: {}", checkpoint_dir.string(),
-                            code.message()),
-                "let this user read the folder");
+    throw file_error("list", checkpoint_dir, code.value());
   }
   std::ranges::sort(steps);
   return steps;
@@ -249,9 +246,12 @@ fs::path find_model_folder(const fs::path& given) {
   const fs::path latest = given / "latest";
   if (!fs::exists(latest)) {
     refuse_foreign_weights(given);
+    const std::vector<int64_t> steps = checkpoint_steps(given);
     throw Error(ErrorKind::kFile,
                 fmt::format("{} holds no model: neither config.json nor latest", given.string()),
-                "give a run's checkpoint folder or a model's folder");
+                steps.empty() ? "give a run's checkpoint folder or a model's folder"
+                              : fmt::format("name one of its steps, as {}",
+                                            (given / step_folder_name(steps.back())).string()));
   }
   const std::string name = trimmed(read_text_file(latest));
   const bool plain = !name.empty() && name != ".." &&

@@ -42,13 +42,14 @@ std::optional<Error> as_error(const std::exception& error, std::string_view comm
     return of(ErrorKind::kMemory, "the system refused an allocation", memory_remedy(command));
   }
   if (const auto* file = dynamic_cast<const std::filesystem::filesystem_error*>(&error)) {
-    return of(ErrorKind::kFile,
-              fmt::format("cannot read {}: {}", file->path1().string(), file->code().message()));
+    const std::string path = file->path1().empty() ? "a folder" : file->path1().string();
+    return of(ErrorKind::kFile, file_error("read", path, file->code().value()).text());
   }
   const auto* system = dynamic_cast<const std::system_error*>(&error);
   if (system != nullptr && system->code() == std::errc::resource_unavailable_try_again) {
     return of(ErrorKind::kMemory, "the system refused a thread",
-              "lower --threads, or raise the limits (ulimit -u, ulimit -v)");
+              "lower --threads, or raise the limits (ulimit -u, ulimit -v, or the container's of "
+              "processes)");
   }
   return std::nullopt;
 }

@@ -97,11 +97,16 @@ void RunRecords::end(const RunObserver& observer, const TrainedModel& trained) {
   complete_summary(observer, trained, run_dir_, summary_);
   summary_.stopped_by = trained.outcome.stopped_by;
   writer_->write(summary_);
+  has_ended_ = true;
 }
 
 void RunRecords::fail(const std::exception& failure, const RunObserver* observer,
                       const TrainedModel& trained) noexcept {
   const Failure told = failure_of(failure, "train");
+  if (has_ended_) {
+    log_warning("the training itself has ended and is recorded; what failed came behind it");
+    return tracker_->end(summary_, told.exit_code);
+  }
   summary_.stopped_by = "error";
   summary_.failure = told.line;
   const bool has_steps = observer != nullptr && observer->steps() > 0;

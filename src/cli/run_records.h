@@ -64,6 +64,7 @@ class RunRecords {
   std::optional<RunTracker> tracker_;
   RunSummary summary_;
   std::optional<SummaryWriter> writer_;
+  bool has_ended_ = false;  // and the folder has the summary of it
 };
 
 }  // namespace borealis

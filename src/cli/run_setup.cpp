@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/fault_text.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/process.h"
 #include "base/units.h"
@@ -22,6 +23,12 @@ namespace borealis {
 int prepare_machine(const MachineConfig& machine) {
   limit_cpu_isa(machine.cpu_isa);
   const int threads = machine.threads > 0 ? static_cast<int>(machine.threads) : usable_cores();
+  if (const auto cores = cores_of_places(); cores && *cores < threads) {
+    log_warning(
+        fmt::format("{} threads share the {} core{} of OpenMP's places (OMP_PLACES or "
+                    "GOMP_CPU_AFFINITY): at every barrier they wait for each other",
+                    threads, *cores, *cores == 1 ? "" : "s"));
+  }
   if (threads > omp_get_max_threads()) require_threads(threads);  // main() tried the others
   omp_set_num_threads(threads);
   omp_set_dynamic(0);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/terminal.h"
 #include "base/units.h"
 
 namespace borealis {
@@ -17,7 +18,7 @@ constexpr double kLogSeconds = 30;
 
 WorkProgress::WorkProgress(std::string what)
     : what_(std::move(what)),
-      terminal_(::isatty(STDERR_FILENO) != 0),
+      terminal_(can_redraw(STDERR_FILENO)),
       start_(Clock::now()),
       last_(start_) {}
 

@@ -14,7 +14,8 @@
 namespace borealis {
 namespace {
 
-constexpr const char* kLineShape = "a line reads: weight prefix corpus";
+constexpr const char* kLineShape =
+    "a line reads: weight prefix corpus, without white space in any of them";
 
 std::optional<double> number_of(const std::string& text) {
   double number = 0;
@@ -128,6 +129,8 @@ std::vector<DataFileEntry> parse_data_path(const std::string& words) {
         .weight = weight, .prefix = name, .listed_prefix = name, .corpus = corpus, .line = 0};
   };
   if (fields.size() == 1) return {entry(1, fields[0], "")};
+  std::error_code unknown;  // one prefix with white space in it
+  if (std::filesystem::exists(without_bin(words) + ".idx", unknown)) return {entry(1, words, "")};
   const size_t step = has_weights(fields, 3) ? 3 : 2;
   if (!has_weights(fields, step)) {
     throw Error(ErrorKind::kConfig,

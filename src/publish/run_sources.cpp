@@ -77,6 +77,12 @@ bool are_one_run(const MeasuredRun& a, const MeasuredRun& b) {
   return share;
 }
 
+// Of a folder that this user may not read: not known, and so none.
+bool is_sweep_folder(const fs::path& folder) {
+  std::error_code unknown;
+  return fs::exists(folder / kSweepFileName, unknown);
+}
+
 class Collector {
  public:
   explicit Collector(const SourceOptions& options) : options_(options) {}
@@ -87,7 +93,7 @@ class Collector {
     } else if (!fs::is_directory(path)) {
       throw Error(ErrorKind::kFile, fmt::format("{} does not exist", path.string()),
                   "name the folder of a run, logs/<prefix>/<stamp>, or of a sweep");
-    } else if (fs::exists(path / kSweepFileName)) {
+    } else if (is_sweep_folder(path)) {
       take_sweep(path);
     } else if (const fs::path log = wandb_log_in(path); !log.empty()) {
       take_file(log);
@@ -187,14 +193,14 @@ class Collector {
              fs::recursive_directory_iterator(path, fs::directory_options::skip_permission_denied);
          at != fs::recursive_directory_iterator(); ++at) {
       if (!at->is_directory()) continue;
-      const bool is_source = fs::exists(at->path() / kSweepFileName) || is_run_folder(at->path());
+      const bool is_source = is_sweep_folder(at->path()) || is_run_folder(at->path());
       if (!is_source) continue;
       folders.push_back(at->path());
       at.disable_recursion_pending();
     }
     std::ranges::sort(folders);
     for (const fs::path& folder : folders) {
-      if (fs::exists(folder / kSweepFileName)) {
+      if (is_sweep_folder(folder)) {
         take_sweep(folder);
       } else {
         take_run_if_sound(folder, options_.warmup_steps.value_or(kStartUpSteps));

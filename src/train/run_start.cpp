@@ -8,6 +8,7 @@
 #include "base/fault_text.h"
 #include "config/run_config_json.h"
 #include "config/schedule_rules.h"
+#include "telemetry/run_summary.h"
 #include "train/renamed_run.h"
 #include "train/setting_changes.h"
 #include "train/tokenizer_match.h"
@@ -22,9 +23,10 @@ bool same_folder(const fs::path& a, const fs::path& b) {
   return a.lexically_normal() == b.lexically_normal() || fs::equivalent(a, b, unknown);
 }
 
+// A run's records, too, have a config.json.
 bool holds_a_model(const fs::path& folder) {
   std::error_code unknown;
-  return fs::exists(folder / "config.json", unknown);
+  return fs::exists(folder / "config.json", unknown) && !is_run_folder(folder);
 }
 
 // Where checkpoints of another run lie that this one's would mix with.

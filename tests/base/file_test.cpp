@@ -51,6 +51,14 @@ TEST_F(FileTest, TextComesBackAsWritten) {
   EXPECT_EQ(read_text_file(folder_ / "a"), "one\ntwo\nthree");
 }
 
+TEST_F(FileTest, AFolderThatIsALinkToNowhereIsToldAsThat) {
+  fs::create_symlink("/gone/scratch", folder_ / "link");
+  EXPECT_EQ(message_of([&] { borealis::create_directories(folder_ / "link"); }),
+            "file: " + (folder_ / "link").string() +
+                " is a link to /gone/scratch, which does not exist; make that folder, or remove "
+                "the link");
+}
+
 TEST_F(FileTest, AMappingShowsTheBytesAndMoves) {
   write_file_atomically(folder_ / "a", "bytes");
   MappedFile first(folder_ / "a");

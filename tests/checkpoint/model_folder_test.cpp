@@ -337,6 +337,11 @@ TEST(RunCheckpoints, SaysWhyAFolderHoldsNoModel) {
   EXPECT_ERROR(find_model_folder(folder.path() / "none"), ErrorKind::kFile, "none is not a folder");
   EXPECT_ERROR(find_model_folder(folder.path()), ErrorKind::kFile,
                "holds no model: neither config.json nor latest");
+  // As a run leaves it that could not write `latest`: disks run out of files, too.
+  fs::create_directory(folder.path() / "global_step4");
+  EXPECT_ERROR(find_model_folder(folder.path()), ErrorKind::kFile,
+               "name one of its steps, as " + (folder.path() / "global_step4").string());
+  fs::remove(folder.path() / "global_step4");
   for (const char* name : {"global_step5", "", "..", "a/b"}) {
     write(folder.path() / "latest", name);
     EXPECT_ERROR(find_model_folder(folder.path()), ErrorKind::kData,

@@ -1,5 +1,7 @@
 #include "data/data_file_list.h"
 
+#include <fstream>
+
 #include "data/data_test_support.h"
 
 namespace borealis {
@@ -91,6 +93,18 @@ TEST_F(DataFileListTest, SkipsCommentsAndAByteOrderMark) {
                                  folder_ / "list")[0]
                 .weight,
             1);
+}
+
+TEST(DataPath, TakesAPrefixWithWhiteSpaceThatIsThere) {
+  const TemporaryFolder folder;
+  const std::string prefix = folder.path().string() + "/my data";
+  EXPECT_ERROR(parse_data_path(prefix), ErrorKind::kConfig, HasSubstr("DATA_PATH"));
+  std::ofstream(prefix + ".idx") << "";
+  for (const std::string& words : {prefix, prefix + ".bin"}) {
+    const auto entries = parse_data_path(words);
+    ASSERT_EQ(entries.size(), 1u);
+    EXPECT_EQ(entries[0].prefix, prefix);
+  }
 }
 
 TEST(DataPath, IsAPrefixOrTriplesOrPairs) {

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -123,6 +124,12 @@ def folders(folder):
     check("cut off", result.returncode == -signal.SIGKILL, result)
     check("begun again in its folder", cut.run().returncode == 0, "")
 
+    # Lustre without flock: nothing keeps another run out, and the run says so.
+    unlocked = Training(folder / "unlocked", "fp32", True, run_dir="run")
+    result = unlocked.run({"FAULT_PATH": "unlocked/", "FAULT_CALL": "flock", "FAULT_STICKY": "1", "FAULT_ERRNO": "ENOSYS"})
+    check("no locks", result.returncode == 0 and all(f"the file system of {name} has no locks (Function not implemented)" in result.stdout for name in ("run", "ckpt")), result)
+    check("locks", "has no locks" not in done.run().stdout, "told without reason")
+
     readonly = long_run(folder / "readonly")
     result = readonly.run({"FAULT_PATH": "/ckpt/writable", "FAULT_CALL": "create", "FAULT_ERRNO": "EROFS"})
     check("read-only folder of checkpoints", result.returncode == FILE and "Read-only" in result.stderr and "iteration=" not in result.stdout, result)
@@ -143,6 +150,16 @@ def disk_space(folder):
         check("room for some", "has room for" in result.stdout and "--keep-last" in result.stdout, result.stdout)
         large = long_run(folder / "none", "--save", str(disk / "d"), vocab_size=20_000)
         result = large.run()
+        for name in ("c", "d"):
+            shutil.rmtree(disk / name, ignore_errors=True)
+        (disk / "filler").write_bytes(b"x" * (os.statvfs(disk).f_bavail * 4096 - 400_000))
+        full = long_run(folder / "records", "--save", folder / "saved", run_dir=str(disk / "run"))
+        full.command = [str(word) for word in full.command]
+        ended = full.run()
+        check("records on a full disk", ended.returncode == FILE and "No space left" in ended.stderr, ended)
+        summary = json.loads((disk / "run/summary.json").read_text())
+        check("records on a full disk", summary["stopped_by"] == "error" and "No space left" in summary["failure"], summary)
+        check("records on a full disk", (disk / "run/metrics.jsonl").read_bytes().endswith(b"}\n"), "half a record")
         check("room for none", result.returncode == FILE and "a checkpoint takes" in result.stderr and "iteration=" not in result.stdout, result)
     finally:
         subprocess.run(["umount", disk], check=True)

@@ -14,11 +14,16 @@ OPTIONS = ["--mock-data", "--no-save", "--no-progress", "--eval-interval", "0", 
            "--train-iters", "2", "--device", "cpu"]
 
 
-def train(folder, binding):
+def run(folder, binding):
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
     result = subprocess.run([BOREALIS, "train", *OPTIONS, "--run-dir", folder], env=environment | binding,
                             capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def train(folder, binding):
+    run(folder, binding)
     steps = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     losses = [step["lm_loss"] for step in steps if "lm_loss" in step]
     assert len(losses) == 2, steps
@@ -57,6 +62,13 @@ def main():
             settings = {"NGPU_PER_HOST": "2", "OMP_PROC_BIND": "close", "OMP_PLACES": places}
             told = [subprocess.run(command, env=os.environ | given, capture_output=True, text=True) for given in (settings, {"NGPU_PER_HOST": "2"})]
             assert told[0].stdout == told[1].stdout and told[0].returncode == told[1].returncode, told
+        # Places of fewer cores than the process has: threads beyond those would wait for each other.
+        first = min(os.sched_getaffinity(0))
+        for name, narrow in (("places", {"OMP_PROC_BIND": "close", "OMP_PLACES": f"{{{first}}}"}), ("affinity", {"GOMP_CPU_AFFINITY": str(first)})):
+            assert train(folder / name, narrow) == (losses, 1), name
+            told = run(folder / f"{name}-2", {**narrow, "OMP_NUM_THREADS": "2"})
+            assert "2 threads share the 1 core of OpenMP's places" in told, told
+            assert "OpenMP's places" not in run(folder / f"{name}-1", {**narrow, "OMP_NUM_THREADS": "1"}), name
         # Each thread of the team has a core, and so has the one that waits for signals; those that work beside it (data, records) have all cores, of which the first is as
         # busy as any.
         masks = masks_of_threads(folder / "masks", {"OMP_PROC_BIND": "close", "OMP_PLACES": "threads", "OMP_NUM_THREADS": str(cores)})

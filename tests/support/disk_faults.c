@@ -2,11 +2,11 @@
 // were given, or end the process, at a place that the environment names:
 //   FAULT_PATH    part of the absolute path of the files concerned; without it nothing happens
 //   FAULT_CALL    which calls, by comma: open create read mmap write fsync rename ftruncate mkdir
-//                 unlink. "create" is an open for writing, "change" is all of create write fsync
-//                 rename ftruncate mkdir unlink
+//                 unlink flock. "create" is an open for writing, "change" is all of create write
+//                 fsync rename ftruncate mkdir unlink
 //   FAULT_AT      the first of those calls that is concerned, from 1 on (default 1)
 //   FAULT_STICKY  1: so are all that follow it
-//   FAULT_ERRNO   what they fail with: ENOSPC EIO EROFS EACCES EDQUOT ENOENT EINVAL
+//   FAULT_ERRNO   what they fail with: ENOSPC EIO EROFS EACCES EDQUOT ENOENT EINVAL ENOSYS
 //   FAULT_SHORT   1: writes and reads of more than a byte do half of it instead
 //   FAULT_KILL    1: SIGKILL instead, before the call is done; with FAULT_SHORT behind the half
 //   FAULT_LOG     a file that gets a line "<number> <call> <path>" for each of those calls
@@ -46,8 +46,8 @@ static int error_of_name(const char* name) {
   static const struct {
     const char* name;
     int value;
-  } kErrors[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO},       {"EROFS", EROFS},  {"EACCES", EACCES},
-                 {"EDQUOT", EDQUOT}, {"ENOENT", ENOENT}, {"EINVAL", EINVAL}};
+  } kErrors[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO},       {"EROFS", EROFS},   {"EACCES", EACCES},
+                 {"EDQUOT", EDQUOT}, {"ENOENT", ENOENT}, {"EINVAL", EINVAL}, {"ENOSYS", ENOSYS}};
   for (size_t i = 0; name != NULL && i < sizeof kErrors / sizeof kErrors[0]; ++i) {
     if (strcmp(name, kErrors[i].name) == 0) return kErrors[i].value;
   }
@@ -87,7 +87,7 @@ static bool list_has(const char* list, const char* call) {
 }
 
 static bool is_listed(const char* call) {
-  const bool changes = !list_has("open,read,mmap", call);
+  const bool changes = !list_has("open,read,mmap,flock", call);
   return list_has(plan.calls, call) || (changes && list_has(plan.calls, "change"));
 }
 
@@ -208,6 +208,7 @@ typedef ssize_t (*Writev)(int, const struct iovec*, int);
 typedef ssize_t (*Pwritev)(int, const struct iovec*, int, off_t);
 typedef void* (*Mmap)(void*, size_t, int, int, int, off_t);
 typedef int (*OfDescriptor)(int);
+typedef int (*Flock)(int, int);
 typedef int (*Ftruncate)(int, off_t);
 typedef int (*Rename)(const char*, const char*);
 typedef int (*Renameat)(int, const char*, int, const char*);
@@ -320,6 +321,10 @@ int fsync(int descriptor) {
 int fdatasync(int descriptor) {
   return fails_for_descriptor("fsync", descriptor) ? -1
                                                    : ((OfDescriptor)next("fdatasync"))(descriptor);
+}
+int flock(int descriptor, int operation) {
+  return fails_for_descriptor("flock", descriptor) ? -1
+                                                   : ((Flock)next("flock"))(descriptor, operation);
 }
 int ftruncate(int descriptor, off_t size) {
   return fails_for_descriptor("ftruncate", descriptor)

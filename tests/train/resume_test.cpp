@@ -556,7 +556,7 @@ TEST_F(ResumeRulesTest, AFolderThatMayNotBeReadIsNotEmpty) {
   fs::permissions(config_.output.checkpoint_dir, fs::perms::none);
   {
     const AsNobody nobody;
-    EXPECT_ERROR(train(other), ErrorKind::kFile, "cannot list the checkpoints",
+    EXPECT_ERROR(train(other), ErrorKind::kFile, "cannot list " + config_.output.checkpoint_dir,
                  "Permission denied");
   }
   fs::permissions(config_.output.checkpoint_dir, fs::perms::owner_all);
