@@ -80,6 +80,9 @@ Error file_error(const std::string& action, const std::string& path, int error_n
     case EFBIG:
       remedy = "raise the limit of file sizes (ulimit -f), or use a disk that holds larger files";
       break;
+    case EFAULT:
+      remedy = "what is copied there was cut short meanwhile, or its disk or server failed";
+      break;
     case EMFILE:
       remedy = "raise the limit of open files (ulimit -n)";
       break;

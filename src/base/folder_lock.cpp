@@ -52,9 +52,8 @@ FolderLock::~FolderLock() {
 
 bool FolderLock::hold_file(const std::filesystem::path& path) {
   const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (file < 0) return true;  // a full disk, say: the folder's lock is all there is
-  const int fault = ::flock(file, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
-  if (fault == EWOULDBLOCK || !is_still_there(file, path)) {
+  const int fault = file >= 0 && ::flock(file, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+  if (file >= 0 && (fault == EWOULDBLOCK || !is_still_there(file, path))) {
     ::close(file);
     return false;
   }
@@ -65,6 +64,7 @@ bool FolderLock::hold_file(const std::filesystem::path& path) {
                     "writing to it at the same time",
                     path.parent_path().string(), std::strerror(fault)));
   }
+  if (file < 0) return true;  // a full disk, say: the folder's lock is all there is
   file_ = file;
   file_path_ = path;
   return true;

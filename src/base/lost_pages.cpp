@@ -28,12 +28,28 @@ uintptr_t address_of(const void* place) { return reinterpret_cast<uintptr_t>(pla
 
 // The handler takes the lock, too. It runs in a thread that was reading a file, and nobody reads
 // one while he holds it.
-struct Mappings {
+class Mappings {
+ public:
   std::mutex mutex;
   std::map<uintptr_t, std::shared_ptr<Mapping>> by_begin;
 
   std::shared_ptr<Mapping> at(uintptr_t address) {
     const std::lock_guard lock(mutex);
+    return find(address);
+  }
+  // As the handler asks: another thread lets go soon; one that lost a page of something else while
+  // it held the lock never does.
+  std::shared_ptr<Mapping> at_if_free(uintptr_t address) {
+    for (int tries = 0; tries < 1000; ++tries) {
+      const std::unique_lock lock(mutex, std::try_to_lock);
+      if (lock) return find(address);
+      ::usleep(100);
+    }
+    return nullptr;
+  }
+
+ private:
+  std::shared_ptr<Mapping> find(uintptr_t address) const {
     const auto behind = by_begin.upper_bound(address);
     if (behind == by_begin.begin()) return nullptr;
     const std::shared_ptr<Mapping>& mapping = std::prev(behind)->second;
@@ -63,14 +79,16 @@ bool put_zeros(uintptr_t address) {
 
 void on_lost_page(int signal, siginfo_t* info, void*) {
   const uintptr_t address = address_of(info->si_addr);
-  const std::shared_ptr<Mapping> mapping = mappings().at(address);
+  const bool is_sent = info->si_code <= 0;  // by another process, of no address
+  const std::shared_ptr<Mapping> mapping = is_sent ? nullptr : mappings().at_if_free(address);
   if (!mapping) {
-    std::signal(signal, SIG_DFL);  // which the instruction runs into again
+    std::signal(signal, SIG_DFL);
+    if (is_sent) std::raise(signal);  // else the instruction runs into it again
     return;
   }
-  if (mapping.get() == read_by_this_thread && put_zeros(address)) {
-    mapping->is_whole = false;
-    return;
+  if (mapping.get() == read_by_this_thread) {
+    mapping->is_whole = false;  // before anybody can read the zeros
+    if (put_zeros(address)) return;
   }
   (void)!::write(STDERR_FILENO, mapping->line.data(), mapping->line.size());
   ::_exit(error_exit_code(ErrorKind::kFile));
@@ -88,11 +106,11 @@ void tell_of_lost_pages() {
 }
 
 MappedRead::MappedRead(std::span<const std::byte> file)
-    : mapping_(mappings().at(address_of(file.data()))) {
+    : mapping_(mappings().at(address_of(file.data()))), before_(read_by_this_thread) {
   read_by_this_thread = mapping_.get();
 }
 
-MappedRead::~MappedRead() { read_by_this_thread = nullptr; }
+MappedRead::~MappedRead() { read_by_this_thread = before_; }
 
 bool MappedRead::is_whole() const { return !mapping_ || mapping_->is_whole; }
 

@@ -24,11 +24,13 @@ class MappedRead {
   MappedRead(const MappedRead&) = delete;
   MappedRead& operator=(const MappedRead&) = delete;
 
-  // That no page of the file was lost, in this read or in an earlier one.
+  // That no page of the file was lost, in this read or in an earlier one. Of a file that was cut
+  // within a page the rest of that one is zeros, and not lost.
   bool is_whole() const;
 
  private:
   std::shared_ptr<const Mapping> mapping_;
+  const Mapping* before_;  // that this thread was reading
 };
 
 // For MappedFile: which file it is that lies there.

@@ -90,15 +90,19 @@ std::optional<int> cores_of_places() {
   return ids.empty() ? std::nullopt : std::optional(static_cast<int>(ids.size()));
 }
 
-int usable_cores() {
+int cores_of_process() {
   cpu_set_t set;
   const int mine = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
   // Under OMP_PROC_BIND the main thread is bound to its own place before main(); OpenMP knows the
   // mask that the process started with.
   const int in_mask = std::max(mine, omp_get_num_procs());
-  const int bound = std::min(in_mask, cores_of_places().value_or(in_mask));
   const auto quota = cpu_quota();
-  return quota ? std::clamp(static_cast<int>(std::ceil(*quota)), 1, bound) : bound;
+  return quota ? std::clamp(static_cast<int>(std::ceil(*quota)), 1, in_mask) : in_mask;
+}
+
+int usable_cores() {
+  const int cores = cores_of_process();
+  return std::min(cores, cores_of_places().value_or(cores));
 }
 
 void require_stack() {

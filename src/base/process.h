@@ -11,9 +11,10 @@ double process_age_s();  // since the program was loaded
 // Those of the places that OpenMP's threads are bound to (OMP_PLACES, GOMP_CPU_AFFINITY); none:
 // they are not bound.
 std::optional<int> cores_of_places();
-// In the affinity mask that this process started with; no more than the places of OpenMP's threads
-// have, nor than its control group gives it the time of: threads beyond that would wait for each
-// other at every barrier.
+// In the affinity mask that this process started with; no more than its control group gives it the
+// time of: threads beyond that would wait for each other at every barrier.
+int cores_of_process();
+// No more of them than the places of OpenMP's threads have.
 int usable_cores();
 // Throws std::system_error where the system refuses one of that many threads: OpenMP would end the
 // process without a word of ours.

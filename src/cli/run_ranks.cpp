@@ -154,7 +154,9 @@ int64_t RunRanks::share_machine(MachineConfig& machine) {
   share_gpus(machine);
   const HostCores cores = host_cores();
   if (machine.threads == 0 && machine.ranks_on_host > 1) {
-    int64_t threads = usable_cores() / cores.sharers;
+    // Ranks that share a mask may have places of their own in it.
+    const int64_t share = cores_of_process() / cores.sharers;
+    int64_t threads = std::min<int64_t>(share, cores_of_places().value_or(cores_of_process()));
     // Of all ranks, however their cores were dealt out.
     if (const auto quota = cpu_quota()) {
       const auto whole = static_cast<int64_t>(std::ceil(*quota));

@@ -52,7 +52,7 @@ struct MeasuredRun {
   double rounding =
       0;  // share by which figures of its steps may be rounded where they were printed
   int64_t warmup_steps = 1;       // first steps of the run that are not in `steps`
-  int64_t step_stride = 1;        // of a long run every such step is here
+  int64_t step_stride = 1;        // of a long run, whose steps are those of a StepSeries
   std::vector<StepRecord> steps;  // without skipped ones where there are others
   std::vector<PlotPoint> loss;    // x: tokens trained on; of the whole run, thinned
 

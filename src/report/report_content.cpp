@@ -285,11 +285,15 @@ std::string medians_sentence(const RunResults& results) {
     return fmt::format(
         "The run took a single step{}, so its figures hold the cost of starting up too.", since);
   }
-  std::string text = fmt::format("Rates and times are medians over the {} after the first{}",
-                                 plural(measured.count, "step"), since);
-  if (results.step_stride > 1) text += fmt::format(", one in {} of all", results.step_stride);
+  const bool is_part = results.step_stride > 1;  // of a long run
+  const std::string of = is_part ? fmt::format("{} of the steps", format_count(measured.count))
+                                 : "the " + plural(measured.count, "step");
+  std::string text =
+      fmt::format("Rates and times are medians over {} after the first{}", of, since);
   if (measured.all_skipped) text += ", all of them skipped";
-  if (measured.skipped > 0) {
+  if (measured.skipped > 0 && is_part) {
+    text += "; skipped ones left out";
+  } else if (measured.skipped > 0) {
     text += fmt::format("; {} left out", plural(measured.skipped, "skipped step"));
   }
   return text + ".";

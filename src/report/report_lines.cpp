@@ -76,23 +76,24 @@ AxisScale axis_scale(const RunResults& results, RunAxis axis) {
 }
 
 void add_line(std::vector<PlotSeries>& series, const std::string& label, int color,
-              std::vector<PlotPoint> points, Smoothing smoothing) {
-  if (points.size() < kSmoothFrom) {
-    series.push_back({label, color, false, false, std::move(points)});
+              RunPoints points, Smoothing smoothing) {
+  const size_t count = points.of_smooth_line.size();
+  if (count < kSmoothFrom) {
+    series.push_back({label, color, false, false, std::move(points.all)});
     return;
   }
   const char* kind = smoothing == Smoothing::kMean ? "mean" : "median";
-  const std::string name =
-      fmt::format("{} of {} steps", kind, format_count(window_of(points.size())));
-  std::vector<PlotPoint> line = smooth(points, smoothing);
-  series.push_back({label, color, true, false, std::move(points)});
+  const std::string name = fmt::format("{} of {} steps", kind, format_count(window_of(count)));
+  std::vector<PlotPoint> line = smooth(points.of_smooth_line, smoothing);
+  series.push_back({label, color, true, false, std::move(points.all)});
   series.push_back({name, color, false, false, std::move(line)});
 }
 
 void add_overlaid_line(std::vector<PlotSeries>& series, const std::string& label, int color,
-                       std::vector<PlotPoint> points, Smoothing smoothing) {
-  if (points.size() >= kSmoothFrom) points = smooth(points, smoothing);
-  series.push_back({label, color, false, false, std::move(points)});
+                       RunPoints points, Smoothing smoothing) {
+  const bool is_long = points.of_smooth_line.size() >= kSmoothFrom;
+  series.push_back({label, color, false, false,
+                    is_long ? smooth(points.of_smooth_line, smoothing) : std::move(points.all)});
 }
 
 }  // namespace borealis

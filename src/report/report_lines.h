@@ -33,30 +33,44 @@ std::vector<PlotPoint> points_of(const std::vector<StepRecord>& steps, const Axi
   return points;
 }
 
+// Of a long run those that stand out are points, and no part of a mean.
+struct RunPoints {
+  std::vector<PlotPoint> all, of_smooth_line;
+};
+template <typename Value>
+RunPoints run_points(const std::vector<StepRecord>& steps, const AxisScale& x, bool without_skipped,
+                     Value value) {
+  RunPoints points{points_of(steps, x, without_skipped, value), {}};
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (!steps[i].stands_out) points.of_smooth_line.push_back(points.all[i]);
+  }
+  return points;
+}
+
 enum class Smoothing {
   kMean,    // of a window around every step
   kMedian,  // of steps one behind the other: outliers leave no trace
 };
 // The line itself, or for a long run a faint line under a smooth one.
 void add_line(std::vector<PlotSeries>& series, const std::string& label, int color,
-              std::vector<PlotPoint> points, Smoothing smoothing = Smoothing::kMean);
+              RunPoints points, Smoothing smoothing = Smoothing::kMean);
 // One of several: a single line, smooth for a long run.
 void add_overlaid_line(std::vector<PlotSeries>& series, const std::string& label, int color,
-                       std::vector<PlotPoint> points, Smoothing smoothing);
+                       RunPoints points, Smoothing smoothing);
 
 // Lines of the run and of those laid over it, each run a colour of its own.
 template <typename Value>
 void add_lines(const RunResults& results, const AxisScale& x, const std::string& label, int color,
                Smoothing smoothing, Value value, std::vector<PlotSeries>& series) {
   if (results.others.empty()) {
-    add_line(series, label, color, points_of(results.steps, x, true, value), smoothing);
+    add_line(series, label, color, run_points(results.steps, x, true, value), smoothing);
     return;
   }
-  add_overlaid_line(series, "this run", 0, points_of(results.steps, x, true, value), smoothing);
+  add_overlaid_line(series, "this run", 0, run_points(results.steps, x, true, value), smoothing);
   int next = 1;
   for (const OtherRun& other : results.others) {
     add_overlaid_line(series, other.label, next++ % kPlotColors,
-                      points_of(other.steps, x, true, value), smoothing);
+                      run_points(other.steps, x, true, value), smoothing);
   }
 }
 

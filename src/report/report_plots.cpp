@@ -55,12 +55,12 @@ std::optional<PlotSpec> grad_norm_plot(const RunResults& results) {
   plot.title = "Gradient norm by iteration";
   plot.x_label = "iteration";
   plot.y_label = "gradient norm before clipping";
-  std::vector<PlotPoint> points =
-      points_of(results.steps, axis_scale(results, RunAxis::kIterations), false,
-                [](const StepRecord& step) { return step.grad_norm.value_or(kNaN); });
+  RunPoints points =
+      run_points(results.steps, axis_scale(results, RunAxis::kIterations), false,
+                 [](const StepRecord& step) { return step.grad_norm.value_or(kNaN); });
   double lowest = std::numeric_limits<double>::infinity();
   double highest = 0;
-  for (const PlotPoint& point : points) {
+  for (const PlotPoint& point : points.all) {
     if (!std::isfinite(point.y)) continue;
     lowest = std::min(lowest, point.y);
     highest = std::max(highest, point.y);

@@ -24,8 +24,8 @@ struct OtherRun {
 // All that a report is made of.
 struct RunResults {
   RunSummary summary;
-  std::vector<StepRecord> steps;              // at least one; of a long run a part of them:
-  int64_t step_stride = 1;                    // every such step, and the last
+  std::vector<StepRecord> steps;              // at least one; of a long run a StepSeries'
+  int64_t step_stride = 1;                    // of those that do not stand out
   int64_t recorded_steps = 0;                 // that metrics.jsonl has
   bool is_running = false;                    // another process works on it
   std::vector<ValidationRecord> validations;  // may be empty

@@ -4,6 +4,7 @@
 #include <simdjson.h>
 
 #include <array>
+#include <bitset>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -114,21 +115,24 @@ std::optional<StepRecord> plain_step_of(std::string_view line) {
   simdjson::dom::object object;
   if (parser.parse(line.data(), line.size()).get(object) != simdjson::SUCCESS) return std::nullopt;
   StepRecord record;
-  size_t next = 0, found = 0;
+  std::bitset<kStepFields.size()> found;
+  size_t next = 0;
   for (const auto& [key, value] : object) {
     // They come in this order.
     for (size_t tried = 0; tried < kStepFields.size(); ++tried) {
-      const StepField& field = kStepFields[next++ % kStepFields.size()];
+      const size_t at = next++ % kStepFields.size();
+      const StepField& field = kStepFields[at];
       if (key != field.name) continue;
+      if (found[at]) return std::nullopt;
       bool is_taken = false;
       std::visit([&, &of = value](auto member) { take(of, record.*member, is_taken); },
                  field.member);
       if (!is_taken) return std::nullopt;
-      ++found;
+      found.set(at);
       break;
     }
   }
-  return found == kStepFields.size() ? std::optional(record) : std::nullopt;
+  return found.all() ? std::optional(record) : std::nullopt;
 }
 
 // Throws Json::exception where the line is none of a step.

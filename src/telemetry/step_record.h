@@ -58,6 +58,8 @@ struct StepRecord {
   // Since the first step began, of all processes of the run: not kept in files, but added up by
   // StepSeries.
   double training_ms = 0;
+  // Kept by a StepSeries for what it is, and not because its turn came: means leave it out.
+  bool stands_out = false;
 };
 
 // What a model is evaluated on.

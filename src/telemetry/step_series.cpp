@@ -28,6 +28,14 @@ double rank_of(const StepRecord& step, size_t kind) {
   }
 }
 
+// Keeps the first and every second behind it.
+template <typename T>
+void halve(std::vector<T>& values) {
+  size_t kept = 0;
+  for (size_t i = 0; i < values.size(); i += 2) values[kept++] = values[i];
+  values.resize(kept);
+}
+
 }  // namespace
 
 void StepSeries::add(const StepRecord& step) {
@@ -49,7 +57,7 @@ void StepSeries::add(const StepRecord& step) {
   if (first_.size() < std::min(kFirstSteps, most_steps_)) {
     first_.push_back(kept);
   } else if (step.skipped) {
-    if (skipped_.size() < most_steps_ / kSkippedPart) skipped_.push_back(kept);
+    keep_skipped(kept);
   } else {
     keep_extremes(kept);
   }
@@ -59,10 +67,16 @@ void StepSeries::keep_at_stride(const Kept& step) {
   if (step.place % stride_ != 0) return;
   at_stride_.push_back(step);
   if (at_stride_.size() <= most_steps_) return;
-  size_t kept = 0;
-  for (size_t i = 0; i < at_stride_.size(); i += 2) at_stride_[kept++] = at_stride_[i];
-  at_stride_.resize(kept);
+  halve(at_stride_);
   stride_ *= 2;
+}
+
+void StepSeries::keep_skipped(const Kept& step) {
+  if (skipped_count_++ % skipped_stride_ != 0) return;
+  skipped_.push_back(step);
+  if (skipped_.size() <= std::max<size_t>(1, most_steps_ / kSkippedPart)) return;
+  halve(skipped_);
+  skipped_stride_ *= 2;
 }
 
 void StepSeries::take_extreme(const Kept& step, size_t which, Stretch& stretch) {
@@ -115,7 +129,10 @@ std::vector<StepRecord> StepSeries::steps() const {
   }
   std::vector<StepRecord> steps;
   steps.reserve(all.size());
-  for (const Kept* kept : all) steps.push_back(kept->record);
+  for (const Kept* kept : all) {
+    steps.push_back(kept->record);
+    steps.back().stands_out = kept->place % stride_ != 0;
+  }
   return steps;
 }
 

@@ -12,8 +12,8 @@ namespace borealis {
 
 // The steps of a run in bounded memory, however long it is: all of them, or, where they are too
 // many, every stride-th, and besides what must not be lost between those: the first ones, the last
-// ones, those that were skipped (a sixteenth of most_steps), and of each stretch of the run that of
-// the highest and of the lowest loss and rate, and of the largest gradient norm.
+// ones, skipped ones (a sixteenth of most_steps), and of each stretch of the run that of the
+// highest and of the lowest loss and rate, and of the largest gradient norm.
 class StepSeries {
  public:
   static constexpr size_t kMostSteps = 20'000;
@@ -23,7 +23,9 @@ class StepSeries {
   // In the order of the run; fills training_ms.
   void add(const StepRecord& step);
 
-  std::vector<StepRecord> steps() const;  // in the order of the run
+  // In the order of the run. Those that are not at the stride `stands_out`: a mean of all would be
+  // one of spikes.
+  std::vector<StepRecord> steps() const;
   const StepRecord* last() const { return last_.empty() ? nullptr : &last_.back().record; }
   bool empty() const { return count_ == 0; }
   int64_t stride() const { return stride_; }
@@ -42,6 +44,7 @@ class StepSeries {
     std::array<std::optional<Kept>, kExtremes> of;
   };
   void keep_at_stride(const Kept& step);
+  void keep_skipped(const Kept& step);
   void keep_extremes(const Kept& step);
   static void take_extreme(const Kept& step, size_t which, Stretch& stretch);
 
@@ -51,6 +54,7 @@ class StepSeries {
   int64_t stretch_steps_ = 1;
   double training_ms_ = 0;
   int64_t stride_ = 1;
+  int64_t skipped_stride_ = 1, skipped_count_ = 0;
   int64_t count_ = 0;
   double first_loss_ = std::numeric_limits<double>::quiet_NaN();
   double final_loss_ = std::numeric_limits<double>::quiet_NaN();

@@ -119,7 +119,7 @@ CurveScale common_scale(std::span<const WatchedRun* const> runs) {
   for (const WatchedRun* run : runs) {
     for (const StepRecord& step : run->steps.steps()) {
       scale.last_iteration = std::max(scale.last_iteration, step.iteration);
-      if (step.skipped || !std::isfinite(step.lm_loss)) continue;
+      if (step.skipped || step.stands_out || !std::isfinite(step.lm_loss)) continue;
       low = std::min(low, step.lm_loss);
       high = std::max(high, step.lm_loss);
     }
@@ -137,7 +137,7 @@ std::vector<double> loss_means(const StepSeries& steps, const CurveScale& scale,
   std::vector<double> sums(count, 0);
   std::vector<int64_t> losses(count, 0);
   for (const StepRecord& step : steps.steps()) {
-    if (step.skipped || !std::isfinite(step.lm_loss)) continue;
+    if (step.skipped || step.stands_out || !std::isfinite(step.lm_loss)) continue;
     const double share = (static_cast<double>(step.iteration) - 1) /
                          static_cast<double>(std::max<int64_t>(1, scale.last_iteration - 1));
     const auto part = static_cast<size_t>(std::clamp(share, 0.0, 1.0) * static_cast<double>(count));

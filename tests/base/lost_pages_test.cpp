@@ -79,7 +79,6 @@ TEST_F(LostPages, WhatIsNoFileOfOursEndsAsBefore) {
         tell_of_lost_pages();
         { const MappedFile file(path_); }  // where it lay is nobody's now
         std::raise(SIGBUS);
-        std::raise(SIGBUS);
       },
       ::testing::KilledBySignal(SIGBUS), "");
 }

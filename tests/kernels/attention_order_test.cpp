@@ -15,6 +15,7 @@ constexpr int64_t kPart = 1024, kBlock = 64, kBlocksOfPart = kPart / kBlock;
 constexpr AttentionShape kM{1, 2048, 16, 4, 64};
 constexpr AttentionShape kLlama3{1, 8192, 32, 8, 128};
 constexpr AttentionShape kSmolLm3{1, 8192, 16, 4, 128};
+constexpr AttentionShape kManyHeads{4, 4096, 32, 32, 128};
 constexpr AttentionShape kShapes[] = {kM,
                                       kLlama3,
                                       kSmolLm3,
@@ -153,6 +154,17 @@ TEST(AttentionOrder, KeepsThreadsBusy) {
   EXPECT_GT(efficiency(kLlama3, 16), 0.98);
   EXPECT_GT(efficiency(kLlama3, 64), 0.95);
   EXPECT_GT(efficiency(kSmolLm3, 32), 0.95);
+  EXPECT_GT(efficiency(kManyHeads, 16), 0.98);
+  EXPECT_GT(efficiency(kManyHeads, 64), 0.8);  // as many groups at a time as there is room for
+}
+
+// Of many heads with keys of their own, for which the sums of all would be half a GiB.
+TEST(AttentionOrder, SumsHaveABound) {
+  for (const int threads : {16, 64, 128}) {
+    const BackwardOrder order(kManyHeads, kPart, kBlock, threads);
+    const int64_t bytes = 2 * kManyHeads.seq_length * kManyHeads.head_dim * 4;
+    EXPECT_LE(order.slots() * bytes, int64_t{128} << 20) << threads;
+  }
 }
 
 }  // namespace

@@ -23,7 +23,8 @@ void for_each_part(const Grid& grid, int threads, const Visit& visit) {
 
 TEST(ProductGrid, CoversAResultOnce) {
   for (const auto& results : {std::span(kM), std::span(kOdd)}) {
-    for (const auto& [rows, columns] : results) {
+    for (const Result& result : results) {
+      const Divided rows = result.rows, columns = result.columns;
       for (const int threads : {1, 2, 3, 16, 47, 127}) {
         std::vector<int> times(static_cast<size_t>(rows.size * columns.size), 0);
         for_each_part(Grid(rows, columns, threads), threads, [&](const Part& part) {
@@ -43,7 +44,8 @@ TEST(ProductGrid, CoversAResultOnce) {
 
 // Also for numbers of threads that cannot be a grid of two sides.
 TEST(ProductGrid, LeavesNoThreadWithMuchMoreThanItsShare) {
-  for (const auto& [rows, columns] : kM) {
+  for (const Result& result : kM) {
+    const Divided rows = result.rows, columns = result.columns;
     for (int threads = 1; threads <= 128; ++threads) {
       int64_t largest = 0;
       for_each_part(Grid(rows, columns, threads), threads, [&](const Part& part) {

@@ -167,6 +167,7 @@ TEST(MetricsFile, ALineIsReadHoweverItIsWritten) {
   ASSERT_TRUE(unknown);
   EXPECT_FALSE(unknown->grad_norm);
   EXPECT_FALSE(changed(R"(,"data_ms":0.5)", ""));
+  EXPECT_FALSE(changed(R"("data_ms":0.5)", R"("iteration":3)"));
   EXPECT_FALSE(changed(R"("iteration":3)", R"("iteration":null)"));
   EXPECT_FALSE(changed(R"("iteration":3)", R"("iteration":"3")"));
   EXPECT_FALSE(changed(R"("lm_loss":7.25)", R"("lm_loss":[7.25])"));

@@ -87,6 +87,29 @@ TEST(StepSeries, KeepsWhatStandsOut) {
   }
 }
 
+// What stands out is told: the mean of the others is that of all steps.
+TEST(StepSeries, MeansAreOfStepsThatDoNotStandOut) {
+  StepSeries series(2000);
+  double sum = 0;
+  for (int64_t i = 1; i <= 200'000; ++i) {
+    StepRecord record = step(i);
+    record.lm_loss = i % 5001 == 0 ? 50 : 2 + 1e-6 * static_cast<double>(i);
+    sum += record.lm_loss;
+    series.add(record);
+  }
+  double even = 0, all = 0;
+  int64_t count = 0;
+  const std::vector<StepRecord> steps = series.steps();
+  for (const StepRecord& one : steps) {
+    all += one.lm_loss;
+    if (one.stands_out) continue;
+    even += one.lm_loss;
+    ++count;
+  }
+  EXPECT_NEAR(even / static_cast<double>(count), sum / 200'000, 0.05);
+  EXPECT_GT(all / static_cast<double>(steps.size()), sum / 200'000 + 0.2);
+}
+
 TEST(StepSeries, SkippedStepsDoNotCrowdOutTheOthers) {
   StepSeries series(1000);
   for (int64_t i = 1; i <= 50'000; ++i) {
@@ -95,6 +118,15 @@ TEST(StepSeries, SkippedStepsDoNotCrowdOutTheOthers) {
     series.add(record);
   }
   EXPECT_LE(series.steps().size(), 1264u);
+  // Those that are left are of the whole run.
+  const std::vector<StepRecord> steps = series.steps();
+  const auto skipped_in = [&](int64_t first, int64_t last) {
+    return std::ranges::count_if(steps, [&](const StepRecord& one) {
+      return one.skipped && one.iteration >= first && one.iteration < last;
+    });
+  };
+  EXPECT_GT(skipped_in(1'000, 25'000), 10);
+  EXPECT_GT(skipped_in(25'000, 49'000), 10);
 }
 
 TEST(StepSeries, LossesAreOfStepsThatWereMade) {

@@ -130,6 +130,7 @@ class MpiTransfer : public Transfer {
       if (now - begun > kShort) std::this_thread::sleep_for(kPause);
       if (now < look) continue;
       forget_what_is_done();
+      if (waiting_.empty()) return;
       const std::vector<int64_t> missing = missing_ranks();
       job_->look_after(missing.empty() ? *group_ : missing, what_);
       if (now - begun > std::chrono::duration<double>(job_->limit_s())) {

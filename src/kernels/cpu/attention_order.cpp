@@ -9,6 +9,13 @@ namespace {
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// Of whose sums there is room: dK and dV in f32.
+int64_t most_groups(const AttentionShape& s) {
+  constexpr int64_t kMostBytes = int64_t{128} << 20;
+  const int64_t bytes = 2 * s.seq_length * s.head_dim * static_cast<int64_t>(sizeof(float));
+  return std::max<int64_t>(kMostBytes / bytes - 1, 1);
+}
+
 }  // namespace
 
 BackwardOrder::BackwardOrder(const AttentionShape& s, int64_t part_queries, int64_t key_block,
@@ -18,7 +25,7 @@ BackwardOrder::BackwardOrder(const AttentionShape& s, int64_t part_queries, int6
       parts_(ceil_div(s.seq_length, part_queries)),
       blocks_of_part_(part_queries / key_block),
       threads_(static_cast<int>(std::min<int64_t>(most_threads, tasks()))),
-      groups_at_a_time_(std::min(ceil_div(threads_, group_size_), groups_)),
+      groups_at_a_time_(std::min({ceil_div(threads_, group_size_), groups_, most_groups(s)})),
       // One more: threads that have finished go on with the next groups.
       slots_(std::min(groups_at_a_time_ + 1, groups_)) {
   CHECK(part_queries % key_block == 0);

@@ -24,7 +24,8 @@ struct BackwardTask {
 // it. Where earlier queries' tasks run beside late ones they are held up on their last blocks, of
 // which they see half and the late ones all. So tasks start in the order of the turns, of as many
 // groups at a time that all threads begin with late queries: the long tasks come first, and what
-// could be held up by them starts when they are through, or nearly.
+// could be held up by them starts when they are through, or nearly. Sums of groups that are under
+// way take up to 128 MiB.
 class BackwardOrder {
  public:
   // part_queries is a multiple of key_block.
