@@ -3,9 +3,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <string_view>
-
 namespace borealis {
 
 std::optional<int> terminal_columns(int descriptor) {
@@ -14,10 +11,8 @@ std::optional<int> terminal_columns(int descriptor) {
   return size.ws_col;
 }
 
-bool can_redraw(int descriptor) {
-  const char* const kind = std::getenv("TERM");
-  return ::isatty(descriptor) == 1 && kind != nullptr && std::string_view(kind) != "dumb" &&
-         *kind != '\0';
+bool can_redraw(int descriptor, std::string_view kind) {
+  return ::isatty(descriptor) == 1 && !kind.empty() && kind != "dumb";
 }
 
 }  // namespace borealis

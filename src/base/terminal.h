@@ -1,12 +1,13 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 
 namespace borealis {
 
 // Columns of the terminal that a descriptor is; none: it is no terminal, or one that does not tell.
 std::optional<int> terminal_columns(int descriptor);
-// Whether it is a terminal on which a line can be erased and written anew; TERM=dumb is none.
-bool can_redraw(int descriptor);
+// Whether it is a terminal on which a line can be erased and written anew. kind: $TERM.
+bool can_redraw(int descriptor, std::string_view kind);
 
 }  // namespace borealis

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/terminal.h"
 #include "base/units.h"
+#include "config/run_config_loader.h"
 
 namespace borealis {
 namespace {
@@ -18,7 +19,7 @@ constexpr double kLogSeconds = 30;
 
 WorkProgress::WorkProgress(std::string what)
     : what_(std::move(what)),
-      terminal_(can_redraw(STDERR_FILENO)),
+      terminal_(can_redraw(STDERR_FILENO, process_environment()("TERM").value_or(""))),
       start_(Clock::now()),
       last_(start_) {}
 

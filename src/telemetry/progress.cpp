@@ -10,6 +10,7 @@
 
 #include "base/terminal.h"
 #include "base/units.h"
+#include "config/run_config_loader.h"
 
 namespace borealis {
 namespace {
@@ -72,7 +73,8 @@ std::string format_status(const StepRecord& step, int64_t total_steps,
 ProgressOptions progress_on_stderr(int64_t total_steps, bool wanted) {
   ProgressOptions options;
   options.total_steps = total_steps;
-  options.terminal = wanted && can_redraw(STDERR_FILENO);
+  options.terminal =
+      wanted && can_redraw(STDERR_FILENO, process_environment()("TERM").value_or(""));
   options.columns = terminal_columns(STDERR_FILENO).value_or(options.columns);
   options.sink = [](std::string_view text) {
     std::fwrite(text.data(), 1, text.size(), stderr);
