@@ -70,7 +70,7 @@ def training_in(folder, *options, progress=True, **arguments):
 def short_on_a_terminal(folder):
     for columns in (50, 80, 200):
         name = f"terminal of {columns} columns"
-        training = training_in(folder / str(columns))
+        training = training_in(folder / str(columns), variables={"TERM": "xterm"})
         text, exit_code = on_terminal(training, columns)
         check(name, exit_code == 0, "exit code", exit_code, text)
         lines = settled(text)
@@ -83,6 +83,9 @@ def short_on_a_terminal(folder):
         check(name, "[I][" not in text, "has the reference's prefix", text)
         check(name, "validation loss at iteration 5" in text and any(line.startswith("saved ") for line in lines), "events", text)
         check(name, ERASE_LINE in text, "no progress line")
+    for kind in ({"TERM": "dumb"}, {}):
+        text, exit_code = on_terminal(training_in(folder / kind.get("TERM", "none"), variables=kind), 80)
+        check(f"terminal {kind}", exit_code == 0 and ERASE_LINE not in text, "escapes", exit_code, text)
         check(name, not any(" left" in line for line in lines), "the progress line stayed", lines)
         check_log_file(name, training)
 
