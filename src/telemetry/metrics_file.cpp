@@ -95,17 +95,19 @@ StepRecord step_from_json(const Json& json) {
   return record;
 }
 
-void take(const simdjson::dom::element& value, int64_t& to, bool& is_taken) {
-  is_taken = value.get(to) == simdjson::SUCCESS;
+// False where it is no such value.
+bool take(const simdjson::dom::element& value, int64_t& to) {
+  return value.get(to) == simdjson::SUCCESS;
 }
-void take(const simdjson::dom::element& value, double& to, bool& is_taken) {
+bool take(const simdjson::dom::element& value, double& to) {
   to = kNaN;
-  is_taken = value.is_null() || value.get(to) == simdjson::SUCCESS;
+  return value.is_null() || value.get(to) == simdjson::SUCCESS;
 }
-void take(const simdjson::dom::element& value, std::optional<double>& to, bool& is_taken) {
-  double number = 0;
-  is_taken = value.is_null() || value.get(number) == simdjson::SUCCESS;
-  if (is_taken && !value.is_null()) to = number;
+bool take(const simdjson::dom::element& value, std::optional<double>& to) {
+  double number = kNaN;
+  const bool is_taken = take(value, number);
+  if (std::isfinite(number)) to = number;
+  return is_taken;
 }
 
 // The step of a line in which each key stands once, which is nearly all: a run of a million steps
@@ -124,10 +126,8 @@ std::optional<StepRecord> plain_step_of(std::string_view line) {
       const StepField& field = kStepFields[at];
       if (key != field.name) continue;
       if (found[at]) return std::nullopt;
-      bool is_taken = false;
-      std::visit([&, &of = value](auto member) { take(of, record.*member, is_taken); },
-                 field.member);
-      if (!is_taken) return std::nullopt;
+      const auto take_it = [&, &of = value](auto member) { return take(of, record.*member); };
+      if (!std::visit(take_it, field.member)) return std::nullopt;
       found.set(at);
       break;
     }

@@ -83,11 +83,11 @@ def short_on_a_terminal(folder):
         check(name, "[I][" not in text, "has the reference's prefix", text)
         check(name, "validation loss at iteration 5" in text and any(line.startswith("saved ") for line in lines), "events", text)
         check(name, ERASE_LINE in text, "no progress line")
+        check(name, not any(" left" in line for line in lines), "the progress line stayed", lines)
+        check_log_file(name, training)
     for kind in ({"TERM": "dumb"}, {}):
         text, exit_code = on_terminal(training_in(folder / kind.get("TERM", "none"), variables=kind), 80)
         check(f"terminal {kind}", exit_code == 0 and ERASE_LINE not in text, "escapes", exit_code, text)
-        check(name, not any(" left" in line for line in lines), "the progress line stayed", lines)
-        check_log_file(name, training)
 
 
 def reference_where_asked_for(folder):

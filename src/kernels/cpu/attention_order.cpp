@@ -12,7 +12,8 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // Of whose sums there is room: dK and dV in f32.
 int64_t most_groups(const AttentionShape& s) {
   constexpr int64_t kMostBytes = int64_t{128} << 20;
-  const int64_t bytes = 2 * s.seq_length * s.head_dim * static_cast<int64_t>(sizeof(float));
+  const int64_t columns = 2 * key_gradient_width(s.head_dim);
+  const int64_t bytes = s.seq_length * columns * static_cast<int64_t>(sizeof(float));
   return std::max<int64_t>(kMostBytes / bytes - 1, 1);
 }
 

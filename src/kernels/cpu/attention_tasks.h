@@ -127,9 +127,6 @@ struct AttentionTasks {
                    const KeyGradientTurns& turns, float* scratch);
 };
 
-// Columns of KeyGradientTurns::sums: C rounded up to whole vectors.
-inline int64_t key_gradient_width(int64_t head_dim) { return (head_dim + 31) / 32 * 32; }
-
 template <typename T>
 const AttentionTasks<T>& f32_attention_tasks();
 // Only where bf16_products_supported() (product_bf16.h).
