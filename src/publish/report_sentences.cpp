@@ -56,16 +56,19 @@ std::string report_subtitle(const PerformanceReport& report) {
 
 std::string window_sentence(const PerformanceReport& report) {
   int64_t steps = 0;
+  bool are_parts = false;
   std::set<int64_t> warmups;
   for (const MeasuredRun& run : report.runs) {
     steps += static_cast<int64_t>(run.steps.size());
+    are_parts = are_parts || run.step_stride > 1;
     warmups.insert(run.warmup_steps);
   }
   return fmt::format(
       "A figure is the median over the steps of a run behind its first {}, and over runs the "
       "median "
-      "of these; min and max are of single steps. Together that is {} steps.",
-      fmt::join(warmups, " or "), format_count(steps));
+      "of these; min and max are of single steps. Together that is {} steps{}.",
+      fmt::join(warmups, " or "), format_count(steps),
+      are_parts ? ", of long runs a part of them" : "");
 }
 
 std::string columns_sentence(const PerformanceReport& report) {

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -13,6 +15,8 @@
 #include "base/protobuf_fields.h"
 #include "model/accounting.h"
 #include "publish/reference_arguments.h"
+#include "sweep/measurement.h"
+#include "telemetry/step_series.h"
 #include "telemetry/wandb_log.h"
 
 namespace borealis {
@@ -32,28 +36,36 @@ uint32_t little_endian(std::string_view bytes) {
   return value;
 }
 
-// Of a ConfigRecord or HistoryRecord; nested keys are told by their first part.
-void take_items(std::string_view message, Json& items) {
-  for_each_protobuf_field(message, [&items](const ProtobufField& field) {
+// take(keys, JSON text) for every item of a ConfigRecord or HistoryRecord: its key, or those of the
+// objects that it lies in before it.
+template <typename Take>
+void for_each_item(std::string_view message, const Take& take) {
+  for_each_protobuf_field(message, [&take](const ProtobufField& field) {
     if (field.number != kItems) return;
-    std::string key;
-    std::vector<std::string> nested;
-    std::string_view json;
+    std::vector<std::string_view> keys;
+    std::string_view key, json;
     for_each_protobuf_field(field.bytes, [&](const ProtobufField& part) {
       if (part.number == kKey) key = part.bytes;
-      if (part.number == kNestedKey) nested.emplace_back(part.bytes);
+      if (part.number == kNestedKey) keys.push_back(part.bytes);
       if (part.number == kJson) json = part.bytes;
     });
-    if (nested.empty()) nested = {key};
-    Json value = Json::parse(json, nullptr, /*allow_exceptions=*/false);
-    if (value.is_discarded()) return;  // NaN and Infinity are no JSON
-    Json* place = &items;
-    for (const std::string& one : nested) {
-      if (!place->is_object() && !place->is_null()) return;
-      place = &(*place)[one];
-    }
-    *place = std::move(value);
+    if (keys.empty()) keys = {key};
+    take(keys, json);
   });
+}
+
+void take_config(std::string_view message, Json& config) {
+  for_each_item(message,
+                [&config](const std::vector<std::string_view>& keys, std::string_view json) {
+                  Json value = Json::parse(json, nullptr, /*allow_exceptions=*/false);
+                  if (value.is_discarded()) return;  // NaN and Infinity are no JSON
+                  Json* place = &config;
+                  for (const std::string_view key : keys) {
+                    if (!place->is_object() && !place->is_null()) return;
+                    place = &(*place)[std::string(key)];
+                  }
+                  *place = std::move(value);
+                });
 }
 
 // A text for every argument, as a log shows them.
@@ -68,32 +80,52 @@ std::map<std::string, std::string> texts_of(const Json& object) {
   return texts;
 }
 
-double real_of(const Json& row, const char* key) {
-  const auto found = row.find(key);
-  return found != row.end() && found->is_number() ? found->get<double>()
-                                                  : std::numeric_limits<double>::quiet_NaN();
+// NaN for what is no finite number.
+double real_of(std::string_view json) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(json.data(), json.data() + json.size(), value);
+  const bool is_number = error == std::errc() && end == json.data() + json.size();
+  return is_number && std::isfinite(value) ? value : std::numeric_limits<double>::quiet_NaN();
 }
 
-// The row of a step; none for rows of other things.
-std::optional<StepRecord> step_of(const Json& row) {
+struct Column {
+  std::string_view key;
+  double StepRecord::*value;
+  double unit = 1;
+};
+constexpr Column kColumns[] = {
+    {"throughput/iteration-time", &StepRecord::elapsed_ms, 1e3},
+    {"throughput/tokens_per_gpu_per_sec", &StepRecord::tokens_per_gpu_per_second},
+    {"throughput/tflops-lm", &StepRecord::tflops},
+    {"throughput/samples_per_sec", &StepRecord::samples_per_second},
+    {"loss/lm loss", &StepRecord::lm_loss},
+    {"timers/forward_ms", &StepRecord::forward_ms},
+    {"timers/backward_ms", &StepRecord::backward_ms},
+    {"timers/optimizer_ms", &StepRecord::optimizer_ms},
+    {"timers/communication_ms", &StepRecord::communication_ms},
+    {"timers/data_ms", &StepRecord::data_ms},
+};
+
+// The step of a HistoryRecord; none for rows of other things.
+std::optional<StepRecord> step_of(std::string_view row) {
   StepRecord step;
-  const double iteration = real_of(row, "throughput/iteration");
-  step.elapsed_ms = 1e3 * real_of(row, "throughput/iteration-time");
-  step.tokens_per_gpu_per_second = real_of(row, "throughput/tokens_per_gpu_per_sec");
-  step.tflops = real_of(row, "throughput/tflops-lm");
-  step.samples_per_second = real_of(row, "throughput/samples_per_sec");
+  for (const Column& column : kColumns) {
+    step.*column.value = std::numeric_limits<double>::quiet_NaN();
+  }
+  double iteration = 0, tokens = 0;
+  for_each_item(row, [&](const std::vector<std::string_view>& keys, std::string_view json) {
+    if (keys.size() != 1) return;
+    if (keys[0] == "throughput/iteration") iteration = real_of(json);
+    if (keys[0] == "training/consumed_tokens") tokens = real_of(json);
+    for (const Column& column : kColumns) {
+      if (keys[0] == column.key) step.*column.value = column.unit * real_of(json);
+    }
+  });
   if (!(iteration >= 1 && iteration < 1e15) || !(step.tokens_per_gpu_per_second > 0)) {
     return std::nullopt;
   }
   step.iteration = static_cast<int64_t>(iteration);
-  const double tokens = real_of(row, "training/consumed_tokens");
   step.consumed_tokens = tokens >= 0 && tokens < 1e18 ? static_cast<int64_t>(tokens) : 0;
-  step.lm_loss = real_of(row, "loss/lm loss");
-  step.forward_ms = real_of(row, "timers/forward_ms");
-  step.backward_ms = real_of(row, "timers/backward_ms");
-  step.optimizer_ms = real_of(row, "timers/optimizer_ms");
-  step.communication_ms = real_of(row, "timers/communication_ms");
-  step.data_ms = real_of(row, "timers/data_ms");
   return step;
 }
 
@@ -139,13 +171,15 @@ void take_wandb_config(const Json& config, const std::string& name, MeasuredRun&
 
 }  // namespace
 
-WandbRecords wandb_records(std::string_view file, const std::string& name) {
+int64_t for_each_wandb_record(std::string_view file, const std::string& name,
+                              const std::function<void(std::string_view)>& take) {
   if (!file.starts_with(kWandbLogHeader)) {
     throw Error(ErrorKind::kData, fmt::format("{} is no log of Weights & Biases", name),
                 "give the folder of an offline run");
   }
-  WandbRecords records;
-  std::string record;
+  constexpr int kFull = 1, kFirst = 2, kLast = 4;
+  int64_t damaged_blocks = 0;
+  std::string pieces;  // of a record that began
   bool is_open = false;
   for (size_t at = kWandbLogHeader.size(); at + kChunkHeader <= file.size();) {
     const size_t left = kBlock - at % kBlock;
@@ -156,63 +190,71 @@ WandbRecords wandb_records(std::string_view file, const std::string& name) {
     const size_t length = little_endian(file.substr(at + 4, 2));
     if (at + kChunkHeader + length > file.size()) break;  // cut off while it was written
     const int type = file[at + 6];
-    if (kChunkHeader + length > left || type < 1 || type > 4 ||
+    if (kChunkHeader + length > left || type < kFull || type > kLast ||
         little_endian(file.substr(at, 4)) != crc32_ieee(file.substr(at + 6, 1 + length))) {
-      ++records.damaged_blocks;
+      ++damaged_blocks;
       at += left;
       is_open = false;
       continue;
     }
-    if (type == 1 || type == 2) record.clear();
-    if (type == 1 || type == 2) is_open = true;
-    record += file.substr(at + kChunkHeader, length);
-    if (is_open && (type == 1 || type == 4)) {
-      records.whole.push_back(record);
+    const std::string_view content = file.substr(at + kChunkHeader, length);
+    if (type == kFull) {
+      take(content);
       is_open = false;
+    } else {
+      if (type == kFirst) {
+        pieces.clear();
+        is_open = true;
+      }
+      if (is_open) pieces += content;
+      if (is_open && type == kLast) {
+        take(pieces);
+        is_open = false;
+      }
     }
     at += kChunkHeader + length;
   }
-  return records;
+  return damaged_blocks;
 }
 
 MeasuredRun parse_wandb_log(std::string_view file, const std::string& name, int64_t warmup_steps) {
   Json config = Json::object();
   std::map<int64_t, StepRecord> steps;  // of an iteration that comes again the last counts
-  const WandbRecords records = wandb_records(file, name);
-  for (const std::string& record : records.whole) {
+  const auto take = [&](std::string_view record) {
     for_each_protobuf_field(record, [&](const ProtobufField& field) {
-      if (field.number == kConfig) take_items(field.bytes, config);
+      if (field.number == kConfig) take_config(field.bytes, config);
       if (field.number == kRun) {
         for_each_protobuf_field(field.bytes, [&config](const ProtobufField& part) {
-          if (part.number == kRunConfig) take_items(part.bytes, config);
+          if (part.number == kRunConfig) take_config(part.bytes, config);
         });
       }
       if (field.number != kHistory) return;
-      Json row = Json::object();
-      take_items(field.bytes, row);
-      if (const auto step = step_of(row)) steps[step->iteration] = *step;
+      if (const auto step = step_of(field.bytes)) steps[step->iteration] = *step;
     });
-  }
+  };
+  const int64_t damaged_blocks = for_each_wandb_record(file, name, take);
   MeasuredRun run;
   run.source = name;
   run.state = "an offline run of Weights & Biases";
-  if (records.damaged_blocks > 0) {
-    run.problem = fmt::format("{} block{} of it {} damaged: steps may be missing",
-                              records.damaged_blocks, records.damaged_blocks == 1 ? "" : "s",
-                              records.damaged_blocks == 1 ? "is" : "are");
+  if (damaged_blocks > 0) {
+    run.problem = fmt::format("{} block{} of it {} damaged: steps may be missing", damaged_blocks,
+                              damaged_blocks == 1 ? "" : "s", damaged_blocks == 1 ? "is" : "are");
   }
   take_wandb_config(config, name, run);
   // The first step of a process that goes on holds its start-up as well.
   constexpr int64_t kMostIterations = 1'000'000'000'000;
   const int64_t resumed_at = count_of(config, "resumed_at_iteration");
   run.warmup_steps = warmup_steps + std::clamp<int64_t>(resumed_at, 0, kMostIterations);
+  StepSeries series;
   for (auto& [iteration, step] : steps) {
     if (std::isfinite(step.lm_loss)) {
       run.loss.push_back({static_cast<double>(step.consumed_tokens), step.lm_loss});
     }
     step.global_batch_size = run.global_batch_size;
-    if (iteration > run.warmup_steps) run.steps.push_back(step);
+    series.add(step);
   }
+  run.step_stride = series.stride();
+  run.steps = steps_behind_warmup(series.steps(), run.warmup_steps);
   run.loss = thin_points(run.loss, kLossBuckets);
   if (run.steps.empty()) {
     throw Error(ErrorKind::kData,

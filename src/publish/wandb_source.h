@@ -3,22 +3,19 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "publish/measured_run.h"
 
 namespace borealis {
 
-// The records of a transaction log (telemetry/wandb_log.h). What follows damage in its block is
-// passed over, a last record that was cut off is left out.
-struct WandbRecords {
-  std::vector<std::string> whole;
-  int64_t damaged_blocks = 0;
-};
-// Error(kData) for what is no such log.
-WandbRecords wandb_records(std::string_view file, const std::string& name);
+// take() of every whole record of a transaction log (telemetry/wandb_log.h), in order; returns the
+// number of damaged blocks. What follows damage in its block is passed over, a last record that was
+// cut off is left out. Error(kData) for what is no such log.
+int64_t for_each_wandb_record(std::string_view file, const std::string& name,
+                              const std::function<void(std::string_view)>& take);
 
 // Its configuration and a history row a step, by the reference's metric names. Error(kData) where
 // that does not make a run with steps behind the first `warmup_steps`.

@@ -2,6 +2,7 @@
 run says so in one line and ends; the checkpoint before is whole, and the same command goes on from it to the end of a run
 that nothing happened to. Then damage: a bit in every file of the newest checkpoint in turn, files cut short and gone."""
 
+import json
 import os
 import pathlib
 import random
@@ -162,6 +163,9 @@ def faults_of_the_run_folder(folder, whole):
         problems = message_problems(result, TEXTS["ENOSPC"], file)
         if file in LOST_WITH:
             problems += [] if saved == LOST_WITH[file] else [f"saved at {saved}"]
+        if file.startswith("report."):  # behind the training, which stays what it was: ended
+            stopped_by = json.loads((training.folder / "run" / "summary.json").read_text())["stopped_by"]
+            problems += [] if stopped_by == "train_iters" else [f"the summary says {stopped_by}"]
         problems += whole_run_problems(training, without_record(whole, training, file))
         told = [line for line in (result.stdout + result.stderr).splitlines() if TEXTS["ENOSPC"] in line]
         report(f"full at {file}", problems + ([f"told {len(told)} times: {told}"] if len(told) > 1 else []), result.stderr)

@@ -179,8 +179,9 @@ TEST(MachinePlan, MemoryEndsWhereItDoesOrIsSaidNotTo) {
   const MachinePoint ends = point(7000);
   EXPECT_TRUE(ends.fits);
   EXPECT_EQ(ends.most_layers, 7000);
-  EXPECT_FALSE(point(7001).fits);
-  EXPECT_EQ(point(7001).most_layers, 7000);
+  const MachinePoint too_deep = point(7001);
+  EXPECT_FALSE(too_deep.fits);
+  EXPECT_EQ(too_deep.most_layers, 7000);
   machine.memory_bytes = memory_for(point(10000).total_bytes);
   const MachinePoint endless = point(10000);
   EXPECT_TRUE(endless.fits);
