@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/rounding.h"
 
 namespace borealis {
 namespace {
@@ -23,9 +24,7 @@ constexpr size_t kCheckedBytes = 16 << 10;
 // Less is not worth a write of its own, and one of what the block holds so far.
 constexpr size_t kLeastInPlace = 1 << 20;
 
-size_t whole_sectors(size_t bytes) {
-  return (bytes + kSectorBytes - 1) / kSectorBytes * kSectorBytes;
-}
+size_t whole_sectors(size_t bytes) { return round_up(bytes, kSectorBytes); }
 
 // A descriptor that reads and writes past the page cache, or one that does not where the file
 // system has no such thing.

@@ -15,6 +15,7 @@
 #include "base/cgroup.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/rounding.h"
 #include "base/units.h"
 
 namespace borealis {
@@ -22,10 +23,6 @@ namespace {
 
 constexpr size_t kHugePageBytes = size_t{2} << 20;
 constexpr size_t kPageBytes = 4096;
-
-size_t round_up(size_t value, size_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 
 // "Name:   123 kB" lines of /proc files, in bytes; 0 where absent.
 int64_t proc_field_bytes(const char* path, std::string_view name) {
@@ -95,7 +92,7 @@ PageBuffer::PageBuffer(size_t bytes, const std::string& name) : size_(bytes) {
   } else {
     data_ = static_cast<std::byte*>(address);
   }
-  const auto pages = static_cast<int64_t>((bytes + kPageBytes - 1) / kPageBytes);
+  const auto pages = static_cast<int64_t>(divide_up(bytes, kPageBytes));
 #pragma omp parallel for schedule(static)
   for (int64_t page = 0; page < pages; ++page) {
     // volatile: a plain store of zero into zeroed memory may be dropped

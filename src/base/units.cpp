@@ -61,7 +61,8 @@ std::optional<int64_t> parse_bytes(std::string_view text) {
   for (const auto& [name, factor] : kUnits) {
     if (unit == name) {
       const double bytes = value * factor;
-      if (!(bytes < 0x1p62)) return std::nullopt;
+      // "1.5" was meant to have a unit.
+      if (!(bytes < 0x1p62) || (factor == 1 && bytes != std::floor(bytes))) return std::nullopt;
       return static_cast<int64_t>(bytes);
     }
   }

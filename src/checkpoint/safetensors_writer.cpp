@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/json_excerpt.h"
+#include "base/rounding.h"
 
 namespace borealis {
 namespace {
@@ -37,8 +38,7 @@ std::string header_text(std::span<const TensorSource* const> order,
   }
   std::string text = json_text(header);
   constexpr auto kAlignment = static_cast<size_t>(kDirectAlignment);
-  const size_t in_file =
-      (sizeof(uint64_t) + text.size() + kAlignment - 1) / kAlignment * kAlignment;
+  const size_t in_file = round_up(sizeof(uint64_t) + text.size(), kAlignment);
   text.resize(in_file - sizeof(uint64_t), ' ');
   return text;
 }

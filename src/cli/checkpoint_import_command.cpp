@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/folder_lock.h"
 #include "base/log.h"
+#include "base/rounding.h"
 #include "base/units.h"
 #include "checkpoint/folder_check.h"
 #include "checkpoint/model_conversion.h"
@@ -63,7 +64,7 @@ int import_model(const ImportOptions& options) {
                        .special_tokens = load_special_tokens(source.folder),
                        .companions = source.folder};
   const int64_t multiple = options.pad_vocab_multiple;
-  model.config.vocab_size = (source.config.vocab_size + multiple - 1) / multiple * multiple;
+  model.config.vocab_size = round_up(source.config.vocab_size, multiple);
   NonFiniteCount non_finite;
   for (const PromisedTensor& tensor : source.promised) {
     const int64_t rows =

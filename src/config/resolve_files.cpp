@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/fault_text.h"
+#include "base/rounding.h"
 #include "config/data_list_lookup.h"
 #include "config/derive.h"
 #include "config/tokenizer_lookup.h"
@@ -18,7 +19,7 @@ constexpr int64_t kVocabMultiple = 128;  // times the tensor-parallel size
 
 int64_t padded_vocab_size(int64_t entries, int64_t tensor_parallel_size) {
   const int64_t multiple = kVocabMultiple * tensor_parallel_size;
-  return (entries + multiple - 1) / multiple * multiple;
+  return round_up(entries, multiple);
 }
 
 // Each once: of an absolute path all are the same.

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/rounding.h"
 
 namespace borealis {
 namespace {
@@ -171,7 +172,7 @@ std::string npy_header(std::string_view descr, std::span<const int64_t> shape) {
       fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", descr,
                   fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
   const size_t before = kMagic.size() + 4;
-  const size_t whole = (before + dictionary.size() + 1 + kAlignment - 1) / kAlignment * kAlignment;
+  const size_t whole = round_up(before + dictionary.size() + 1, kAlignment);
   dictionary.resize(whole - before - 1, ' ');
   dictionary.push_back('\n');
   const auto length = static_cast<uint16_t>(dictionary.size());

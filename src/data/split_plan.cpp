@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/rounding.h"
 #include "data/blending.h"
 #include "data/corpus_order.h"
 
@@ -183,7 +184,7 @@ SplitPlan plan_segment(const RunConfig& config, const OpenedFiles& files, Split 
       return sizes.epochs == 1 || sizes.index_bytes <= limits.block_bytes;
     });
   }
-  plan.blocks = (requested + most - 1) / most;
+  plan.blocks = divide_up(requested, most);
   plan.block_samples = (requested + plan.blocks - 1) / plan.blocks;
   const BlockSizes sizes = sizes_of(plan.block_samples);
   for (size_t i = 0; i < files.size(); ++i) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/dtype.h"
+#include "base/rounding.h"
 #include "kernels/attention.h"
 
 namespace borealis {
@@ -65,9 +66,7 @@ inline constexpr int64_t kGpuGroupBytes = int64_t{586} << 20;
 
 inline constexpr int64_t kGpuAlignment = 256;
 inline constexpr int64_t kGpuProductWorkspaceBytes = int64_t{64} << 20;
-constexpr int64_t gpu_aligned(int64_t bytes) {
-  return (bytes + kGpuAlignment - 1) / kGpuAlignment * kGpuAlignment;
-}
+constexpr int64_t gpu_aligned(int64_t bytes) { return round_up(bytes, kGpuAlignment); }
 // Rows of partial sums of a norm's weight gradient.
 constexpr int64_t gpu_norm_partial_rows(int multiprocessors) {
   return 2 * int64_t{multiprocessors};

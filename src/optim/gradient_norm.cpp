@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/rounding.h"
 #include "comm/collectives.h"
 #include "kernels/grad_norm.h"
 #include "parallel/owned_parameters.h"
@@ -22,8 +23,7 @@ static_assert(Partition::kBlockElements == kSumBlock, "shards must own whole blo
 // alike, from all shards' subtrees.
 class UnitTree {
  public:
-  explicit UnitTree(const UnitCut& cut)
-      : cut_(cut), blocks_((cut.elements + kSumBlock - 1) / kSumBlock) {}
+  explicit UnitTree(const UnitCut& cut) : cut_(cut), blocks_(divide_up(cut.elements, kSumBlock)) {}
 
   // visit(shard, first element, end) for each of the largest subtrees with one owner, in order;
   // it returns the subtree's sum. Returns the root.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/rounding.h"
 #include "kernels/elementwise.h"
 
 namespace borealis {
@@ -355,7 +356,7 @@ int64_t sum_on_all(Communicator& ranks, std::span<float> values, const SumBuffer
   const auto size = static_cast<size_t>(ranks.size());
   if (size == 1) return 0;
   constexpr size_t kLine = 16;
-  const size_t share = ((values.size() + size - 1) / size + kLine - 1) / kLine * kLine;
+  const size_t share = round_up(divide_up(values.size(), size), kLine);
   std::vector<std::span<float>> parts;  // the first is the longest
   for (size_t r = 0; r < size; ++r) {
     parts.push_back(piece_of(values, r * share, static_cast<int64_t>(share)));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/rounding.h"
+
 namespace borealis {
 namespace {
 
@@ -15,8 +17,7 @@ GroupBuffers::GroupBuffers(int64_t ranks, const std::optional<RowGradientsShape>
     : travels_(travels) {
   int64_t block = std::min(kBlockElements, largest_unit);
   if (rows) block = std::max(block, rows->row_size);
-  share_ = (block + ranks - 1) / ranks;
-  share_ = (share_ + kShareMultiple - 1) / kShareMultiple * kShareMultiple;
+  share_ = round_up(divide_up(block, ranks), kShareMultiple);
   const int64_t width = static_cast<int64_t>(dtype_bytes(travels));
   received_ = device.take<std::byte>(ranks * share_ * width);
   if (travels == DType::kBF16) sent_ = device.take<bf16>(ranks * share_);

@@ -5,6 +5,7 @@
 #include <concepts>
 
 #include "base/check.h"
+#include "base/rounding.h"
 #include "parallel/gradient_sum.h"
 #include "parallel/unit_parts.h"
 
@@ -94,7 +95,7 @@ void GroupExchange::sum_parts(const Parts& parts, float* sum, SumInto into, bool
 void GroupExchange::sum_on_all(std::span<float> values) {
   constexpr auto kMultiple = static_cast<size_t>(GroupBuffers::kShareMultiple);
   const auto size = static_cast<size_t>(ranks_.size());
-  const size_t share = ((values.size() + size - 1) / size + kMultiple - 1) / kMultiple * kMultiple;
+  const size_t share = round_up(divide_up(values.size(), size), kMultiple);
   Parts parts;
   for (size_t r = 0; r < size; ++r) {
     const size_t begin = std::min(values.size(), r * share);

@@ -1,6 +1,7 @@
 #include "parallel/partition.h"
 
 #include "base/check.h"
+#include "base/rounding.h"
 
 namespace borealis {
 
@@ -10,8 +11,8 @@ Partition::Partition(const ParameterTable& table, int64_t shards) : shards_(shar
     places_.push_back({parameter.offset, parameter.size()});
   }
   for (const ParameterUnit& unit : table.units()) {
-    const int64_t blocks = (unit.elements + kBlockElements - 1) / kBlockElements;
-    const int64_t part = std::min(unit.elements, (blocks + shards - 1) / shards * kBlockElements);
+    const int64_t blocks = divide_up(unit.elements, kBlockElements);
+    const int64_t part = std::min(unit.elements, divide_up(blocks, shards) * kBlockElements);
     units_.push_back(unit);
     cuts_.push_back({unit.offset, unit.elements, part, shard_elements_});
     shard_elements_ += part;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/rounding.h"
+
 namespace borealis {
 namespace {
 
@@ -50,7 +52,7 @@ SumBuffers SumBuffers::of_rows_alone(int64_t ranks, const std::optional<RowGradi
 
 void SumBuffers::take_rows(const std::optional<RowGradientsShape>& rows, Arena& arena) {
   if (!rows) return;
-  row_words_ = (rows->table_rows + kRowsOfAWord - 1) / kRowsOfAWord;
+  row_words_ = divide_up(rows->table_rows, kRowsOfAWord);
   rows_ = arena.take<uint64_t>(ranks_ * row_words_);
 }
 

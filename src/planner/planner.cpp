@@ -9,6 +9,7 @@
 #include "base/direct_file.h"
 #include "base/error.h"
 #include "base/json_excerpt.h"
+#include "base/rounding.h"
 #include "base/units.h"
 #include "device/read_device.h"
 #include "model/step_kernels.h"
@@ -58,7 +59,7 @@ int64_t snapshot_share_bytes(const RunConfig& config, const MemoryLimit& limit,
                       limit.source == kDataLimit;
   if (config.parallel.zero_stage > 0 || is_own) return snapshot_bytes;
   const int64_t ranks = config.machine.ranks_on_host;
-  return (snapshot_bytes + ranks - 1) / ranks;
+  return divide_up(snapshot_bytes, ranks);
 }
 
 int64_t usable_bytes(const MemoryLimit& limit) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/direct_file.h"
+#include "base/rounding.h"
 #include "model/accounting.h"
 #include "model/run_layout.h"
 #include "model/step_kernels.h"
@@ -30,7 +31,7 @@ std::vector<MemoryClass> reference_memory(const RunConfig& config, int64_t ranks
   const ModelConfig& model = config.model;
   const int64_t stage = config.parallel.zero_stage;
   const int64_t N = parameter_count(model);
-  const auto split = [ranks](int64_t bytes) { return (bytes + ranks - 1) / ranks; };
+  const auto split = [ranks](int64_t bytes) { return divide_up(bytes, ranks); };
   const int64_t tokens = config.batch.micro_batch_size * config.batch.seq_length;
   const int64_t layer =
       24 * model.hidden_size + 10 * model.query_size() + 8 * model.intermediate_size;

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <vector>
 
+#include "base/rounding.h"
+
 namespace borealis {
 namespace {
 
@@ -57,7 +59,7 @@ void TensorBoard::put_history(const std::filesystem::path& run_dir, double wall_
     ++count;
     wall_time_s -= seconds_of(step);
   });
-  const int64_t stride = (count + kMostSteps - 1) / kMostSteps;
+  const int64_t stride = divide_up(count, kMostSteps);
   const std::vector<ValidationRecord> validations = read_validation(run_dir);
   auto validation = validations.begin();
   int64_t place = 0;

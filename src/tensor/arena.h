@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/rounding.h"
 #include "device/device.h"
 
 namespace borealis {
@@ -29,14 +30,14 @@ class Arena {
   template <typename T>
   T* take(int64_t count) {
     const int64_t offset = used_;
-    used_ += (count * static_cast<int64_t>(sizeof(T)) + kAlignment - 1) / kAlignment * kAlignment;
+    used_ += round_up(count * static_cast<int64_t>(sizeof(T)), kAlignment);
     if (measuring_) return nullptr;
     CHECK(used_ <= static_cast<int64_t>(memory_.size()), "arena smaller than its plan");
     return reinterpret_cast<T*>(memory_.data() + offset);
   }
 
   // What is taken next begins on a multiple of it, of the arena's memory.
-  void align(int64_t bytes) { used_ = (used_ + bytes - 1) / bytes * bytes; }
+  void align(int64_t bytes) { used_ = round_up(used_, bytes); }
 
   int64_t used_bytes() const { return used_; }
   std::span<std::byte> memory() const { return memory_; }

@@ -6,13 +6,14 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/rounding.h"
 
 namespace borealis {
 namespace {
 
 int64_t aligned(int64_t elements) {
   constexpr int64_t kUnit = ParameterTable::kAlignmentElements;
-  return (elements + kUnit - 1) / kUnit * kUnit;
+  return round_up(elements, kUnit);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/rounding.h"
 #include "base/units.h"
 
 namespace borealis {
@@ -17,7 +18,7 @@ CheckpointSpace checkpoint_space(const RunConfig& config, int64_t parameters, in
   const int64_t steps = config.limits.train_iters - iteration;
   if (!config.output.save_checkpoints || steps <= 0) return space;
   const int64_t interval = config.limits.save_interval > 0 ? config.limits.save_interval : steps;
-  const int64_t saved = (steps + interval - 1) / interval;
+  const int64_t saved = divide_up(steps, interval);
   space.most = saved;
   if (const int64_t last = config.checkpoint.keep_last; last > 0) {
     const int64_t every = config.checkpoint.keep_every;

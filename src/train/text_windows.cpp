@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/rounding.h"
 #include "kernels/cross_entropy.h"
 
 namespace borealis {
@@ -71,7 +72,7 @@ bool WindowBatch::add(const TextWindow& window, const TokenDocuments& documents)
   used_ += window.inputs;
   counted_ += window.inputs - context;
   // What is left of the document of padding that the window ends in.
-  const int64_t next = (used_ + kPaddingTokens - 1) / kPaddingTokens * kPaddingTokens;
+  const int64_t next = round_up(used_, kPaddingTokens);
   pad(row_, used_, std::min(next, batch_.seq_length));
   return true;
 }

@@ -82,7 +82,7 @@ TEST(Units, ReadLikePeopleWriteThem) {
   EXPECT_EQ(parse_bytes("20 GB"), 20'000'000'000);
   EXPECT_EQ(parse_bytes("512M"), int64_t{512} << 20);
   EXPECT_EQ(parse_bytes("1e9"), 1'000'000'000);
-  for (const char* wrong : {"", "twenty", "5 apples", "-1", "1e300"}) {
+  for (const char* wrong : {"1.5", "2.25 B", "", "twenty", "5 apples", "-1", "1e300"}) {
     EXPECT_EQ(parse_bytes(wrong), std::nullopt) << wrong;
   }
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/rounding.h"
 #include "kernels/adamw.h"
 
 namespace borealis {
@@ -61,7 +62,7 @@ template <typename T>
 void update_rows(const AdamWRows<T>& rows, const RowGradients& gradient, const AdamWStep& step) {
   if (rows.begin >= rows.end) return;
   const int64_t size = gradient.shape().row_size;
-  const int64_t first = rows.begin / size, last = (rows.end + size - 1) / size;
+  const int64_t first = rows.begin / size, last = divide_up(rows.end, size);
   // The frequent rows may lie together: dealt in small shares, no thread gets them all.
 #pragma omp parallel for schedule(static, 1)
   for (int64_t share = first / kRowsOfAShare; share <= (last - 1) / kRowsOfAShare; ++share) {

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/check.h"
+#include "base/rounding.h"
 #include "kernels/cpu/amx.h"
 #include "kernels/cpu/attention_tasks.h"
 #include "kernels/cpu/product_bf16.h"
@@ -23,8 +24,6 @@ const AttentionTasks<T>& tasks_of_this_cpu() {
   }
   return f32_attention_tasks<T>();
 }
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 constexpr int64_t kPackedFloats = int64_t{2} << 20;
 
@@ -60,7 +59,7 @@ void run_forward(const AttentionForwardJob<T>& job, float* scratch, int threads)
   const int64_t groups = shape.batch_size * K;
   const int64_t group_floats = tasks.packed_floats(shape);
   const int64_t step = groups_at_a_time(shape, group_floats);
-  const int64_t key_blocks = ceil_div(shape.seq_length, tasks.query_block);
+  const int64_t key_blocks = divide_up(shape.seq_length, tasks.query_block);
   const int64_t query_blocks = key_blocks - job.first_query / tasks.query_block;
   float* tasks_scratch = scratch + step * group_floats;
 #pragma omp parallel num_threads(threads)

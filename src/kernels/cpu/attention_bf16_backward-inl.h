@@ -1,6 +1,7 @@
 // The backward tasks of attention_bf16-inl.h.
 #pragma once
 
+#include "base/rounding.h"
 #include "kernels/cpu/attention_bf16-inl.h"
 
 BOREALIS_BEGIN_AVX512_BF16
@@ -153,7 +154,7 @@ template <typename Products, bool kDocuments>
 void backward_block(const Sizes& s, const SequenceDocuments& documents,
                     const BackwardScratch<Products>& w, int64_t k0, int64_t keys, int64_t q0,
                     int64_t queries_end) {
-  const int64_t panels = (std::min(w.kQueries, queries_end - q0) + kPanel - 1) / kPanel;
+  const int64_t panels = divide_up(std::min(w.kQueries, queries_end - q0), kPanel);
   const auto words_of = [](const bf16* p) { return reinterpret_cast<const uint32_t*>(p); };
   for (int64_t panel = 0; panel < panels; ++panel) {
     const int64_t query = q0 + panel * kPanel, packed = query - w.first;

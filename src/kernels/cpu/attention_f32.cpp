@@ -5,6 +5,7 @@
 #include <hwy/foreach_target.h>
 // clang-format off
 #include <hwy/highway.h>
+#include "base/rounding.h"
 #include "kernels/cpu/tile_product-inl.h"
 // clang-format on
 
@@ -30,7 +31,7 @@ constexpr double kLog2E = 1.4426950408889634;
 inline int64_t padded(int64_t head_dim) { return key_gradient_width(head_dim); }
 // Leading dimension of tiles; the odd cache line keeps rows out of the same cache sets.
 inline int64_t tile_ld(int64_t head_dim) { return padded(head_dim) + 16; }
-inline int64_t blocks(int64_t seq_length) { return (seq_length + kBlock - 1) / kBlock; }
+inline int64_t blocks(int64_t seq_length) { return divide_up(seq_length, kBlock); }
 
 // Keys transposed by blocks [blocks][C][kBlock], and values [blocks * kBlock][ld], of one group.
 inline int64_t packed_keys_floats(const AttentionShape& s) {

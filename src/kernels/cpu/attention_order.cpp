@@ -3,11 +3,10 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/rounding.h"
 
 namespace borealis {
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Of whose sums there is room: dK and dV in f32.
 int64_t most_groups(const AttentionShape& s) {
@@ -23,10 +22,10 @@ BackwardOrder::BackwardOrder(const AttentionShape& s, int64_t part_queries, int6
                              int most_threads)
     : groups_(s.batch_size * s.num_key_value_heads),
       group_size_(s.group_size()),
-      parts_(ceil_div(s.seq_length, part_queries)),
+      parts_(divide_up(s.seq_length, part_queries)),
       blocks_of_part_(part_queries / key_block),
       threads_(static_cast<int>(std::min<int64_t>(most_threads, tasks()))),
-      groups_at_a_time_(std::min({ceil_div(threads_, group_size_), groups_, most_groups(s)})),
+      groups_at_a_time_(std::min({divide_up(threads_, group_size_), groups_, most_groups(s)})),
       // One more: threads that have finished go on with the next groups.
       slots_(std::min(groups_at_a_time_ + 1, groups_)) {
   CHECK(part_queries % key_block == 0);

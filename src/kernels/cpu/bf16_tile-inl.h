@@ -19,6 +19,7 @@
 #include <cstring>
 
 #include "base/dtype.h"
+#include "base/rounding.h"
 
 // Functions between these two run only where the CPU was found to have these instructions. A
 // compiler flag for the whole file would do the same to every inline function of the headers, and
@@ -44,10 +45,6 @@ namespace {
 
 constexpr int64_t kLanes = 16;
 constexpr int64_t kPanel = 4 * kLanes;
-
-inline int64_t round_up(int64_t n, int64_t multiple) {
-  return (n + multiple - 1) / multiple * multiple;
-}
 
 struct WordsA {
   const uint32_t* data;

@@ -1,6 +1,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/elementwise.cpp"
 // clang-format off
+#include "base/rounding.h"
 #include "kernels/cpu/targets.h"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
@@ -109,7 +110,7 @@ void convert_matrix(const From* src, int64_t src_ld, To* dst, int64_t dst_ld, in
                     int64_t cols) {
   const auto span_kernel = convert_span_of(src);
   // Rows are cut too: one long row must keep all threads busy.
-  const int64_t chunks = (cols + kElementChunk - 1) / kElementChunk;
+  const int64_t chunks = divide_up(cols, kElementChunk);
   for_each_row(rows * chunks, std::min(cols, kElementChunk), [&](int64_t piece) {
     const int64_t row = piece / chunks, at = piece % chunks * kElementChunk;
     span_kernel(src + row * src_ld + at, dst + row * dst_ld + at,

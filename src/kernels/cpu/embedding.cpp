@@ -1,6 +1,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/embedding.cpp"
 // clang-format off
+#include "base/rounding.h"
 #include "kernels/cpu/targets.h"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
@@ -64,7 +65,7 @@ void embedding_backward(const int32_t* tokens, const T* dout, int64_t rows, int6
                         float* dweight) {
   const auto row_kernel = accumulate_of(dout);
   constexpr int64_t kCacheLine = 16;  // floats; two threads never write to the same line
-  const int64_t lines = (D + kCacheLine - 1) / kCacheLine;
+  const int64_t lines = divide_up(D, kCacheLine);
 #pragma omp parallel if (rows * D > kParallelElements)
   {
     const int64_t threads = omp_get_num_threads(), thread = omp_get_thread_num();

@@ -1,6 +1,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/grad_norm.cpp"
 // clang-format off
+#include "base/rounding.h"
 #include "kernels/cpu/targets.h"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
@@ -76,7 +77,7 @@ double sum_of_terms(int64_t count, int64_t elements, const Term& term) {
 }  // namespace
 
 double sum_of_squares(const float* x, int64_t n) {
-  return sum_of_terms((n + kChunk - 1) / kChunk, kChunk, [x, n](int64_t i) {
+  return sum_of_terms(divide_up(n, kChunk), kChunk, [x, n](int64_t i) {
     return serial_sum_of_squares(x + i * kChunk, std::min(kChunk, n - i * kChunk));
   });
 }

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "base/rounding.h"
 #include "kernels/cpu/product_bf16.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/elementwise.h"
@@ -27,8 +28,6 @@ constexpr int64_t kBlock = bf16_product::kDepth;  // of the vocabulary: one dept
 constexpr int64_t kRowParts = kBlock / kRows;
 // Rows of p that are powers of two apart would meet in the same sets of a cache.
 constexpr int64_t kStrideOfP = kBlock + 32;
-
-int64_t padded(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 // A block of the vocabulary for the tokens of a chunk: what its threads read and write.
 struct Block {
@@ -242,8 +241,8 @@ bool Bf16Head::fits(const HeadShape& shape) {
 
 Bf16Head::Workspace::Workspace(const HeadShape& shape, bool backward_follows)
     : chunk(head_token_chunk(ProductMode::kBF16Native, shape)),
-      blocks((shape.vocab_size + kBlock - 1) / kBlock) {
-  const int64_t D = shape.hidden_size, tokens = padded(chunk, kPanel);
+      blocks(divide_up(shape.vocab_size, kBlock)) {
+  const int64_t D = shape.hidden_size, tokens = round_up(chunk, kPanel);
   packed_x = take(bf16_packed_words(D, tokens));
   shift = take(tokens);
   sum = take(tokens);
@@ -261,7 +260,7 @@ Bf16Head::Workspace::Workspace(const HeadShape& shape, bool backward_follows)
 
 int64_t Bf16Head::Workspace::take(int64_t floats) {
   const int64_t begin = offset;
-  offset += padded(floats, kLanes);
+  offset += round_up(floats, kLanes);
   return begin;
 }
 
@@ -284,7 +283,7 @@ Bf16Head::Bf16Head(const HeadShape& shape, const HeadOperands<bf16>& in, bool ba
 double Bf16Head::forward(int64_t row, int64_t rows) {
   const int64_t D = shape_.hidden_size, V = shape_.vocab_size;
   rows_ = rows;
-  padded_ = padded(rows, kPanel);
+  padded_ = round_up(rows, kPanel);
   targets_ = in_.targets + row;
   pack_bf16({in_.x + row * D, D, true, D, rows}, D, padded_, at<uint32_t>(space_.packed_x));
   settle_shifts();
@@ -346,7 +345,7 @@ void Bf16Head::make_block(int64_t first, int64_t entries, bool keeps) {
 
 // Whether the block has to be made again.
 bool Bf16Head::raise_shifts(int64_t first, int64_t entries) {
-  const int64_t D = shape_.hidden_size, parts = (entries + kRows - 1) / kRows;
+  const int64_t D = shape_.hidden_size, parts = divide_up(entries, kRows);
   float *shift = at<float>(space_.shift), *max = at<float>(space_.part_max);
   // The other threads wait meanwhile: along the tokens, as vectors.
   for (int64_t part = 1; part < parts; ++part) {
@@ -371,7 +370,7 @@ bool Bf16Head::raise_shifts(int64_t first, int64_t entries) {
 void Bf16Head::sum_block(int64_t first, int64_t entries) {
   const int64_t D = shape_.hidden_size;
   float* sum = at<float>(space_.sum);
-  for (int64_t part = 0; part < (entries + kRows - 1) / kRows; ++part) {
+  for (int64_t part = 0; part < divide_up(entries, kRows); ++part) {
     const float* part_sum = at<float>(space_.part_sum) + part * padded_;
     for (int64_t t = 0; t < rows_; ++t) sum[t] += part_sum[t];
   }

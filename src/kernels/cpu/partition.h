@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/rounding.h"
+
 namespace borealis {
 
 // Below this many elements the start of a parallel region costs more than it saves.
@@ -22,7 +24,7 @@ inline bool stays_in_this_thread(int64_t elements) {
 // body(begin, count) over [0, n).
 template <class Body>
 void for_each_chunk(int64_t n, int64_t chunk, const Body& body) {
-  const int64_t chunks = (n + chunk - 1) / chunk;
+  const int64_t chunks = divide_up(n, chunk);
   const auto one = [&](int64_t c) { body(c * chunk, std::min(chunk, n - c * chunk)); };
   if (stays_in_this_thread(n)) {
     for (int64_t c = 0; c < chunks; ++c) one(c);

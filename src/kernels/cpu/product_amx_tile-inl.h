@@ -118,7 +118,7 @@ class TileRows : public TilePanels {
     rows_ = rows;
     steps_ = (deep + 31) / 32;
   }
-  int64_t padded_rows() const { return bf16_tile::round_up(rows_, kTileBlock); }
+  int64_t padded_rows() const { return round_up(rows_, kTileBlock); }
 
   // c (+)= sums, or rounded = c + sums, of the block before.
   template <bool kRound>

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/check.h"
+#include "base/rounding.h"
 #include "kernels/cpu_isa.h"
 
 #if defined(__x86_64__)
@@ -36,10 +37,8 @@ constexpr int64_t kFewestRows = 32;
 // 128 cuts the products of S, M and V (bench/inputs/shapes.txt) in the same way.
 constexpr int64_t kPackingRows = 16;
 
-int64_t padded(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 // Packing writes whole vectors of words.
-int64_t panel_pairs(int64_t pairs) { return padded(pairs, kLanes); }
-int64_t quotient_up(int64_t n, int64_t divisor) { return (n + divisor - 1) / divisor; }
+int64_t panel_pairs(int64_t pairs) { return round_up(pairs, kLanes); }
 // Columns that no block may divide: whole panels and whole units of the epilogue.
 int64_t column_unit(const ResultEpilogue* epilogue) {
   return epilogue == nullptr ? kPanel : std::lcm(kPanel, epilogue->column_unit);
@@ -61,8 +60,8 @@ int64_t columns_at_a_time(const Bf16Product& product, bool waits) {
 template <typename TRows>
 int64_t part_cost(const Bf16Product& product, bool waits, int64_t rows, int64_t columns) {
   if (!TRows::kPacksRows) return (rows + kPackingRows) * columns;
-  const int64_t packed_b = columns * (waits ? quotient_up(rows, kStagedRows) : 1);
-  const int64_t packed_a = rows * quotient_up(columns, columns_at_a_time<TRows>(product, waits));
+  const int64_t packed_b = columns * (waits ? divide_up(rows, kStagedRows) : 1);
+  const int64_t packed_a = rows * divide_up(columns, columns_at_a_time<TRows>(product, waits));
   return rows * columns + kPackingRows * (packed_a + packed_b);
 }
 
@@ -309,13 +308,14 @@ void multiply_bf16(const Bf16Product& product, float* c, int threads, float* wor
 int64_t bf16_packed_words(int64_t k, int64_t n) {
   int64_t words = 0;
   for (int64_t depth = 0; depth < k; depth += kDepth) {
-    words += panel_pairs(depth_pairs(k, depth)) * padded(n, kPanel);
+    words += panel_pairs(depth_pairs(k, depth)) * round_up(n, kPanel);
   }
   return words;
 }
 
 const uint32_t* packed_panel(const Bf16Packed& b, int64_t depth, int64_t column) {
-  return b.words + depth / 2 * padded(b.n, kPanel) + panel_pairs(depth_pairs(b.k, depth)) * column;
+  return b.words + depth / 2 * round_up(b.n, kPanel) +
+         panel_pairs(depth_pairs(b.k, depth)) * column;
 }
 
 Bf16Packed pack_bf16(const Bf16Unpacked& b, int64_t k, int64_t n, uint32_t* words) {

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "base/rounding.h"
+
 namespace borealis::bf16_product {
 
 // What one thread computes of m x n; the last threads may have nothing.
@@ -54,7 +56,7 @@ class Grid {
     return {begin, std::min(units(d) * (i + 1) / parts * d.unit, d.size) - begin};
   }
   static int64_t share(const Divided& d, int64_t parts) {
-    return (units(d) + parts - 1) / parts * d.unit;
+    return divide_up(units(d), parts) * d.unit;
   }
 
   Divided rows_, columns_;

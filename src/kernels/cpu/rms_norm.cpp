@@ -1,6 +1,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/rms_norm.cpp"
 // clang-format off
+#include "base/rounding.h"
 #include "kernels/cpu/targets.h"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
@@ -182,7 +183,7 @@ void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* in
                        int64_t D, T* dx, float* dweight, float* scratch, T* normed) {
   const auto row_kernel = backward_row_of(dy);
   const int64_t blocks = std::min(rows, kRmsNormRowBlocks);
-  for_each_row(blocks, (rows + kRmsNormRowBlocks - 1) / kRmsNormRowBlocks * D, [&](int64_t block) {
+  for_each_row(blocks, divide_up(rows, kRmsNormRowBlocks) * D, [&](int64_t block) {
     float* partial = scratch + block * D;
     std::fill_n(partial, D, 0.0f);
     for (int64_t row = rows * block / blocks; row < rows * (block + 1) / blocks; ++row) {
@@ -193,7 +194,7 @@ void rms_norm_backward(const T* dy, const T* x, const T* weight, const float* in
   });
   const auto add_partials = HWY_DYNAMIC_DISPATCH(rms_add_partials);
   constexpr int64_t kColumns = 256;
-  for_each_row((D + kColumns - 1) / kColumns, blocks * kColumns, [&](int64_t c) {
+  for_each_row(divide_up(D, kColumns), blocks * kColumns, [&](int64_t c) {
     const int64_t first = c * kColumns;
     add_partials(scratch + first, blocks, D, std::min(kColumns, D - first), dweight + first);
   });

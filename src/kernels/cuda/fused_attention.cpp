@@ -16,6 +16,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/rounding.h"
 #include "kernels/cuda/launch.h"
 
 namespace borealis::cuda {
@@ -229,7 +230,7 @@ class Documents {
   Documents(const AttentionShape& shape, int64_t most, bool one_by_one, cudaStream_t stream)
       : shape_(shape),
         most_(most),
-        array_((most + 1 + kAlignment - 1) / kAlignment * kAlignment),
+        array_(round_up(most + 1, kAlignment)),
         host_(most == 0
                   ? 0
                   : static_cast<size_t>(kArrays * (array_ + (one_by_one ? most : 0) * kAlignment))),

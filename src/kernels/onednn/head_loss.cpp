@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/rounding.h"
 #include "kernels/cpu/head_bf16.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/elementwise.h"
@@ -62,9 +63,9 @@ struct Workspace {
     wide_x = take(widen ? chunk * wide_ld : 0);
     wide_weight = take(widen ? block * wide_ld : 0);
     dx = take(mode == ProductMode::kF32 || !backward_follows ? 0 : chunk * shape.hidden_size);
-    const int64_t gradient_blocks = (shape.vocab_size + gradient_block - 1) / gradient_block;
+    const int64_t gradient_blocks = divide_up(shape.vocab_size, gradient_block);
     kept = take(native ? (chunk * kept_ld * gradient_blocks + 1) / 2 : 0);  // bf16
-    block_shift = take(native ? chunk * ((shape.vocab_size + block - 1) / block) : 0);
+    block_shift = take(native ? chunk * divide_up(shape.vocab_size, block) : 0);
     row_factor = take(native ? chunk : 0);
     factored_x = take(native ? (chunk * shape.hidden_size + 1) / 2 : 0);  // bf16
   }
