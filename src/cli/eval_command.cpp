@@ -12,6 +12,7 @@
 #include "base/json_excerpt.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/rounding.h"
 #include "base/units.h"
 #include "checkpoint/model_folder.h"
 #include "checkpoint/run_checkpoints.h"
@@ -196,7 +197,7 @@ DecoderShape shape_for(const ModelConfig& model, const EvalOptions& options,
   shape.seq_length = std::min(windows.seq_length, tokens);
   const int64_t wanted =
       options.batch_size.value_or(std::max<int64_t>(kDefaultBatchTokens / shape.seq_length, 1));
-  shape.micro_batch_size = std::min(wanted, (tokens + shape.seq_length - 1) / shape.seq_length);
+  shape.micro_batch_size = std::min(wanted, divide_up(tokens, shape.seq_length));
   return shape;
 }
 

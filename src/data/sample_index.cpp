@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/rounding.h"
 #include "data/numpy_random.h"
 
 namespace borealis {
@@ -44,8 +45,8 @@ SampleIndexShape sample_index_shape(const SequenceRange& range, int64_t seq_leng
   CHECK(range.tokens >= 2 && seq_length >= 1 && requested >= 0);
   SampleIndexShape shape;
   // Least epochs whose tokens make `requested` windows and one more token for the last target.
-  shape.epochs = range.epochs > 0 ? range.epochs
-                                  : (requested * seq_length + 1 + range.tokens - 1) / range.tokens;
+  shape.epochs =
+      range.epochs > 0 ? range.epochs : divide_up(requested * seq_length + 1, range.tokens);
   shape.samples = (shape.epochs * range.tokens - 1) / seq_length;
   if (shape.epochs == 1) return shape;
   shape.samples_before_last_epoch = ((shape.epochs - 1) * range.tokens - 1) / seq_length;

@@ -185,7 +185,7 @@ SplitPlan plan_segment(const RunConfig& config, const OpenedFiles& files, Split 
     });
   }
   plan.blocks = divide_up(requested, most);
-  plan.block_samples = (requested + plan.blocks - 1) / plan.blocks;
+  plan.block_samples = divide_up(requested, plan.blocks);
   const BlockSizes sizes = sizes_of(plan.block_samples);
   for (size_t i = 0; i < files.size(); ++i) {
     FilePlan& file = plan.files[i];

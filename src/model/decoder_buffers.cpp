@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/rounding.h"
 #include "kernels/rms_norm.h"
 
 namespace borealis {
@@ -21,7 +22,7 @@ int64_t DecoderShape::slots() const {
 
 int64_t DecoderShape::segments() const {
   if (forward_only || !recompute.enabled) return 0;
-  return (model.num_hidden_layers + slots() - 1) / slots();
+  return divide_up(model.num_hidden_layers, slots());
 }
 
 AttentionShape DecoderShape::attention() const {

@@ -167,6 +167,15 @@ TEST(PerformanceReport, SaysWhatAllRunsHaveInCommon) {
   EXPECT_EQ(common_settings_text(report), "SEQ: 128\n");
 }
 
+TEST(PerformanceReport, SaysWhereLongRunsCountInPart) {
+  MeasuredRun run = measured_run("a", 4, {10, 20, 30});
+  EXPECT_THAT(render_performance_markdown(report_of({run})),
+              HasSubstr("Together that is 3 steps."));
+  run.step_stride = 2;
+  const std::string text = render_performance_markdown(report_of({run}));
+  EXPECT_THAT(text, HasSubstr("Together that is 3 steps, of long runs a part of them."));
+}
+
 TEST(CrossChecks, FindNothingInASoundRun) {
   const PerformanceReport report = report_of({measured_run("a", 4, {10, 11})});
   EXPECT_THAT(report.disagreements, IsEmpty());

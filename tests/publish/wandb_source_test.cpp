@@ -87,6 +87,16 @@ TEST(WandbSource, PassesOverADamagedBlock) {
   EXPECT_GT(kept, 700U);  // a block holds some 110 rows
 }
 
+TEST(WandbSource, OfALongRunAPartIsKept) {
+  std::vector<WandbRecord> records = {reference_run()};
+  for (int64_t i = 1; i <= 21'000; ++i) records.push_back(row_of(i));
+  const MeasuredRun run = parse_wandb_log(log_of(records), "run.wandb", 1);
+  EXPECT_EQ(run.step_stride, 2);
+  EXPECT_GE(run.steps.size(), 10'500U);
+  EXPECT_LT(run.steps.size(), 12'000U);  // the first, last and extreme ones are kept, too
+  EXPECT_EQ(run.steps.back().iteration, 21'000);
+}
+
 TEST(WandbSource, TheFirstStepBehindAResumeIsStartUp) {
   const WandbRecord resumed = wandb_run({.config = {{"resumed_at_iteration", "10"}}});
   const std::string file = log_of({reference_run(), resumed, row_of(11), row_of(12), row_of(13)});

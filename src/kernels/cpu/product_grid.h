@@ -50,7 +50,7 @@ class Grid {
   struct Range {
     int64_t first, count;
   };
-  static int64_t units(const Divided& d) { return (d.size + d.unit - 1) / d.unit; }
+  static int64_t units(const Divided& d) { return divide_up(d.size, d.unit); }
   static Range cut(const Divided& d, int64_t parts, int64_t i) {
     const int64_t begin = std::min(units(d) * i / parts * d.unit, d.size);
     return {begin, std::min(units(d) * (i + 1) / parts * d.unit, d.size) - begin};
