@@ -157,7 +157,7 @@ void forward_task(const AttentionForwardJob<T>& job, int64_t b, int64_t head, in
 
   for (int64_t block = documents.first_key(q0) / kBlock; block <= query_block; ++block) {
     const int64_t k0 = block * kBlock, keys = std::min(kBlock, s.seq_length - k0);
-    const int64_t key_width = (keys + 31) / 32 * 32;
+    const int64_t key_width = round_up(keys, 32);
     tile_product(rows, keys, C, {query, ld, 1}, packed + block * C * kBlock, kBlock, scores, kBlock,
                  false);
     for (int64_t r = 0; r < rows; ++r) {
@@ -272,7 +272,7 @@ void backward_task(const AttentionBackwardJob<T>& job, int64_t b, int64_t head, 
 
   for (int64_t block = 0; block < blocks(part.last); ++block) {
     const int64_t k0 = block * kBlock, keys = std::min(kBlock, seq - k0);
-    const int64_t key_width = (keys + 31) / 32 * 32;
+    const int64_t key_width = round_up(keys, 32);
     const T* row = base + k0 * stride;
     load_tile(row + key_column, stride, keys, C, 1.0f, key);
     load_transposed(row + key_column, stride, keys, C, key_t);

@@ -5,12 +5,13 @@
 #include <cstdint>
 #include <optional>
 
+#include "base/rounding.h"
 #include "kernels/attention.h"
 
 namespace borealis {
 
 // Columns of a group's sums of dK and dV [2][T][width]: C rounded up to whole vectors.
-inline int64_t key_gradient_width(int64_t head_dim) { return (head_dim + 31) / 32 * 32; }
+inline int64_t key_gradient_width(int64_t head_dim) { return round_up(head_dim, 32); }
 
 // Gradients that come from some queries of one head.
 struct BackwardTask {

@@ -116,7 +116,7 @@ class TileRows : public TilePanels {
  private:
   void begin(int64_t rows, int64_t deep) {
     rows_ = rows;
-    steps_ = (deep + 31) / 32;
+    steps_ = divide_up(deep, 32);
   }
   int64_t padded_rows() const { return round_up(rows_, kTileBlock); }
 

@@ -71,7 +71,7 @@ struct Workspace {
   }
   int64_t take(int64_t floats) {
     const int64_t at = offset;
-    offset += (floats + 15) / 16 * 16;
+    offset += round_up(floats, 16);
     return at;
   }
 };
