@@ -5,6 +5,10 @@ add_library(borealis_flags INTERFACE)
 set(borealis_host_code $<COMPILE_LANGUAGE:C,CXX>)
 target_compile_options(borealis_flags INTERFACE
   $<${borealis_host_code}:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wno-psabi;-ffp-contract=off;-fno-math-errno>)
+# Several sources in one: GCC takes a source that is included for a header.
+if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(borealis_flags INTERFACE $<${borealis_host_code}:-Wno-subobject-linkage>)
+endif()
 if(BOREALIS_WERROR)
   target_compile_options(borealis_flags INTERFACE $<${borealis_host_code}:-Werror>)
 endif()
@@ -27,4 +31,4 @@ if(BOREALIS_FUZZ)
 endif()
 set(CMAKE_CXX_FLAGS_RELEASE "-O3 -g1 -DNDEBUG")
 # For sanitizers: -g1 has the lines of their traces; -g makes the build half as long again.
-set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1")
+set(CMAKE_CXX_FLAGS_DEBUG "-Og -g1")

@@ -73,4 +73,8 @@ if command -v ccache >/dev/null && mkdir -p "$(ccache -k cache_dir 2>/dev/null |
   export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=true
 fi
 cmake --preset "$preset" "${launcher[@]}" >"$log" 2>&1 || fail configuring
-cmake --build "$build" --target "${targets[@]}" 2>&1 | tee -a "$log" | show_progress || fail building
+# As many compilers at once as there are cores, if the memory is enough: one takes up to 1.2 GiB.
+jobs=()
+fit=$(awk '/^MemAvailable:/ { print int($2 / 1250000) }' /proc/meminfo 2>/dev/null || true)
+if [ -n "$fit" ] && [ "$fit" -lt "$(nproc)" ]; then jobs=(--parallel "$((fit > 1 ? fit : 1))"); fi
+cmake --build "$build" "${jobs[@]}" --target "${targets[@]}" 2>&1 | tee -a "$log" | show_progress || fail building

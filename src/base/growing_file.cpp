@@ -12,19 +12,19 @@ namespace {
 
 constexpr size_t kBlockBytes = size_t{256} << 10;
 
-class OpenFile {
+class ReadableFile {
  public:
-  explicit OpenFile(const std::filesystem::path& path)
+  explicit ReadableFile(const std::filesystem::path& path)
       // Not to wait for the other end of what is a pipe.
       : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
     if (descriptor_ < 0 || ::fstat(descriptor_, &status_) != 0) return;
     readable_ = S_ISREG(status_.st_mode);
   }
-  ~OpenFile() {
+  ~ReadableFile() {
     if (descriptor_ >= 0) ::close(descriptor_);
   }
-  OpenFile(const OpenFile&) = delete;
-  OpenFile& operator=(const OpenFile&) = delete;
+  ReadableFile(const ReadableFile&) = delete;
+  ReadableFile& operator=(const ReadableFile&) = delete;
 
   bool readable() const { return readable_; }
   const struct stat& status() const { return status_; }
@@ -61,7 +61,7 @@ bool GrowingFile::begins_again() {
 
 bool GrowingFile::begins_alike() const {
   if (beginning_.empty()) return true;
-  const OpenFile file(path_);
+  const ReadableFile file(path_);
   if (!file.readable()) return true;
   std::string now(beginning_.size(), '\0');
   now.resize(file.read(now.data(), now.size(), 0));
@@ -69,7 +69,7 @@ bool GrowingFile::begins_alike() const {
 }
 
 bool GrowingFile::read(const std::function<void(std::string_view)>& take, size_t most_bytes) {
-  const OpenFile file(path_);
+  const ReadableFile file(path_);
   // Replaced since begins_again(), which finds it next time.
   if (!file.readable() || file.status().st_dev != device_ || file.status().st_ino != number_) {
     return false;

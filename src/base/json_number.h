@@ -33,6 +33,7 @@ std::string not_whole(const Json& value, int64_t least, int64_t most) {
 
 // Throws std::runtime_error for what is no whole number, or none that T holds.
 template <typename T = int64_t, typename Json>
+requires requires(const Json& json) { json.is_number_integer(); }  // not base/text.h's of a text
 T whole_number(const Json& json) {
   using Limits = std::numeric_limits<T>;
   if (const auto value = whole_number_in(json, Limits::min(), Limits::max())) {

@@ -7,7 +7,7 @@
 namespace borealis {
 namespace {
 
-constexpr size_t kMostBytes = 16384;
+constexpr size_t kMostPrinted = 16384;
 constexpr size_t kShownOfLong = 2000;  // at either end
 
 // Of the bytes at `at`, how many are a character that is not to be written as it is; 0: none.
@@ -26,7 +26,7 @@ size_t control_bytes(std::string_view text, size_t at) {
 }  // namespace
 
 std::string printable(std::string_view text) {
-  if (text.size() > kMostBytes) {
+  if (text.size() > kMostPrinted) {
     return fmt::format("{} [... {} bytes ...] {}", printable(text.substr(0, kShownOfLong)),
                        text.size() - 2 * kShownOfLong,
                        printable(text.substr(text.size() - kShownOfLong)));

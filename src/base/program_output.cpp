@@ -15,7 +15,7 @@ namespace borealis {
 namespace {
 
 constexpr std::chrono::seconds kMostTime(5);
-constexpr size_t kMostBytes = size_t{1} << 20;
+constexpr size_t kMostOutput = size_t{1} << 20;
 
 // What comes out of a pipe until its writers have closed it or the time is over.
 std::string read_until_closed(int pipe) {
@@ -23,7 +23,7 @@ std::string read_until_closed(int pipe) {
   const Clock::time_point end = Clock::now() + kMostTime;
   std::string text;
   std::array<char, 4096> part{};
-  while (text.size() < kMostBytes) {
+  while (text.size() < kMostOutput) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
     pollfd waiting{.fd = pipe, .events = POLLIN, .revents = 0};
     if (left.count() <= 0 || ::poll(&waiting, 1, static_cast<int>(left.count())) <= 0) {

@@ -2,10 +2,10 @@
 
 #include <optional>
 
+#include "base/protobuf_wire_type.h"
+
 namespace borealis {
 namespace {
-
-enum WireType : uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
 
 std::optional<uint64_t> take_varint(std::string_view& rest) {
   uint64_t value = 0;
@@ -43,7 +43,7 @@ bool take_content(std::string_view& rest, uint8_t type, ProtobufField& field) {
     if (bytes) field.value = little_endian(*bytes);
     return bytes.has_value();
   }
-  if (type != kBytes) return false;
+  if (type != kLengthPrefixed) return false;
   const auto length = take_varint(rest);
   const auto bytes = length ? take_bytes(rest, *length) : std::nullopt;
   if (bytes) field.bytes = *bytes;

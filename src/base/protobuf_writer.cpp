@@ -3,15 +3,10 @@
 #include <bit>
 
 #include "base/little_endian.h"
+#include "base/protobuf_wire_type.h"
 #include "base/text.h"
 
 namespace borealis {
-namespace {
-
-enum WireType : uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
-
-}  // namespace
-
 void ProtobufWriter::varint(uint64_t value) {
   for (; value >= 0x80; value >>= 7) encoded_ += static_cast<char>((value & 0x7F) | 0x80);
   encoded_ += static_cast<char>(value);
@@ -40,7 +35,7 @@ ProtobufWriter& ProtobufWriter::float64(uint32_t number, double value) {
 }
 
 ProtobufWriter& ProtobufWriter::bytes(uint32_t number, std::string_view value) {
-  key(number, kBytes);
+  key(number, kLengthPrefixed);
   varint(value.size());
   encoded_ += value;
   return *this;

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 constexpr const char* kWeightsFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 
-[[noreturn]] void reject(const fs::path& path, const std::string& problem) {
+[[noreturn]] void reject_model(const fs::path& path, const std::string& problem) {
   throw Error(ErrorKind::kData, fmt::format("{} {}", path.string(), problem),
               "copy or export the model again");
 }
@@ -32,21 +32,22 @@ std::map<std::string, std::vector<std::string>> parse_weight_index(std::string_v
                                                                    const fs::path& path) {
   const auto index = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
-    reject(path, "is not a JSON object with a weight_map");
+    reject_model(path, "is not a JSON object with a weight_map");
   }
   std::map<std::string, std::vector<std::string>> shards;
   for (const auto& [tensor, file] : index["weight_map"].items()) {
-    if (!file.is_string()) reject(path, fmt::format("names no file for tensor {}", tensor));
+    if (!file.is_string()) reject_model(path, fmt::format("names no file for tensor {}", tensor));
     const std::string name = file.get<std::string>();
     // Weights come from this folder, wherever the index came from.
     const bool one_part =
         name.find('/') == std::string::npos && name.find('\0') == std::string::npos;
     if (name.empty() || name == ".." || !one_part) {
-      reject(path, fmt::format("has '{}' for tensor {}, not a file of its folder", name, tensor));
+      reject_model(path,
+                   fmt::format("has '{}' for tensor {}, not a file of its folder", name, tensor));
     }
     shards[name].push_back(tensor);
   }
-  if (shards.empty()) reject(path, "lists no tensors");
+  if (shards.empty()) reject_model(path, "lists no tensors");
   return shards;
 }
 
@@ -115,7 +116,7 @@ ModelWeights::ModelWeights(const fs::path& folder) : folder_(folder) {
 void ModelWeights::open_shards(const fs::path& index_path) {
   for (const auto& [file, names] : parse_weight_index(read_json_text(index_path), index_path)) {
     if (!fs::exists(folder_ / file)) {
-      reject(index_path, fmt::format("lists {}, which is not there", file));
+      reject_model(index_path, fmt::format("lists {}, which is not there", file));
     }
     files_.push_back(std::make_unique<SafetensorsFile>(folder_ / file));
     const SafetensorsFile* shard = files_.back().get();
@@ -138,11 +139,11 @@ std::vector<std::string> ModelWeights::names() const {
 ModelWeights::Place ModelWeights::require(std::string_view name,
                                           std::span<const int64_t> shape) const {
   const auto found = tensors_.find(std::string(name));
-  if (found == tensors_.end()) reject(folder_, fmt::format("has no tensor {}", name));
+  if (found == tensors_.end()) reject_model(folder_, fmt::format("has no tensor {}", name));
   const TensorView& tensor = *found->second.tensor;
   if (!std::ranges::equal(tensor.shape, shape)) {
-    reject(folder_, fmt::format("has tensor {} of shape [{}] where config.json asks for [{}]", name,
-                                fmt::join(tensor.shape, ", "), fmt::join(shape, ", ")));
+    reject_model(folder_, fmt::format("has tensor {} of shape [{}] where config.json asks for [{}]",
+                                      name, fmt::join(tensor.shape, ", "), fmt::join(shape, ", ")));
   }
   return found->second;
 }

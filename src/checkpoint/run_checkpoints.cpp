@@ -225,9 +225,9 @@ OpenedCheckpoint open_checkpoint(const fs::path& folder) {
 }
 
 void load_checkpoint(const OpenedCheckpoint& checkpoint, std::span<const PieceTarget> targets,
-                     DirectBlocks& blocks, Verify verify) {
+                     DirectBlocks& blocks, Verify verify, int64_t first_shard) {
   read_state_pieces(checkpoint.folder, checkpoint.state.shards, checkpoint.checksums, targets,
-                    blocks);
+                    blocks, first_shard);
   if (verify == Verify::kStateAlone) return;
   for (const auto& [file, checksum] : checkpoint.checksums) {
     if (!file.starts_with(fmt::format("{}/", kStateFolder))) {

@@ -103,12 +103,13 @@ struct OpenedCheckpoint {
 // Throws Error(kData) or Error(kFile) naming what is damaged or missing.
 OpenedCheckpoint open_checkpoint(const std::filesystem::path& folder);
 
-// Reads the pieces of the state and verifies their files, and, unless another rank does, all other
-// files of the checkpoint. Throws Error(kData) or Error(kFile) naming the file that is damaged;
-// what was stored by then is of no use.
+// Reads the pieces of the state, from `first_shard` on, and verifies their files, and, unless
+// another rank does, all other files of the checkpoint. Throws Error(kData) or Error(kFile) naming
+// the file that is damaged; what was stored by then is of no use.
 enum class Verify { kEveryFile, kStateAlone };
 void load_checkpoint(const OpenedCheckpoint& checkpoint, std::span<const PieceTarget> targets,
-                     DirectBlocks& blocks, Verify verify = Verify::kEveryFile);
+                     DirectBlocks& blocks, Verify verify = Verify::kEveryFile,
+                     int64_t first_shard = 0);
 
 // The model folder meant by `given`: itself if it holds a config.json, else the one that its
 // `latest` names. Throws Error(kFile) if it is neither, Error(kData) if `latest` is not the name of

@@ -25,7 +25,8 @@ constexpr uint64_t kLengthBytes = 8;
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
 constexpr std::string_view kRemedy = "copy or export the file again";
 
-[[noreturn]] void reject(const std::filesystem::path& path, const std::string& problem) {
+[[noreturn]] void reject_safetensors(const std::filesystem::path& path,
+                                     const std::string& problem) {
   throw Error(ErrorKind::kData, fmt::format("{} {}", path.string(), problem), std::string(kRemedy));
 }
 
@@ -33,18 +34,20 @@ constexpr std::string_view kRemedy = "copy or export the file again";
 std::string_view split_header(const std::filesystem::path& path, std::span<const std::byte> bytes,
                               std::span<const std::byte>& data) {
   if (bytes.size() < kLengthBytes) {
-    reject(path, fmt::format("is {} bytes, too short for a safetensors file", bytes.size()));
+    reject_safetensors(path,
+                       fmt::format("is {} bytes, too short for a safetensors file", bytes.size()));
   }
   uint64_t length = 0;
   std::memcpy(&length, bytes.data(), kLengthBytes);
   if (length > kMaxHeaderBytes) {
-    reject(path, fmt::format("claims a header of {} bytes (at most {} are allowed), so it "
-                             "is no safetensors file",
-                             length, kMaxHeaderBytes));
+    reject_safetensors(path,
+                       fmt::format("claims a header of {} bytes (at most {} are allowed), so it "
+                                   "is no safetensors file",
+                                   length, kMaxHeaderBytes));
   }
   if (length > bytes.size() - kLengthBytes) {
-    reject(path, fmt::format("is cut short: its header is {} bytes, the file only {}", length,
-                             bytes.size()));
+    reject_safetensors(path, fmt::format("is cut short: its header is {} bytes, the file only {}",
+                                         length, bytes.size()));
   }
   data = bytes.subspan(kLengthBytes + length);
   return {reinterpret_cast<const char*>(bytes.data()) + kLengthBytes, length};
@@ -52,9 +55,10 @@ std::string_view split_header(const std::filesystem::path& path, std::span<const
 
 // JSON allows a key twice and most readers keep the last; a tensor named twice is a broken file.
 nlohmann::json parse_header(const std::filesystem::path& path, std::string_view text) {
-  if (text.empty() || text.front() != '{') reject(path, "has a header that is not a JSON object");
+  if (text.empty() || text.front() != '{')
+    reject_safetensors(path, "has a header that is not a JSON object");
   if (text.find('\0') != std::string_view::npos) {  // the parser would stop there
-    reject(path, "has a NUL in its header");
+    reject_safetensors(path, "has a NUL in its header");
   }
   std::vector<std::set<std::string>> keys;
   const auto watch_keys = [&](int, nlohmann::json::parse_event_t event, nlohmann::json& value) {
@@ -62,23 +66,25 @@ nlohmann::json parse_header(const std::filesystem::path& path, std::string_view 
     if (event == Event::object_start) keys.emplace_back();
     if (event == Event::object_end) keys.pop_back();
     if (event == Event::key && !keys.back().insert(value.get<std::string>()).second) {
-      reject(path, fmt::format("names '{}' twice in its header", value.get<std::string>()));
+      reject_safetensors(path,
+                         fmt::format("names '{}' twice in its header", value.get<std::string>()));
     }
     return true;
   };
   try {
     return nlohmann::json::parse(text, watch_keys);
   } catch (const nlohmann::json::exception& error) {
-    reject(path, fmt::format("has a broken header: {}", fault_text(error)));
+    reject_safetensors(path, fmt::format("has a broken header: {}", fault_text(error)));
   }
 }
 
 std::map<std::string, std::string> parse_metadata(const std::filesystem::path& path,
                                                   const nlohmann::json& object) {
   std::map<std::string, std::string> metadata;
-  if (!object.is_object()) reject(path, "has a __metadata__ that is not an object");
+  if (!object.is_object()) reject_safetensors(path, "has a __metadata__ that is not an object");
   for (const auto& [key, value] : object.items()) {
-    if (!value.is_string()) reject(path, fmt::format("has a __metadata__ '{}' not of text", key));
+    if (!value.is_string())
+      reject_safetensors(path, fmt::format("has a __metadata__ '{}' not of text", key));
     metadata[key] = value.get<std::string>();
   }
   return metadata;
@@ -98,12 +104,12 @@ std::vector<int64_t> parse_sizes(const std::filesystem::path& path, const std::s
   std::vector<int64_t> sizes;
   const auto found = entry.find(key);
   if (found == entry.end() || !found->is_array()) {
-    reject(path, fmt::format("has no list '{}' for tensor {}", key, name));
+    reject_safetensors(path, fmt::format("has no list '{}' for tensor {}", key, name));
   }
   for (const nlohmann::json& value : *found) {
     if (!value.is_number_unsigned() || value.get<uint64_t>() > INT64_MAX) {
-      reject(path, fmt::format("has a '{}' of tensor {} with {}, not a size", key, name,
-                               json_excerpt(value)));
+      reject_safetensors(path, fmt::format("has a '{}' of tensor {} with {}, not a size", key, name,
+                                           json_excerpt(value)));
     }
     sizes.push_back(value.get<int64_t>());
   }
@@ -118,32 +124,35 @@ struct Extent {
 
 Extent parse_tensor(const std::filesystem::path& path, const std::string& name,
                     const nlohmann::json& entry) {
-  if (!entry.is_object()) reject(path, fmt::format("describes tensor {} by no object", name));
+  if (!entry.is_object())
+    reject_safetensors(path, fmt::format("describes tensor {} by no object", name));
   for (const auto& [key, value] : entry.items()) {
     if (key != "dtype" && key != "shape" && key != "data_offsets") {
-      reject(path, fmt::format("has an unknown key '{}' for tensor {}", key, name));
+      reject_safetensors(path, fmt::format("has an unknown key '{}' for tensor {}", key, name));
     }
   }
   const std::string dtype_text = entry.contains("dtype") && entry["dtype"].is_string()
                                      ? entry["dtype"].get<std::string>()
                                      : "";
   const std::optional<StoredDType> dtype = parse_stored_dtype(dtype_text);
-  if (!dtype) reject(path, fmt::format("has tensor {} of unknown dtype '{}'", name, dtype_text));
+  if (!dtype)
+    reject_safetensors(path, fmt::format("has tensor {} of unknown dtype '{}'", name, dtype_text));
   Extent extent{.view = {.name = name, .dtype = *dtype, .shape = {}, .bytes = {}}};
   extent.view.shape = parse_sizes(path, name, entry, "shape");
   const std::vector<int64_t> offsets = parse_sizes(path, name, entry, "data_offsets");
   if (offsets.size() != 2 || offsets[0] > offsets[1]) {
-    reject(path, fmt::format("has data_offsets [{}] of tensor {}, not a begin and an end",
-                             fmt::join(offsets, ", "), name));
+    reject_safetensors(path,
+                       fmt::format("has data_offsets [{}] of tensor {}, not a begin and an end",
+                                   fmt::join(offsets, ", "), name));
   }
   extent.begin = offsets[0];
   extent.end = offsets[1];
   int64_t size = checked_element_count(extent.view.shape);
   if (size < 0 || __builtin_mul_overflow(size, stored_dtype_bytes(*dtype), &size) ||
       size != extent.end - extent.begin) {
-    reject(path,
-           fmt::format("gives tensor {} {} bytes, which is not {} [{}]", name,
-                       extent.end - extent.begin, dtype_text, fmt::join(extent.view.shape, ", ")));
+    reject_safetensors(path, fmt::format("gives tensor {} {} bytes, which is not {} [{}]", name,
+                                         extent.end - extent.begin, dtype_text,
+                                         fmt::join(extent.view.shape, ", ")));
   }
   return extent;
 }
@@ -154,21 +163,24 @@ void check_gap_free(const std::filesystem::path& path, const std::vector<Extent>
   int64_t position = 0;
   for (const Extent& extent : extents) {
     if (extent.begin > position) {
-      reject(path, fmt::format("has a hole of {} bytes before tensor {}", extent.begin - position,
-                               extent.view.name));
+      reject_safetensors(path, fmt::format("has a hole of {} bytes before tensor {}",
+                                           extent.begin - position, extent.view.name));
     }
     if (extent.begin < position) {
-      reject(path, fmt::format("has tensor {} overlapping the one before it by {} bytes",
-                               extent.view.name, position - extent.begin));
+      reject_safetensors(path,
+                         fmt::format("has tensor {} overlapping the one before it by {} bytes",
+                                     extent.view.name, position - extent.begin));
     }
     position = extent.end;
   }
   if (position > data_bytes) {
-    reject(path, fmt::format("is cut short: its tensors need {} bytes, the file holds {}", position,
-                             data_bytes));
+    reject_safetensors(
+        path, fmt::format("is cut short: its tensors need {} bytes, the file holds {}", position,
+                          data_bytes));
   }
   if (position < data_bytes) {
-    reject(path, fmt::format("has {} bytes behind its last tensor", data_bytes - position));
+    reject_safetensors(path,
+                       fmt::format("has {} bytes behind its last tensor", data_bytes - position));
   }
 }
 
@@ -240,7 +252,7 @@ const TensorView* SafetensorsFile::find(std::string_view name) const {
 
 const TensorView& SafetensorsFile::at(std::string_view name) const {
   const TensorView* tensor = find(name);
-  if (tensor == nullptr) reject(path(), fmt::format("has no tensor {}", name));
+  if (tensor == nullptr) reject_safetensors(path(), fmt::format("has no tensor {}", name));
   return *tensor;
 }
 

@@ -81,6 +81,13 @@ class PieceRouter {
     }
   }
 
+  bool is_complete() const {
+    for (size_t i = 0; i < targets_.size(); ++i) {
+      if (stored_[i] != targets_[i].end - targets_[i].begin) return false;
+    }
+    return true;
+  }
+
   void require_complete(const fs::path& folder) const {
     for (size_t i = 0; i < targets_.size(); ++i) {
       const PieceTarget& target = targets_[i];
@@ -152,9 +159,12 @@ TensorSource piece_source(std::string_view kind, std::string_view tensor, int64_
 }
 
 void read_state_pieces(const fs::path& folder, int64_t shards, const FileChecksums& checksums,
-                       std::span<const PieceTarget> targets, DirectBlocks& blocks) {
+                       std::span<const PieceTarget> targets, DirectBlocks& blocks,
+                       int64_t first_shard) {
   PieceRouter router(targets);
-  for (int64_t shard = 0; shard < shards; ++shard) {
+  for (int64_t opened = 0; opened < shards; ++opened) {
+    if (!targets.empty() && router.is_complete()) break;
+    const int64_t shard = (first_shard + opened) % shards;
     const std::string name = fmt::format("{}/{}", kStateFolder, state_shard_name(shard, shards));
     const auto expected = checksums.find(name);
     if (expected == checksums.end())

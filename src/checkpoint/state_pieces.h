@@ -51,10 +51,13 @@ struct PieceTarget {
 };
 
 // Reads the state's shards in the step folder `folder`, each once from front to back, and verifies
-// them by `checksums`. Throws Error(kData) naming the file that is damaged, or the tensor of which
-// elements are missing or there twice; Error(kFile) if a file cannot be read.
+// them by `checksums`. It begins with `first_shard` and opens no more of them, round the ring, once
+// it has what is wanted: thousands of ranks that each opened every file would keep a file system
+// busy for longer than it takes to read them. Without targets all are verified. Throws Error(kData)
+// naming the file that is damaged, or the tensor of which elements are missing or there twice;
+// Error(kFile) if a file cannot be read.
 void read_state_pieces(const std::filesystem::path& folder, int64_t shards,
                        const FileChecksums& checksums, std::span<const PieceTarget> targets,
-                       DirectBlocks& blocks);
+                       DirectBlocks& blocks, int64_t first_shard = 0);
 
 }  // namespace borealis

@@ -24,14 +24,14 @@ struct SpecialTokenNames {
   std::string bos, eos, pad;  // empty where there is none
 };
 
-[[noreturn]] void reject(const std::filesystem::path& path, const std::string& problem) {
+[[noreturn]] void reject_tokenizer(const std::filesystem::path& path, const std::string& problem) {
   throw Error(ErrorKind::kData, fmt::format("{}: {}", path.string(), problem),
               "make the tokenizer file again");
 }
 
 Json parse_json_object(const std::filesystem::path& path, const Json::parser_callback_t& filter) {
   Json object = Json::parse(read_json_text(path), filter, /*allow_exceptions=*/false);
-  if (!object.is_object()) reject(path, "is not a JSON object");
+  if (!object.is_object()) reject_tokenizer(path, "is not a JSON object");
   return object;
 }
 
@@ -47,7 +47,7 @@ std::map<std::string, int64_t> read_added_tokens(const std::filesystem::path& to
   for (const Json& token : *list) {
     if (!token.is_object() || !token.contains("id") || !token["id"].is_number_unsigned() ||
         !token.contains("content") || !token["content"].is_string()) {
-      reject(tokenizer_json, "has an entry of added_tokens without an id and a content");
+      reject_tokenizer(tokenizer_json, "has an entry of added_tokens without an id and a content");
     }
     ids[token["content"].get<std::string>()] = token["id"].get<int64_t>();
   }
@@ -127,7 +127,7 @@ SpecialTokens gpt2_special_tokens(const std::filesystem::path& vocab) {
   const Json pieces = parse_json_object(vocab, nullptr);
   const auto end = pieces.find(kGpt2EndOfText);
   if (end == pieces.end() || !end->is_number_unsigned()) {
-    reject(vocab, fmt::format("has no id for {}", kGpt2EndOfText));
+    reject_tokenizer(vocab, fmt::format("has no id for {}", kGpt2EndOfText));
   }
   return {.bos = {}, .eos = {end->get<int64_t>()}, .pad = {}};
 }

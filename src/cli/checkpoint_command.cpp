@@ -5,7 +5,7 @@
 namespace borealis {
 namespace {
 
-constexpr std::array kCommands = {
+constexpr std::array kCheckpointCommands = {
     Command{"export", "a checkpoint as a Hugging Face folder", run_checkpoint_export_command},
     Command{"import", "a Hugging Face folder as a checkpoint to train",
             run_checkpoint_import_command},
@@ -21,7 +21,7 @@ int run_checkpoint_command(const std::vector<std::string>& arguments) {
   return run_group(
       {"borealis checkpoint",
        "Converts and examines checkpoints: safetensors in folders that Hugging Face reads.",
-       kCommands},
+       kCheckpointCommands},
       arguments);
 }
 

@@ -245,7 +245,11 @@ void print_text(const InspectOptions& options, const StoredModel& checkpoint) {
 int inspect(const InspectOptions& options) {
   log_open(LogStream::kStderr, "INFO");
   const StoredModel checkpoint(options.folder);
-  (options.json ? print_json : print_text)(options, checkpoint);
+  if (options.json) {
+    print_json(options, checkpoint);
+  } else {
+    print_text(options, checkpoint);
+  }
   return 0;
 }
 

@@ -25,7 +25,7 @@
 namespace borealis {
 namespace {
 
-const DataRunCommand kCommand{
+const DataRunCommand kBatchesCommand{
     .name = "batches",
     .summary =
         "Prints the batches that a configuration sees, one JSON object a line: split, step, rank\n"
@@ -133,10 +133,6 @@ class BatchPrinter {
   std::unique_ptr<Tokenizer> tokenizer_;
 };
 
-const char* json_name(Split split) {
-  return split == Split::kTrain ? "train" : split == Split::kValid ? "valid" : "test";
-}
-
 int print_batches(const DataRunOptions& options) {
   RunConfig config = options.config;
   config.data.eod_mask_loss = config.data.reset_position_ids = config.data.reset_attention_mask =
@@ -147,13 +143,14 @@ int print_batches(const DataRunOptions& options) {
   for (int64_t rank = 0; rank < config.parallel.data_parallel_size(); ++rank) {
     ranks.push_back(make_batch_source(config, split, options.consumed_samples, rank));
     if (!ranks.back()) {
-      throw Error(ErrorKind::kConfig,
-                  fmt::format("the split {} gives {} no {}", config.data.split, json_name(split),
-                              requested_samples(config, split) == 0 ? "share" : "document"),
-                  fmt::format("raise {} (or its number in --split), or name another split",
-                              split == Split::kTrain   ? "TRAIN_SPLIT"
-                              : split == Split::kValid ? "VAL_SPLIT"
-                                                       : "TEST_SPLIT"));
+      throw Error(
+          ErrorKind::kConfig,
+          fmt::format("the split {} gives {} no {}", config.data.split, split_option_name(split),
+                      requested_samples(config, split) == 0 ? "share" : "document"),
+          fmt::format("raise {} (or its number in --split), or name another split",
+                      split == Split::kTrain   ? "TRAIN_SPLIT"
+                      : split == Split::kValid ? "VAL_SPLIT"
+                                               : "TEST_SPLIT"));
     }
   }
   const int64_t done = options.consumed_samples / config.batch.global_batch_size;
@@ -164,7 +161,7 @@ int print_batches(const DataRunOptions& options) {
         ranks[rank]->next(batch);
         printer.add(batch);
       }
-      printer.print(json_name(split), done + step, static_cast<int64_t>(rank));
+      printer.print(split_option_name(split), done + step, static_cast<int64_t>(rank));
     }
   }
   return 0;
@@ -173,7 +170,7 @@ int print_batches(const DataRunOptions& options) {
 }  // namespace
 
 int run_data_batches_command(const std::vector<std::string>& arguments) {
-  const auto options = read_data_run_options(arguments, kCommand);
+  const auto options = read_data_run_options(arguments, kBatchesCommand);
   if (!options) return 0;
   prepare_machine(options->config.machine);
   warn_of_damaged_files(options->config);

@@ -20,7 +20,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const DataRunCommand kCommand{
+const DataRunCommand kBlendCommand{
     .name = "blend",
     .summary =
         "Prints what a data list yields to a run: for every corpus and file of each split its\n"
@@ -61,10 +61,6 @@ Json split_json(const SplitYield& split) {
   return json;
 }
 
-const char* json_name(Split split) {
-  return split == Split::kTrain ? "train" : split == Split::kValid ? "valid" : "test";
-}
-
 void print_json(const RunConfig& config, const std::vector<SplitYield>& splits) {
   Json json = {{"data_file_list", config.data.data_file_list},
                {"data_path", config.data.data_path},
@@ -74,7 +70,8 @@ void print_json(const RunConfig& config, const std::vector<SplitYield>& splits) 
                {"split", config.data.split},
                {"seed", config.seed}};
   Json by_name = Json::object();
-  for (const SplitYield& split : splits) by_name[json_name(split.split)] = split_json(split);
+  for (const SplitYield& split : splits)
+    by_name[split_option_name(split.split)] = split_json(split);
   json["splits"] = by_name;
   fmt::print("{}\n", json_text(json, 2));
 }
@@ -124,7 +121,7 @@ void warn_of_other_tokenizers(const RunConfig& config) {
 }  // namespace
 
 int run_data_blend_command(const std::vector<std::string>& arguments) {
-  const auto options = read_data_run_options(arguments, kCommand);
+  const auto options = read_data_run_options(arguments, kBlendCommand);
   if (!options) return 0;
   warn_of_damaged_files(options->config);  // opens them all: what is wrong there is an error
   warn_of_other_tokenizers(options->config);

@@ -5,7 +5,7 @@
 namespace borealis {
 namespace {
 
-constexpr std::array kCommands = {
+constexpr std::array kDataCommands = {
     Command{"tokenize", "turn text into .bin/.idx files of token ids", run_data_tokenize_command},
     Command{"inspect", "counts, document lengths and samples of a pair", run_data_inspect_command},
     Command{"merge", "several pairs as one", run_data_merge_command},
@@ -22,7 +22,7 @@ int run_data_command(const std::vector<std::string>& arguments) {
   return run_group(
       {"borealis data",
        "Prepares and examines training data: Megatron data sets, <prefix>.bin and <prefix>.idx.",
-       kCommands},
+       kDataCommands},
       arguments);
 }
 

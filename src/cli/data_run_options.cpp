@@ -22,9 +22,9 @@ namespace borealis {
 namespace {
 
 std::optional<Split> split_of(const std::string& name) {
-  if (name == "train") return Split::kTrain;
-  if (name == "valid") return Split::kValid;
-  if (name == "test") return Split::kTest;
+  for (const Split split : {Split::kTrain, Split::kValid, Split::kTest}) {
+    if (name == split_option_name(split)) return split;
+  }
   return std::nullopt;
 }
 
@@ -160,6 +160,10 @@ void print_help(const DataRunCommand& command) {
 }
 
 }  // namespace
+
+const char* split_option_name(Split split) {
+  return split == Split::kTrain ? "train" : split == Split::kValid ? "valid" : "test";
+}
 
 std::optional<DataRunOptions> read_data_run_options(const std::vector<std::string>& arguments,
                                                     const DataRunCommand& command) {

@@ -21,6 +21,8 @@ struct DataRunOptions {
   std::vector<std::string> fields = {"tokens"};  // --fields
 };
 
+const char* split_option_name(Split split);  // "train", "valid", "test": as --split has it
+
 // What belongs to one of the two commands.
 struct DataRunCommand {
   std::string name;                // "blend"

@@ -25,7 +25,7 @@ namespace {
 constexpr int64_t kMostSummedBytes = int64_t{256} << 20;
 constexpr int kBarriers = 50;
 
-constexpr const char* kHelp =
+constexpr const char* kDoctorHelp =
     "Look at the ranks of a run before it is begun: versions, cores, memory, rates, the speed of "
     "sums,\n"
     "and what differs between ranks or is slow. Alone it looks at this process.\n\n"
@@ -88,7 +88,7 @@ int examine(RunRanks& ranks, const std::vector<std::string>& arguments) {
   Communicator& all = ranks.all();
   if (std::ranges::find(arguments, "--help") != arguments.end() ||
       std::ranges::find(arguments, "-h") != arguments.end()) {
-    if (ranks.is_first()) fmt::print("{}", kHelp);
+    if (ranks.is_first()) fmt::print("{}", kDoctorHelp);
     return 0;
   }
   DoctorReport report;

@@ -21,7 +21,7 @@
 namespace borealis {
 namespace {
 
-constexpr const char* kHelp =
+constexpr const char* kLaunchHelp =
     "Start the ranks of a run: on the hosts of HOSTFILE, Slurm or PBS, or on this machine; of "
     "each\n"
     "host NGPU_PER_HOST, or what the scheduler says, or one a GPU or a memory domain; by MPIEXEC,\n"
@@ -83,7 +83,7 @@ int run_launch_command(const std::vector<std::string>& arguments) {
   bool dry_run = false;
   for (; at != arguments.end() && at->starts_with('-'); ++at) {
     if (*at == "--help" || *at == "-h") {
-      fmt::print("{}", kHelp);
+      fmt::print("{}", kLaunchHelp);
       return 0;
     }
     if (*at != "--dry-run") {

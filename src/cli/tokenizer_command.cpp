@@ -114,14 +114,14 @@ int run_train_command_of_tokenizer(const std::vector<std::string>& arguments) {
   return parse_arguments(app, arguments) ? train(options) : 0;
 }
 
-constexpr std::array kCommands = {Command{
+constexpr std::array kTokenizerCommands = {Command{
     "train", "train a byte-level BPE tokenizer and write it as a Hugging Face tokenizer.json",
     run_train_command_of_tokenizer}};
 
 }  // namespace
 
 int run_tokenizer_command(const std::vector<std::string>& arguments) {
-  return run_group({"borealis tokenizer", "Makes tokenizers.", kCommands}, arguments);
+  return run_group({"borealis tokenizer", "Makes tokenizers.", kTokenizerCommands}, arguments);
 }
 
 }  // namespace borealis

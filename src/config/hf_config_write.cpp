@@ -7,20 +7,22 @@
 namespace borealis {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr const char* kTransformersVersion = "4.55.0";  // whose spelling the keys follow
 constexpr double kDefaultInitializerRange = 0.02;       // transformers' own
 constexpr int64_t kNoRopeInterval = 4;  // unused beside no_rope_layers; the class's default
 
-Json optional_id(std::optional<int64_t> id) { return id ? Json(*id) : Json(nullptr); }
-
-Json eos_ids(const SpecialTokens& tokens) {
-  if (tokens.eos.empty()) return nullptr;
-  return tokens.eos.size() == 1 ? Json(tokens.eos.front()) : Json(tokens.eos);
+OrderedJson optional_id(std::optional<int64_t> id) {
+  return id ? OrderedJson(*id) : OrderedJson(nullptr);
 }
 
-Json rope_scaling_json(const std::optional<RopeScaling>& scaling) {
+OrderedJson eos_ids(const SpecialTokens& tokens) {
+  if (tokens.eos.empty()) return nullptr;
+  return tokens.eos.size() == 1 ? OrderedJson(tokens.eos.front()) : OrderedJson(tokens.eos);
+}
+
+OrderedJson rope_scaling_json(const std::optional<RopeScaling>& scaling) {
   if (!scaling) return nullptr;
   return {{"rope_type", "llama3"},
           {"factor", scaling->factor},
@@ -29,9 +31,10 @@ Json rope_scaling_json(const std::optional<RopeScaling>& scaling) {
           {"original_max_position_embeddings", scaling->original_max_position_embeddings}};
 }
 
-void add_smollm3_keys(Json& config, const ModelConfig& model) {
-  Json no_rope_layers = Json::array();  // 1: this layer does use RoPE, whatever the key's name
-  Json layer_types = Json::array();
+void add_smollm3_keys(OrderedJson& config, const ModelConfig& model) {
+  OrderedJson no_rope_layers =
+      OrderedJson::array();  // 1: this layer does use RoPE, whatever the key's name
+  OrderedJson layer_types = OrderedJson::array();
   for (const bool rope : model.rope_on_layer) {
     no_rope_layers.push_back(rope ? 1 : 0);
     layer_types.push_back("full_attention");
@@ -59,9 +62,9 @@ std::string hf_config_text(const ModelConfig& model, const SpecialTokens& tokens
 std::string hf_config_text(const ModelConfig& model, const SpecialTokens& tokens,
                            std::string_view torch_dtype) {
   CHECK(static_cast<int64_t>(model.rope_on_layer.size()) == model.num_hidden_layers);
-  Json config = {
+  OrderedJson config = {
       {"_name_or_path", model.name},
-      {"architectures", Json::array({hf_architecture(model)})},
+      {"architectures", OrderedJson::array({hf_architecture(model)})},
       {"model_type", model.hf_model_type},
       {"vocab_size", model.vocab_size},
       {"hidden_size", model.hidden_size},
@@ -98,11 +101,11 @@ std::string hf_config_text(const ModelConfig& model, const SpecialTokens& tokens
 }
 
 std::string hf_generation_config_text(const SpecialTokens& tokens) {
-  const Json config = {{"_from_model_config", true},
-                       {"bos_token_id", optional_id(tokens.bos)},
-                       {"eos_token_id", eos_ids(tokens)},
-                       {"pad_token_id", optional_id(tokens.pad)},
-                       {"transformers_version", kTransformersVersion}};
+  const OrderedJson config = {{"_from_model_config", true},
+                              {"bos_token_id", optional_id(tokens.bos)},
+                              {"eos_token_id", eos_ids(tokens)},
+                              {"pad_token_id", optional_id(tokens.pad)},
+                              {"transformers_version", kTransformersVersion}};
   return json_text(config, 2) + "\n";
 }
 

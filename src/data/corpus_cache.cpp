@@ -47,8 +47,6 @@ std::string full_name(const CorpusOrderRequest& request, const CorpusShuffling& 
   return md5_hex(text);
 }
 
-fs::path with_suffix(const fs::path& stem, const char* suffix) { return stem.string() + suffix; }
-
 bool exist(const fs::path& stem) {
   std::error_code unknown;
   return fs::exists(with_suffix(stem, kMembers), unknown) &&

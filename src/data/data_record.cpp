@@ -13,22 +13,22 @@
 namespace borealis {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr const char* kFormat = "borealis tokenized text";
 constexpr int kFormatVersion = 1;
 
-Json source_json(const DataSource& source) {
-  Json json = {{"path", source.path},
-               {"file_bytes", source.file_bytes},
-               {"modified_ns", source.modified_ns},
-               {"from_byte", source.from_byte},
-               {"to_byte", nullptr}};
+OrderedJson source_json(const DataSource& source) {
+  OrderedJson json = {{"path", source.path},
+                      {"file_bytes", source.file_bytes},
+                      {"modified_ns", source.modified_ns},
+                      {"from_byte", source.from_byte},
+                      {"to_byte", nullptr}};
   if (source.to_byte) json["to_byte"] = *source.to_byte;
   return json;
 }
 
-DataSource parse_source(const Json& json) {
+DataSource parse_source(const OrderedJson& json) {
   DataSource source{.path = json.at("path").get<std::string>(),
                     .file_bytes = whole_number(json.at("file_bytes")),
                     .modified_ns = whole_number(json.at("modified_ns")),
@@ -38,26 +38,26 @@ DataSource parse_source(const Json& json) {
   return source;
 }
 
-Json tokenizer_json_of(const DataRecord& record) {
+OrderedJson tokenizer_json_of(const DataRecord& record) {
   const TokenizerIdentity& tokenizer = record.tokenizer;
-  Json json = {{"kind", tokenizer.kind},
-               {"path", record.tokenizer_path},
-               {"sha256", tokenizer.sha256},
-               {"vocab_size", tokenizer.vocab_size},
-               {"end_token", nullptr},
-               {"document_prefix", tokenizer.document_prefix},
-               {"document_suffix", tokenizer.document_suffix}};
+  OrderedJson json = {{"kind", tokenizer.kind},
+                      {"path", record.tokenizer_path},
+                      {"sha256", tokenizer.sha256},
+                      {"vocab_size", tokenizer.vocab_size},
+                      {"end_token", nullptr},
+                      {"document_prefix", tokenizer.document_prefix},
+                      {"document_suffix", tokenizer.document_suffix}};
   if (tokenizer.end_token) json["end_token"] = *tokenizer.end_token;
   return json;
 }
 
-std::vector<int32_t> parse_ids(const Json& json) {
+std::vector<int32_t> parse_ids(const OrderedJson& json) {
   std::vector<int32_t> ids;
-  for (const Json& id : json) ids.push_back(whole_number<int32_t>(id));
+  for (const OrderedJson& id : json) ids.push_back(whole_number<int32_t>(id));
   return ids;
 }
 
-TokenizerIdentity parse_tokenizer(const Json& json) {
+TokenizerIdentity parse_tokenizer(const OrderedJson& json) {
   TokenizerIdentity tokenizer{.kind = json.at("kind").get<std::string>(),
                               .sha256 = json.at("sha256").get<std::string>(),
                               .vocab_size = whole_number(json.at("vocab_size")),
@@ -79,7 +79,7 @@ TokenType parse_type(const std::string& name) {
 
 // Throws std::exception.
 DataRecord parse_checked(const std::string& text) {
-  const Json json = Json::parse(text);
+  const OrderedJson json = OrderedJson::parse(text);
   if (json.at("format") != kFormat) throw std::runtime_error("it has another format");
   if (json.at("format_version") != kFormatVersion) {
     throw std::runtime_error(
@@ -93,7 +93,8 @@ DataRecord parse_checked(const std::string& text) {
                     .tokens = whole_number(json.at("tokens")),
                     .program = json.at("program").get<std::string>(),
                     .sources = {}};
-  for (const Json& source : json.at("sources")) record.sources.push_back(parse_source(source));
+  for (const OrderedJson& source : json.at("sources"))
+    record.sources.push_back(parse_source(source));
   return record;
 }
 
@@ -104,15 +105,15 @@ std::filesystem::path data_record_path(const std::filesystem::path& prefix) {
 }
 
 std::string data_record_json(const DataRecord& record) {
-  Json json = {{"format", kFormat},
-               {"format_version", kFormatVersion},
-               {"program", record.program},
-               {"tokenizer", tokenizer_json_of(record)},
-               {"end_token_appended", record.end_token_appended},
-               {"dtype", token_type_name(record.type)},
-               {"documents", record.documents},
-               {"tokens", record.tokens},
-               {"sources", Json::array()}};
+  OrderedJson json = {{"format", kFormat},
+                      {"format_version", kFormatVersion},
+                      {"program", record.program},
+                      {"tokenizer", tokenizer_json_of(record)},
+                      {"end_token_appended", record.end_token_appended},
+                      {"dtype", token_type_name(record.type)},
+                      {"documents", record.documents},
+                      {"tokens", record.tokens},
+                      {"sources", OrderedJson::array()}};
   for (const DataSource& source : record.sources) json["sources"].push_back(source_json(source));
   // A path need not be UTF-8.
   return json_text(json, 2) + "\n";

@@ -36,8 +36,6 @@ const char* reference_name(Split split) {
   return kNames[static_cast<size_t>(split)];
 }
 
-fs::path with_suffix(const fs::path& stem, const char* suffix) { return stem.string() + suffix; }
-
 // One index of one file of the list, as files <stem>*.
 struct IndexFiles {
   const FileIndexRequest& request;

@@ -10,11 +10,12 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/lost_pages.h"
+#include "base/unaligned.h"
 
 namespace borealis {
 namespace {
 
-constexpr std::string_view kMagic("MMIDIDX\0\0", 9);
+constexpr std::string_view kIndexMagic("MMIDIDX\0\0", 9);
 constexpr std::string_view kOldMagic("TNTIDX\0\0", 8);
 constexpr size_t kHeaderBytes = 34;
 constexpr int64_t kWalk = 1 << 16;  // elements of an index behind which its pages are given back
@@ -36,13 +37,6 @@ MappedFile open_part(const std::string& path) {
                 "check the prefix that was given, or make the pair with `borealis data tokenize`");
   }
   return MappedFile(path);
-}
-
-template <typename T>
-T load(std::span<const std::byte> bytes, size_t position) {
-  T value;
-  std::memcpy(&value, bytes.data() + position, sizeof value);
-  return value;
 }
 
 // Converts and says whether every id is in [0, vocab_size): branch-free, so that it vectorises.
@@ -122,7 +116,7 @@ void IndexedDataset::parse_header() {
     refuse_index(DatasetFault::kOldFormat,
                  "has the older TNTIDX format, which is not supported (only MMIDIDX is)");
   }
-  if (!text.empty() && !kMagic.starts_with(text.substr(0, kMagic.size()))) {
+  if (!text.empty() && !kIndexMagic.starts_with(text.substr(0, kIndexMagic.size()))) {
     refuse_index(DatasetFault::kBadMagic, "does not start with the magic bytes MMIDIDX");
   }
   if (bytes.size() < kHeaderBytes) {
@@ -130,11 +124,11 @@ void IndexedDataset::parse_header() {
                  fmt::format("is truncated: {} bytes, but the header alone has {}", bytes.size(),
                              kHeaderBytes));
   }
-  const auto version = load<uint64_t>(bytes, 9);
+  const auto version = load_unaligned<uint64_t>(bytes, 9);
   if (version != 1)
     refuse_index(DatasetFault::kUnknownVersion,
                  fmt::format("has version {}; only version 1 is known", version));
-  const auto code = load<uint8_t>(bytes, 17);
+  const auto code = load_unaligned<uint8_t>(bytes, 17);
   if (code == 6 || code == 7) {
     refuse_index(DatasetFault::kUnknownType,
                  fmt::format("has dtype code {}: floating point numbers are no token ids", code));
@@ -145,8 +139,8 @@ void IndexedDataset::parse_header() {
   }
   type_ = static_cast<TokenType>(code);
 
-  const auto sequences = load<uint64_t>(bytes, 18);
-  const auto entries = load<uint64_t>(bytes, 26);
+  const auto sequences = load_unaligned<uint64_t>(bytes, 18);
+  const auto entries = load_unaligned<uint64_t>(bytes, 26);
   // Each sequence takes 12 bytes, each entry 8: larger counts would overflow the sum below.
   const bool absurd = sequences > bytes.size() || entries > bytes.size();
   const uint64_t expected = kHeaderBytes + 12 * sequences + 8 * entries;
@@ -355,17 +349,17 @@ int64_t IndexedDataset::token_at(int64_t sequence, int64_t position) const {
   const size_t place = static_cast<size_t>(offsets_[sequence] + position * token_type_bytes(type_));
   switch (type_) {
     case TokenType::kU8:
-      return load<uint8_t>(tokens_.bytes(), place);
+      return load_unaligned<uint8_t>(tokens_.bytes(), place);
     case TokenType::kI8:
-      return load<int8_t>(tokens_.bytes(), place);
+      return load_unaligned<int8_t>(tokens_.bytes(), place);
     case TokenType::kI16:
-      return load<int16_t>(tokens_.bytes(), place);
+      return load_unaligned<int16_t>(tokens_.bytes(), place);
     case TokenType::kU16:
-      return load<uint16_t>(tokens_.bytes(), place);
+      return load_unaligned<uint16_t>(tokens_.bytes(), place);
     case TokenType::kI32:
-      return load<int32_t>(tokens_.bytes(), place);
+      return load_unaligned<int32_t>(tokens_.bytes(), place);
     case TokenType::kI64:
-      return load<int64_t>(tokens_.bytes(), place);
+      return load_unaligned<int64_t>(tokens_.bytes(), place);
   }
   CHECK(false, "unknown token type");
 }

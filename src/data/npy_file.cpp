@@ -11,11 +11,12 @@
 
 #include "base/error.h"
 #include "base/rounding.h"
+#include "base/unaligned.h"
 
 namespace borealis {
 namespace {
 
-constexpr std::string_view kMagic("\x93NUMPY", 6);
+constexpr std::string_view kNpyMagic("\x93NUMPY", 6);
 constexpr size_t kAlignment = 64;  // numpy.save pads the header up to here
 
 [[noreturn]] void refuse(const std::string& name, const std::string& problem) {
@@ -103,22 +104,16 @@ class HeaderParser {
   std::string_view rest_;
 };
 
-template <typename T>
-T load(std::span<const std::byte> bytes, size_t position) {
-  T value;
-  std::memcpy(&value, bytes.data() + position, sizeof value);
-  return value;
-}
-
 // Where the dictionary is, by version.
 std::string_view header_text(std::span<const std::byte> bytes, const std::string& name) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (!text.starts_with(kMagic)) refuse(name, "is not a .npy file");
+  if (!text.starts_with(kNpyMagic)) refuse(name, "is not a .npy file");
   if (bytes.size() < 12) refuse(name, "ends within its header");
-  const auto major = load<uint8_t>(bytes, 6);
+  const auto major = load_unaligned<uint8_t>(bytes, 6);
   if (major < 1 || major > 3) refuse(name, fmt::format("has the .npy version {}", major));
   const size_t start = major == 1 ? 10 : 12;
-  const size_t length = major == 1 ? load<uint16_t>(bytes, 8) : load<uint32_t>(bytes, 8);
+  const size_t length =
+      major == 1 ? load_unaligned<uint16_t>(bytes, 8) : load_unaligned<uint32_t>(bytes, 8);
   if (length > bytes.size() - start) refuse(name, "ends within its header");
   return text.substr(start, length);
 }
@@ -171,12 +166,12 @@ std::string npy_header(std::string_view descr, std::span<const int64_t> shape) {
   std::string dictionary =
       fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", descr,
                   fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
-  const size_t before = kMagic.size() + 4;
+  const size_t before = kNpyMagic.size() + 4;
   const size_t whole = round_up(before + dictionary.size() + 1, kAlignment);
   dictionary.resize(whole - before - 1, ' ');
   dictionary.push_back('\n');
   const auto length = static_cast<uint16_t>(dictionary.size());
-  std::string header(kMagic);
+  std::string header(kNpyMagic);
   header.append({'\x01', '\x00', static_cast<char>(length & 0xff), static_cast<char>(length >> 8)});
   return header + dictionary;
 }

@@ -35,6 +35,11 @@ NpyHeader parse_npy(std::span<const std::byte> bytes, const std::string& name);
 // The bytes that numpy.save puts before the elements.
 std::string npy_header(std::string_view descr, std::span<const int64_t> shape);
 
+// The file of a cached index or order: its stem, then what is in it.
+inline std::filesystem::path with_suffix(const std::filesystem::path& stem, const char* suffix) {
+  return stem.string() + suffix;
+}
+
 // A .npy file mapped read-only.
 class NpyFile {
  public:

@@ -15,6 +15,7 @@
 #include "base/units.h"
 #include "publish/report_tables.h"
 #include "report/report_content.h"
+#include "telemetry/finite_or_null.h"
 
 namespace borealis {
 namespace {
@@ -220,15 +221,14 @@ ReportTable comparison_table(const Comparison& comparison) {
 std::string comparison_json(const Comparison& comparison) {
   using Json = nlohmann::ordered_json;
   Json rows = Json::array();
-  const auto number = [](double value) { return std::isfinite(value) ? Json(value) : Json(); };
   for (const ComparedRow& row : comparison.rows) {
     rows.push_back({{"model_arch", row.family},
                     {"nlayers", row.layers},
                     {"variant", row.variant},
-                    {"tokens_per_gpu_per_second_before", number(row.before)},
-                    {"tokens_per_gpu_per_second_after", number(row.after)},
-                    {"change", number(row.change)},
-                    {"uncertainty_99", row.uncertainty ? number(*row.uncertainty) : Json()},
+                    {"tokens_per_gpu_per_second_before", finite_or_null(row.before)},
+                    {"tokens_per_gpu_per_second_after", finite_or_null(row.after)},
+                    {"change", finite_or_null(row.change)},
+                    {"uncertainty_99", row.uncertainty ? finite_or_null(*row.uncertainty) : Json()},
                     {"verdict", verdict_name(row.verdict)},
                     {"peak_memory_bytes_before", row.peak_before},
                     {"peak_memory_bytes_after", row.peak_after}});

@@ -14,7 +14,7 @@ std::string image(const PlotSpec& plot) {
   return fmt::format("![{}]({}.svg)\n\n", escape_markdown_cell(plot.description), plot.id);
 }
 
-std::string plots_section(const PerformanceReport& report) {
+std::string plots_markdown(const PerformanceReport& report) {
   std::string text = "## Plots\n\n" + image(tflops_plot(report)) + image(rate_plot(report)) +
                      image(memory_plot(report));
   if (const auto scaling = scaling_plot(report)) text += image(*scaling);
@@ -26,7 +26,7 @@ std::string raw_list(const std::string& title, const std::string& lines) {
   return fmt::format("- {}:\n\n{}\n", title, markdown_fence(lines, "bash"));
 }
 
-std::string configs_section(const PerformanceReport& report) {
+std::string configs_markdown(const PerformanceReport& report) {
   std::string text = "## Configs\n\n";
   for (const ArchitectureBlock& block : architecture_blocks(report)) {
     text += fmt::format("- {}:\n\n{}\n", escape_markdown_cell(block.name),
@@ -49,7 +49,7 @@ std::string render_performance_markdown(const PerformanceReport& report) {
     text += markdown_text("Note: " + end);
   }
   text += markdown_text(window_sentence(report)) + markdown_text(columns_sentence(report));
-  text += plots_section(report);
+  text += plots_markdown(report);
   text += "## TFLOPs by formula\n\n" + markdown_table(formula_table(report)) +
           markdown_table(formula_texts());
   if (!step_bars(report).empty()) {
@@ -61,7 +61,7 @@ std::string render_performance_markdown(const PerformanceReport& report) {
   }
   text += "## Checks\n\n" + markdown_text(checks_sentence(report));
   if (!report.disagreements.empty()) text += markdown_table(disagreement_table(report));
-  text += configs_section(report);
+  text += configs_markdown(report);
   text += "## Machines\n\n" + markdown_table(machines_table(report));
   text += "## Raw Data\n\n";
   text += raw_list("TFLOPs data (of the last step, and the median)", raw_tflops(report));

@@ -10,13 +10,12 @@
 
 #include "base/check.h"
 #include "base/median.h"
+#include "base/not_a_number.h"
 #include "model/flop_formulas.h"
 #include "publish/cross_checks.h"
 
 namespace borealis {
 namespace {
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 // Of rate_features(): those in which runs of one family differ. The machine is one wherever there
 // are several: what is compared then is machines.

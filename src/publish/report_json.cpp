@@ -12,11 +12,12 @@
 #include "config/recorded_config.h"
 #include "model/flop_formulas.h"
 #include "report/report_content.h"
+#include "telemetry/finite_or_null.h"
 
 namespace borealis {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr const char* kFormat = "borealis performance report";
 constexpr int kVersion = 1;
@@ -38,8 +39,7 @@ constexpr std::array kStepColumns = {
     StepColumn{"communication_ms", &StepRecord::communication_ms},
     StepColumn{"data_ms", &StepRecord::data_ms}};
 
-Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-double number_of(const Json& json) {
+double number_of(const OrderedJson& json) {
   return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
 }
 
@@ -115,24 +115,24 @@ void visit_end(End& end, const Visitor& visit) {
   visit("limit_bytes", end.limit_bytes);
 }
 
-auto writer(Json& json) {
+auto writer(OrderedJson& json) {
   return [&json](const char* name, const auto& value) { json[name] = value; };
 }
-auto reader(const Json& json) {
+auto reader(const OrderedJson& json) {
   return [&json](const char* name, auto& value) { json.at(name).get_to(value); };
 }
-auto reader_of_some(const Json& json) {
+auto reader_of_some(const OrderedJson& json) {
   return [&json](const char* name, auto& value) {
     if (json.contains(name)) json.at(name).get_to(value);
   };
 }
 
-Json object_of(const std::vector<NamedValue>& values) {
-  Json object = Json::object();
+OrderedJson object_of(const std::vector<NamedValue>& values) {
+  OrderedJson object = OrderedJson::object();
   for (const NamedValue& one : values) object[one.name] = one.value;
   return object;
 }
-std::vector<NamedValue> values_of(const Json& object) {
+std::vector<NamedValue> values_of(const OrderedJson& object) {
   std::vector<NamedValue> values;
   for (const auto& [name, value] : object.items()) {
     values.push_back({name, value.get<std::string>()});
@@ -140,9 +140,9 @@ std::vector<NamedValue> values_of(const Json& object) {
   return values;
 }
 
-Json steps_json(const std::vector<StepRecord>& steps) {
-  Json json;
-  Json iterations = Json::array(), batches = Json::array();
+OrderedJson steps_json(const std::vector<StepRecord>& steps) {
+  OrderedJson json;
+  OrderedJson iterations = OrderedJson::array(), batches = OrderedJson::array();
   for (const StepRecord& step : steps) {
     iterations.push_back(step.iteration);
     batches.push_back(step.global_batch_size);
@@ -150,15 +150,15 @@ Json steps_json(const std::vector<StepRecord>& steps) {
   json["iteration"] = iterations;
   json["global_batch_size"] = batches;
   for (const StepColumn& column : kStepColumns) {
-    Json values = Json::array();
-    for (const StepRecord& step : steps) values.push_back(number(step.*column.value));
+    OrderedJson values = OrderedJson::array();
+    for (const StepRecord& step : steps) values.push_back(finite_or_null(step.*column.value));
     json[column.name] = values;
   }
   return json;
 }
 
-std::vector<StepRecord> steps_of(const Json& json) {
-  const Json &iterations = json.at("iteration"), &batches = json.at("global_batch_size");
+std::vector<StepRecord> steps_of(const OrderedJson& json) {
+  const OrderedJson &iterations = json.at("iteration"), &batches = json.at("global_batch_size");
   std::vector<StepRecord> steps(iterations.size());
   for (size_t i = 0; i < steps.size(); ++i) {
     steps[i].iteration = iterations.at(i);
@@ -171,14 +171,14 @@ std::vector<StepRecord> steps_of(const Json& json) {
   return steps;
 }
 
-Json run_json(const MeasuredRun& run) {
-  Json json, model, machine, loss = Json::array();
+OrderedJson run_json(const MeasuredRun& run) {
+  OrderedJson json, model, machine, loss = OrderedJson::array();
   visit_run(run, writer(json));
   visit_later_fields(run, writer(json));
-  json["gemm_tflops"] = number(run.gemm_tflops);
+  json["gemm_tflops"] = finite_or_null(run.gemm_tflops);
   visit_model(run.model, writer(model));
   visit_machine(run.machine, writer(machine));
-  for (const PlotPoint& point : run.loss) loss.push_back({point.x, number(point.y)});
+  for (const PlotPoint& point : run.loss) loss.push_back({point.x, finite_or_null(point.y)});
   json["model"] = model;
   json["machine"] = machine;
   json["settings"] = object_of(run.settings);
@@ -188,7 +188,7 @@ Json run_json(const MeasuredRun& run) {
   return json;
 }
 
-MeasuredRun run_of(const Json& json) {
+MeasuredRun run_of(const OrderedJson& json) {
   MeasuredRun run;
   visit_run(run, reader(json));
   visit_later_fields(run, reader_of_some(json));
@@ -199,49 +199,50 @@ MeasuredRun run_of(const Json& json) {
   run.settings = values_of(json.at("settings"));
   if (json.contains("grid")) run.grid = values_of(json.at("grid"));
   run.steps = steps_of(json.at("steps"));
-  for (const Json& point : json.at("loss_by_tokens")) {
+  for (const OrderedJson& point : json.at("loss_by_tokens")) {
     run.loss.push_back({point.at(0), number_of(point.at(1))});
   }
   return run;
 }
 
-Json spread_json(const Spread& spread) {
-  return {
-      {"median", number(spread.median)}, {"min", number(spread.low)}, {"max", number(spread.high)}};
+OrderedJson spread_json(const Spread& spread) {
+  return {{"median", finite_or_null(spread.median)},
+          {"min", finite_or_null(spread.low)},
+          {"max", finite_or_null(spread.high)}};
 }
 
-Json row_json(const PerformanceReport& report, const ResultRow& row) {
-  Json by_formula, parts;
+OrderedJson row_json(const PerformanceReport& report, const ResultRow& row) {
+  OrderedJson by_formula, parts;
   const auto formulas = flop_formulas();
   for (size_t i = 0; i < formulas.size(); ++i) {
-    by_formula[formulas[i].key] = number(row.tflops_by_formula[i]);
+    by_formula[formulas[i].key] = finite_or_null(row.tflops_by_formula[i]);
   }
   for (const BarPart& part : step_time_parts(row.parts)) parts[part.label] = part.value;
-  Json json = {{"model_arch", row.family},
-               {"nlayers", row.layers},
-               {"variant", row.variant},
-               {"parameters", row.parameters},
-               {"runs", row.runs},
-               {"step_ms", spread_json(row.step_ms)},
-               {"tokens_per_gpu_per_second", spread_json(row.tokens_per_gpu_per_second)},
-               {"tflops", spread_json(row.tflops)},
-               {"tflops_by_formula", by_formula},
-               {"gemm_share", number(row.gemm_share)},
-               {"planned_memory_bytes", row.planned_bytes},
-               {"peak_memory_bytes", row.peak_bytes},
-               {"step_parts_ms", parts}};
-  if (report.peak_tflops) json["mfu"] = number(row.mfu);
+  OrderedJson json = {{"model_arch", row.family},
+                      {"nlayers", row.layers},
+                      {"variant", row.variant},
+                      {"parameters", row.parameters},
+                      {"runs", row.runs},
+                      {"step_ms", spread_json(row.step_ms)},
+                      {"tokens_per_gpu_per_second", spread_json(row.tokens_per_gpu_per_second)},
+                      {"tflops", spread_json(row.tflops)},
+                      {"tflops_by_formula", by_formula},
+                      {"gemm_share", finite_or_null(row.gemm_share)},
+                      {"planned_memory_bytes", row.planned_bytes},
+                      {"peak_memory_bytes", row.peak_bytes},
+                      {"step_parts_ms", parts}};
+  if (report.peak_tflops) json["mfu"] = finite_or_null(row.mfu);
   return json;
 }
 
 }  // namespace
 
 std::string performance_json(const PerformanceReport& report) {
-  Json rows = Json::array(), ends = Json::array(), runs = Json::array(),
-       disagreements = Json::array(), formulas = Json::array();
+  OrderedJson rows = OrderedJson::array(), ends = OrderedJson::array(), runs = OrderedJson::array(),
+              disagreements = OrderedJson::array(), formulas = OrderedJson::array();
   for (const ResultRow& row : report.rows) rows.push_back(row_json(report, row));
   for (const MemoryEnd& end : report.memory_ends) {
-    Json json;
+    OrderedJson json;
     visit_end(end, writer(json));
     ends.push_back(json);
   }
@@ -252,33 +253,34 @@ std::string performance_json(const PerformanceReport& report) {
     formulas.push_back({{"key", formula.key}, {"name", formula.name}, {"formula", formula.text}});
   }
   for (const MeasuredRun& run : report.runs) runs.push_back(run_json(run));
-  const Json json = {{"format", kFormat},
-                     {"format_version", kVersion},
-                     {"written_by", "Borealis " + report.version},
-                     {"peak_tflops", report.peak_tflops ? Json(*report.peak_tflops) : Json()},
-                     {"formulas", formulas},
-                     {"rows", rows},
-                     {"out_of_memory", ends},
-                     {"checks", report.checks},
-                     {"disagreements", disagreements},
-                     {"runs", runs}};
+  const OrderedJson json = {
+      {"format", kFormat},
+      {"format_version", kVersion},
+      {"written_by", "Borealis " + report.version},
+      {"peak_tflops", report.peak_tflops ? OrderedJson(*report.peak_tflops) : OrderedJson()},
+      {"formulas", formulas},
+      {"rows", rows},
+      {"out_of_memory", ends},
+      {"checks", report.checks},
+      {"disagreements", disagreements},
+      {"runs", runs}};
   return json_text(json, 1) + "\n";
 }
 
 ReportSources parse_performance_json(const std::string& text, const std::string& name) {
   std::string wrong;
   try {
-    const Json json = Json::parse(text);
+    const OrderedJson json = OrderedJson::parse(text);
     if (json.at("format") != kFormat || json.at("format_version") != kVersion) {
       throw Error(ErrorKind::kData, "it is of another kind or version");
     }
     ReportSources sources;
-    for (const Json& run : json.at("runs")) sources.runs.push_back(run_of(run));
-    for (const Json& one : json.at("out_of_memory")) {
+    for (const OrderedJson& run : json.at("runs")) sources.runs.push_back(run_of(run));
+    for (const OrderedJson& one : json.at("out_of_memory")) {
       visit_end(sources.memory_ends.emplace_back(), reader(one));
     }
     return sources;
-  } catch (const Json::exception& fault) {
+  } catch (const OrderedJson::exception& fault) {
     wrong = fault_text(fault);
   } catch (const Error& fault) {
     wrong = fault_text(fault);

@@ -4,14 +4,12 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <limits>
 
+#include "base/not_a_number.h"
 #include "base/text.h"
 
 namespace borealis {
 namespace {
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 // Of both ways to escape a name only this is left.
 std::string plain_name(std::string_view name) {

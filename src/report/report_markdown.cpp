@@ -9,7 +9,7 @@
 namespace borealis {
 namespace {
 
-std::string loss_section(const RunResults& results) {
+std::string loss_markdown(const RunResults& results) {
   std::string text = "## Loss\n\n";
   text += fmt::format("![{}](loss.svg)\n\n", escape_markdown_cell(loss_plot(results).description));
   text += markdown_text(loss_sentence(results));
@@ -17,7 +17,7 @@ std::string loss_section(const RunResults& results) {
   return text;
 }
 
-std::string curves_section(const RunResults& results) {
+std::string curves_markdown(const RunResults& results) {
   std::string text = "## Throughput, learning rate and gradient\n\n";
   text += markdown_text(tokens_per_second_plot(results).description);
   text += markdown_text(step_time_plot(results).description);
@@ -26,13 +26,13 @@ std::string curves_section(const RunResults& results) {
   return text + "Their curves, and the loss by tokens and by time, are in report.html.\n\n";
 }
 
-std::string command_section(const RunSummary& run) {
+std::string command_markdown(const RunSummary& run) {
   if (run.command.empty()) return "";
   return "## The command\n\n" + markdown_text(command_sentence(run)) +
          markdown_fence(run.command, "bash") + "\n";
 }
 
-std::string sample_section(const RunSummary& run) {
+std::string sample_markdown(const RunSummary& run) {
   if (run.sample_text.empty()) return "";
   std::string text = "## What the model writes\n\n";
   if (!run.sample_prompt.empty()) {
@@ -41,7 +41,7 @@ std::string sample_section(const RunSummary& run) {
   return text + markdown_fence(run.sample_text) + "\n";
 }
 
-std::string profile_section(const RunResults& results) {
+std::string profile_markdown(const RunResults& results) {
   if (!results.profile) return "";
   const StepProfile& profile = *results.profile;
   std::string text = "## Kernels\n\n" + markdown_text(profile_sentence(profile));
@@ -53,7 +53,7 @@ std::string profile_section(const RunResults& results) {
          "ui.perfetto.dev.\n\n";
 }
 
-std::string settings_section(const RunSummary& run) {
+std::string settings_markdown(const RunSummary& run) {
   std::string text = "## Model and configuration\n\n";
   if (!run.model_note.empty()) text += "> " + markdown_text(run.model_note);
   text += markdown_table(named_values_table("Architecture", run.architecture));
@@ -81,18 +81,18 @@ std::string render_report_markdown(const RunResults& results) {
   if (const std::string unfinished = unfinished_sentence(results); !unfinished.empty()) {
     text += "> " + markdown_text(unfinished);
   }
-  text += loss_section(results);
+  text += loss_markdown(results);
   text += "## Results\n\n" + markdown_table(results_table({run}));
   text += markdown_text(medians_sentence(results) + " " + rank_sentence(run));
   text += markdown_text(formula_sentence(run) + " " + gemm_sentence(run));
-  text += curves_section(results);
-  text += sample_section(run);
+  text += curves_markdown(results);
+  text += sample_markdown(run);
   text += "## The run in numbers\n\n" + markdown_table(facts_table(results));
-  text += command_section(run);
+  text += command_markdown(run);
   text += "## Where a step's time goes\n\n" + markdown_table(step_time_table(parts));
-  text += profile_section(results);
+  text += profile_markdown(results);
   text += "## Memory\n\n" + markdown_text(memory_sentence(run)) + markdown_table(memory_table(run));
-  text += settings_section(run);
+  text += settings_markdown(run);
   text += "## Raw data\n\nBeside this file: [metrics.jsonl](metrics.jsonl) (one step a line)";
   if (!results.validations.empty()) text += ", [validation.jsonl](validation.jsonl)";
   text += ", [summary.json](summary.json)";

@@ -4,12 +4,12 @@
 #include <cmath>
 #include <limits>
 
+#include "base/not_a_number.h"
 #include "report/report_lines.h"
 
 namespace borealis {
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kLogFromRatio = 30;
 
 std::string superscript(int exponent) {

@@ -2,18 +2,17 @@
 
 #include <cmath>
 
+#include "base/not_a_number.h"
 #include "base/units.h"
 #include "report/report_lines.h"
 
 namespace borealis {
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
 double positive(double value) { return std::isfinite(value) && value > 0 ? value : kNaN; }
 double rate_of(const StepRecord& step) { return positive(step.tokens_per_gpu_per_second); }
 double time_of(const StepRecord& step) { return positive(step.elapsed_ms); }
-double share_of(const StepRecord& step) { return positive(step.gemm_share) * 100; }
+double gemm_percent_of(const StepRecord& step) { return positive(step.gemm_share) * 100; }
 
 // Ends the axis below what stands out in this run. Returns a sentence that says so, or nothing.
 template <typename Value>
@@ -80,8 +79,8 @@ std::optional<PlotSpec> gemm_share_plot(const RunResults& results) {
       fmt::format("Share of the machine's measured GEMM rate of each step; median {}.",
                   format_percent(results.summary.gemm_share));
   for (const StepRecord& step : results.steps) {
-    if (std::isfinite(share_of(step))) {
-      return speed_plot(results, 8, share_of, "%", std::move(plot));
+    if (std::isfinite(gemm_percent_of(step))) {
+      return speed_plot(results, 8, gemm_percent_of, "%", std::move(plot));
     }
   }
   return std::nullopt;

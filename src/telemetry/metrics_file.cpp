@@ -7,7 +7,6 @@
 #include <bitset>
 #include <cmath>
 #include <functional>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
@@ -17,19 +16,17 @@
 #include "base/fault_text.h"
 #include "base/file.h"
 #include "base/json_excerpt.h"
+#include "base/not_a_number.h"
+#include "telemetry/finite_or_null.h"
 
 namespace borealis {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
 // Behind so many bytes of a file that is walked through, its pages are given back: they would count
 // as the process' memory.
 constexpr size_t kForgetBytes = size_t{4} << 20;
-
-Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 double number_or_nan(const Json& object, const char* name) {
   const Json& value = object.at(name);
@@ -63,14 +60,14 @@ constexpr std::array kStepFields = {
     StepField{"data_ms", &StepRecord::data_ms},
 };
 
-Json to_json(int64_t value) { return value; }
-Json to_json(double value) { return finite_or_null(value); }
-Json to_json(std::optional<double> value) { return finite_or_null(value.value_or(kNaN)); }
+Json step_value(int64_t value) { return value; }
+Json step_value(double value) { return finite_or_null(value); }
+Json step_value(std::optional<double> value) { return finite_or_null(value.value_or(kNaN)); }
 
 Json step_to_json(const StepRecord& record) {
   Json json;
   for (const StepField& field : kStepFields) {
-    std::visit([&](auto member) { json[field.name] = to_json(record.*member); }, field.member);
+    std::visit([&](auto member) { json[field.name] = step_value(record.*member); }, field.member);
   }
   if (const auto& ranks = record.of_ranks) {
     json["computing_ms_of_ranks"] = {{"min", finite_or_null(ranks->computing.min_ms)},

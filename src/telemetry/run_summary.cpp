@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <ctime>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/date_time.h"
@@ -14,14 +13,14 @@
 #include "base/file.h"
 #include "base/json_excerpt.h"
 #include "base/median.h"
+#include "base/not_a_number.h"
+#include "telemetry/finite_or_null.h"
 #include "telemetry/metrics_file.h"
 
 namespace borealis {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 // Text in JSON is UTF-8; a sample may end in the middle of a character.
 std::string dump(const Json& json) { return json_text(json, 2) + '\n'; }
@@ -73,7 +72,7 @@ void visit_fields(Summary& summary, Visitor&& visit) {
 }
 
 Json to_json(int64_t value) { return value; }
-Json to_json(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+Json to_json(double value) { return finite_or_null(value); }
 Json to_json(const std::string& value) { return value; }
 Json to_json(const MachineInfo& machine) {
   return {{"hostname", machine.hostname},

@@ -10,13 +10,12 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/process.h"
+#include "base/units.h"
 
 namespace borealis {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr double kMiB = 1 << 20;
 
 double cpu_seconds() {
   struct rusage usage {};

@@ -3,13 +3,13 @@
 namespace borealis {
 namespace {
 
-constexpr std::string_view kBlanks = " \t\r";
+constexpr std::string_view kBlanksInLine = " \t\r";
 constexpr std::string_view kBlanksAndEnds = " \t\r\n";
 
 // Whether a document ends with the line whose end stands at `newline`.
 bool ends_document(std::string_view text, size_t newline, DocumentUnit unit) {
   if (unit == DocumentUnit::kLine) return true;
-  const size_t before = text.substr(0, newline).find_last_not_of(kBlanks);
+  const size_t before = text.substr(0, newline).find_last_not_of(kBlanksInLine);
   return before == std::string_view::npos || text[before] == '\n';
 }
 

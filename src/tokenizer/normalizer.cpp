@@ -8,7 +8,7 @@
 namespace borealis {
 namespace {
 
-using Kind = NormalizerStep::Kind;
+using StepKind = NormalizerStep::Kind;
 
 void replace_all(std::string_view text, std::string_view pattern, std::string_view content,
                  std::string& out) {
@@ -37,9 +37,9 @@ void replace_byte(std::string_view text, char pattern, std::string_view content,
 }
 
 // No character below has a composition, a decomposition or a combining class.
-bool is_normal_already(std::string_view text, Kind form) {
+bool is_normal_already(std::string_view text, StepKind form) {
   if (is_ascii(text)) return true;
-  if (form != Kind::kNfc) return false;
+  if (form != StepKind::kNfc) return false;
   // Lead bytes below 0xCC are those of U+0000 to U+02FF.
   return std::ranges::all_of(text, [](char c) {
     const auto byte = static_cast<unsigned char>(c);
@@ -47,13 +47,13 @@ bool is_normal_already(std::string_view text, Kind form) {
   });
 }
 
-NormalForm form_of(Kind kind) {
+NormalForm form_of(StepKind kind) {
   switch (kind) {
-    case Kind::kNfc:
+    case StepKind::kNfc:
       return NormalForm::kNfc;
-    case Kind::kNfd:
+    case StepKind::kNfd:
       return NormalForm::kNfd;
-    case Kind::kNfkc:
+    case StepKind::kNfkc:
       return NormalForm::kNfkc;
     default:
       return NormalForm::kNfkd;
@@ -65,7 +65,7 @@ NormalForm form_of(Kind kind) {
 Normalizer::Normalizer(const std::vector<NormalizerStep>& steps) {
   for (const NormalizerStep& step : steps) {
     Step& own = steps_.emplace_back(Step{step, std::nullopt});
-    if (step.kind == Kind::kReplaceRegex) own.expression.emplace(step.pattern);
+    if (step.kind == StepKind::kReplaceRegex) own.expression.emplace(step.pattern);
   }
 }
 
@@ -75,28 +75,28 @@ std::string_view Normalizer::apply(std::string_view text, Buffers& buffers) cons
     std::string& out = buffers.next;
     out.clear();
     switch (what.kind) {
-      case Kind::kReplace:
+      case StepKind::kReplace:
         if (what.pattern.size() == 1) {
           replace_byte(text, what.pattern[0], what.content, out);
         } else {
           replace_all(text, what.pattern, what.content, out);
         }
         break;
-      case Kind::kReplaceRegex:
+      case StepKind::kReplaceRegex:
         step.expression->for_each_segment(text, buffers.matcher,
                                           [&](std::string_view segment, bool is_match) {
                                             out += is_match ? what.content : segment;
                                           });
         break;
-      case Kind::kPrepend:
+      case StepKind::kPrepend:
         if (text.empty()) continue;
         out += what.content;
         out += text;
         break;
-      case Kind::kNfc:
-      case Kind::kNfd:
-      case Kind::kNfkc:
-      case Kind::kNfkd:
+      case StepKind::kNfc:
+      case StepKind::kNfd:
+      case StepKind::kNfkc:
+      case StepKind::kNfkd:
         if (is_normal_already(text, what.kind)) continue;
         append_normal_form(text, form_of(what.kind), out);
         break;

@@ -13,7 +13,7 @@
 namespace borealis {
 namespace {
 
-constexpr std::string_view kBlanks = " \t\r\n\f\v";
+constexpr std::string_view kBetweenNumbers = " \t\r\n\f\v";
 constexpr size_t kShownBytes = 40;
 
 }  // namespace
@@ -24,9 +24,9 @@ class NumberEngine::Encoder final : public TextEncoder {
 
   void encode(std::string_view text, std::vector<int32_t>& ids) override {
     for (;;) {
-      text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
+      text.remove_prefix(std::min(text.find_first_not_of(kBetweenNumbers), text.size()));
       if (text.empty()) return;
-      const std::string_view word = text.substr(0, text.find_first_of(kBlanks));
+      const std::string_view word = text.substr(0, text.find_first_of(kBetweenNumbers));
       const auto id = engine_.token_id(word);
       if (!id) {
         throw Error(ErrorKind::kData,

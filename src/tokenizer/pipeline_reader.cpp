@@ -67,9 +67,9 @@ std::string read_character(const JsonFile& file, JsonFile::Element part, const c
 }
 
 std::optional<NormalizerStep::Kind> normal_form(std::string_view type) {
-  using Kind = NormalizerStep::Kind;
-  constexpr std::array<std::pair<std::string_view, Kind>, 4> kForms = {
-      {{"NFC", Kind::kNfc}, {"NFD", Kind::kNfd}, {"NFKC", Kind::kNfkc}, {"NFKD", Kind::kNfkd}}};
+  using Form = NormalizerStep::Kind;
+  constexpr std::array<std::pair<std::string_view, Form>, 4> kForms = {
+      {{"NFC", Form::kNfc}, {"NFD", Form::kNfd}, {"NFKC", Form::kNfkc}, {"NFKD", Form::kNfkd}}};
   for (const auto& [name, kind] : kForms) {
     if (type == name) return kind;
   }

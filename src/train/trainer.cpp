@@ -110,9 +110,11 @@ void Trainer::load(const RunStart& start) {
     const LongWaits patient(ranks_);
     together(ranks_, "loading the checkpoint", [&] {
       DirectBlocks blocks;
+      // Where this rank's part begins: every unit is cut into as many parts as there are shards.
+      const int64_t nearest = start.checkpoint->state.shards * shard_ / layout_.partition.shards();
       load_checkpoint(*start.checkpoint,
                       state_targets(layout_, buffers_, shard_, moments, backend_.device()), blocks,
-                      ranks_.rank() == 0 ? Verify::kEveryFile : Verify::kStateAlone);
+                      ranks_.rank() == 0 ? Verify::kEveryFile : Verify::kStateAlone, nearest);
       if (moments) restore_derived_state(layout_, buffers_, shard_, backend_.device());
     });
   } catch (const Error& damage) {

@@ -8,13 +8,13 @@
 #include <limits>
 #include <string_view>
 
+#include "base/not_a_number.h"
 #include "base/units.h"
 
 namespace borealis {
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr int kLabelColumns = 7;
+constexpr int kAxisColumns = 7;
 
 // Dots of one drawing, several in a character.
 class Dots {
@@ -100,13 +100,13 @@ void draw(const std::vector<double>& means, const CurveScale& scale, Dots& dots)
 std::string value_label(double value) {
   return right_aligned(
              std::abs(value) < 1000 ? fmt::format("{:.2f}", value) : fmt::format("{:.1e}", value),
-             kLabelColumns - 1) +
+             kAxisColumns - 1) +
          ' ';
 }
 
 StyledLine iterations_line(const CurveScale& scale, int columns) {
   const std::string last = format_count(scale.last_iteration);
-  return {{std::string(kLabelColumns, ' ') + "1" + right_aligned(last, columns - kLabelColumns - 1),
+  return {{std::string(kAxisColumns, ' ') + "1" + right_aligned(last, columns - kAxisColumns - 1),
            Style::kDim}};
 }
 
@@ -176,11 +176,11 @@ std::vector<StyledLine> large_curve(const WatchedRun& run, const CurveScale& sca
   if (rows < 3 || columns < 16) return {};
   if (!scale.has_values) return {{{"no loss yet", Style::kDim}}};
   const int plot_rows = rows - 1;
-  Dots dots(columns - kLabelColumns, plot_rows, unicode);
+  Dots dots(columns - kAxisColumns, plot_rows, unicode);
   draw(loss_means(run.steps, scale, dots.width()), scale, dots);
   std::vector<StyledLine> lines;
   for (int row = 0; row < plot_rows; ++row) {
-    std::string label(kLabelColumns, ' ');
+    std::string label(kAxisColumns, ' ');
     if (row == 0) label = value_label(scale.high);
     if (row == plot_rows - 1) label = value_label(scale.low);
     lines.push_back({{label, Style::kDim}, {dots.row(row), Style::kCurve}});

@@ -10,9 +10,9 @@
 namespace borealis {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
-class CompressedFileTest : public testing::Test {
+class CompressedFileTest : public ::testing::Test {
  protected:
   std::string unpack(const std::string& bytes, size_t step = 1000) {
     const auto path = folder_.path() / "packed";

@@ -10,7 +10,7 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 TEST(MatchingFiles, AreSortedAndMayBeNamedLikePatterns) {
   const TemporaryFolder folder;
@@ -30,7 +30,7 @@ TEST(MatchingFiles, AreSortedAndMayBeNamedLikePatterns) {
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kFile);
     EXPECT_THAT(error.what(),
-                testing::HasSubstr("no file matches the pattern '" + at("*.zst").string()));
+                ::testing::HasSubstr("no file matches the pattern '" + at("*.zst").string()));
   }
 }
 

@@ -14,7 +14,7 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-class GrowingFileTest : public testing::Test {
+class GrowingFileTest : public ::testing::Test {
  protected:
   // What came, behind "again" where the file begins again.
   Lines read(GrowingFile& file, size_t most_bytes = 1 << 20) {

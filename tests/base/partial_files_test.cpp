@@ -15,9 +15,9 @@ namespace borealis {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::ElementsAre;
-using testing::MatchesRegex;
-using testing::UnorderedElementsAre;
+using ::testing::ElementsAre;
+using ::testing::MatchesRegex;
+using ::testing::UnorderedElementsAre;
 
 // What another process of this host calls `name` until it is whole, or sets it aside as.
 std::string name_of_process(const fs::path& own, pid_t process) {
@@ -25,7 +25,7 @@ std::string name_of_process(const fs::path& own, pid_t process) {
   return name.substr(0, name.rfind('.') + 1) + std::to_string(process);
 }
 
-class PartialFilesTest : public testing::Test {
+class PartialFilesTest : public ::testing::Test {
  protected:
   std::string partial(const std::string& name, pid_t process) const {
     return name_of_process(partial_path_of(name), process);

@@ -9,7 +9,7 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 struct Seen {
   bool whole = false;
@@ -45,7 +45,7 @@ TEST(ProtobufFields, SaysWhatIsNoMessage) {
         std::string("\x0f\x01"), std::string("\0\x01", 2),
         std::string("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
         std::string("\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01x"), std::string("{\"a\": 1}")}) {
-    EXPECT_FALSE(read(text).whole) << testing::PrintToString(text);
+    EXPECT_FALSE(read(text).whole) << ::testing::PrintToString(text);
   }
 }
 

@@ -89,12 +89,12 @@ TEST(Units, ReadLikePeopleWriteThem) {
 
 TEST(PageBuffer, IsZeroedAndTouched) {
   const int64_t before = resident_bytes();
-  constexpr size_t kBytes = size_t{48} << 20;
-  PageBuffer buffer(kBytes, "a test");
-  EXPECT_GE(resident_bytes() - before, static_cast<int64_t>(kBytes * 9 / 10));
-  EXPECT_EQ(buffer.data()[kBytes - 1], std::byte{0});
+  constexpr size_t kSize = size_t{48} << 20;
+  PageBuffer buffer(kSize, "a test");
+  EXPECT_GE(resident_bytes() - before, static_cast<int64_t>(kSize * 9 / 10));
+  EXPECT_EQ(buffer.data()[kSize - 1], std::byte{0});
   const PageBuffer moved = std::move(buffer);
-  EXPECT_EQ(moved.size_bytes(), kBytes);
+  EXPECT_EQ(moved.size_bytes(), kSize);
 }
 
 TEST(MemoryLimit, IsTheSmallest) {

@@ -161,7 +161,7 @@ TEST(ModelFolder, ShipsTheTokenizer) {
   save_with(TokenizerSource{.path = source.string()}, model);
   EXPECT_EQ(read_text_file(model / "tokenizer.json"), read_text_file(source));
   EXPECT_THAT(read_text_file(model / "tokenizer_config.json"),
-              testing::HasSubstr(R"("eos_token": "<|endoftext|>")"));
+              ::testing::HasSubstr(R"("eos_token": "<|endoftext|>")"));
   EXPECT_EQ(load_special_tokens(model).eos, std::vector<int64_t>{0});
   EXPECT_EQ(load_special_tokens(model).pad, 3);
 
@@ -239,9 +239,9 @@ TEST(ModelFolder, ShipsWhatWasThereWhenTheRunBegan) {
   save_model(model, tiny_model(), Weights(1).tensors(), {.companions = &companions});
   EXPECT_EQ(read_text_file(model / "tokenizer.json"), tokenizer);
   EXPECT_EQ(read_text_file(model / "chat_template.jinja"), "{{ messages }}");
-  EXPECT_THAT(read_text_file(model / "generation_config.json"), testing::HasSubstr("0.6"));
+  EXPECT_THAT(read_text_file(model / "generation_config.json"), ::testing::HasSubstr("0.6"));
   EXPECT_EQ(load_special_tokens(model).eos, (std::vector<int64_t>{1, 2}));
-  EXPECT_THAT(read_text_file(model / "config.json"), testing::HasSubstr("eos_token_id"));
+  EXPECT_THAT(read_text_file(model / "config.json"), ::testing::HasSubstr("eos_token_id"));
 }
 
 TEST(ModelFolder, ABrokenTokenizerLeavesTheEarlierModel) {

@@ -21,7 +21,7 @@ std::string length_prefix(uint64_t length) {
   return bytes;
 }
 
-class SafetensorsFileTest : public testing::Test {
+class SafetensorsFileTest : public ::testing::Test {
  protected:
   std::filesystem::path file_of(const std::string& bytes) {
     const std::filesystem::path path = folder_.path() / "m.safetensors";

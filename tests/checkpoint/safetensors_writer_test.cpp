@@ -118,8 +118,8 @@ TEST(SafetensorsWriter, CutsShardsInOrder) {
             1u);
   EXPECT_NE(SafetensorsFile(folder.path() / "model-00003-of-00003.safetensors").find("c"), nullptr);
   const std::string index = read_text_file(folder.path() / "model.safetensors.index.json");
-  EXPECT_THAT(index, testing::HasSubstr("\"total_size\": 520"));
-  EXPECT_THAT(index, testing::HasSubstr("\"huge\": \"model-00002-of-00003.safetensors\""));
+  EXPECT_THAT(index, ::testing::HasSubstr("\"total_size\": 520"));
+  EXPECT_THAT(index, ::testing::HasSubstr("\"huge\": \"model-00002-of-00003.safetensors\""));
 }
 
 }  // namespace

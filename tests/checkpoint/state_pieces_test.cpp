@@ -63,8 +63,8 @@ class StatePieces : public ::testing::Test {
               std::copy(part.begin(), part.end(), out.begin() + at);
             }};
   }
-  void read(std::vector<PieceTarget> targets) {
-    read_state_pieces(path(), shards_, read_checksums(path()), targets, blocks_);
+  void read(std::vector<PieceTarget> targets, int64_t first_shard = 0) {
+    read_state_pieces(path(), shards_, read_checksums(path()), targets, blocks_, first_shard);
   }
   fs::path path() const { return folder_.path() / "step"; }
   fs::path shard_path() const { return path() / fmt_name(0, shards_); }
@@ -99,6 +99,30 @@ TEST_F(StatePieces, AnyShardsReadWhatAnyShardsWrote) {
         EXPECT_EQ(u[6], 1008.0f);
       }
     }
+  }
+}
+
+// What a rank needs of 4 shards, where those that it does not need are not there.
+TEST_F(StatePieces, OpensNoMoreShardsThanItNeeds) {
+  write(4);
+  fs::remove(path() / fmt_name(0, 4));
+  fs::remove(path() / fmt_name(3, 4));
+  std::vector<float> t, u;
+  read({target("t", 30, 70, t), target("u", 3, 9, u)}, 1);
+  EXPECT_EQ(t, std::vector<float>(values_["t"].begin() + 30, values_["t"].begin() + 70));
+  EXPECT_EQ(u, std::vector<float>(values_["u"].begin() + 3, values_["u"].begin() + 9));
+  EXPECT_ERROR(read({target("t", 30, 80, t)}, 1), ErrorKind::kFile, "shard-00003-of-00004");
+  EXPECT_ERROR(read({target("t", 30, 70, t)}, 0), ErrorKind::kFile, "shard-00000-of-00004");
+  EXPECT_ERROR(read({}, 1), ErrorKind::kFile, "shard-00003-of-00004");
+}
+
+// From any shard on, and round the ring.
+TEST_F(StatePieces, BeginsWithAnyShard) {
+  write(3);
+  for (int64_t first = 0; first < 3; ++first) {
+    std::vector<float> t;
+    read({target("t", 5, 95, t)}, first);
+    EXPECT_EQ(t, std::vector<float>(values_["t"].begin() + 5, values_["t"].begin() + 95));
   }
 }
 

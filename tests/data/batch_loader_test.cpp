@@ -18,9 +18,9 @@
 namespace borealis {
 namespace {
 
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 using Rows = std::vector<std::vector<int32_t>>;  // seq_length + 1 tokens each
 
@@ -41,7 +41,7 @@ Rows take(BatchSource& source, int64_t batches) {
   return rows;
 }
 
-class BatchLoaderTest : public testing::Test {
+class BatchLoaderTest : public ::testing::Test {
  protected:
   void write_list(const std::string& text) { write_file_atomically(list_, text); }
   TemporaryFolder folder_;
@@ -214,7 +214,7 @@ TEST_F(BatchLoaderTest, FollowsTheSlowRestatement) {
       auto source = make_batch_source(config, split, 0);
       EXPECT_EQ(take(*source, static_cast<int64_t>(expected.size())), expected);
       Batch batch;
-      EXPECT_ERROR(source->next(batch), ErrorKind::kData, HasSubstr("are used up"));
+      EXPECT_ERROR_THAT(source->next(batch), ErrorKind::kData, HasSubstr("are used up"));
     }
   }
 }
@@ -248,7 +248,7 @@ TEST_F(BatchLoaderTest, DropsAnIncompleteTailOnAllRanks) {
     auto source = make_batch_source(config, Split::kTrain, 0, rank);
     EXPECT_EQ(take(*source, 1).size(), 2u);
     Batch batch;
-    EXPECT_ERROR(source->next(batch), ErrorKind::kData, HasSubstr("are used up"));
+    EXPECT_ERROR_THAT(source->next(batch), ErrorKind::kData, HasSubstr("are used up"));
   }
 }
 
@@ -262,7 +262,8 @@ TEST_F(BatchLoaderTest, OpensFilesWithoutWeightOnlyWhereTheyCanBeDrawn) {
   EXPECT_THAT(open_data_files(config)->corpora_without_samples, ElementsAre("other"));
   EXPECT_EQ(take(*make_batch_source(config, Split::kTrain, 0), 4).size(), 4u);
   config.data.blend_sample_in_corpus = true;
-  EXPECT_ERROR(open_data_files(config), ErrorKind::kFile, HasSubstr("missing.idx does not exist"));
+  EXPECT_ERROR_THAT(open_data_files(config), ErrorKind::kFile,
+                    HasSubstr("missing.idx does not exist"));
 }
 
 TEST_F(BatchLoaderTest, OpensItsFilesOnce) {
@@ -288,7 +289,7 @@ TEST_F(BatchLoaderTest, OpensItsFilesOnce) {
   const auto longer = open_data_files(config);
   EXPECT_EQ((*longer)[0].data.token_count(), 230);
   std::filesystem::remove(folder_ / "x.bin");
-  EXPECT_ERROR(open_data_files(config), ErrorKind::kFile, HasSubstr("x.bin does not exist"));
+  EXPECT_ERROR_THAT(open_data_files(config), ErrorKind::kFile, HasSubstr("x.bin does not exist"));
 }
 
 // What is wrong with the next batch is nothing to the one that is read. When it is its turn the
@@ -471,7 +472,7 @@ TEST_F(BatchLoaderTest, CutsAnIndexThatIsTooLargeIntoBlocks) {
     EXPECT_TRUE(std::equal(expected.begin(), expected.end(), all.begin() + block * 334));
   }
   Batch batch;
-  EXPECT_ERROR(stream.next(batch), ErrorKind::kData, HasSubstr("1 000 samples"));
+  EXPECT_ERROR_THAT(stream.next(batch), ErrorKind::kData, HasSubstr("1 000 samples"));
   SampleStream resumed(config, files, {plan}, 700, 0);
   EXPECT_EQ(take(resumed, 1)[0], all[700]);
 }
@@ -510,9 +511,9 @@ class BatchLoaderErrorTest : public BatchLoaderTest {
  protected:
   BatchLoaderErrorTest() { write_list("1 x books"); }
   void expect_error(const RunConfig& config, Split split, ErrorKind kind,
-                    const testing::Matcher<std::string>& matcher) {
-    EXPECT_ERROR(make_batch_source(config, split, 0), kind, matcher);
-    EXPECT_ERROR(describe_data(config), kind, matcher);
+                    const ::testing::Matcher<std::string>& matcher) {
+    EXPECT_ERROR_THAT(make_batch_source(config, split, 0), kind, matcher);
+    EXPECT_ERROR_THAT(describe_data(config), kind, matcher);
   }
 };
 
@@ -597,9 +598,9 @@ TEST_F(BatchLoaderErrorTest, NamesAForeignTokenOnReading) {
   config.model.vocab_size = 219;
   config.limits.train_iters = 80;
   auto source = make_batch_source(config, Split::kTrain, 0);
-  EXPECT_ERROR(take(*source, 80), ErrorKind::kData,
-               AllOf(HasSubstr("x.bin: document 3 has the token id 219 at position 69"),
-                     HasSubstr("vocabulary ends at 218")));
+  EXPECT_ERROR_THAT(take(*source, 80), ErrorKind::kData,
+                    AllOf(HasSubstr("x.bin: document 3 has the token id 219 at position 69"),
+                          HasSubstr("vocabulary ends at 218")));
 }
 
 TEST_F(BatchLoaderErrorTest, PassesOverWhatItRefuses) {
@@ -632,8 +633,8 @@ TEST_F(BatchLoaderErrorTest, PassesOverWhatItRefuses) {
 TEST_F(BatchLoaderErrorTest, RefusesToStartBehindTheEnd) {
   write_dataset(folder_ / "x", {40, 50, 60, 70});
   const RunConfig config = small_run(list_);
-  EXPECT_ERROR(make_batch_source(config, Split::kTrain, 5), ErrorKind::kData,
-               HasSubstr("training sample 5, but its data ends after 5"));
+  EXPECT_ERROR_THAT(make_batch_source(config, Split::kTrain, 5), ErrorKind::kData,
+                    HasSubstr("training sample 5, but its data ends after 5"));
 }
 
 RunConfig mock_run() {

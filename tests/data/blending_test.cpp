@@ -8,7 +8,7 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 std::vector<int64_t> sources(std::vector<double> weights, int64_t count) {
   GreedyBlend blend(std::move(weights));

@@ -8,11 +8,11 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
-class BriefCheckTest : public testing::Test {
+class BriefCheckTest : public ::testing::Test {
  protected:
   std::vector<std::string> classes(const RawIndex& index, const std::string& tokens,
                                    std::optional<int64_t> vocab_size = {},

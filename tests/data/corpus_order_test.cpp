@@ -7,8 +7,8 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using Pair = std::pair<int64_t, int64_t>;
 
 std::vector<Pair> all(const CorpusOrder& order) {
@@ -40,8 +40,9 @@ TEST(CorpusOrder, DrawsAFileWithoutWeightAsTheReferenceDoes) {
   EXPECT_EQ(of(0), 1);
   EXPECT_EQ(of(1), 29);
   EXPECT_EQ(of(2), 18);
-  EXPECT_ERROR(CorpusOrder({{0, 0}, {30, 31}, {18, 20}}, {.blend = true}, "c"), ErrorKind::kData,
-               HasSubstr("blending the corpus c takes sample 0 of its file number 1, which has 0"));
+  EXPECT_ERROR_THAT(
+      CorpusOrder({{0, 0}, {30, 31}, {18, 20}}, {.blend = true}, "c"), ErrorKind::kData,
+      HasSubstr("blending the corpus c takes sample 0 of its file number 1, which has 0"));
 }
 
 TEST(CorpusOrder, ShufflesPlaces) {

@@ -7,10 +7,10 @@
 namespace borealis {
 namespace {
 
-using testing::AllOf;
-using testing::HasSubstr;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
-class DataFileListTest : public testing::Test {
+class DataFileListTest : public ::testing::Test {
  protected:
   std::vector<DataFileEntry> read(const std::string& text) {
     write_file_atomically(list_, text);
@@ -63,22 +63,23 @@ TEST_F(DataFileListTest, ResolvesRelativePathsBesideTheListFirst) {
 }
 
 TEST_F(DataFileListTest, NamesTheLineOfAnError) {
-  EXPECT_ERROR(
+  EXPECT_ERROR_THAT(
       read("1 a b\n\n1 a\n"), ErrorKind::kConfig,
       AllOf(HasSubstr("mix.txt:3: 2 fields instead of 3"), HasSubstr("weight prefix corpus")));
-  EXPECT_ERROR(read("1 a b c\n"), ErrorKind::kConfig, HasSubstr("mix.txt:1: 4 fields"));
-  EXPECT_ERROR(read("a\n"), ErrorKind::kConfig, HasSubstr("1 field instead"));
-  EXPECT_ERROR(read("half a b"), ErrorKind::kConfig,
-               HasSubstr("mix.txt:1: 'half' is not a weight"));
-  EXPECT_ERROR(read("1x a b"), ErrorKind::kConfig, HasSubstr("'1x' is not a weight"));
-  EXPECT_ERROR(read("nan a b"), ErrorKind::kConfig, HasSubstr("'nan' is not a weight"));
-  EXPECT_ERROR(read("-1 a b"), ErrorKind::kConfig, HasSubstr("the weight -1 is negative"));
+  EXPECT_ERROR_THAT(read("1 a b c\n"), ErrorKind::kConfig, HasSubstr("mix.txt:1: 4 fields"));
+  EXPECT_ERROR_THAT(read("a\n"), ErrorKind::kConfig, HasSubstr("1 field instead"));
+  EXPECT_ERROR_THAT(read("half a b"), ErrorKind::kConfig,
+                    HasSubstr("mix.txt:1: 'half' is not a weight"));
+  EXPECT_ERROR_THAT(read("1x a b"), ErrorKind::kConfig, HasSubstr("'1x' is not a weight"));
+  EXPECT_ERROR_THAT(read("nan a b"), ErrorKind::kConfig, HasSubstr("'nan' is not a weight"));
+  EXPECT_ERROR_THAT(read("-1 a b"), ErrorKind::kConfig, HasSubstr("the weight -1 is negative"));
 }
 
 TEST_F(DataFileListTest, RefusesAListWithoutData) {
-  EXPECT_ERROR(read("\n \n"), ErrorKind::kConfig, HasSubstr("names no file"));
-  EXPECT_ERROR(read("0 a b\n0 c d"), ErrorKind::kConfig, HasSubstr("add up to 0"));
-  EXPECT_ERROR(read_data_file_list(folder_ / "none.txt"), ErrorKind::kFile, HasSubstr("none.txt"));
+  EXPECT_ERROR_THAT(read("\n \n"), ErrorKind::kConfig, HasSubstr("names no file"));
+  EXPECT_ERROR_THAT(read("0 a b\n0 c d"), ErrorKind::kConfig, HasSubstr("add up to 0"));
+  EXPECT_ERROR_THAT(read_data_file_list(folder_ / "none.txt"), ErrorKind::kFile,
+                    HasSubstr("none.txt"));
 }
 
 TEST_F(DataFileListTest, SkipsCommentsAndAByteOrderMark) {
@@ -98,7 +99,7 @@ TEST_F(DataFileListTest, SkipsCommentsAndAByteOrderMark) {
 TEST(DataPath, TakesAPrefixWithWhiteSpaceThatIsThere) {
   const TemporaryFolder folder;
   const std::string prefix = folder.path().string() + "/my data";
-  EXPECT_ERROR(parse_data_path(prefix), ErrorKind::kConfig, HasSubstr("DATA_PATH"));
+  EXPECT_ERROR_THAT(parse_data_path(prefix), ErrorKind::kConfig, HasSubstr("DATA_PATH"));
   std::ofstream(prefix + ".idx") << "";
   for (const std::string& words : {prefix, prefix + ".bin"}) {
     const auto entries = parse_data_path(words);
@@ -122,7 +123,7 @@ TEST(DataPath, IsAPrefixOrTriplesOrPairs) {
   EXPECT_EQ(pairs[1].listed_prefix, "b");
   EXPECT_EQ(pairs[1].corpus, "b");
   for (const char* words : {"a b", "1 a web 2", "x a web", "0 a 0 b", "-1 a 2 b"}) {
-    EXPECT_ERROR(parse_data_path(words), ErrorKind::kConfig, HasSubstr("DATA_PATH"));
+    EXPECT_ERROR_THAT(parse_data_path(words), ErrorKind::kConfig, HasSubstr("DATA_PATH"));
   }
 }
 

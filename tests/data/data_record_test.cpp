@@ -9,8 +9,8 @@
 namespace borealis {
 namespace {
 
-using testing::AllOf;
-using testing::HasSubstr;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
 DataRecord full_record() {
   DataRecord record;
@@ -42,27 +42,28 @@ TEST(DataRecord, ComesBackAsItWasWritten) {
 TEST(DataRecord, DamageIsNamed) {
   const std::string good = data_record_json(full_record());
   for (size_t size = 0; size + 1 < good.size(); size += 7) {
-    EXPECT_ERROR(parse_data_record(good.substr(0, size), "x.meta.json"), ErrorKind::kData,
-                 HasSubstr("x.meta.json is not a record of tokenized data"));
+    EXPECT_ERROR_THAT(parse_data_record(good.substr(0, size), "x.meta.json"), ErrorKind::kData,
+                      HasSubstr("x.meta.json is not a record of tokenized data"));
   }
   std::string other = good;
   other.replace(other.find("\"format_version\": 1"), 19, "\"format_version\": 2");
-  EXPECT_ERROR(parse_data_record(other, "x"), ErrorKind::kData,
-               HasSubstr("version 2 is not known"));
+  EXPECT_ERROR_THAT(parse_data_record(other, "x"), ErrorKind::kData,
+                    HasSubstr("version 2 is not known"));
   for (const char* number : {"1e30", "2.5", "-1e30", "18446744073709551615", "\"5\"", "[5]"}) {
     other = good;
     other.replace(other.find("\"documents\": 5") + 13, 1, number);
-    EXPECT_ERROR(parse_data_record(other, "x"), ErrorKind::kData, HasSubstr("whole number"));
+    EXPECT_ERROR_THAT(parse_data_record(other, "x"), ErrorKind::kData, HasSubstr("whole number"));
   }
   other = good;
   other.replace(other.find("\"end_token\": 7") + 13, 1, "4294967296");
-  EXPECT_ERROR(parse_data_record(other, "x"), ErrorKind::kData, HasSubstr("whole number"));
+  EXPECT_ERROR_THAT(parse_data_record(other, "x"), ErrorKind::kData, HasSubstr("whole number"));
   other = good;
   other.replace(other.find("\"i32\""), 5, "\"f32\"");
-  EXPECT_ERROR(parse_data_record(other, "x"), ErrorKind::kData, HasSubstr("'f32' is not known"));
+  EXPECT_ERROR_THAT(parse_data_record(other, "x"), ErrorKind::kData,
+                    HasSubstr("'f32' is not known"));
 }
 
-class DataRecordCheckTest : public testing::Test {
+class DataRecordCheckTest : public ::testing::Test {
  protected:
   DataRecordCheckTest() {
     write_tokenizer("mine", 260);
@@ -137,15 +138,16 @@ TEST_F(DataRecordCheckTest, AReportTellsWhatIsKnownOfTheDatasTokenizer) {
 TEST_F(DataRecordCheckTest, RefusesAnotherTokenizerNamingBoth) {
   write_record("a", record_by("mine"));
   write_record("b", record_by("other"));
-  EXPECT_ERROR(check_data_records(config_), ErrorKind::kConfig,
-               AllOf(HasSubstr("/b.bin was made with the tokenizer other (tokenizer.json with 258"),
-                     HasSubstr("this run has the tokenizer " + config_.data.tokenizer_path +
-                               " (tokenizer.json with 260")));
+  EXPECT_ERROR_THAT(
+      check_data_records(config_), ErrorKind::kConfig,
+      AllOf(HasSubstr("/b.bin was made with the tokenizer other (tokenizer.json with 258"),
+            HasSubstr("this run has the tokenizer " + config_.data.tokenizer_path +
+                      " (tokenizer.json with 260")));
   DataRecord other_end = record_by("mine");
   other_end.tokenizer.end_token = 3;
   write_record("b", other_end);
-  EXPECT_ERROR(check_data_records(config_), ErrorKind::kConfig,
-               AllOf(HasSubstr("end token 3"), HasSubstr("end token 0")));
+  EXPECT_ERROR_THAT(check_data_records(config_), ErrorKind::kConfig,
+                    AllOf(HasSubstr("end token 3"), HasSubstr("end token 0")));
   write_record("b", record_by("mine"));
   EXPECT_EQ(warnings(), "");
 }
@@ -157,8 +159,8 @@ TEST_F(DataRecordCheckTest, WithoutATokenizerTheVocabularyIsCompared) {
   config_.model.vocab_size = 260;
   EXPECT_EQ(warnings(), "");
   config_.model.vocab_size = 259;
-  EXPECT_ERROR(check_data_records(config_), ErrorKind::kConfig,
-               AllOf(HasSubstr("260 entries"), HasSubstr("a vocabulary of 259 entries")));
+  EXPECT_ERROR_THAT(check_data_records(config_), ErrorKind::kConfig,
+                    AllOf(HasSubstr("260 entries"), HasSubstr("a vocabulary of 259 entries")));
 }
 
 TEST_F(DataRecordCheckTest, ARunThatLooksForEndsNeedsTheRightEndToken) {
@@ -169,15 +171,15 @@ TEST_F(DataRecordCheckTest, ARunThatLooksForEndsNeedsTheRightEndToken) {
   config_.data.eod_token = 5;
   EXPECT_EQ(warnings(), "") << "nothing depends on the token";
   config_.data.eod_mask_loss = true;
-  EXPECT_ERROR(check_data_records(config_), ErrorKind::kConfig,
-               AllOf(HasSubstr("the end token 0"), HasSubstr("the end token 5")));
+  EXPECT_ERROR_THAT(check_data_records(config_), ErrorKind::kConfig,
+                    AllOf(HasSubstr("the end token 0"), HasSubstr("the end token 5")));
   config_.data.eod_token = 0;
   EXPECT_THAT(warnings(), HasSubstr("b.bin were not ended with an end token"));
 }
 
 TEST_F(DataRecordCheckTest, ADamagedRecordIsNamed) {
   write_file_atomically(data_record_path(folder_ / "b"), "{");
-  EXPECT_ERROR(check_data_records(config_), ErrorKind::kData, HasSubstr("b.meta.json"));
+  EXPECT_ERROR_THAT(check_data_records(config_), ErrorKind::kData, HasSubstr("b.meta.json"));
 }
 
 }  // namespace

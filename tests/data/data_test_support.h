@@ -3,7 +3,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -15,24 +14,9 @@
 #include "base/file.h"
 #include "config/run_config.h"
 #include "data/indexed_dataset_writer.h"
+#include "support/temporary_folder.h"
 
 namespace borealis {
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "borealis-data-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 // Documents of the given lengths whose tokens count up from `first_token` through all of them.
 inline void write_dataset(const std::filesystem::path& prefix, const std::vector<int>& lengths,
@@ -60,7 +44,7 @@ inline RunConfig small_run(const std::filesystem::path& list) {
   return config;
 }
 
-#define EXPECT_ERROR(statement, expected_kind, matcher)                       \
+#define EXPECT_ERROR_THAT(statement, expected_kind, matcher)                  \
   try {                                                                       \
     statement;                                                                \
     ADD_FAILURE() << "no error was thrown";                                   \

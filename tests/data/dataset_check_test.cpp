@@ -9,11 +9,11 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
-class DatasetCheckTest : public testing::Test {
+class DatasetCheckTest : public ::testing::Test {
  protected:
   void write(const RawIndex& index, const std::string& tokens = std::string(14, '\1')) {
     std::ofstream(prefix_ + ".idx", std::ios::binary) << index.bytes();
@@ -131,7 +131,7 @@ TEST_F(DatasetCheckTest, TheRecordsVocabularyCounts) {
 
 TEST_F(DatasetCheckTest, ManyProblemsAreCounted) {
   write_dataset(prefix_, std::vector<int>(40, 2), 0);
-  EXPECT_THAT(classes(10), testing::SizeIs(kProblemsOfAKind));
+  EXPECT_THAT(classes(10), ::testing::SizeIs(kProblemsOfAKind));
   EXPECT_EQ(check_.further_problems, 35 - static_cast<int64_t>(kProblemsOfAKind));
 }
 

@@ -9,10 +9,10 @@
 namespace borealis {
 namespace {
 
-using testing::AllOf;
-using testing::HasSubstr;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
-class DatasetMergeTest : public testing::Test {
+class DatasetMergeTest : public ::testing::Test {
  protected:
   MergedDataset merge(const std::vector<std::string>& names, bool without_record = false) {
     std::vector<std::filesystem::path> prefixes;
@@ -84,8 +84,8 @@ TEST_F(DatasetMergeTest, RefusesDamagedPairs) {
                                   const std::string& fault) {
     std::ofstream(folder_ / "a.idx", std::ios::binary) << index.bytes();
     std::ofstream(folder_ / "a.bin", std::ios::binary) << tokens;
-    EXPECT_ERROR(merge({"sound", "a"}), ErrorKind::kData,
-                 AllOf(HasSubstr("a is damaged (" + fault + ")"), HasSubstr("data verify")));
+    EXPECT_ERROR_THAT(merge({"sound", "a"}), ErrorKind::kData,
+                      AllOf(HasSubstr("a is damaged (" + fault + ")"), HasSubstr("data verify")));
     EXPECT_FALSE(std::filesystem::exists(folder_ / "out.bin"));
   };
   RawIndex index;
@@ -100,8 +100,9 @@ TEST_F(DatasetMergeTest, RefusesDamagedPairs) {
   index.offsets = {0, 4, 4};
   std::ofstream(folder_ / "a.idx", std::ios::binary) << index.bytes();
   std::ofstream(folder_ / "a.bin", std::ios::binary) << std::string(12, '\xff');
-  EXPECT_ERROR(merge({"a"}), ErrorKind::kData,
-               AllOf(HasSubstr("a.bin is damaged (foreign-token)"), HasSubstr("the token id -1")));
+  EXPECT_ERROR_THAT(
+      merge({"a"}), ErrorKind::kData,
+      AllOf(HasSubstr("a.bin is damaged (foreign-token)"), HasSubstr("the token id -1")));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "out.bin"));
 }
 
@@ -109,8 +110,9 @@ TEST_F(DatasetMergeTest, ReplacesNothingUnasked) {
   write_dataset(folder_ / "a", {3, 4});
   write_dataset(folder_ / "out", {5});
   overwrite_ = false;
-  EXPECT_ERROR(merge({"a"}), ErrorKind::kUsage,
-               AllOf(HasSubstr("out.bin exists (10 B), with 1 more"), HasSubstr("--overwrite")));
+  EXPECT_ERROR_THAT(
+      merge({"a"}), ErrorKind::kUsage,
+      AllOf(HasSubstr("out.bin exists (10 B), with 1 more"), HasSubstr("--overwrite")));
   EXPECT_EQ(IndexedDataset(folder_ / "out").document_count(), 1);
 }
 
@@ -131,23 +133,23 @@ TEST_F(DatasetMergeTest, RefusesWhatDoesNotGoTogether) {
   write_dataset(folder_ / "a", {3, 4});
   write_dataset(folder_ / "b", {5});
   write_dataset(folder_ / "wide", {5}, 0, TokenType::kI32);
-  EXPECT_ERROR(merge({"a", "b", "wide"}), ErrorKind::kConfig,
-               AllOf(HasSubstr("a and "), HasSubstr("wide cannot be merged"), HasSubstr("u16"),
-                     HasSubstr("i32")));
+  EXPECT_ERROR_THAT(merge({"a", "b", "wide"}), ErrorKind::kConfig,
+                    AllOf(HasSubstr("a and "), HasSubstr("wide cannot be merged"), HasSubstr("u16"),
+                          HasSubstr("i32")));
   write_record("a", record_of(2, 7, 0, 400));
-  EXPECT_ERROR(merge({"a", "b"}), ErrorKind::kConfig, HasSubstr("--without-record"));
+  EXPECT_ERROR_THAT(merge({"a", "b"}), ErrorKind::kConfig, HasSubstr("--without-record"));
   EXPECT_EQ(merge({"a", "b"}, true).documents, 3);
   DataRecord other = record_of(1, 5, 400, std::nullopt);
   other.tokenizer.sha256 = "cd";
   write_record("b", other);
-  EXPECT_ERROR(merge({"a", "b"}), ErrorKind::kConfig,
-               AllOf(HasSubstr("SHA-256 ab"), HasSubstr("SHA-256 cd")));
+  EXPECT_ERROR_THAT(merge({"a", "b"}), ErrorKind::kConfig,
+                    AllOf(HasSubstr("SHA-256 ab"), HasSubstr("SHA-256 cd")));
   other = record_of(1, 5, 400, std::nullopt);
   other.end_token_appended = false;
   write_record("b", other);
-  EXPECT_ERROR(merge({"a", "b"}), ErrorKind::kConfig, HasSubstr("documents without it"));
-  EXPECT_ERROR(merge({"a", "out"}, true), ErrorKind::kUsage, HasSubstr("one of the pairs"));
-  EXPECT_ERROR(merge({"a", "none"}), ErrorKind::kFile, HasSubstr("none.idx"));
+  EXPECT_ERROR_THAT(merge({"a", "b"}), ErrorKind::kConfig, HasSubstr("documents without it"));
+  EXPECT_ERROR_THAT(merge({"a", "out"}, true), ErrorKind::kUsage, HasSubstr("one of the pairs"));
+  EXPECT_ERROR_THAT(merge({"a", "none"}), ErrorKind::kFile, HasSubstr("none.idx"));
   EXPECT_EQ(IndexedDataset(folder_ / "out").document_count(), 3) << "the last good merge";
 }
 

@@ -8,7 +8,7 @@
 namespace borealis {
 namespace {
 
-class DocumentLengthsTest : public testing::Test {
+class DocumentLengthsTest : public ::testing::Test {
  protected:
   TemporaryFolder folder_;
   std::filesystem::path prefix_ = folder_ / "books";

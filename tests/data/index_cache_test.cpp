@@ -11,15 +11,15 @@
 namespace borealis {
 namespace {
 
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST(Md5, EqualsTheStandardsVectors) {
   EXPECT_EQ(md5_hex(""), "d41d8cd98f00b204e9800998ecf8427e");
   EXPECT_EQ(md5_hex("message digest"), "f96b697d7cb7938d525a2f31aaf161d0");
 }
 
-class IndexCacheTest : public testing::Test {
+class IndexCacheTest : public ::testing::Test {
  protected:
   IndexCacheTest() {
     write_dataset(folder_ / "x", {5, 9, 3, 12, 7});
@@ -132,28 +132,28 @@ TEST_F(IndexCheckTest, TakesWhatWasBuilt) { check(); }
 
 TEST_F(IndexCheckTest, RefusesDocumentsOutsideOfTheSplit) {
   documents_[3] = 5;
-  EXPECT_ERROR(check(), ErrorKind::kData, HasSubstr("c_doc_idx.npy: element 3 does not fit"));
+  EXPECT_ERROR_THAT(check(), ErrorKind::kData, HasSubstr("c_doc_idx.npy: element 3 does not fit"));
   documents_[3] = -1;
-  EXPECT_ERROR(check(), ErrorKind::kData, HasSubstr("c_doc_idx.npy: element 3"));
+  EXPECT_ERROR_THAT(check(), ErrorKind::kData, HasSubstr("c_doc_idx.npy: element 3"));
 }
 
 TEST_F(IndexCheckTest, RefusesADocumentTooOften) {
   std::ranges::fill(documents_, 1);
-  EXPECT_ERROR(check(), ErrorKind::kData, HasSubstr("c_doc_idx.npy: element 2"));
+  EXPECT_ERROR_THAT(check(), ErrorKind::kData, HasSubstr("c_doc_idx.npy: element 2"));
 }
 
 TEST_F(IndexCheckTest, RefusesStartsThatAreNotASequenceApart) {
   ++starts_[4].offset;
-  EXPECT_ERROR(check(), ErrorKind::kData, HasSubstr("c_sample_idx.npy: element 4"));
+  EXPECT_ERROR_THAT(check(), ErrorKind::kData, HasSubstr("c_sample_idx.npy: element 4"));
   starts_[0] = {1, 0};
-  EXPECT_ERROR(check(), ErrorKind::kData, HasSubstr("c_sample_idx.npy: element 0"));
+  EXPECT_ERROR_THAT(check(), ErrorKind::kData, HasSubstr("c_sample_idx.npy: element 0"));
 }
 
 TEST_F(IndexCheckTest, RefusesAnOrderThatIsNoPermutation) {
   order_[2] = order_[5];
-  EXPECT_ERROR(check(), ErrorKind::kData, HasSubstr("c_shuffle_idx.npy: element 5"));
+  EXPECT_ERROR_THAT(check(), ErrorKind::kData, HasSubstr("c_shuffle_idx.npy: element 5"));
   order_[2] = 8;
-  EXPECT_ERROR(check(), ErrorKind::kData, HasSubstr("c_shuffle_idx.npy: element 2"));
+  EXPECT_ERROR_THAT(check(), ErrorKind::kData, HasSubstr("c_shuffle_idx.npy: element 2"));
 }
 
 }  // namespace

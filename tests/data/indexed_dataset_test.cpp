@@ -11,11 +11,11 @@
 namespace borealis {
 namespace {
 
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
-class IndexedDatasetTest : public testing::Test {
+class IndexedDatasetTest : public ::testing::Test {
  protected:
   void write(const std::string& index, const std::string& tokens) {
     std::ofstream(prefix_ + ".idx", std::ios::binary) << index;
@@ -23,8 +23,8 @@ class IndexedDatasetTest : public testing::Test {
   }
   void expect_refusal(const RawIndex& index, const std::string& text) {
     write(index.bytes(), std::string(14, '\0'));
-    EXPECT_ERROR(IndexedDataset dataset(prefix_), ErrorKind::kData,
-                 AllOf(HasSubstr(prefix_), HasSubstr(text)));
+    EXPECT_ERROR_THAT(IndexedDataset dataset(prefix_), ErrorKind::kData,
+                      AllOf(HasSubstr(prefix_), HasSubstr(text)));
   }
 
   TemporaryFolder folder_;
@@ -90,11 +90,12 @@ TEST_F(IndexedDatasetTest, ChoosesTheTypeByVocabulary) {
 }
 
 TEST_F(IndexedDatasetTest, NamesAMissingFile) {
-  EXPECT_ERROR(IndexedDataset dataset(prefix_), ErrorKind::kFile,
-               AllOf(HasSubstr("books.idx does not exist"), HasSubstr("borealis data tokenize")));
+  EXPECT_ERROR_THAT(
+      IndexedDataset dataset(prefix_), ErrorKind::kFile,
+      AllOf(HasSubstr("books.idx does not exist"), HasSubstr("borealis data tokenize")));
   write_file_atomically(prefix_ + ".idx", RawIndex().bytes());
-  EXPECT_ERROR(IndexedDataset dataset(prefix_), ErrorKind::kFile,
-               HasSubstr("books.bin does not exist"));
+  EXPECT_ERROR_THAT(IndexedDataset dataset(prefix_), ErrorKind::kFile,
+                    HasSubstr("books.bin does not exist"));
 }
 
 TEST_F(IndexedDatasetTest, RejectsBadMagic) {
@@ -125,7 +126,7 @@ TEST_F(IndexedDatasetTest, RejectsTruncatedIndex) {
   const std::string whole = RawIndex().bytes();
   for (size_t size = 0; size < whole.size(); ++size) {
     write(whole.substr(0, size), std::string(14, '\0'));
-    EXPECT_ERROR(IndexedDataset dataset(prefix_), ErrorKind::kData, HasSubstr("is truncated"));
+    EXPECT_ERROR_THAT(IndexedDataset dataset(prefix_), ErrorKind::kData, HasSubstr("is truncated"));
   }
 }
 
@@ -174,13 +175,13 @@ TEST_F(IndexedDatasetTest, RejectsABadDocumentIndex) {
 
 TEST_F(IndexedDatasetTest, RejectsATokenFileThatIsTooShort) {
   write(RawIndex().bytes(), std::string(13, '\0'));
-  EXPECT_ERROR(IndexedDataset dataset(prefix_), ErrorKind::kData,
-               AllOf(HasSubstr("books.bin is too short: it has 13 bytes"),
-                     HasSubstr("sequence 2 ends at byte 14")));
+  EXPECT_ERROR_THAT(IndexedDataset dataset(prefix_), ErrorKind::kData,
+                    AllOf(HasSubstr("books.bin is too short: it has 13 bytes"),
+                          HasSubstr("sequence 2 ends at byte 14")));
   RawIndex far;
   far.offsets = {0, 6, int64_t{1} << 62};
   write(far.bytes(), std::string(14, '\0'));
-  EXPECT_ERROR(IndexedDataset dataset(prefix_), ErrorKind::kData, HasSubstr("is too short"));
+  EXPECT_ERROR_THAT(IndexedDataset dataset(prefix_), ErrorKind::kData, HasSubstr("is too short"));
 }
 
 TEST_F(IndexedDatasetTest, AcceptsALongerTokenFileWithAWarning) {
@@ -215,9 +216,9 @@ TEST_F(IndexedDatasetTest, NamesDocumentAndIdOfAForeignToken) {
   const IndexedDataset dataset(prefix_);
   std::vector<int32_t> tokens(4);
   dataset.read(1, 0, 4, 8, tokens.data());
-  EXPECT_ERROR(dataset.read(2, 1, 3, 9, tokens.data()), ErrorKind::kData,
-               AllOf(HasSubstr("books.bin: document 2 has the token id 9 at position 1"),
-                     HasSubstr("vocabulary ends at 8")));
+  EXPECT_ERROR_THAT(dataset.read(2, 1, 3, 9, tokens.data()), ErrorKind::kData,
+                    AllOf(HasSubstr("books.bin: document 2 has the token id 9 at position 1"),
+                          HasSubstr("vocabulary ends at 8")));
 }
 
 TEST_F(IndexedDatasetTest, NamesANegativeToken) {
@@ -226,8 +227,8 @@ TEST_F(IndexedDatasetTest, NamesANegativeToken) {
   index.offsets = {0, 12, 12};
   write(index.bytes(), packed<int32_t>({1, 2, 3, 4, -5, 6, 7}));
   std::vector<int32_t> tokens(4);
-  EXPECT_ERROR(IndexedDataset(prefix_).read(2, 0, 4, 100, tokens.data()), ErrorKind::kData,
-               HasSubstr("document 2 has the token id -5 at position 1"));
+  EXPECT_ERROR_THAT(IndexedDataset(prefix_).read(2, 0, 4, 100, tokens.data()), ErrorKind::kData,
+                    HasSubstr("document 2 has the token id -5 at position 1"));
 }
 
 TEST_F(IndexedDatasetTest, NamesAnIdBeyondThirtyTwoBits) {
@@ -236,8 +237,8 @@ TEST_F(IndexedDatasetTest, NamesAnIdBeyondThirtyTwoBits) {
   index.offsets = {0, 24, 24};
   write(index.bytes(), packed<int64_t>({1, 2, 3, 4, 5, int64_t{1} << 32, 7}));
   std::vector<int32_t> tokens(4);
-  EXPECT_ERROR(IndexedDataset(prefix_).read(2, 0, 4, 100, tokens.data()), ErrorKind::kData,
-               HasSubstr("token id 4294967296"));
+  EXPECT_ERROR_THAT(IndexedDataset(prefix_).read(2, 0, 4, 100, tokens.data()), ErrorKind::kData,
+                    HasSubstr("token id 4294967296"));
 }
 
 TEST_F(IndexedDatasetTest, FindsTheDocumentOfASequence) {
@@ -324,13 +325,13 @@ TEST_F(IndexedDatasetTest, AWriterGoesOnFromItsSpool) {
   EXPECT_EQ(read_text_file(prefix_ + ".idx"), RawIndex().bytes());
   EXPECT_EQ(read_text_file(prefix_ + ".bin"), std::string("\1\0\2\0\3\0\4\0\5\0\6\0\xe8\xfd", 14));
   EXPECT_EQ(read_text_file(prefix_ + ".meta.json"), "record\n");
-  EXPECT_ERROR(IndexedDatasetWriter(prefix_, TokenType::kU16,
-                                    {.folder = folder_.path(), .documents = 9, .tokens = 9}),
-               ErrorKind::kFile, HasSubstr("tokens"));
+  EXPECT_ERROR_THAT(IndexedDatasetWriter(prefix_, TokenType::kU16,
+                                         {.folder = folder_.path(), .documents = 9, .tokens = 9}),
+                    ErrorKind::kFile, HasSubstr("tokens"));
   write_file_atomically(folder_ / "tokens", "123");
-  EXPECT_ERROR(IndexedDatasetWriter(prefix_, TokenType::kU16,
-                                    {.folder = folder_.path(), .documents = 9, .tokens = 9}),
-               ErrorKind::kFile, HasSubstr("is shorter than the 18 bytes"));
+  EXPECT_ERROR_THAT(IndexedDatasetWriter(prefix_, TokenType::kU16,
+                                         {.folder = folder_.path(), .documents = 9, .tokens = 9}),
+                    ErrorKind::kFile, HasSubstr("is shorter than the 18 bytes"));
 }
 
 TEST_F(IndexedDatasetTest, AnInterruptedCommitIsMadeUpFor) {

@@ -7,8 +7,8 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 std::span<const std::byte> bytes_of(const std::string& text) {
   return std::as_bytes(std::span(text.data(), text.size()));
@@ -55,8 +55,8 @@ TEST(ParseNpy, TakesKeysInAnyOrderAndSpacing) {
 }
 
 void expect_refused(const std::string& text, const std::string& why) {
-  EXPECT_ERROR(parse_npy(bytes_of(text), "f.npy"), ErrorKind::kData,
-               testing::AllOf(HasSubstr("f.npy"), HasSubstr(why)));
+  EXPECT_ERROR_THAT(parse_npy(bytes_of(text), "f.npy"), ErrorKind::kData,
+                    ::testing::AllOf(HasSubstr("f.npy"), HasSubstr(why)));
 }
 
 TEST(ParseNpy, NamesEveryDamage) {
@@ -96,12 +96,12 @@ TEST(NpyFile, ChecksTypeAndShape) {
   const NpyFile file(folder / "x.npy", "<u4", shape);
   EXPECT_EQ(file.elements<uint32_t>()[1], 2u);
   EXPECT_EQ(file.elements<uint64_t>().size(), 1);
-  EXPECT_ERROR(NpyFile(folder / "x.npy", "<i8", shape), ErrorKind::kData,
-               HasSubstr("elements of the type '<u4', not '<i8'"));
+  EXPECT_ERROR_THAT(NpyFile(folder / "x.npy", "<i8", shape), ErrorKind::kData,
+                    HasSubstr("elements of the type '<u4', not '<i8'"));
   const std::array<int64_t, 1> other = {3};
-  EXPECT_ERROR(NpyFile(folder / "x.npy", "<u4", other), ErrorKind::kData,
-               HasSubstr("has the shape (2), not (3)"));
-  EXPECT_ERROR(NpyFile(folder / "y.npy", "<u4", shape), ErrorKind::kFile, HasSubstr("y.npy"));
+  EXPECT_ERROR_THAT(NpyFile(folder / "x.npy", "<u4", other), ErrorKind::kData,
+                    HasSubstr("has the shape (2), not (3)"));
+  EXPECT_ERROR_THAT(NpyFile(folder / "y.npy", "<u4", shape), ErrorKind::kFile, HasSubstr("y.npy"));
 }
 
 }  // namespace

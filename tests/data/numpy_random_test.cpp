@@ -9,7 +9,7 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 TEST(NumpyRandom, ShufflesAsRandomStateDoes) {
   std::vector<int> values(10);

@@ -9,7 +9,7 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 using Place = StreamPlace;
 
 const std::vector<int32_t> kLengths = {5, 9, 3, 12, 7};

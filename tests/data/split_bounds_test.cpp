@@ -5,8 +5,8 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 TEST(SplitBounds, EqualTheReferenceVectors) {
   const SplitShares shares = {990, 10, 0};
@@ -52,7 +52,7 @@ TEST(ParseSplit, ReadsOneToThreeNumbers) {
 TEST(ParseSplit, RefusesAnythingElse) {
   for (const char* text : {"", "990,10,0,0", "a,b,c", "1,,2", "1,2,", "1/2,3", "1 2", "nan,1",
                            "inf", "0,0,0", "9,-1,0", "1e13"}) {
-    EXPECT_ERROR(parse_split(text), ErrorKind::kConfig, HasSubstr("the split '"));
+    EXPECT_ERROR_THAT(parse_split(text), ErrorKind::kConfig, HasSubstr("the split '"));
   }
 }
 

@@ -84,8 +84,8 @@ TEST_F(TokenDocumentsTest, ATextThatDoesNotFitIsRefused) {
   // Its ids take 32 MiB while they are collected; what writes and opens it takes less than 24.
   const std::string text(size_t{8} << 20, 'a');
   const int64_t little_more = resident_bytes() + (int64_t{24} << 20);
-  EXPECT_ERROR(texts("a.txt", text, {.limit_bytes = little_more}), ErrorKind::kMemory,
-               HasSubstr("the tokens of the text do not fit in the"));
+  EXPECT_ERROR_THAT(texts("a.txt", text, {.limit_bytes = little_more}), ErrorKind::kMemory,
+                    HasSubstr("the tokens of the text do not fit in the"));
   // What the process has without the text is not the text's fault: the plan of the model tells.
   EXPECT_NO_THROW(texts("a.txt", "hello", {.limit_bytes = 1 << 20}));
 }

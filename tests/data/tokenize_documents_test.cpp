@@ -12,11 +12,11 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
-using testing::ElementsAreArray;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::ElementsAreArray;
+using ::testing::HasSubstr;
 
-class TokenizeDocumentsTest : public testing::Test {
+class TokenizeDocumentsTest : public ::testing::Test {
  protected:
   TokenizeDocumentsTest() {
     options_.output_prefix = folder_ / "out";
@@ -97,13 +97,14 @@ TEST_F(TokenizeDocumentsTest, ThreadsDoNotChangeTheFiles) {
 
 TEST_F(TokenizeDocumentsTest, LeavesNothingBehindOnError) {
   write_file_atomically(input_, "{\"text\": \"a\"}\n{\"text\": 3}\n");
-  EXPECT_ERROR(tokenize(tokenizer_, true), ErrorKind::kData, HasSubstr("in.jsonl:2"));
+  EXPECT_ERROR_THAT(tokenize(tokenizer_, true), ErrorKind::kData, HasSubstr("in.jsonl:2"));
   write_file_atomically(input_, "{\"text\": \"\"}\n");
-  EXPECT_ERROR(tokenize(tokenizer_, true), ErrorKind::kData, HasSubstr("no documents with text"));
+  EXPECT_ERROR_THAT(tokenize(tokenizer_, true), ErrorKind::kData,
+                    HasSubstr("no documents with text"));
   write_file_atomically(input_, "{\"text\": \"a\"}\n");
   const Tokenizer endless(
       train_bpe({{"a", 1}}, {.vocab_size = 256, .special_tokens = {}}, nullptr));
-  EXPECT_ERROR(tokenize(endless, true), ErrorKind::kConfig, HasSubstr("--no-append-eod"));
+  EXPECT_ERROR_THAT(tokenize(endless, true), ErrorKind::kConfig, HasSubstr("--no-append-eod"));
   EXPECT_EQ(tokenize(endless, false).documents, 1);
   EXPECT_THAT(names(), ElementsAre("in.jsonl", "out.bin", "out.idx", "out.meta.json"));
 }
@@ -203,16 +204,16 @@ TEST_F(TokenizeDocumentsTest, AnUnfinishedRunOfAnotherRequestIsNamed) {
   EXPECT_FALSE(tokenize(tokenizer_, true).complete);
   stop_ = nullptr;
   const auto expect_refusal = [&](bool append_end, const std::string& text) {
-    EXPECT_ERROR(tokenize(tokenizer_, append_end), ErrorKind::kConfig,
-                 testing::AllOf(HasSubstr("out.tokenizing holds an unfinished run"),
-                                HasSubstr(text), HasSubstr("--start-over")));
+    EXPECT_ERROR_THAT(tokenize(tokenizer_, append_end), ErrorKind::kConfig,
+                      ::testing::AllOf(HasSubstr("out.tokenizing holds an unfinished run"),
+                                       HasSubstr(text), HasSubstr("--start-over")));
   };
   expect_refusal(false, "append_eod was true, now it is false");
   options_.shard_tokens = 1000;
   expect_refusal(true, "shard_tokens was 0, now it is 1000");
   options_.shard_tokens = 0;
   const Tokenizer other(train_bpe({{"a", 1}}, {.vocab_size = 258}, nullptr));
-  EXPECT_ERROR(tokenize(other, true), ErrorKind::kConfig, HasSubstr("tokenizer was"));
+  EXPECT_ERROR_THAT(tokenize(other, true), ErrorKind::kConfig, HasSubstr("tokenizer was"));
   write_lines(60001);
   expect_refusal(true, "in.jsonl has changed");
   options_.start_over = true;
@@ -317,16 +318,17 @@ TEST_F(TokenizeDocumentsTest, ReplacesNothingUnasked) {
   const std::string tokens = bytes("out.bin");
   options_.overwrite = false;
   write_lines(1);
-  EXPECT_ERROR(tokenize(tokenizer_, true), ErrorKind::kUsage,
-               testing::AllOf(HasSubstr("out.bin exists"), HasSubstr("--overwrite")));
+  EXPECT_ERROR_THAT(tokenize(tokenizer_, true), ErrorKind::kUsage,
+                    ::testing::AllOf(HasSubstr("out.bin exists"), HasSubstr("--overwrite")));
   EXPECT_EQ(bytes("out.bin"), tokens);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "out.tokenizing"));
   options_.shard_tokens = 10;  // other names
   tokenize(tokenizer_, true);
-  EXPECT_ERROR(tokenize(tokenizer_, true), ErrorKind::kUsage,
-               testing::AllOf(HasSubstr("out-00000.bin exists"), HasSubstr("with 3 more")));
+  EXPECT_ERROR_THAT(tokenize(tokenizer_, true), ErrorKind::kUsage,
+                    ::testing::AllOf(HasSubstr("out-00000.bin exists"), HasSubstr("with 3 more")));
   std::filesystem::remove(folder_ / "out-00000.bin");
-  EXPECT_ERROR(tokenize(tokenizer_, true), ErrorKind::kUsage, HasSubstr("out-00000.idx exists"));
+  EXPECT_ERROR_THAT(tokenize(tokenizer_, true), ErrorKind::kUsage,
+                    HasSubstr("out-00000.idx exists"));
   options_.overwrite = true;
   EXPECT_EQ(tokenize(tokenizer_, true).documents, 1);
 }
@@ -335,10 +337,10 @@ TEST_F(TokenizeDocumentsTest, RefusesWhatADataListCannotHold) {
   write_lines(3);
   options_.shard_tokens = 10;
   options_.corpus = "two words";
-  EXPECT_ERROR(tokenize(tokenizer_, true), ErrorKind::kConfig, HasSubstr("--corpus"));
+  EXPECT_ERROR_THAT(tokenize(tokenizer_, true), ErrorKind::kConfig, HasSubstr("--corpus"));
   options_.corpus = "label";
   options_.output_prefix = folder_ / "my.bin.data";
-  EXPECT_ERROR(tokenize(tokenizer_, true), ErrorKind::kConfig, HasSubstr("my.bin.data"));
+  EXPECT_ERROR_THAT(tokenize(tokenizer_, true), ErrorKind::kConfig, HasSubstr("my.bin.data"));
 }
 
 }  // namespace

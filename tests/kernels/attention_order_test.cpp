@@ -50,7 +50,7 @@ template <typename Visit>
 void for_each_order(const Visit& visit) {
   for (const AttentionShape& s : kShapes) {
     for (const int threads : kThreads) {
-      SCOPED_TRACE(testing::Message()
+      SCOPED_TRACE(::testing::Message()
                    << s.batch_size << " x " << s.seq_length << ", " << s.num_heads << " heads, "
                    << s.num_key_value_heads << " kv heads, " << threads << " threads");
       visit(s, BackwardOrder(s, kPart, kBlock, threads), threads);

@@ -81,7 +81,7 @@ const Variant kMasked{true, {}, ProductChoice::kLibrary};
 template <typename T>
 void expect_agreement(ProductMode mode, const HeadShape& s, double dx_bound, double dw_bound,
                       const Variant& variant = {}) {
-  SCOPED_TRACE(testing::Message() << s.rows << " " << s.hidden_size << " " << s.vocab_size);
+  SCOPED_TRACE(::testing::Message() << s.rows << " " << s.hidden_size << " " << s.vocab_size);
   const auto x = random_values<T>(s.rows * s.hidden_size, 1, 1.0);
   auto w = random_values<T>(s.vocab_size * s.hidden_size, 2, 0.3);
   for (const int64_t entry : variant.loud_entries) {

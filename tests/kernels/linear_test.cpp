@@ -162,7 +162,7 @@ void expect_one_epilogue(ProductMode mode, const LinearShape& s, int64_t unit, i
 constexpr int64_t kUnits[] = {64, 80, 96, 128, 1024, 14};
 
 void expect_one_epilogue_for_any_threads(const LinearShape& s, int64_t unit) {
-  SCOPED_TRACE(testing::Message() << unit << ": " << s.rows << " " << s.out_features);
+  SCOPED_TRACE(::testing::Message() << unit << ": " << s.rows << " " << s.out_features);
   for (const int threads : {1, 2, 3}) {
     expect_one_epilogue<bf16>(product_mode(DType::kBF16), s, unit, threads);
   }

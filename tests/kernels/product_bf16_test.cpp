@@ -96,7 +96,7 @@ class Operands {
 // 8 sqrt(k).
 constexpr double kF32Bound = 6e-6, kBf16Bound = 0x1p-5;
 
-class Bf16ProductTest : public testing::Test {
+class Bf16ProductTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!bf16_products_supported()) GTEST_SKIP() << "this CPU has no bf16 products";
@@ -136,7 +136,7 @@ class Bf16ProductTest : public testing::Test {
 TEST_F(Bf16ProductTest, AgreesWithPlainSums) {
   for (const Shape& s : kShapes) {
     for (const bool transposed : {false, true}) {
-      SCOPED_TRACE(testing::Message() << s.m << " " << s.n << " " << s.k << " " << transposed);
+      SCOPED_TRACE(::testing::Message() << s.m << " " << s.n << " " << s.k << " " << transposed);
       const Operands in(s, transposed);
       Bf16Product product = this->product(s, in, transposed);
       auto space = workspace(2);
@@ -161,7 +161,7 @@ TEST_F(Bf16ProductTest, OddSizesAgreeWithPlainSums) {
   for (const Shape& s : {Shape{33, 1, 1}, Shape{45, 37, 63}, Shape{97, 71, 1155}}) {
     if (!bf16_product_fits(s.m, s.n, s.k)) GTEST_SKIP() << "only with AMX";
     for (const bool transposed : {false, true}) {
-      SCOPED_TRACE(testing::Message() << s.m << " " << s.n << " " << s.k << " " << transposed);
+      SCOPED_TRACE(::testing::Message() << s.m << " " << s.n << " " << s.k << " " << transposed);
       const Operands in(s, transposed);
       const Bf16Product product = this->product(s, in, transposed);
       EXPECT_LT(in.error(halved(doubled(product, in, 2)), 0), kF32Bound);
@@ -176,7 +176,7 @@ TEST_F(Bf16ProductTest, OddSizesAgreeWithPlainSums) {
 TEST_F(Bf16ProductTest, ATransposedAgreesWithPlainSums) {
   if (!bf16_product_transposes()) GTEST_SKIP() << "only with AMX";
   for (const Shape& s : kShapes) {
-    SCOPED_TRACE(testing::Message() << s.m << " " << s.n << " " << s.k);
+    SCOPED_TRACE(::testing::Message() << s.m << " " << s.n << " " << s.k);
     const Operands in(s, false, true);
     Bf16Product product = this->product(s, in, false);
     product.a_transposed = true;
@@ -187,7 +187,7 @@ TEST_F(Bf16ProductTest, ATransposedAgreesWithPlainSums) {
 
 TEST_F(Bf16ProductTest, ThreadsDoNotChangeABit) {
   for (const Shape& s : kShapes) {
-    SCOPED_TRACE(testing::Message() << s.m << " " << s.n << " " << s.k);
+    SCOPED_TRACE(::testing::Message() << s.m << " " << s.n << " " << s.k);
     const Operands in(s, false);
     expect_same_bits_for_any_threads(product(s, in, false), in);
   }
@@ -196,7 +196,7 @@ TEST_F(Bf16ProductTest, ThreadsDoNotChangeABit) {
 TEST_F(Bf16ProductTest, AnOperandPackedOnceGivesTheSameBits) {
   for (const Shape& s : kShapes) {
     for (const bool transposed : {false, true}) {
-      SCOPED_TRACE(testing::Message() << s.m << " " << s.n << " " << s.k << " " << transposed);
+      SCOPED_TRACE(::testing::Message() << s.m << " " << s.n << " " << s.k << " " << transposed);
       const Operands in(s, transposed);
       std::vector<uint32_t> words(static_cast<size_t>(bf16_packed_words(s.k, s.n)), 0xffffffff);
       Bf16PackedProduct product;

@@ -19,15 +19,15 @@ using testing::make_batch;
 using testing::small_llama;
 using testing::TrainableModel;
 
-constexpr int64_t B = 2, T = 21;
+constexpr int64_t kBatch = 2, kLength = 21;
 
 Batch random_batch(const ModelConfig& model, uint64_t stream = 5) {
   const RandomStream random(11, stream);
-  std::vector<int32_t> tokens(B * (T + 1));
+  std::vector<int32_t> tokens(kBatch * (kLength + 1));
   for (size_t i = 0; i < tokens.size(); ++i) {
     tokens[i] = static_cast<int32_t>(random.below(i, static_cast<uint32_t>(model.vocab_size)));
   }
-  return make_batch(tokens.data(), B, T);
+  return make_batch(tokens.data(), kBatch, kLength);
 }
 
 struct Pass {
@@ -37,7 +37,7 @@ struct Pass {
 
 Pass run(const ModelConfig& config, DType dtype, RecomputeConfig recompute = {}, int threads = 2) {
   omp_set_num_threads(threads);
-  TrainableModel model(config, dtype, B, T, recompute, threads);
+  TrainableModel model(config, dtype, kBatch, kLength, recompute, threads);
   initialize_parameters(model.parameters, 3);
   PassTimes times;
   Pass pass;
@@ -68,9 +68,10 @@ TEST(Decoder, RowsOfTheEmbeddingsGradientAreTheDenseOnes) {
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
     const ModelConfig config = small_llama();
     const Pass dense = run(config, dtype);
-    TrainableModel model(config, dtype, B, T);
+    TrainableModel model(config, dtype, kBatch, kLength);
     initialize_parameters(model.parameters, 3);
-    const RowGradientsShape rows{config.vocab_size, config.hidden_size, config.vocab_size, B * T};
+    const RowGradientsShape rows{config.vocab_size, config.hidden_size, config.vocab_size,
+                                 kBatch * kLength};
     Arena rows_memory(rows.bytes(), "rows");
     RowGradients by_rows(rows, rows_memory);
     ParameterBuffers parameters = model.parameters;
@@ -101,7 +102,7 @@ TEST(Decoder, TwoRunsGiveTheSameBits) {
 
 TEST(Decoder, MicroBatchesAccumulate) {
   const ModelConfig config = small_llama();
-  TrainableModel model(config, DType::kF32, B, T);
+  TrainableModel model(config, DType::kF32, kBatch, kLength);
   initialize_parameters(model.parameters, 3);
   PassTimes times;
   std::vector<std::vector<float>> single;
@@ -233,7 +234,7 @@ TEST(Decoder, BackwardAgreesWithFiniteDifferences) {
     ModelConfig config = small_llama(2);
     config.tie_word_embeddings = tied;
     config.rope_on_layer[1] = false;
-    TrainableModel model(config, DType::kF32, B, T);
+    TrainableModel model(config, DType::kF32, kBatch, kLength);
     initialize_parameters(model.parameters, 3);
     auto* weights = model.parameters.weights_as<float>();
     const Batch batch = random_batch(config);
@@ -265,7 +266,7 @@ TEST(Decoder, BackwardAgreesWithFiniteDifferences) {
 TEST(Decoder, ForwardAgreesWithForwardBackward) {
   const ModelConfig config = small_llama();
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
-    TrainableModel model(config, dtype, B, T, {true, 2});
+    TrainableModel model(config, dtype, kBatch, kLength, {true, 2});
     initialize_parameters(model.parameters, 3);
     PassTimes times;
     const double trained = model.model->forward_backward(random_batch(config), 1.0f, false, times);
@@ -276,7 +277,7 @@ TEST(Decoder, ForwardAgreesWithForwardBackward) {
 TEST(Decoder, LossOfFreshWeightsIsNearTheLogarithmOfTheVocabulary) {
   const ModelConfig config = small_llama();
   const Pass pass = run(config, DType::kF32);
-  EXPECT_NEAR(pass.loss / (2 * B * T), std::log(128.0), 0.2);
+  EXPECT_NEAR(pass.loss / (2 * kBatch * kLength), std::log(128.0), 0.2);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@
 namespace borealis {
 namespace {
 
-RunConfig config_of(int64_t ranks, int64_t secondary) {
+RunConfig gathered_config(int64_t ranks, int64_t secondary) {
   RunConfig config;
   config.dtype = DType::kF32;
   config.model = testing::small_llama(3);
@@ -31,8 +31,8 @@ RunConfig config_of(int64_t ranks, int64_t secondary) {
   return config;
 }
 
-struct Rank {
-  Rank(Communicator& all, const RunConfig& config)
+struct GatheringRank {
+  GatheringRank(Communicator& all, const RunConfig& config)
       : ranks(all),
         layout(make_run_layout(config, 1)),
         arenas(allocate_training_arenas(layout)),
@@ -77,7 +77,7 @@ struct Rank {
 TEST(GatheredWeights, AreThoseOfAllShards) {
   for (const int64_t secondary : {1, 2, 3, 6}) {
     run_in_process(6, [&](Communicator& ranks) {
-      Rank rank(ranks, config_of(6, secondary));
+      GatheringRank rank(ranks, gathered_config(6, secondary));
       for (const int64_t version : {1, 2}) {
         rank.set_shard(version);
         rank.weights.forget();
@@ -92,7 +92,7 @@ TEST(GatheredWeights, AreThoseOfAllShards) {
 TEST(GatheredWeights, ComeFromTheHostUntilAnUpdate) {
   for (const bool has_secondary : {false, true}) {
     run_in_process(4, [&](Communicator& ranks) {
-      Rank rank(ranks, config_of(4, has_secondary ? 2 : 1));
+      GatheringRank rank(ranks, gathered_config(4, has_secondary ? 2 : 1));
       rank.set_shard(1);
       rank.expect_unit(1, 1);
       rank.expect_unit(3, 1);  // takes the first one's slot
@@ -107,21 +107,21 @@ TEST(GatheredWeights, ComeFromTheHostUntilAnUpdate) {
 
 TEST(GatheredWeights, SecondaryShardsTakeTheirShareOfTheWeights) {
   const auto weights_bytes = [](int64_t secondary) {
-    const RunLayout layout = make_run_layout(config_of(8, secondary), 1);
+    const RunLayout layout = make_run_layout(gathered_config(8, secondary), 1);
     TrainingArenas arenas = TrainingArenas::measuring();
     const TrainingBuffers measured(layout, arenas);
     return arenas.weights.used_bytes();
   };
-  const RunLayout layout = make_run_layout(config_of(8, 2), 1);
+  const RunLayout layout = make_run_layout(gathered_config(8, 2), 1);
   const auto whole = layout.table.buffer_elements() * static_cast<int64_t>(sizeof(float));
   EXPECT_NEAR(static_cast<double>(weights_bytes(2) - weights_bytes(1)),
               static_cast<double>(whole) / 2, 5 * 4096 + 64);
 }
 
 TEST(GatheredWeights, SecondaryShardsDivideTheRanksOfAHost) {
-  EXPECT_ERROR(run_in_process(6, [](Communicator& ranks) { Rank(ranks, config_of(6, 4)); }),
-               ErrorKind::kConfig,
-               "ZERO_HPZ_PARTITION_SIZE=4 does not divide the 6 ranks of a host");
+  EXPECT_ERROR(
+      run_in_process(6, [](Communicator& ranks) { GatheringRank(ranks, gathered_config(6, 4)); }),
+      ErrorKind::kConfig, "ZERO_HPZ_PARTITION_SIZE=4 does not divide the 6 ranks of a host");
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-RunConfig config_of(int64_t stage, int64_t ranks) {
+RunConfig reduced_config(int64_t stage, int64_t ranks) {
   RunConfig config;
   config.dtype = DType::kF32;
   config.model = testing::small_llama(4);
@@ -27,8 +27,8 @@ RunConfig config_of(int64_t stage, int64_t ranks) {
   return config;
 }
 
-struct Rank {
-  Rank(Communicator& ranks, const RunConfig& config)
+struct ReducingRank {
+  ReducingRank(Communicator& ranks, const RunConfig& config)
       : layout(make_run_layout(config, 1)),
         arenas(allocate_training_arenas(layout)),
         buffers(layout, arenas),
@@ -49,7 +49,7 @@ struct Rank {
 // Before anybody waits for it: the ranks go on with their backward pass meanwhile.
 TEST(GradientReducer, AddsAUnitUpWhileOthersCompute) {
   run_in_process(3, [](Communicator& ranks) {
-    Rank rank(ranks, config_of(0, 3));
+    ReducingRank rank(ranks, reduced_config(0, 3));
     rank.reducer.begin_micro_batch(/*first=*/true, /*last=*/true);
     constexpr size_t kUnit = 3;
     rank.fill(kUnit, static_cast<float>(ranks.rank() + 1));
@@ -67,7 +67,7 @@ TEST(GradientReducer, AddsAUnitUpWhileOthersCompute) {
 // Of gradients that a rank keeps whole, those of all micro-batches are added up once.
 TEST(GradientReducer, WholeGradientsWaitForTheLastMicroBatch) {
   run_in_process(2, [](Communicator& ranks) {
-    Rank rank(ranks, config_of(1, 2));
+    ReducingRank rank(ranks, reduced_config(1, 2));
     const UnitCut& cut = rank.cut(2);
     rank.reducer.begin_micro_batch(/*first=*/true, /*last=*/false);
     rank.fill(2, 5);
@@ -90,7 +90,7 @@ TEST(GradientReducer, WholeGradientsWaitForTheLastMicroBatch) {
 TEST(GradientReducer, AUnitsPlaceIsWaitedForWhereItIsNeededAgain) {
   std::atomic<bool> other_has_come = false, first_is_ahead = false;
   run_in_process(2, [&](Communicator& ranks) {
-    Rank rank(ranks, config_of(2, 2));
+    ReducingRank rank(ranks, reduced_config(2, 2));
     const float value = static_cast<float>(ranks.rank() + 1);
     rank.reducer.begin_micro_batch(/*first=*/true, /*last=*/true);
     ASSERT_EQ(rank.gradients(4), rank.gradients(2));
@@ -126,7 +126,7 @@ TEST(GradientReducer, AUnitsPlaceIsWaitedForWhereItIsNeededAgain) {
 // The second micro-batch adds to what the owners have.
 TEST(GradientReducer, OwnersAccumulate) {
   run_in_process(2, [](Communicator& ranks) {
-    Rank rank(ranks, config_of(2, 2));
+    ReducingRank rank(ranks, reduced_config(2, 2));
     for (const bool first : {true, false, true}) {
       rank.reducer.begin_micro_batch(first, !first);
       rank.reducer.hold(1);
@@ -143,7 +143,7 @@ TEST(GradientReducer, OwnersAccumulate) {
 TEST(GradientReducer, ALostRankEndsTheWaiting) {
   EXPECT_THROW(run_in_process(2,
                               [](Communicator& ranks) {
-                                Rank rank(ranks, config_of(0, 2));
+                                ReducingRank rank(ranks, reduced_config(0, 2));
                                 rank.reducer.begin_micro_batch(true, true);
                                 if (ranks.rank() == 1) throw std::runtime_error("lost");
                                 rank.reducer.hand_on(2);

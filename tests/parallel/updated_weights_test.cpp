@@ -14,7 +14,7 @@
 namespace borealis {
 namespace {
 
-RunConfig config_of(int64_t ranks) {
+RunConfig updated_config(int64_t ranks) {
   RunConfig config;
   config.dtype = DType::kF32;
   config.model = testing::small_llama(3);
@@ -24,8 +24,8 @@ RunConfig config_of(int64_t ranks) {
   return config;
 }
 
-struct Rank {
-  Rank(Communicator& all, const RunConfig& config)
+struct UpdatingRank {
+  UpdatingRank(Communicator& all, const RunConfig& config)
       : rank(all.rank()),
         layout(make_run_layout(config, 1)),
         arenas(allocate_training_arenas(layout)),
@@ -58,7 +58,7 @@ struct Rank {
 TEST(UpdatedWeights, EveryUnitIsWholeOnceItIsHeld) {
   run_in_process(3, [](Communicator& ranks) {
     testing::LateWeights late(ranks);
-    Rank mine(ranks.rank() == 1 ? late : ranks, config_of(3));
+    UpdatingRank mine(ranks.rank() == 1 ? late : ranks, updated_config(3));
     mine.update_own_part();
     mine.updated->gather();
     for (size_t unit = 0; unit < mine.layout.partition.cuts().size(); ++unit) {
@@ -72,7 +72,7 @@ TEST(UpdatedWeights, EveryUnitIsWholeOnceItIsHeld) {
 // gathering must not wait for what another has not begun and never would.
 TEST(UpdatedWeights, RanksThatLeaveTogetherEndWhatTheyHaveBegun) {
   const auto leave = [](Communicator& ranks) {
-    Rank mine(ranks, config_of(2));
+    UpdatingRank mine(ranks, updated_config(2));
     mine.update_own_part();
     mine.updated->gather();
     if (ranks.rank() == 0) {

@@ -16,9 +16,7 @@ namespace {
 using testing::report_llama3;
 using testing::report_smollm3;
 
-const std::string kSource = BOREALIS_SOURCE_DIR;
-
-MachineModel aurora() { return find_machine("aurora-pvc-tile", kSource); }
+MachineModel aurora() { return find_machine("aurora-pvc-tile", BOREALIS_SOURCE_DIR); }
 
 std::vector<MeasuredStep> golden_steps(const std::string& name) {
   const std::string file = std::string(BOREALIS_GOLDEN_DIR) + "/planner/" + name;
@@ -147,7 +145,7 @@ TEST(Calibration, FewNoisyRowsAreNotFollowedWherever) {
 // What a step leaves uncovered of its exchange depends on how long it computes, and is found with
 // it.
 TEST(Calibration, FindsTheConstantsBehindOverlap) {
-  MachineModel truth = find_machine("h100-80g", kSource);
+  MachineModel truth = find_machine("h100-80g", BOREALIS_SOURCE_DIR);
   truth.links.within_host_bytes_per_s = 5e9;  // an exchange that takes as long as the passes
   std::vector<MeasuredStep> steps;
   for (const int64_t layers : {2, 6, 20}) {
@@ -178,7 +176,7 @@ TEST(Calibration, FindsTheConstantsBehindOverlap) {
 // The constants of h100-80g come from the parts of one step of a prototype (llama3, 14 layers). Its
 // other steps, on cards that differed by up to 3 %, were not fitted, but were known.
 TEST(Calibration, AnH100FromOneStepForetellsTheOthers) {
-  const MachineModel machine = find_machine("h100-80g", kSource);
+  const MachineModel machine = find_machine("h100-80g", BOREALIS_SOURCE_DIR);
   EXPECT_FALSE(machine.calibration);
   const std::vector<MeasuredStep> steps = golden_steps("h100_prototype_steps.csv");
   EXPECT_EQ(steps.size(), 12u);

@@ -12,7 +12,7 @@ namespace {
 
 using ::testing::ElementsAre;
 
-PerformanceReport report_of(std::vector<MeasuredRun> runs) {
+PerformanceReport compared_report(std::vector<MeasuredRun> runs) {
   return make_performance_report({std::move(runs), {}}, {}, "0.1.0");
 }
 
@@ -20,7 +20,7 @@ PerformanceReport report_of(std::vector<MeasuredRun> runs) {
 PerformanceReport runs_of(const std::vector<double>& step_ms) {
   std::vector<MeasuredRun> runs;
   for (const double ms : step_ms) runs.push_back(measured_run("a", 4, {ms, ms, ms}));
-  return report_of(std::move(runs));
+  return compared_report(std::move(runs));
 }
 
 TEST(StudentT, IsThatOfTheTables) {  // two-sided, 99 %
@@ -70,11 +70,13 @@ TEST(Comparison, StretchesOfOneRunTellItsNoise) {
   const std::vector<double> steady = {100, 101, 100, 100, 101, 100, 100, 101, 100};
   std::vector<double> faster = steady;
   for (double& ms : faster) ms *= 0.9;
-  const Comparison comparison = compare_reports(report_of({measured_run("a", 4, steady)}),
-                                                report_of({measured_run("a", 4, faster)}), 0.01);
+  const Comparison comparison =
+      compare_reports(compared_report({measured_run("a", 4, steady)}),
+                      compared_report({measured_run("a", 4, faster)}), 0.01);
   EXPECT_EQ(comparison.rows.front().verdict, Verdict::kFaster);
-  const Comparison short_run = compare_reports(report_of({measured_run("a", 4, {100, 100})}),
-                                               report_of({measured_run("a", 4, {50, 50})}), 0.01);
+  const Comparison short_run =
+      compare_reports(compared_report({measured_run("a", 4, {100, 100})}),
+                      compared_report({measured_run("a", 4, {50, 50})}), 0.01);
   EXPECT_EQ(short_run.rows.front().verdict, Verdict::kUnknown);
   EXPECT_FALSE(short_run.rows.front().uncertainty.has_value());
 }
@@ -85,16 +87,16 @@ TEST(Comparison, MatchesRowsAndNamesTheRest) {
   MeasuredRun narrow = measured_run("a", 8, {10});
   narrow.dtype = "fp32";
   const Comparison comparison =
-      compare_reports(report_of({measured_run("a", 4, {10}), measured_run("a", 8, {10})}),
-                      report_of({elsewhere, measured_run("a", 12, {10}), narrow}), 0.01);
+      compare_reports(compared_report({measured_run("a", 4, {10}), measured_run("a", 8, {10})}),
+                      compared_report({elsewhere, measured_run("a", 12, {10}), narrow}), 0.01);
   EXPECT_THAT(comparison.only_before,
               ElementsAre("a, 4 layers (machine=Some CPU, 2 cores)", "a, 8 layers (DTYPE=bf16)"));
   EXPECT_THAT(comparison.only_after, ElementsAre("a, Another CPU, 2 cores, DTYPE=bf16, 4 layers",
                                                  "a, Some CPU, 2 cores, DTYPE=bf16, 12 layers",
                                                  "a, Some CPU, 2 cores, DTYPE=fp32, 8 layers"));
   const Comparison one_machine =
-      compare_reports(report_of({measured_run("a", 4, {10}), measured_run("a", 8, {10})}),
-                      report_of({elsewhere}), 0.01);
+      compare_reports(compared_report({measured_run("a", 4, {10}), measured_run("a", 8, {10})}),
+                      compared_report({elsewhere}), 0.01);
   ASSERT_EQ(one_machine.rows.size(), 1U);
   EXPECT_EQ(one_machine.rows.front().layers, 4);
   EXPECT_THAT(one_machine.only_before, ElementsAre("a, 8 layers"));

@@ -6,7 +6,7 @@
 namespace borealis {
 namespace {
 
-using testing::StartsWith;
+using ::testing::StartsWith;
 
 TEST(HtmlText, EscapesWhatHtmlReads) {
   EXPECT_EQ(escape_html(R"(<script>"a" & b</script>)"),

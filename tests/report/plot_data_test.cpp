@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/not_a_number.h"
 #include "report/html_parts.h"
 #include "report/plot_script.h"
 
@@ -14,12 +14,10 @@ namespace borealis {
 namespace {
 
 using nlohmann::json;
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
-PlotSpec plot_of(std::vector<PlotPoint> points) {
+PlotSpec data_plot(std::vector<PlotPoint> points) {
   PlotSpec plot;
   plot.id = plot.data_id = "loss";
   plot.x_label = "iteration";
@@ -34,7 +32,7 @@ json data_of(const PlotSpec& plot) {
 }
 
 TEST(PlotData, HoldsThePointsAndTheGaps) {
-  PlotSpec plot = plot_of({{1, 8.5}, {2, kNaN}, {123456789012, 3.25}});
+  PlotSpec plot = data_plot({{1, 8.5}, {2, kNaN}, {123456789012, 3.25}});
   plot.marks = {2, 2};
   plot.marks_label = "skipped step";
   plot.y_most = 9;
@@ -44,7 +42,7 @@ TEST(PlotData, HoldsThePointsAndTheGaps) {
   EXPECT_EQ(data.at("marks"), json({2}));
   EXPECT_EQ(data.at("series").at(0).at("x"), json({1, 2, 123456789012}));
   EXPECT_EQ(data.at("series").at(0).at("y"), json({8.5, nullptr, 3.25}));
-  EXPECT_TRUE(data_of(plot_of({})).at("y_most").is_null());
+  EXPECT_TRUE(data_of(data_plot({})).at("y_most").is_null());
 }
 
 TEST(PlotData, StaysBoundedForALongRun) {
@@ -53,7 +51,7 @@ TEST(PlotData, StaysBoundedForALongRun) {
   for (int at = 0; at < 100000; ++at) {
     points.push_back({static_cast<double>(at), 1e4 + std::sin(at * 0.1)});
   }
-  plot = plot_of(points);
+  plot = data_plot(points);
   for (int at = 0; at < 100000; ++at) plot.marks.push_back(at);
   const json data = data_of(plot);
   EXPECT_LE(data.at("series").at(0).at("x").size(), 2u * (kPlotDataBuckets + 1));
@@ -62,7 +60,7 @@ TEST(PlotData, StaysBoundedForALongRun) {
 }
 
 TEST(PlotData, NoLabelLeavesItsElement) {
-  PlotSpec plot = plot_of({{1, 2}});
+  PlotSpec plot = data_plot({{1, 2}});
   const std::string attack = "</script><script>alert(1)</script><!-- & \" ' \\ \x1b \xff";
   plot.series[0].label = plot.marks_label = plot.x_label = attack;
   const std::string element = plot_data(plot);
@@ -79,7 +77,7 @@ TEST(InteractivePlot, OnlyAPageThatWantsItHasAScript) {
   EXPECT_THAT(begin, Not(HasSubstr("<script")));
   EXPECT_THAT(html_page_end("1"), Not(HasSubstr("<script")));
   EXPECT_THAT(html_page_end("1", true), HasSubstr(plot_script()));
-  PlotSpec plot = plot_of({{1, 2}, {2, 3}});
+  PlotSpec plot = data_plot({{1, 2}, {2, 3}});
   plot.data_id.clear();
   EXPECT_THAT(responsive_plot(plot), Not(HasSubstr("data-plot")));
   const std::string drawn = interactive_plot(plot);

@@ -2,19 +2,17 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 
+#include "base/not_a_number.h"
 #include "report/plot_scale.h"
 #include "report/svg_plot.h"
 
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::Not;
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::vector<std::string> labels(const PlotAxis& axis) {
   std::vector<std::string> texts;
@@ -71,7 +69,7 @@ TEST(PlotAxis, DecadesOnALogScale) {
   const PlotAxis axis = log_axis(0.5, 80, 6);
   EXPECT_THAT(labels(axis), ElementsAre("0.5", "1", "2", "5", "10", "20", "50"));
   EXPECT_NEAR(axis.share(std::sqrt(axis.low * axis.high)), 0.5, 1e-12);
-  EXPECT_THAT(labels(log_axis(1e-3, 1e5, 5)), Not(testing::Contains("2")));
+  EXPECT_THAT(labels(log_axis(1e-3, 1e5, 5)), Not(::testing::Contains("2")));
 }
 
 TEST(ThinPoints, KeepsEverySpikeAndEveryGap) {

@@ -11,9 +11,9 @@
 namespace borealis {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
-class ReportOverlay : public testing::Test {
+class ReportOverlay : public ::testing::Test {
  protected:
   std::filesystem::path run(const std::string& name, int64_t steps,
                             const std::string& model = "borealis-mini") {

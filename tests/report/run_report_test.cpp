@@ -13,8 +13,8 @@
 namespace borealis {
 namespace {
 
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 struct Report {
   std::string html;
@@ -31,7 +31,7 @@ Report report_of(const FakeRun& run) {
 }
 
 // Every element is closed in order: what a browser would repair silently is our mistake.
-testing::AssertionResult well_nested(const std::string& html) {
+::testing::AssertionResult well_nested(const std::string& html) {
   static const std::set<std::string> kVoid = {"meta",   "path",  "rect",
                                               "circle", "input", "!DOCTYPE"};
   std::vector<std::string> open;
@@ -48,14 +48,14 @@ testing::AssertionResult well_nested(const std::string& html) {
     } else {
       if (name == "style" && !open.empty() && open.back() != name) continue;
       if (open.empty() || open.back() != name) {
-        return testing::AssertionFailure()
+        return ::testing::AssertionFailure()
                << "</" << name << "> closes " << (open.empty() ? "nothing" : open.back());
       }
       open.pop_back();
     }
   }
-  if (!open.empty()) return testing::AssertionFailure() << "<" << open.back() << "> stays open";
-  return testing::AssertionSuccess();
+  if (!open.empty()) return ::testing::AssertionFailure() << "<" << open.back() << "> stays open";
+  return ::testing::AssertionSuccess();
 }
 
 std::set<std::string> repeated_ids(const std::string& html) {

@@ -11,9 +11,9 @@
 namespace borealis {
 namespace {
 
-using testing::AllOf;
-using testing::EndsWith;
-using testing::StartsWith;
+using ::testing::AllOf;
+using ::testing::EndsWith;
+using ::testing::StartsWith;
 
 // Bytes as two digits each.
 std::string hex(std::string_view bytes) {

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/file.h"
+#include "base/not_a_number.h"
 #include "support/expect_error.h"
 #include "support/fake_run.h"
 #include "support/temporary_folder.h"
@@ -14,10 +15,9 @@
 namespace borealis {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 StepRecord sample_step() {
   StepRecord step;

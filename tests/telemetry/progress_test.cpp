@@ -9,9 +9,9 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::StartsWith;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 StepRecord step_at(int64_t iteration, double elapsed_ms) {
   StepRecord step;

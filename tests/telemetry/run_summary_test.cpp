@@ -7,6 +7,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/not_a_number.h"
 #include "support/expect_error.h"
 #include "support/fake_run.h"
 #include "support/temporary_folder.h"
@@ -15,8 +16,6 @@ namespace borealis {
 namespace {
 
 using ::testing::ElementsAre;
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 StepRecord step_of(int64_t iteration, double elapsed_ms, double loss) {
   StepRecord step;

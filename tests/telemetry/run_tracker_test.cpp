@@ -16,10 +16,10 @@ namespace borealis {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::Contains;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 // The first field with this number; "" if there is none.
 std::string field(std::string_view message, uint32_t number) {
@@ -89,7 +89,7 @@ fs::path only_entry(const fs::path& folder) {
   return entries.front();
 }
 
-class RunTrackerTest : public testing::Test {
+class RunTrackerTest : public ::testing::Test {
  protected:
   RunConfig config_in(const std::string& name) {
     RunConfig config = fake_config(20);
@@ -198,8 +198,8 @@ TEST_F(RunTrackerTest, TheConsoleIsTheLog) {
   for (const std::string& line : records(wandb_log(only_entry(run_path(config, "wandb"))), 13)) {
     console += field(line, 3);
   }
-  EXPECT_THAT(console, testing::MatchesRegex(".*an early line\n.*Weights & Biases.*"
-                                             "a late line\n"));
+  EXPECT_THAT(console, ::testing::MatchesRegex(".*an early line\n.*Weights & Biases.*"
+                                               "a late line\n"));
   EXPECT_THAT(console, Not(HasSubstr("after the end")));
 }
 
@@ -286,7 +286,7 @@ TEST_F(RunTrackerTest, FoldersMayBeElsewhere) {
   config.tracking.wandb_run_id = "given";
   run(config, 1, 1);
   EXPECT_THAT(only_entry(folder_.path() / "elsewhere/wandb").filename().string(),
-              testing::MatchesRegex("offline-run-[0-9]+_[0-9]+-given"));
+              ::testing::MatchesRegex("offline-run-[0-9]+_[0-9]+-given"));
   EXPECT_TRUE(fs::exists(only_entry(folder_.path() / "events")));
   run(config, 1, 1);  // within the same second, maybe
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_.path() / "elsewhere/wandb"), {}), 2);

@@ -13,8 +13,8 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
-using testing::Pair;
+using ::testing::ElementsAre;
+using ::testing::Pair;
 
 // Type and bytes of each.
 std::vector<std::pair<int, size_t>> shape_of(const std::vector<WandbChunk>& chunks) {

@@ -11,8 +11,8 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 // "number:value:bytes" of each field.
 std::vector<std::string> fields(std::string_view message) {

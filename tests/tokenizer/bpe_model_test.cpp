@@ -8,7 +8,7 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 std::vector<int32_t> encode_word(const BpeModel& model, std::string_view word) {
   BpeModel::Scratch scratch;

@@ -12,8 +12,8 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 std::vector<std::string> merged_pieces(const TokenizerDefinition& definition) {
   std::vector<std::string> out;
@@ -140,7 +140,7 @@ TEST(BpeTrainer, UsesAPieceThatTwoPairsMakeOnce) {
   EXPECT_EQ(std::ranges::adjacent_find(pieces), pieces.end());
 }
 
-class CountWordsTest : public testing::Test {
+class CountWordsTest : public ::testing::Test {
  protected:
   CountWordsTest() { borealis::create_directories(folder_); }
   ~CountWordsTest() override { std::filesystem::remove_all(folder_); }

@@ -6,7 +6,7 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 std::vector<int32_t> bytes_of(const std::string& text) {
   std::vector<int32_t> ids;

@@ -14,10 +14,10 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
-class DocumentFilesTest : public testing::Test {
+class DocumentFilesTest : public ::testing::Test {
  protected:
   DocumentFilesTest() { borealis::create_directories(folder_); }
   ~DocumentFilesTest() override { std::filesystem::remove_all(folder_); }
@@ -330,8 +330,9 @@ TEST_F(BadRecordsTest, OfPlainTextAreItsDocuments) {
   EXPECT_THAT(read_with("a.txt", text, BadRecordPolicy::kSkip, DocumentUnit::kLine),
               ElementsAre("good", "last"));
   EXPECT_EQ(counts_, (BadRecordCounts{.skipped = 1, .repaired = 0, .invalid_utf8 = 1}));
-  EXPECT_THAT(refusal("a.txt", text),
-              testing::AllOf(HasSubstr("a.txt:2: the byte 0xff is not UTF-8"), HasSubstr("iconv")));
+  EXPECT_THAT(
+      refusal("a.txt", text),
+      ::testing::AllOf(HasSubstr("a.txt:2: the byte 0xff is not UTF-8"), HasSubstr("iconv")));
 }
 
 TEST_F(BadRecordsTest, AdviceOfTheCallerIsInTheError) {
@@ -341,7 +342,7 @@ TEST_F(BadRecordsTest, AdviceOfTheCallerIsInTheError) {
     ADD_FAILURE() << "no error was thrown";
   } catch (const Error& error) {
     EXPECT_THAT(std::string(error.what()),
-                testing::AllOf(HasSubstr("a.jsonl:1: not JSON"), HasSubstr(", or do otherwise")));
+                ::testing::AllOf(HasSubstr("a.jsonl:1: not JSON"), HasSubstr(", or do otherwise")));
   }
 }
 

@@ -7,9 +7,9 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAreArray;
+using ::testing::ElementsAreArray;
 
-class KnownAnswers : public testing::Test {
+class KnownAnswers : public ::testing::Test {
  protected:
   static std::filesystem::path folder(const char* name) {
     return std::filesystem::path(BOREALIS_SOURCE_DIR) / "../shared/tokenizers" / name;
@@ -59,7 +59,7 @@ TEST_F(KnownAnswers, Gemma) {
   expect(tokenizer, "<bos>x<eos>", {2, 235297, 1});
   expect(tokenizer, "    indented\n        more", {141, 767, 3872, 108, 145, 4702});
   expect(tokenizer, std::string(1, '\0'), {217});
-  EXPECT_THAT(tokenizer.encode_document("Hello world"), testing::ElementsAre(2, 4521, 2134));
+  EXPECT_THAT(tokenizer.encode_document("Hello world"), ::testing::ElementsAre(2, 4521, 2134));
   EXPECT_EQ(tokenizer.decode(std::vector<int32_t>{2, 4521, 2134, 1}), "Hello world");
 }
 

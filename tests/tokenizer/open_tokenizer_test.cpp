@@ -9,9 +9,9 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
-class OpenTokenizerTest : public testing::Test {
+class OpenTokenizerTest : public ::testing::Test {
  protected:
   std::string write(const char* name, const std::string& text) {
     write_file_atomically(folder_.path() / name, text);

@@ -6,10 +6,10 @@
 namespace borealis {
 namespace {
 
-using Kind = DecoderStep::Kind;
-using testing::ElementsAre;
+using Step = DecoderStep::Kind;
+using ::testing::ElementsAre;
 
-DecoderStep step(Kind kind, const std::string& pattern = "", const std::string& content = "") {
+DecoderStep step(Step kind, const std::string& pattern = "", const std::string& content = "") {
   DecoderStep made;
   made.kind = kind;
   made.pattern = pattern;
@@ -18,7 +18,7 @@ DecoderStep step(Kind kind, const std::string& pattern = "", const std::string& 
 }
 
 DecoderStep strip(const std::string& character, size_t left, size_t right) {
-  DecoderStep made = step(Kind::kStrip, character);
+  DecoderStep made = step(Step::kStrip, character);
   made.strip_left = left;
   made.strip_right = right;
   return made;
@@ -40,7 +40,7 @@ TEST(PieceDecoder, JoinsWithSpacesWithoutADecoder) {
 }
 
 TEST(PieceDecoder, WaitsForTheEndOfARunOfByteTokens) {
-  const std::vector<DecoderStep> steps = {step(Kind::kByteFallback), step(Kind::kFuse)};
+  const std::vector<DecoderStep> steps = {step(Step::kByteFallback), step(Step::kFuse)};
   EXPECT_THAT(parts(steps, {"a", "<0xE6>", "<0x9d>", "<0xB1>", "b"}),
               ElementsAre("a", "", "", "", "\u6771b", ""));
   // One byte too many spoils the run: a U+FFFD for each.
@@ -52,31 +52,31 @@ TEST(PieceDecoder, WaitsForTheEndOfARunOfByteTokens) {
 
 TEST(PieceDecoder, StripsTheWholeTextOnceItIsFused) {
   EXPECT_THAT(parts({strip(" ", 1, 0)}, {"  a", " b"}), ElementsAre(" a", "b", ""));
-  EXPECT_THAT(parts({step(Kind::kFuse), strip(" ", 2, 0)}, {" ", "  a", " b"}),
+  EXPECT_THAT(parts({step(Step::kFuse), strip(" ", 2, 0)}, {" ", "  a", " b"}),
               ElementsAre("", " a", " b", ""));
-  EXPECT_THAT(parts({step(Kind::kFuse), strip(" ", 0, 1)}, {"a ", " ", "b  "}),
+  EXPECT_THAT(parts({step(Step::kFuse), strip(" ", 0, 1)}, {"a ", " ", "b  "}),
               ElementsAre("a", " ", " b ", ""));
 }
 
 TEST(PieceDecoder, ReplacesAcrossTokensOnceTheyAreFused) {
-  const DecoderStep replace = step(Kind::kReplace, "abc", "_");
+  const DecoderStep replace = step(Step::kReplace, "abc", "_");
   EXPECT_THAT(parts({replace}, {"ab", "c abc"}), ElementsAre("ab", "c _", ""));
-  EXPECT_THAT(parts({step(Kind::kFuse), replace}, {"xab", "c ab", "d", "abca"}),
+  EXPECT_THAT(parts({step(Step::kFuse), replace}, {"xab", "c ab", "d", "abca"}),
               ElementsAre("x", "_ ", "abd", "_", "a"));
 }
 
 TEST(PieceDecoder, TreatsTheFirstTokenOfMetaspaceApart) {
-  DecoderStep metaspace = step(Kind::kMetaspace, "\u2581");
+  DecoderStep metaspace = step(Step::kMetaspace, "\u2581");
   EXPECT_THAT(parts({metaspace}, {"\u2581a", "\u2581b"}), ElementsAre(" a", " b", ""));
   metaspace.strip_first = true;
   EXPECT_THAT(parts({metaspace}, {"\u2581a\u2581", "\u2581b"}), ElementsAre("a", " b", ""));
 }
 
 TEST(PieceDecoder, GathersBytesToCharacters) {
-  EXPECT_THAT(parts({step(Kind::kByteLevel)}, {"\u0120a\u00c3", "\u00a9", "\u00e6", "x"}),
+  EXPECT_THAT(parts({step(Step::kByteLevel)}, {"\u0120a\u00c3", "\u00a9", "\u00e6", "x"}),
               ElementsAre(" a", "\u00e9", "", "\ufffdx", ""));
   // A token outside the alphabet is taken as it is.
-  EXPECT_THAT(parts({step(Kind::kByteLevel)}, {"\u6771 \u00e9"}), ElementsAre("\u6771 \u00e9", ""));
+  EXPECT_THAT(parts({step(Step::kByteLevel)}, {"\u6771 \u00e9"}), ElementsAre("\u6771 \u00e9", ""));
 }
 
 }  // namespace

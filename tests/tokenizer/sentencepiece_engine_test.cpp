@@ -15,17 +15,17 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
-const char* const kTexts[] = {"the cat sat on the mat",
-                              " two  spaces   three\n\nlines\ttabs \r\n",
-                              "na\u00efve caf\u00e9 \u2014 \u6771\u4eac\u90fd",
-                              "\U0001F44D\U0001F3FD \u0645\u0631\u062d\u0628\u0627",
-                              "\u2581 is \u2581\u2581 the space",
-                              "<s> </s> <unk> <0x41>",
-                              "   ",
-                              ""};
+const char* const kSentences[] = {"the cat sat on the mat",
+                                  " two  spaces   three\n\nlines\ttabs \r\n",
+                                  "na\u00efve caf\u00e9 \u2014 \u6771\u4eac\u90fd",
+                                  "\U0001F44D\U0001F3FD \u0645\u0631\u062d\u0628\u0627",
+                                  "\u2581 is \u2581\u2581 the space",
+                                  "<s> </s> <unk> <0x41>",
+                                  "   ",
+                                  ""};
 
 Tokenizer plain_tokenizer(const std::filesystem::path& path) {
   SentencePieceOptions options;
@@ -33,7 +33,7 @@ Tokenizer plain_tokenizer(const std::filesystem::path& path) {
   return Tokenizer(std::make_unique<SentencePieceEngine>(path, options), {});
 }
 
-class SentencePieceTest : public testing::Test {
+class SentencePieceTest : public ::testing::Test {
  protected:
   std::filesystem::path write(const std::string& text, const char* name = "tokenizer.model") {
     write_file_atomically(folder_.path() / name, text);
@@ -59,7 +59,8 @@ TEST_F(SentencePieceTest, EncodesAndDecodesAsTheLibraryDoes) {
     sentencepiece::SentencePieceProcessor library;
     ASSERT_TRUE(library.LoadFromSerializedProto(model).ok());
     ASSERT_EQ(tokenizer.vocab_size(), library.GetPieceSize());
-    for (const char* text : kTexts) EXPECT_EQ(tokenizer.encode(text), library.EncodeAsIds(text));
+    for (const char* text : kSentences)
+      EXPECT_EQ(tokenizer.encode(text), library.EncodeAsIds(text));
 
     std::vector<int> bytes;
     for (int id = 0; id < library.GetPieceSize(); ++id) {
@@ -73,7 +74,7 @@ TEST_F(SentencePieceTest, EncodesAndDecodesAsTheLibraryDoes) {
             static_cast<int>(byte ? bytes[random() % bytes.size()]
                                   : random() % (round % 2 == 0 ? 12 : library.GetPieceSize())));
       }
-      ASSERT_EQ(tokenizer.decode(ids), library.DecodeIds(ids)) << testing::PrintToString(ids);
+      ASSERT_EQ(tokenizer.decode(ids), library.DecodeIds(ids)) << ::testing::PrintToString(ids);
     }
   }
 }
@@ -92,14 +93,14 @@ TEST_F(SentencePieceTest, DecodesBytesOfEveryKindAsTheLibraryDoes) {
   for (int round = 0; round < 20000; ++round) {
     std::vector<int> ids(1 + random() % 6);
     for (int& id : ids) id = first + kBytes[random() % kBytes.size()];
-    ASSERT_EQ(tokenizer.decode(ids), library.DecodeIds(ids)) << testing::PrintToString(ids);
+    ASSERT_EQ(tokenizer.decode(ids), library.DecodeIds(ids)) << ::testing::PrintToString(ids);
   }
 }
 
 TEST_F(SentencePieceTest, StreamsWholeCharacters) {
   write(llama2_like_model());
   const Tokenizer tokenizer = open(TokenizerType::kLlama2);
-  for (const char* text : kTexts) {
+  for (const char* text : kSentences) {
     StreamDecoder decoder(tokenizer);
     std::string whole;
     for (const int32_t id : tokenizer.encode_document(text)) {

@@ -56,7 +56,7 @@ inline std::string refusal(const std::string& text) {
     parse_tokenizer_json(text, "test.json");
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kData);
-    EXPECT_THAT(error.what(), testing::HasSubstr("test.json"));
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("test.json"));
     return error.what();
   }
   return "no error";

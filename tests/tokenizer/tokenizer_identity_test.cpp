@@ -7,7 +7,7 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 TEST(Sha256, KnownAnswers) {
   const TemporaryFolder folder;

@@ -3,10 +3,10 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
-class Refusals : public testing::Test {
+class Refusals : public ::testing::Test {
  protected:
   // What is said of a good file with one part replaced by other JSON, or without it.
   std::string with(const char* part, const char* value) const {

@@ -11,8 +11,8 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 const char* const kTexts[] = {
     "the cat sat",
@@ -153,7 +153,7 @@ TEST(StreamDecoder, GivesOutWholeCharactersOnly) {
   EXPECT_EQ(decoder.finish(), "");
 }
 
-class TokenizerFolderTest : public testing::Test {
+class TokenizerFolderTest : public ::testing::Test {
  protected:
   TokenizerFolderTest() { borealis::create_directories(folder_); }
   ~TokenizerFolderTest() override { std::filesystem::remove_all(folder_); }

@@ -12,7 +12,7 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 TEST(WordCache, TellsWordsApart) {
   WordCache cache;

@@ -10,8 +10,8 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 std::vector<std::string> words(const std::string& pattern, const std::string& text,
                                SplitBehavior behavior = SplitBehavior::kIsolated,

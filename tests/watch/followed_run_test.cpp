@@ -18,7 +18,7 @@ namespace {
 
 constexpr double kNow = 1e9;  // before any file was written: nothing is silent
 
-class FollowedRunTest : public testing::Test {
+class FollowedRunTest : public ::testing::Test {
  protected:
   FollowedRunTest() {
     summary_ = start_run_summary(fake_config(300));

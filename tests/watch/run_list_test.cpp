@@ -11,9 +11,9 @@ namespace borealis {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
-class RunListTest : public testing::Test {
+class RunListTest : public ::testing::Test {
  protected:
   // A run that was started in that minute.
   fs::path make_run(const fs::path& name, int minute) {

@@ -6,7 +6,7 @@
 namespace borealis {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 TEST(StyledText, CutsAtEitherEnd) {
   EXPECT_EQ(cut_text("abcdef", 6, true), "abcdef");

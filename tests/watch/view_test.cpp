@@ -14,8 +14,8 @@
 namespace borealis {
 namespace {
 
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 WatchedRun run_of(const std::string& name, int64_t steps,
                   RunCondition state = RunCondition::kRunning) {

@@ -11,7 +11,7 @@
 namespace borealis {
 namespace {
 
-constexpr size_t kTextBytes = 1024;
+constexpr size_t kJobTextBytes = 1024;
 constexpr size_t kMostNames = 4;
 
 }  // namespace
@@ -27,7 +27,7 @@ void MpiJob::set_phase(std::string_view phase) {
 }
 
 void MpiJob::refuse(std::string_view what, int code) {
-  std::array<char, kTextBytes> text{};
+  std::array<char, kJobTextBytes> text{};
   calls_.describe(code, text.data(), text.size());
   throw Error(ErrorKind::kRanks, fmt::format("{}: MPI says: {}", what, text.data()));
 }

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace borealis {
+
+// JSON has no NaN and no infinity: such a figure is null there.
+inline nlohmann::ordered_json finite_or_null(double value) {
+  return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
+}
+
+}  // namespace borealis
