@@ -228,7 +228,7 @@ std::string comparison_json(const Comparison& comparison) {
                     {"tokens_per_gpu_per_second_before", finite_or_null(row.before)},
                     {"tokens_per_gpu_per_second_after", finite_or_null(row.after)},
                     {"change", finite_or_null(row.change)},
-                    {"uncertainty_99", row.uncertainty ? finite_or_null(*row.uncertainty) : Json()},
+                    {"uncertainty_99", finite_or_null(row.uncertainty)},
                     {"verdict", verdict_name(row.verdict)},
                     {"peak_memory_bytes_before", row.peak_before},
                     {"peak_memory_bytes_after", row.peak_after}});

@@ -62,7 +62,7 @@ constexpr std::array kStepFields = {
 
 Json step_value(int64_t value) { return value; }
 Json step_value(double value) { return finite_or_null(value); }
-Json step_value(std::optional<double> value) { return finite_or_null(value.value_or(kNaN)); }
+Json step_value(std::optional<double> value) { return finite_or_null(value); }
 
 Json step_to_json(const StepRecord& record) {
   Json json;

@@ -12,9 +12,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json finite_or_null(std::optional<double> value) {
-  return value ? finite_or_null(*value) : Json(nullptr);
-}
 Json count(int64_t value) { return value > 0 ? Json(value) : Json(nullptr); }
 Json text(const std::string& value) { return value.empty() ? Json(nullptr) : Json(value); }
 
