@@ -24,13 +24,14 @@ void Profiler::begin_step(int64_t iteration) {
   recording_ = iteration >= range_.first && iteration < range_.end;
   if (!recording_) return;
   if (spans_.empty()) epoch_ = Clock::now();
+  const int64_t start = now_ns();  // before the mark, so that no call ends behind its step
   if (device_ != nullptr) {
     device_->wait();
     device_->forget_marks();
     step_mark_ = device_->mark();
     step_events_ = events_.size();
   }
-  spans_.push_back({iteration, now_ns(), 0});
+  spans_.push_back({iteration, start, 0});
 }
 
 void Profiler::end_step() {
