@@ -11,8 +11,6 @@
 namespace borealis {
 namespace {
 
-constexpr int kColumnsOfNoTerminal = 120;  // where short lines were asked for: every column
-
 int log_columns(const OutputConfig& output) {
   const int stream = output.json ? STDERR_FILENO : STDOUT_FILENO;
   return terminal_columns(stream).value_or(kColumnsOfNoTerminal);

@@ -28,7 +28,6 @@
 namespace borealis {
 namespace {
 
-constexpr int kWatchColumns = 120;
 constexpr int kSnapshotRows = 32;     // of one run
 constexpr int kTickMs = 250;          // how soon a signal is answered
 constexpr double kSearchEveryS = 10;  // for runs that have begun
@@ -65,7 +64,7 @@ void print_snapshot(RunList& list, bool json, bool unicode) {
     for (const WatchedRun* run : list.runs()) fmt::print("{}\n", watched_run_json(*run));
     return;
   }
-  const int columns = terminal_columns(STDOUT_FILENO).value_or(kWatchColumns);
+  const int columns = terminal_columns(STDOUT_FILENO).value_or(kColumnsOfNoTerminal);
   const ViewOptions options{
       .width = columns, .height = kSnapshotRows, .unicode = unicode, .left_out = list.left_out()};
   for (const StyledLine& line : render_snapshot(list.runs(), options)) {

@@ -10,8 +10,6 @@
 namespace borealis {
 namespace {
 
-constexpr std::string_view kReplacement = "\xef\xbf\xbd";
-
 class Collect final : public DecoderStage {
  public:
   explicit Collect(std::string& out) : out_(out) {}
@@ -91,7 +89,7 @@ class ByteFallback final : public Stage {
     if (is_valid_utf8(run_)) {
       next_.add(run_);
     } else {
-      for (size_t i = 0; i < run_.size(); ++i) next_.add(kReplacement);
+      for (size_t i = 0; i < run_.size(); ++i) next_.add(kReplacementCharacter);
     }
     run_.clear();
   }

@@ -16,7 +16,6 @@ namespace borealis {
 namespace {
 
 constexpr std::string_view kSpaceSymbol = "\u2581";
-constexpr std::string_view kNoCharacter = "\ufffd";
 
 // The library takes 20 bytes of memory for a byte of text, and 150 for one of a long word.
 constexpr size_t kLongestWord = size_t{16} << 20;
@@ -162,7 +161,7 @@ class SentencePieceEngine::Decoder final : public TextDecoder {
       const Utf8Sequence first = first_utf8_sequence(bytes_);
       if (first.status == Utf8Sequence::Status::kIncomplete) break;
       const bool valid = first.status == Utf8Sequence::Status::kValid;
-      text += valid ? std::string_view(bytes_).substr(0, first.length) : kNoCharacter;
+      text += valid ? std::string_view(bytes_).substr(0, first.length) : kReplacementCharacter;
       bytes_.erase(0, valid ? first.length : 1);
     }
     return text;
@@ -170,7 +169,7 @@ class SentencePieceEngine::Decoder final : public TextDecoder {
 
   std::string end_bytes() {
     std::string text;
-    for (size_t i = 0; i < bytes_.size(); ++i) text += kNoCharacter;
+    for (size_t i = 0; i < bytes_.size(); ++i) text += kReplacementCharacter;
     bytes_.clear();
     return text;
   }

@@ -85,7 +85,7 @@ std::string replace_invalid_utf8(std::string_view text) {
   while (!text.empty()) {
     const Utf8Sequence sequence = first_utf8_sequence(text);
     const bool valid = sequence.status == Utf8Sequence::Status::kValid;
-    out += valid ? text.substr(0, sequence.length) : std::string_view("\xef\xbf\xbd");
+    out += valid ? text.substr(0, sequence.length) : kReplacementCharacter;
     text.remove_prefix(sequence.length);
   }
   return out;

@@ -24,7 +24,8 @@ Utf8Sequence first_utf8_sequence(std::string_view text);
 bool is_ascii(std::string_view text);
 bool is_valid_utf8(std::string_view text);
 size_t valid_utf8_prefix(std::string_view text);  // its bytes; text.size() if all is valid
-// Every longest start of an invalid sequence becomes one U+FFFD, as Python's errors="replace" and
+inline constexpr std::string_view kReplacementCharacter = "\xef\xbf\xbd";  // U+FFFD
+// Every longest start of an invalid sequence becomes one of it, as Python's errors="replace" and
 // Rust's from_utf8_lossy do.
 std::string replace_invalid_utf8(std::string_view text);
 // How many bytes at the end are an unfinished but so far right sequence: 0 to 3.

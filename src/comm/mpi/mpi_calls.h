@@ -16,6 +16,7 @@ class MpiCalls {
   using Request = int32_t;  // until test() has said that it is done
   static constexpr Group kWorld = 0;
   static constexpr size_t kMostBytes = size_t{1} << 30;  // MPI counts in int
+  static constexpr size_t kTextBytes = 1024;             // enough for describe() and version()
 
   virtual ~MpiCalls() = default;
 

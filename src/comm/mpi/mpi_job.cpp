@@ -11,7 +11,6 @@
 namespace borealis {
 namespace {
 
-constexpr size_t kJobTextBytes = 1024;
 constexpr size_t kMostNames = 4;
 
 }  // namespace
@@ -27,7 +26,7 @@ void MpiJob::set_phase(std::string_view phase) {
 }
 
 void MpiJob::refuse(std::string_view what, int code) {
-  std::array<char, kJobTextBytes> text{};
+  std::array<char, MpiCalls::kTextBytes> text{};
   calls_.describe(code, text.data(), text.size());
   throw Error(ErrorKind::kRanks, fmt::format("{}: MPI says: {}", what, text.data()));
 }

@@ -29,7 +29,6 @@
 namespace borealis {
 namespace {
 
-constexpr size_t kTextBytes = 1024;
 constexpr std::chrono::seconds kMostAbortTime(5);
 
 // Ends the process with a line if what MPI does meanwhile, whose start and end know no limit, takes
@@ -414,7 +413,7 @@ MpiWorld::~MpiWorld() {
 }
 
 std::string MpiWorld::library_version() const {
-  std::array<char, kTextBytes> text{};
+  std::array<char, MpiCalls::kTextBytes> text{};
   calls_->version(text.data(), text.size());
   const std::string whole(text.data());
   return whole.substr(0, whole.find_first_of("\n,"));
