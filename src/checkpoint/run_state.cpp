@@ -141,14 +141,22 @@ DataIdentity data_identity_of(const Fields& fields) {
   return data;
 }
 
+GlobalBatchStart batch_start_of(const Fields& fields) {
+  return {fields.count("iteration", kMostCounted),
+          fields.count("consumed_train_samples", kMostCounted)};
+}
+
 // Samples are consumed a global batch a step, and what is to come lies behind them.
 void check_samples(const RunState& state, const Fields& fields) {
   const json::json_pointer place("/batch/global_batch_size");
   const json& configuration = state.configuration;
   if (configuration.contains("batch") && configuration["batch"].is_object() &&
       configuration.contains(place) && configuration[place].is_number_integer()) {
+    const GlobalBatchStart& start = state.batch_start;
     int64_t consumed = 0;
-    if (__builtin_mul_overflow(state.iteration, configuration[place].get<int64_t>(), &consumed) ||
+    if (__builtin_mul_overflow(state.iteration - start.iteration,
+                               configuration[place].get<int64_t>(), &consumed) ||
+        __builtin_add_overflow(consumed, start.consumed_samples, &consumed) ||
         consumed != state.consumed.train) {
       fields.reject("consumed_train_samples", "is not iteration x global_batch_size");
     }
@@ -162,7 +170,7 @@ void check_samples(const RunState& state, const Fields& fields) {
 }  // namespace
 
 std::string run_state_text(const RunState& state) {
-  const ordered_json document = {
+  ordered_json document = {
       {"version", kStateVersion},
       {"iteration", state.iteration},
       {"consumed_train_samples", state.consumed.train},
@@ -179,6 +187,11 @@ std::string run_state_text(const RunState& state) {
       {"run",
        {{"run_dir", state.run_dir}, {"written_at", state.written_at}, {"borealis", state.version}}},
   };
+  if (state.batch_start != GlobalBatchStart{}) {
+    document["global_batch_start"] = {
+        {"iteration", state.batch_start.iteration},
+        {"consumed_train_samples", state.batch_start.consumed_samples}};
+  }
   // Text of the user's (paths, labels) may not be UTF-8; what cannot be shown is replaced.
   return json_text(document, 1) + "\n";
 }
@@ -201,6 +214,12 @@ RunState parse_run_state(std::string_view text, const std::filesystem::path& pat
   state.iteration = fields.count("iteration", kMostCounted);
   state.consumed = {fields.count("consumed_train_samples", kMostCounted),
                     fields.count("consumed_valid_samples", kMostCounted)};
+  if (fields.has("global_batch_start")) {
+    state.batch_start = batch_start_of(fields.object("global_batch_start"));
+    if (state.batch_start.iteration > state.iteration) {
+      fields.reject("global_batch_start", "lies behind the iteration");
+    }
+  }
   // More than iterations where these were reset.
   state.optimizer_steps = fields.count("optimizer_steps", kMostCounted);
   state.skipped_iterations = fields.count("skipped_iterations", state.iteration);

@@ -17,9 +17,18 @@ inline constexpr const char* kStateFolder = "state";
 inline constexpr const char* kStateFile = "state/state.json";
 inline constexpr int64_t kStateVersion = 1;
 
+// Where the steps of one global batch begin: behind the run's last change of it, or at its start.
+struct GlobalBatchStart {
+  int64_t iteration = 0;
+  int64_t consumed_samples = 0;  // of the training data
+
+  bool operator==(const GlobalBatchStart&) const = default;
+};
+
 struct RunState {
   int64_t iteration = 0;  // steps done, skipped ones included
   ConsumedSamples consumed;
+  GlobalBatchStart batch_start;
   int64_t optimizer_steps = 0;  // updates made: the t of AdamW's bias corrections
   int64_t skipped_iterations = 0;
   int64_t skipped_in_a_row = 0;

@@ -116,6 +116,7 @@ struct StateSummary {
   int64_t bytes = 0;
   ScheduleConfig schedule;
   double next_learning_rate = 0;  // of the step that comes next
+  int64_t global_batch_size = 0;
 };
 
 // None where the folder has no training state. Throws Error(kData) where it is damaged.
@@ -126,7 +127,8 @@ std::optional<StateSummary> summarize_state(const fs::path& folder) {
   try {
     const nlohmann::json& saved = summary.state.configuration;
     summary.schedule = saved_schedule(folder, saved);
-    const auto batch = saved.at("batch").at("global_batch_size").get<double>();
+    summary.global_batch_size = saved.at("batch").at("global_batch_size").get<int64_t>();
+    const auto batch = static_cast<double>(summary.global_batch_size);
     const auto iterations = static_cast<double>(summary.schedule.decay_iters.value_or(0));
     summary.next_learning_rate = learning_rate_at(
         summary.schedule, static_cast<double>(summary.state.iteration) * batch, iterations * batch);
@@ -144,6 +146,9 @@ Json state_json(const StateSummary& summary) {
   return {{"iteration", state.iteration},
           {"consumed_train_samples", state.consumed.train},
           {"consumed_valid_samples", state.consumed.valid},
+          {"global_batch_start",
+           {{"iteration", state.batch_start.iteration},
+            {"consumed_train_samples", state.batch_start.consumed_samples}}},
           {"optimizer_steps", state.optimizer_steps},
           {"skipped_iterations", state.skipped_iterations},
           {"learning_rate", summary.next_learning_rate},
@@ -167,7 +172,13 @@ void print_state(const StateSummary& summary) {
                                           ? ""
                                           : fmt::format(", {} of them skipped",
                                                         format_count(state.skipped_iterations))));
-  print_line("consumed", format_count(state.consumed.train) + " training samples");
+  std::string consumed = format_count(state.consumed.train) + " training samples";
+  if (state.batch_start != GlobalBatchStart{}) {
+    consumed +=
+        fmt::format(", {} a step since iteration {}", format_count(summary.global_batch_size),
+                    format_count(state.batch_start.iteration));
+  }
+  print_line("consumed", consumed);
   print_line("learning rate",
              fmt::format("{:.4g} next ({}, peak {:.4g})", summary.next_learning_rate,
                          lr_decay_style_name(summary.schedule.decay_style),

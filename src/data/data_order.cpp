@@ -13,6 +13,11 @@ int64_t train_samples(const RunConfig& config) {
   return config.limits.train_iters * config.batch.global_batch_size;
 }
 
+// Steps done may have been of another global batch.
+int64_t train_samples_left(const RunConfig& config, int64_t iteration) {
+  return (config.limits.train_iters - iteration) * config.batch.global_batch_size;
+}
+
 SplitOrder one_segment(int64_t begin, int64_t samples, int64_t train_samples) {
   SplitOrder order{.begin = begin, .segments = {}};
   if (samples > 0) order.segments.push_back({samples, train_samples});
@@ -61,13 +66,13 @@ DataIdentity data_identity(const RunConfig& config) {
   return identity;
 }
 
-DataOrder new_data_order(const RunConfig& config, const ConsumedSamples& consumed) {
-  const int64_t train = train_samples(config) - consumed.train;
-  const int64_t iteration = consumed.train / config.batch.global_batch_size;
-  const int64_t valid = consumed.train == 0 ? requested_samples(config, Split::kValid)
-                                            : valid_samples_left(config, iteration);
+DataOrder new_data_order(const RunConfig& config, int64_t iteration,
+                         const ConsumedSamples& consumed) {
+  const int64_t valid = iteration == 0 ? requested_samples(config, Split::kValid)
+                                       : valid_samples_left(config, iteration);
   // A run that has reached its end may still validate.
-  const int64_t asked = std::max(train, config.batch.global_batch_size);
+  const int64_t asked =
+      std::max(train_samples_left(config, iteration), config.batch.global_batch_size);
   return {.train = one_segment(consumed.train, asked, asked),
           .valid = one_segment(consumed.valid, valid, asked)};
 }
@@ -81,7 +86,7 @@ DataOrder extended_data_order(const RunConfig& config, DataOrder begun, int64_t 
     const int64_t missing = needed_end - end_of(config, files.get(), split, order);
     if (missing > 0) order.segments.push_back({missing, train_samples(config)});
   };
-  extend(Split::kTrain, begun.train, train_samples(config));
+  extend(Split::kTrain, begun.train, consumed.train + train_samples_left(config, iteration));
   const int64_t valid_left = valid_samples_left(config, iteration);
   if (valid_left > 0) extend(Split::kValid, begun.valid, consumed.valid + valid_left);
   return begun;

@@ -64,9 +64,10 @@ struct ConsumedSamples {
   int64_t valid = 0;
 };
 
-// Of a run that begins, or goes on with other data from `consumed` on: one segment a split, of what
-// is left to consume.
-DataOrder new_data_order(const RunConfig& config, const ConsumedSamples& consumed = {});
+// Of a run that begins, or after `iteration` steps goes on with other data from `consumed` on: one
+// segment a split, of what is left to consume.
+DataOrder new_data_order(const RunConfig& config, int64_t iteration = 0,
+                         const ConsumedSamples& consumed = {});
 
 // `begun` with another segment for each split of which `config` asks for more than it holds from
 // `consumed` on. `iteration`: steps done.

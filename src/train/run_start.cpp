@@ -100,9 +100,9 @@ void continue_data_order(RunConfig& config, RunState& state) {
     state.data_order = extended_data_order(config, begun, state.iteration, state.consumed);
     if (state.data_order.train != begun.train) {
       config.notes.push_back(
-          "the run goes on for longer than it was begun for: its data keeps the order that it "
-          "began "
-          "with, then goes on behind it (a run begun with this length has another order)");
+          "the run goes on for more samples than it was begun for: its data keeps the order that "
+          "it began with, then goes on behind it (a run begun with this length has another "
+          "order)");
     }
     return;
   }
@@ -111,7 +111,7 @@ void continue_data_order(RunConfig& config, RunState& state) {
                   "from {} on are drawn from the new data in an order of their own",
                   state.consumed.train));
   state.data = data;
-  state.data_order = new_data_order(config, state.consumed);
+  state.data_order = new_data_order(config, state.iteration, state.consumed);
 }
 
 // Of a run without data to read, which has no text either, nothing is asked.
@@ -425,10 +425,14 @@ RunStart StartChooser::from_checkpoint(RunConfig& config, OpenedCheckpoint check
   if (reset_) {
     start.state.iteration = 0;
     start.state.consumed = {};
+    start.state.batch_start = {};
     start.state.skipped_iterations = start.state.skipped_in_a_row = 0;
     start.state.data = data_identity(config);
     start.state.data_order = new_data_order(config);
   } else {
+    if (changes.other_global_batch) {
+      start.state.batch_start = {start.state.iteration, start.state.consumed.train};
+    }
     continue_data_order(config, start.state);
   }
   warn_of_ended_schedule(start.state, config);

@@ -52,7 +52,6 @@ constexpr std::array kComputation = {
 
 constexpr std::array kForbidden = {
     NamedSetting{"/batch/seq_length", "SEQ"},
-    NamedSetting{"/batch/global_batch_size", "GLOBAL_BATCH"},
     NamedSetting{"/dtype", "DTYPE"},
     NamedSetting{"/optimizer/name", "OPT"},
     NamedSetting{"/seed", "--seed"},
@@ -72,6 +71,7 @@ constexpr std::array kAllowed = {
     NamedSetting{"/model/init_style", "--init (of no effect: the weights are the checkpoint's)"},
     NamedSetting{"/model/init_method_std",
                  "--init-method-std (of no effect: the weights are the checkpoint's)"},
+    NamedSetting{"/batch/global_batch_size", "GLOBAL_BATCH"},
     NamedSetting{"/batch/micro_batch_size", "MICRO_BATCH"},
     NamedSetting{"/batch/grad_accum_steps", "GRAD_ACC_STEPS"},
     NamedSetting{"/limits/train_iters", "TRAIN_ITERS"},
@@ -224,6 +224,8 @@ SettingChanges setting_changes(const json& saved, const RunConfig& config) {
     changes.allowed.push_back(fmt::format("{} {} -> {}", name, before, after));
   };
   for_each_difference(saved, now, kAllowed, Unsaved::kOptional, allow);
+  constexpr const char* kGlobalBatch = "/batch/global_batch_size";
+  changes.other_global_batch = value_at(saved, kGlobalBatch) != value_at(now, kGlobalBatch);
   if (config.checkpoint.override_schedule) {
     for_each_difference(saved, now, kOverridden, Unsaved::kOptional, allow);
   }

@@ -16,6 +16,7 @@ nlohmann::json saved_configuration(const RunConfig& config);
 struct SettingChanges {
   std::vector<std::string> forbidden;  // "NLAYERS=4, and the checkpoint has 2"
   std::vector<std::string> allowed;    // "TRAIN_ITERS 20 -> 40"
+  bool other_global_batch = false;     // one of the allowed
 };
 // Learning rates and weight decay are among them with OVERRIDE_CKPT_OPT_PARAM alone: otherwise
 // take_saved_schedule sees to those.

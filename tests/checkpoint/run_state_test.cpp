@@ -48,6 +48,21 @@ TEST(RunState, TextAndBack) {
   EXPECT_EQ(read.version, "0.1.0 (abc)");
 }
 
+TEST(RunState, KnowsWhereTheGlobalBatchChanged) {
+  RunState state = some_state();
+  state.configuration["batch"] = {{"global_batch_size", 4}};
+  EXPECT_EQ(parse_run_state(run_state_text(state), "f").batch_start, GlobalBatchStart{});
+  state.configuration["batch"] = {{"global_batch_size", 10}};
+  state.batch_start = {9, 18};
+  EXPECT_EQ(parse_run_state(run_state_text(state), "f").batch_start, state.batch_start);
+  state.batch_start = {9, 17};
+  EXPECT_ERROR(parse_run_state(run_state_text(state), "f"), ErrorKind::kData,
+               "is not iteration x global_batch");
+  state.batch_start = {13, 58};
+  EXPECT_ERROR(parse_run_state(run_state_text(state), "f"), ErrorKind::kData,
+               "global_batch_start lies behind the iteration");
+}
+
 // It says nothing of the device, the threads or the rank that wrote it.
 TEST(RunState, KnowsNoDevice) {
   const std::string text = run_state_text(some_state());

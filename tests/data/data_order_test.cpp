@@ -108,6 +108,22 @@ TEST_F(DataOrderTest, ALongerRunAddsWhatIsMissing) {
   for (int i = 0; i < 50; ++i) source->next(batch);
 }
 
+// 12 steps of one sample, then 18 of two.
+TEST_F(DataOrderTest, AnotherGlobalBatchAsksForWhatItsStepsNeed) {
+  const DataOrder begun = new_data_order(config_);
+  config_.batch.global_batch_size = config_.batch.grad_accum_steps = 2;
+  const DataOrder larger = extended_data_order(config_, begun, 12, {12, 2});
+  ASSERT_EQ(larger.train.segments.size(), 2u);
+  const auto files = open_data_files(config_);
+  const int64_t given =
+      plan_segments(config_, *files, Split::kTrain, begun.train.segments)[0].sample_count();
+  EXPECT_EQ(larger.train.segments[1].samples, 12 + 18 * 2 - given);
+  EXPECT_EQ(new_data_order(config_, 12, {12, 2}).train.segments[0].samples, 18 * 2);
+  // Half of the steps left, twice the samples each: nothing is missing.
+  config_.limits.train_iters = 21;
+  EXPECT_EQ(extended_data_order(config_, begun, 12, {12, 2}).train, begun.train);
+}
+
 // Behind them it takes as many as it needs, none of them exact.
 TEST_F(DataOrderTest, ExactEpochsAreThoseThatARunBeginsWith) {
   write_file_atomically(folder_.path() / "list.txt", "1 a web\n");
@@ -136,7 +152,7 @@ TEST_F(DataOrderTest, OtherDataBeginAtWhatWasConsumed) {
   const DataIdentity before = data_identity(config_);
   config_.data.split = "50,50,0";
   EXPECT_NE(data_identity(config_), before);
-  const DataOrder order = new_data_order(config_, {12, 2});
+  const DataOrder order = new_data_order(config_, 12, {12, 2});
   EXPECT_EQ(order.train.begin, 12);
   EXPECT_EQ(order.train.segments[0].samples, 18);
   EXPECT_EQ(order.valid.begin, 2);

@@ -33,6 +33,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 RunConfig small_run(const fs::path& folder) {
   RunConfig config;
@@ -215,6 +216,67 @@ TEST_F(ResumeRulesTest, MicroBatchesMayBeCutAnotherWay) {
   EXPECT_THAT(rest.notes, Contains(HasSubstr("GRAD_ACC_STEPS 2 -> 1")));
 }
 
+// With a rate of 0 the weights stay, so a step's loss tells its samples: each step of the larger
+// batch has those of two steps of the smaller one, from the next sample on.
+TEST_F(ResumeRulesTest, AnotherGlobalBatchGoesOnWithTheNextSample) {
+  use_files(config_);
+  config_.dtype = DType::kF32;
+  config_.schedule.learning_rate = 0;
+  config_.limits.train_iters = 16;
+  RunConfig whole = config_;
+  whole.output.checkpoint_dir = whole.checkpoint.load_dir = (folder_.path() / "whole").string();
+  const Outcome of_two = train(whole);
+  train(config_, 4);
+  config_.batch.grad_accum_steps = 4;
+  config_.batch.global_batch_size = 4;
+  config_.limits.train_iters = 10;
+  const Outcome some = train(config_, 7), rest = train(config_);
+  EXPECT_THAT(some.notes, Contains(HasSubstr("GLOBAL_BATCH 2 -> 4")));
+  EXPECT_THAT(rest.notes, Not(Contains(HasSubstr("GLOBAL_BATCH"))));
+  std::vector<StepRecord> of_four = some.steps;
+  of_four.insert(of_four.end(), rest.steps.begin(), rest.steps.end());
+  ASSERT_EQ(of_four.size(), 6u);
+  for (size_t i = 0; i < of_four.size(); ++i) {
+    const double mean = (of_two.steps[4 + 2 * i].lm_loss + of_two.steps[5 + 2 * i].lm_loss) / 2;
+    EXPECT_NEAR(of_four[i].lm_loss, mean, 1e-6) << i;  // sums of fp32 in another order
+    EXPECT_EQ(of_four[i].consumed_samples, of_two.steps[5 + 2 * i].consumed_samples);
+    EXPECT_EQ(of_four[i].iteration, static_cast<int64_t>(5 + i));
+  }
+  EXPECT_NE(of_four.front().lm_loss, of_four.back().lm_loss);
+}
+
+TEST_F(ResumeRulesTest, AnotherGlobalBatchIsTheSameRunHoweverOftenItStops) {
+  const auto begun = [&](const char* name) {
+    RunConfig config = small_run(folder_.path() / name);
+    fs::create_directories(folder_.path() / name);
+    use_files(config);
+    train(config, 4);
+    config.batch.grad_accum_steps = 3;
+    config.batch.global_batch_size = 3;
+    return config;
+  };
+  const RunConfig a = begun("a"), b = begun("b");
+  const Outcome uninterrupted = train(a);
+  EXPECT_THAT(uninterrupted.notes, Contains(HasSubstr("more samples than it was begun for")));
+  EXPECT_EQ(uninterrupted.steps.back().consumed_samples, 4 * 2 + 6 * 3);
+  // The schedule goes by steps: its end is where it was.
+  EXPECT_EQ(uninterrupted.steps.back().iteration, 10);
+  EXPECT_EQ(uninterrupted.steps.back().next_learning_rate, 0);
+  expect_same_run(uninterrupted, {train(b, 5), train(b, 8), train(b)});
+}
+
+TEST_F(ResumeRulesTest, AnotherGlobalBatchMayComeWithOtherData) {
+  use_files(config_);
+  train(config_, 4);
+  config_.data.split = "50,50,0";
+  config_.batch.grad_accum_steps = 3;
+  config_.batch.global_batch_size = 3;
+  train(config_, 6);
+  const Outcome rest = train(config_);
+  EXPECT_EQ(rest.steps.size(), 4u);
+  EXPECT_EQ(rest.steps.back().consumed_samples, 4 * 2 + 6 * 3);
+}
+
 TEST_F(ResumeRulesTest, WhatGradientsTravelInMayChangeAndIsTold) {
   train(config_, 4);
   config_.parallel.grad_reduce_in_bf16 = true;
@@ -290,7 +352,7 @@ TEST_F(ResumeRulesTest, MoreIterationsKeepTheOrderAndTheSchedule) {
   const Outcome rest = train(longer);
   EXPECT_EQ(rest.steps.size(), 6u);
   EXPECT_EQ(rest.steps.front().iteration, 11);
-  EXPECT_THAT(rest.notes, Contains(HasSubstr("goes on for longer than it was begun for")));
+  EXPECT_THAT(rest.notes, Contains(HasSubstr("more samples than it was begun for")));
   EXPECT_THAT(rest.warnings, Contains(HasSubstr("schedule ends with iteration 10 of 16")));
   EXPECT_EQ(rest.steps.back().learning_rate, 0);
   // Extended half-way, it is the same run up to where it was begun for, and then the same again.
@@ -594,6 +656,13 @@ TEST_F(ResumeRulesTest, ARunOfOtherRanksIsNamedWhereAnotherFolderIsLookedIn) {
   RunConfig other_rate = named("tiny-ws1-ds-stage0-nl2-mb1-gb4-lr0.02");
   StartChooser(other_rate).next(other_rate);
   EXPECT_THAT(other_rate.warnings, IsEmpty());
+  // So is another global batch, unless it came with the ranks.
+  RunConfig other_batch = named("tiny-ws2-ds-stage1-nl2-mb2-gb8-lr0.01");
+  StartChooser(other_batch).next(other_batch);
+  EXPECT_THAT(other_batch.warnings, IsEmpty());
+  RunConfig fewer = named("tiny-ws1-ds-stage1-nl2-mb2-gb2-lr0.01");
+  StartChooser(fewer).next(fewer);
+  EXPECT_THAT(fewer.warnings, Contains(HasSubstr("-gb4-lr0.01 goes on")));
   EXPECT_THAT(other_rate.notes, Contains(HasSubstr("the run starts from scratch")));
   one_rank = named("tiny-ws1-ds-stage0-nl2-mb1-gb4-lr0.01");
   one_rank.output.checkpoint_dir = one_rank.checkpoint.load_dir =
