@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json_excerpt.h"
+#include "base/json_number.h"
 #include "checkpoint/damage.h"
 
 namespace borealis {
@@ -141,9 +142,38 @@ DataIdentity data_identity_of(const Fields& fields) {
   return data;
 }
 
-GlobalBatchStart batch_start_of(const Fields& fields) {
-  return {fields.count("iteration", kMostCounted),
-          fields.count("consumed_train_samples", kMostCounted)};
+ordered_json to_json(const GlobalBatchStart& start) {
+  ordered_json document = {{"iteration", start.iteration},
+                           {"consumed_train_samples", start.consumed_samples}};
+  if (start.schedule) {
+    document["schedule"] = {{"batch", start.schedule->batch},
+                            {"samples", start.schedule->samples},
+                            {"step", start.schedule->step}};
+  }
+  return document;
+}
+
+GlobalBatchStart batch_start_of(const Fields& fields, int64_t iteration) {
+  GlobalBatchStart start{.iteration = fields.count("iteration", iteration),
+                         .consumed_samples = fields.count("consumed_train_samples", kMostCounted)};
+  // Each step took one at least.
+  if (start.consumed_samples < start.iteration) {
+    fields.reject("consumed_train_samples of global_batch_start", "is less than its iteration");
+  }
+  if (!fields.has("schedule")) return start;
+  const Fields schedule = fields.object("schedule");
+  start.schedule = SchedulePlace{.batch = schedule.count("batch", kMostOfStep),
+                                 .samples = schedule.count("samples", kMostCounted),
+                                 .step = schedule.count("step", kMostOfStep)};
+  if (start.schedule->batch == 0 || start.schedule->step == 0) {
+    schedule.reject("a step of schedule of global_batch_start", "is of no samples");
+  }
+  int64_t done = 0;
+  if (__builtin_mul_overflow(iteration - start.iteration, start.schedule->step, &done) ||
+      done > kMostCounted) {
+    schedule.reject("step of schedule of global_batch_start", "is too large for its iterations");
+  }
+  return start;
 }
 
 // Samples are consumed a global batch a step, and what is to come lies behind them.
@@ -151,14 +181,18 @@ void check_samples(const RunState& state, const Fields& fields) {
   const json::json_pointer place("/batch/global_batch_size");
   const json& configuration = state.configuration;
   if (configuration.contains("batch") && configuration["batch"].is_object() &&
-      configuration.contains(place) && configuration[place].is_number_integer()) {
+      configuration.contains(place)) {
+    const auto batch = whole_number_in(configuration[place], 1, kMostCounted);
+    if (!batch) fields.reject("global_batch_size of configuration", "is not a number of samples");
     const GlobalBatchStart& start = state.batch_start;
     int64_t consumed = 0;
-    if (__builtin_mul_overflow(state.iteration - start.iteration,
-                               configuration[place].get<int64_t>(), &consumed) ||
+    if (__builtin_mul_overflow(state.iteration - start.iteration, *batch, &consumed) ||
         __builtin_add_overflow(consumed, start.consumed_samples, &consumed) ||
         consumed != state.consumed.train) {
-      fields.reject("consumed_train_samples", "is not iteration x global_batch_size");
+      fields.reject("consumed_train_samples", start == GlobalBatchStart{}
+                                                  ? "is not iteration x global_batch_size"
+                                                  : "is not that of global_batch_start and "
+                                                    "global_batch_size for each iteration since");
     }
   }
   if (state.data_order.train.begin > state.consumed.train ||
@@ -168,6 +202,13 @@ void check_samples(const RunState& state, const Fields& fields) {
 }
 
 }  // namespace
+
+ScheduleProgress schedule_progress(const GlobalBatchStart& start, int64_t iteration,
+                                   int64_t global_batch_size) {
+  if (!start.schedule) return {iteration * global_batch_size, global_batch_size};
+  const SchedulePlace& place = *start.schedule;
+  return {place.samples + (iteration - start.iteration) * place.step, place.batch};
+}
 
 std::string run_state_text(const RunState& state) {
   ordered_json document = {
@@ -188,9 +229,7 @@ std::string run_state_text(const RunState& state) {
        {{"run_dir", state.run_dir}, {"written_at", state.written_at}, {"borealis", state.version}}},
   };
   if (state.batch_start != GlobalBatchStart{}) {
-    document["global_batch_start"] = {
-        {"iteration", state.batch_start.iteration},
-        {"consumed_train_samples", state.batch_start.consumed_samples}};
+    document["global_batch_start"] = to_json(state.batch_start);
   }
   // Text of the user's (paths, labels) may not be UTF-8; what cannot be shown is replaced.
   return json_text(document, 1) + "\n";
@@ -215,10 +254,7 @@ RunState parse_run_state(std::string_view text, const std::filesystem::path& pat
   state.consumed = {fields.count("consumed_train_samples", kMostCounted),
                     fields.count("consumed_valid_samples", kMostCounted)};
   if (fields.has("global_batch_start")) {
-    state.batch_start = batch_start_of(fields.object("global_batch_start"));
-    if (state.batch_start.iteration > state.iteration) {
-      fields.reject("global_batch_start", "lies behind the iteration");
-    }
+    state.batch_start = batch_start_of(fields.object("global_batch_start"), state.iteration);
   }
   // More than iterations where these were reset.
   state.optimizer_steps = fields.count("optimizer_steps", kMostCounted);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,13 +18,35 @@ inline constexpr const char* kStateFolder = "state";
 inline constexpr const char* kStateFile = "state/state.json";
 inline constexpr int64_t kStateVersion = 1;
 
+inline constexpr int64_t kMostOfStep = int64_t{1} << 30;  // samples of a step in a schedule's place
+
+// The learning-rate schedule of a run that has changed its global batch. Its lengths stay what they
+// were: iterations of the batch that the run began with, in samples.
+struct SchedulePlace {
+  int64_t batch = 1;    // samples of an iteration of the schedule
+  int64_t samples = 0;  // of the schedule, done where the steps of today's batch begin
+  int64_t step = 1;     // samples of the schedule that each step since then stands for
+
+  bool operator==(const SchedulePlace&) const = default;
+};
+
 // Where the steps of one global batch begin: behind the run's last change of it, or at its start.
 struct GlobalBatchStart {
   int64_t iteration = 0;
-  int64_t consumed_samples = 0;  // of the training data
+  int64_t consumed_samples = 0;                          // of the training data
+  std::optional<SchedulePlace> schedule = std::nullopt;  // none: in steps of today's batch
 
   bool operator==(const GlobalBatchStart&) const = default;
 };
+
+// How far the schedule is after `iteration` steps, in its samples, of which `batch` make one
+// iteration of its lengths.
+struct ScheduleProgress {
+  int64_t samples = 0;
+  int64_t batch = 1;
+};
+ScheduleProgress schedule_progress(const GlobalBatchStart& start, int64_t iteration,
+                                   int64_t global_batch_size);
 
 struct RunState {
   int64_t iteration = 0;  // steps done, skipped ones included

@@ -128,10 +128,12 @@ std::optional<StateSummary> summarize_state(const fs::path& folder) {
     const nlohmann::json& saved = summary.state.configuration;
     summary.schedule = saved_schedule(folder, saved);
     summary.global_batch_size = saved.at("batch").at("global_batch_size").get<int64_t>();
-    const auto batch = static_cast<double>(summary.global_batch_size);
+    const ScheduleProgress progress = schedule_progress(
+        summary.state.batch_start, summary.state.iteration, summary.global_batch_size);
     const auto iterations = static_cast<double>(summary.schedule.decay_iters.value_or(0));
-    summary.next_learning_rate = learning_rate_at(
-        summary.schedule, static_cast<double>(summary.state.iteration) * batch, iterations * batch);
+    summary.next_learning_rate =
+        learning_rate_at(summary.schedule, static_cast<double>(progress.samples),
+                         iterations * static_cast<double>(progress.batch));
   } catch (const nlohmann::json::exception& error) {
     throw Error(ErrorKind::kData,
                 fmt::format("{}: its configuration is damaged ({})", (folder / kStateFile).string(),

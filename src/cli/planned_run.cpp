@@ -27,7 +27,8 @@ PlannedRun plan_run(const RunConfig& asked, int threads, StartChooser& starts, B
   run.device = backend.gpu() == nullptr ? cpu_isa_description() : backend.device().name();
   RunConfig& config = run.config;
   run.start = starts.next(config);
-  run.data = describe_data(config, run.start.state.data_order, run.start.state.consumed);
+  const RunState& state = run.start.state;
+  run.data = describe_data(config, state.data_order, state.iteration, state.consumed);
   run.layout = fitting_layout(config, threads, backend.gpu());
   run.prediction = predict(config, run.layout, data_memory_bytes(config, run.data),
                            resident_bytes(), run.start.checkpoint.has_value());

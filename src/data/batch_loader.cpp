@@ -48,9 +48,9 @@ void check_split(const RunConfig& config, Split split) {
 
 // Of the segments that a run which goes on from `consumed` has still to do with.
 SplitDescription describe_split(const RunConfig& config, const OpenedFiles& files, Split split,
-                                const SplitOrder& order, int64_t consumed) {
+                                const SplitOrder& order, int64_t requested, int64_t consumed) {
   check_split(config, split);
-  SplitDescription description{.requested_samples = requested_samples(config, split)};
+  SplitDescription description{.requested_samples = requested};
   if (description.requested_samples == 0 || config.data.mock_data) return description;
   const std::vector<SplitPlan> plans = plan_segments(config, files, split, order.segments);
   if (plans.empty()) return {.left_empty = true};
@@ -133,10 +133,10 @@ bool split_is_built(const RunConfig& config, Split split) {
 
 DataDescription describe_data(const RunConfig& config) {
   for (const Split split : {Split::kTrain, Split::kValid, Split::kTest}) check_split(config, split);
-  return describe_data(config, new_data_order(config), {});
+  return describe_data(config, new_data_order(config), 0, {});
 }
 
-DataDescription describe_data(const RunConfig& config, const DataOrder& order,
+DataDescription describe_data(const RunConfig& config, const DataOrder& order, int64_t iteration,
                               const ConsumedSamples& consumed) {
   DataDescription description;
   document_ends(config.data);  // throws if the token is not known
@@ -159,7 +159,8 @@ DataDescription describe_data(const RunConfig& config, const DataOrder& order,
   corpora.erase("");  // a prefix that stands alone has no label
   description.corpora.assign(corpora.begin(), corpora.end());
   const auto describe = [&](Split split, int64_t from) {
-    return describe_split(config, opened, split, order_of(config, order, split), from);
+    return describe_split(config, opened, split, order_of(config, order, split),
+                          samples_at_the_end(config, split, iteration, consumed), from);
   };
   description.train = describe(Split::kTrain, consumed.train);
   description.valid = describe(Split::kValid, consumed.valid);

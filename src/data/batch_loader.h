@@ -40,8 +40,8 @@ struct DataDescription {
 };
 
 // Reads the list and the .idx files, builds no index. Throws what make_batch_source would. `order`:
-// of the run, which goes on from `consumed`.
-DataDescription describe_data(const RunConfig& config, const DataOrder& order,
+// of the run, which goes on after `iteration` steps from `consumed`.
+DataDescription describe_data(const RunConfig& config, const DataOrder& order, int64_t iteration,
                               const ConsumedSamples& consumed);
 DataDescription describe_data(const RunConfig& config);          // of a run that begins
 std::string data_description_text(const DataDescription& data);  // one line for logs and reports

@@ -49,6 +49,14 @@ int64_t valid_samples_left(const RunConfig& config, int64_t iteration) {
 
 }  // namespace
 
+int64_t samples_at_the_end(const RunConfig& config, Split split, int64_t iteration,
+                           const ConsumedSamples& consumed) {
+  const int64_t of_whole = requested_samples(config, split);
+  if (iteration == 0 || of_whole == 0 || split == Split::kTest) return of_whole;
+  if (split == Split::kValid) return consumed.valid + valid_samples_left(config, iteration);
+  return consumed.train + std::max<int64_t>(train_samples_left(config, iteration), 0);
+}
+
 DataIdentity data_identity(const RunConfig& config) {
   DataIdentity identity{.mock = config.data.mock_data,
                         .split = config.data.split,
@@ -68,8 +76,8 @@ DataIdentity data_identity(const RunConfig& config) {
 
 DataOrder new_data_order(const RunConfig& config, int64_t iteration,
                          const ConsumedSamples& consumed) {
-  const int64_t valid = iteration == 0 ? requested_samples(config, Split::kValid)
-                                       : valid_samples_left(config, iteration);
+  const int64_t valid =
+      samples_at_the_end(config, Split::kValid, iteration, consumed) - consumed.valid;
   // A run that has reached its end may still validate.
   const int64_t asked =
       std::max(train_samples_left(config, iteration), config.batch.global_batch_size);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "config/run_config.h"
+#include "data/batch.h"
 
 namespace borealis {
 
@@ -63,6 +64,11 @@ struct ConsumedSamples {
   int64_t train = 0;
   int64_t valid = 0;
 };
+
+// Those that it will have consumed of training or validation data at its end, after `iteration`
+// steps (of another global batch, maybe) with `consumed`; 0 for a split that it does not use.
+int64_t samples_at_the_end(const RunConfig& config, Split split, int64_t iteration,
+                           const ConsumedSamples& consumed);
 
 // Of a run that begins, or after `iteration` steps goes on with other data from `consumed` on: one
 // segment a split, of what is left to consume.

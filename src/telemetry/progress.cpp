@@ -37,6 +37,8 @@ std::string progress_bar(double share, int columns) {
 void TimeLeft::add(const StepRecord& step) {
   steps_left_ = std::max<int64_t>(0, total_steps_ - step.iteration);
   if (!std::isfinite(step.elapsed_ms)) return;
+  if (std::exchange(global_batch_size_, step.global_batch_size) != step.global_batch_size)
+    seen_ = 0;
   if (++seen_ <= 2) recent_ms_ = recent_steps_ = 0;
   const double kept = std::exp(-1e-3 * std::max(0.0, step.elapsed_ms) / kMemoryS);
   recent_ms_ = kept * recent_ms_ + step.elapsed_ms;

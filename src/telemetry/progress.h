@@ -16,7 +16,7 @@ namespace borealis {
 
 // Seconds until the run ends, at the pace of the last minutes: what lies back by kMemoryS counts a
 // third, so that validations and saves between the steps have their share. The first step, which
-// holds start-up, counts only until there is a second.
+// holds start-up, counts only until there is a second, and so do steps of another global batch.
 class TimeLeft {
  public:
   explicit TimeLeft(int64_t total_steps) : total_steps_(total_steps) {}
@@ -28,7 +28,8 @@ class TimeLeft {
  private:
   int64_t total_steps_;
   int64_t steps_left_ = 0;
-  int64_t seen_ = 0;
+  int64_t seen_ = 0;  // of this global batch
+  int64_t global_batch_size_ = 0;
   double recent_ms_ = 0;
   double recent_steps_ = 0;
 };

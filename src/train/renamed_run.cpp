@@ -1,6 +1,8 @@
 #include "train/renamed_run.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -26,16 +28,28 @@ std::string without(std::string name, std::initializer_list<std::string_view> ma
   return name;
 }
 
-// Whether nothing but what comes with the ranks differs. The global batch does where their number
-// does; by itself it makes another experiment.
+// The number behind a marker; 1: there is none.
+int64_t number_behind(const std::string& name, std::string_view marker) {
+  const size_t at = name.find(marker);
+  int64_t number = 1;
+  if (at != std::string::npos) {
+    const char* begin = name.data() + at + marker.size();
+    std::from_chars(begin, name.data() + name.size(), number);
+  }
+  return number;
+}
+
+// Whether nothing but what comes with the ranks differs. The global batch may, if it is as many
+// samples for each of them; else it makes another experiment.
 bool same_but_for_ranks(const std::string& a, const std::string& b) {
   constexpr std::string_view kRanks = "-ws", kStage = "-ds-stage", kMicro = "-mb", kGlobal = "-gb";
-  const auto same_without = [&](std::initializer_list<std::string_view> markers) {
-    return without(a, markers) == without(b, markers);
+  const auto markers = {kRanks, kStage, kMicro, kGlobal};
+  if (without(a, markers) != without(b, markers)) return false;
+  const auto ratio = [&](std::string_view marker) {
+    return static_cast<double>(number_behind(a, marker)) /
+           static_cast<double>(number_behind(b, marker));
   };
-  const bool same_ranks = same_without({kStage, kMicro, kGlobal});
-  return same_ranks ? same_without({kStage, kMicro})
-                    : same_without({kRanks, kStage, kMicro, kGlobal});
+  return ratio(kGlobal) == 1 || ratio(kGlobal) == ratio(kRanks);
 }
 
 bool holds_checkpoints(const fs::path& folder) {

@@ -9,6 +9,7 @@
 #include "config/run_config_json.h"
 #include "config/schedule_rules.h"
 #include "telemetry/run_summary.h"
+#include "train/other_global_batch.h"
 #include "train/renamed_run.h"
 #include "train/setting_changes.h"
 #include "train/tokenizer_match.h"
@@ -147,10 +148,10 @@ void require_whole_schedule(const fs::path& folder, const ScheduleConfig& schedu
 }
 
 void warn_of_ended_schedule(const RunState& state, RunConfig& config) {
-  const int64_t decay_iters = config.schedule.decay_iters.value_or(config.limits.train_iters);
+  const int64_t last = last_of_schedule(state, config);
   const bool ends = config.schedule.decay_style != LrDecayStyle::kConstant ||
                     config.schedule.constant_plus_cooldown;
-  if (!ends || decay_iters >= config.limits.train_iters || config.checkpoint.override_schedule ||
+  if (!ends || last >= config.limits.train_iters || config.checkpoint.override_schedule ||
       state.iteration >= config.limits.train_iters) {
     return;
   }
@@ -158,7 +159,7 @@ void warn_of_ended_schedule(const RunState& state, RunConfig& config) {
       fmt::format("the checkpoint's learning-rate schedule ends with iteration {} of {}; what "
                   "follows trains at "
                   "{}. OVERRIDE_CKPT_OPT_PARAM=1 takes the schedule of this command",
-                  decay_iters, config.limits.train_iters, config.schedule.min_learning_rate));
+                  last, config.limits.train_iters, config.schedule.min_learning_rate));
 }
 
 }  // namespace
@@ -386,6 +387,7 @@ RunStart StartChooser::from_checkpoint(RunConfig& config, OpenedCheckpoint check
     start.checkpoint = std::move(checkpoint);
     return start;
   }
+  if (!reset_) end_with_train_tokens(checkpoint.state, config);
   SettingChanges changes = setting_changes(saved, config);
   if (has_another_tokenizer(config, checkpoint.folder)) {
     changes.forbidden.push_back(
@@ -399,8 +401,20 @@ RunStart StartChooser::from_checkpoint(RunConfig& config, OpenedCheckpoint check
                 "set them as they were, or begin another run in another folder (--save, and no "
                 "LOAD)");
   }
-  if (!config.checkpoint.override_schedule) {
-    for (std::string& line : take_saved_schedule(saved, path, config)) {
+  RunStart start;
+  start.state = checkpoint.state;
+  GlobalBatchStart& batch_start = start.state.batch_start;
+  if (reset_) {
+    batch_start = {};
+  } else if (changes.other_global_batch) {
+    begin_other_global_batch(saved, path, config, start.state);
+  }
+  if (config.checkpoint.override_schedule) {
+    batch_start.schedule.reset();
+  } else {
+    const bool other_steps = batch_start.schedule && config.limits.train_tokens;
+    for (std::string& line : take_saved_schedule(
+             saved, path, config, other_steps ? DecaySteps::kOfAnotherBatch : DecaySteps::kAsNow)) {
       config.notes.push_back(line + " (OVERRIDE_CKPT_OPT_PARAM=1 takes this command's)");
     }
     require_whole_schedule(checkpoint.folder, config.schedule);
@@ -408,7 +422,6 @@ RunStart StartChooser::from_checkpoint(RunConfig& config, OpenedCheckpoint check
   for (const std::string& change : changes.allowed) {
     config.notes.push_back("changed since the checkpoint: " + change);
   }
-  RunStart start;
   // Of what LOAD has been begun with, like --finetune: a run that has begun keeps its moments.
   start.load_moments = config.checkpoint.load_optimizer || has_begun_;
   if (!start.load_moments) {
@@ -420,20 +433,21 @@ RunStart StartChooser::from_checkpoint(RunConfig& config, OpenedCheckpoint check
                                        checkpoint.folder.string()));
   }
   start.resumes = !reset_;
-  start.state = checkpoint.state;
   if (!start.load_moments) start.state.optimizer_steps = 0;
   if (reset_) {
     start.state.iteration = 0;
     start.state.consumed = {};
-    start.state.batch_start = {};
     start.state.skipped_iterations = start.state.skipped_in_a_row = 0;
     start.state.data = data_identity(config);
     start.state.data_order = new_data_order(config);
   } else {
-    if (changes.other_global_batch) {
-      start.state.batch_start = {start.state.iteration, start.state.consumed.train};
-    }
     continue_data_order(config, start.state);
+    if (changes.other_global_batch && batch_start.schedule) {
+      config.notes.push_back(fmt::format(
+          "the learning rate goes by {}: its schedule ends with iteration {}",
+          config.limits.train_tokens ? "samples, as TRAIN_TOKENS does" : "iterations, as before",
+          last_of_schedule(start.state, config)));
+    }
   }
   warn_of_ended_schedule(start.state, config);
   config.warnings.insert(config.warnings.end(), warnings_.begin(), warnings_.end());

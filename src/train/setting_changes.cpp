@@ -233,7 +233,7 @@ SettingChanges setting_changes(const json& saved, const RunConfig& config) {
 }
 
 std::vector<std::string> take_saved_schedule(const json& saved, const std::string& path,
-                                             RunConfig& config) {
+                                             RunConfig& config, DecaySteps steps) {
   const json schedule = value_at(saved, "/schedule"), optimizer = value_at(saved, "/optimizer");
   if (!schedule.is_object()) reject(path, "schedule");
   if (!optimizer.is_object()) reject(path, "optimizer");
@@ -261,7 +261,10 @@ std::vector<std::string> take_saved_schedule(const json& saved, const std::strin
   const int64_t asked = now.decay_iters.value_or(config.limits.train_iters);
   int64_t decay_iters = asked;
   take("LR_DECAY_ITERS", decay_iters, decay_iters_in(saved, path));
-  if (decay_iters != asked) now.decay_iters = decay_iters;
+  if (decay_iters != asked) {
+    now.decay_iters = decay_iters;
+    if (steps == DecaySteps::kOfAnotherBatch) lines.pop_back();
+  }
   const LrDecayStyle style = style_in(schedule, path);
   if (style != now.decay_style) {
     lines.push_back(fmt::format("LR_DECAY_STYLE={} is not used, the checkpoint's {} goes on",

@@ -30,8 +30,11 @@ ModelDifferences model_differences(const nlohmann::json& saved_model, const Mode
 
 // Replaces the learning-rate schedule and weight decay of `config` by those that the run went with
 // (contract section 4: without an override the checkpoint's win). Returns a line for each that
-// differed. Throws Error(kData) if the saved ones cannot be read; `path` is for the message.
+// differed, but for a decay length in steps of another global batch, which cannot be compared.
+// Throws Error(kData) if the saved ones cannot be read; `path` is for the message.
+enum class DecaySteps { kAsNow, kOfAnotherBatch };
 std::vector<std::string> take_saved_schedule(const nlohmann::json& saved, const std::string& path,
-                                             RunConfig& config);
+                                             RunConfig& config,
+                                             DecaySteps steps = DecaySteps::kAsNow);
 
 }  // namespace borealis

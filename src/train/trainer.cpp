@@ -458,11 +458,12 @@ void Trainer::complete(StepRecord& record) {
 }
 
 double Trainer::learning_rate_after(int64_t iterations) const {
-  const auto samples = static_cast<double>(config_.batch.global_batch_size);
+  const ScheduleProgress progress =
+      schedule_progress(state_.batch_start, iterations, config_.batch.global_batch_size);
   const auto decay_iters =
       static_cast<double>(config_.schedule.decay_iters.value_or(config_.limits.train_iters));
-  return learning_rate_at(config_.schedule, static_cast<double>(iterations) * samples,
-                          decay_iters * samples);
+  return learning_rate_at(config_.schedule, static_cast<double>(progress.samples),
+                          decay_iters * static_cast<double>(progress.batch));
 }
 
 }  // namespace borealis

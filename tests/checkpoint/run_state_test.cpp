@@ -55,12 +55,34 @@ TEST(RunState, KnowsWhereTheGlobalBatchChanged) {
   state.configuration["batch"] = {{"global_batch_size", 10}};
   state.batch_start = {9, 18};
   EXPECT_EQ(parse_run_state(run_state_text(state), "f").batch_start, state.batch_start);
-  state.batch_start = {9, 17};
-  EXPECT_ERROR(parse_run_state(run_state_text(state), "f"), ErrorKind::kData,
-               "is not iteration x global_batch");
-  state.batch_start = {13, 58};
-  EXPECT_ERROR(parse_run_state(run_state_text(state), "f"), ErrorKind::kData,
-               "global_batch_start lies behind the iteration");
+  state.batch_start.schedule = SchedulePlace{2, 20, 10};
+  EXPECT_EQ(parse_run_state(run_state_text(state), "f").batch_start, state.batch_start);
+  const auto refuses = [&](const GlobalBatchStart& start, const char* why) {
+    state.batch_start = start;
+    EXPECT_ERROR(parse_run_state(run_state_text(state), "f"), ErrorKind::kData, why);
+  };
+  refuses({9, 17}, "is not that of global_batch_start and global_batch_size");
+  refuses({13, 58}, "iteration of global_batch_start of the document is 13");
+  refuses({9, 8}, "is less than its iteration");
+  refuses({9, 18, SchedulePlace{0, 20, 10}}, "is of no samples");
+  refuses({9, 18, SchedulePlace{2, 20, 0}}, "is of no samples");
+  refuses({9, 18, SchedulePlace{2, 20, kMostOfStep + 1}}, "step of schedule");
+  for (const nlohmann::json& batch : {nlohmann::json(0), nlohmann::json(-8), nlohmann::json("8")}) {
+    state.batch_start = {};
+    state.configuration["batch"] = {{"global_batch_size", batch}};
+    EXPECT_ERROR(parse_run_state(run_state_text(state), "f"), ErrorKind::kData,
+                 "global_batch_size of configuration is not a number of samples");
+  }
+}
+
+// 12 iterations of 4 samples, of which the schedule has 20 and each step since the ninth adds 10.
+TEST(RunState, TheScheduleGoesOnInItsOwnSteps) {
+  GlobalBatchStart start;
+  EXPECT_EQ(schedule_progress(start, 12, 4).samples, 48);
+  EXPECT_EQ(schedule_progress(start, 12, 4).batch, 4);
+  start = {9, 18, SchedulePlace{2, 20, 10}};
+  EXPECT_EQ(schedule_progress(start, 12, 4).samples, 50);
+  EXPECT_EQ(schedule_progress(start, 12, 4).batch, 2);
 }
 
 // It says nothing of the device, the threads or the rank that wrote it.

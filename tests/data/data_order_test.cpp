@@ -119,6 +119,11 @@ TEST_F(DataOrderTest, AnotherGlobalBatchAsksForWhatItsStepsNeed) {
       plan_segments(config_, *files, Split::kTrain, begun.train.segments)[0].sample_count();
   EXPECT_EQ(larger.train.segments[1].samples, 12 + 18 * 2 - given);
   EXPECT_EQ(new_data_order(config_, 12, {12, 2}).train.segments[0].samples, 18 * 2);
+  EXPECT_EQ(samples_at_the_end(config_, Split::kTrain, 12, {12, 2}), 12 + 18 * 2);
+  EXPECT_EQ(samples_at_the_end(config_, Split::kTrain, 0, {}), 60);
+  EXPECT_EQ(samples_at_the_end(config_, Split::kTest, 12, {12, 2}),
+            samples_at_the_end(config_, Split::kTest, 0, {}));
+  EXPECT_EQ(samples_at_the_end(config_, Split::kTrain, 40, {80, 2}), 80);  // behind its end
   // Half of the steps left, twice the samples each: nothing is missing.
   config_.limits.train_iters = 21;
   EXPECT_EQ(extended_data_order(config_, begun, 12, {12, 2}).train, begun.train);

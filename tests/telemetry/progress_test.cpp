@@ -43,6 +43,23 @@ TEST(TimeLeft, FollowsAChangeOfPaceAndEndsAtZero) {
   EXPECT_DOUBLE_EQ(left.seconds().value(), 0);
 }
 
+TEST(TimeLeft, StepsOfAnotherGlobalBatchDoNotCount) {
+  TimeLeft left(100);
+  StepRecord step;
+  for (int64_t i = 1; i <= 50; ++i) {
+    step.iteration = i;
+    step.elapsed_ms = 10;
+    step.global_batch_size = 2;
+    left.add(step);
+  }
+  EXPECT_NEAR(*left.seconds(), 0.5, 1e-9);
+  step.global_batch_size = 64;
+  step.elapsed_ms = 320;
+  step.iteration = 60;
+  left.add(step);
+  EXPECT_NEAR(*left.seconds(), 0.32 * 40, 1e-9);
+}
+
 TEST(TimeLeft, ValidationsBetweenStepsHaveTheirShare) {
   TimeLeft left(10'000);
   for (int64_t iteration = 1; iteration <= 3000; ++iteration) {

@@ -265,6 +265,70 @@ TEST_F(ResumeRulesTest, AnotherGlobalBatchIsTheSameRunHoweverOftenItStops) {
   expect_same_run(uninterrupted, {train(b, 5), train(b, 8), train(b)});
 }
 
+// Each style has its own way with lengths and with the least of them, a sample.
+TEST_F(ResumeRulesTest, LearningRatesGoByIterationsWhateverTheBatch) {
+  for (const LrDecayStyle style : {LrDecayStyle::kCosine, LrDecayStyle::kInverseSquareRoot,
+                                   LrDecayStyle::kConstant, LrDecayStyle::kInfiniteCosine}) {
+    const auto config_of = [&](const char* name) {
+      RunConfig config =
+          small_run(folder_.path() / fmt::format("{}{}", name, static_cast<int>(style)));
+      config.schedule.decay_style = style;
+      config.schedule.warmup_fraction = style == LrDecayStyle::kCosine ? 0.3 : 0;
+      config.schedule.constant_plus_cooldown = style == LrDecayStyle::kConstant;
+      config.schedule.constant_plus_cooldown_fraction = 0.33;
+      config.schedule.cooldown_fraction = 0.3;
+      config.schedule.constant_fraction = 0.2;
+      config.schedule.constant_learning_rate = 2e-3;
+      config.schedule.min_learning_rate = 1e-3;
+      return config;
+    };
+    const Outcome whole = train(config_of("whole"));
+    RunConfig changing = config_of("changing");
+    std::vector<StepRecord> steps = train(changing, 4).steps;
+    for (const auto& [batch, end] : {std::pair{3, 7}, std::pair{1, 10}}) {
+      changing.batch.grad_accum_steps = changing.batch.global_batch_size = batch;
+      const Outcome next = train(changing, end);
+      EXPECT_THAT(next.notes, Contains(HasSubstr("goes by iterations, as before: its schedule ends "
+                                                 "with iteration 10")));
+      steps.insert(steps.end(), next.steps.begin(), next.steps.end());
+    }
+    ASSERT_EQ(steps.size(), whole.steps.size());
+    for (size_t i = 0; i < steps.size(); ++i) {
+      EXPECT_EQ(steps[i].learning_rate, whole.steps[i].learning_rate) << i;
+    }
+  }
+}
+
+// 20 samples: four steps of two, then four of three, to which the schedule goes by samples.
+TEST_F(ResumeRulesTest, TokensEndARunOfChangingBatches) {
+  const auto begun = [&](const char* name) {
+    RunConfig config = small_run(folder_.path() / name);
+    config.limits.train_tokens = 320;
+    train(config, 4);
+    config.batch.grad_accum_steps = config.batch.global_batch_size = 3;
+    config.limits.train_iters = 6;  // as if all had had three
+    return config;
+  };
+  const RunConfig a = begun("a"), b = begun("b");
+  const Outcome rest = train(a);
+  EXPECT_THAT(rest.notes, Contains(HasSubstr("TRAIN_ITERS 10 -> 8")));
+  EXPECT_THAT(rest.notes, Contains(HasSubstr("goes by samples, as TRAIN_TOKENS does: its schedule "
+                                             "ends with iteration 8")));
+  EXPECT_THAT(rest.notes, Not(Contains(HasSubstr("LR_DECAY_ITERS"))));
+  EXPECT_THAT(rest.warnings, IsEmpty());
+  ASSERT_EQ(rest.steps.size(), 4u);
+  EXPECT_EQ(rest.steps.back().consumed_samples, 20);
+  EXPECT_EQ(rest.steps.back().next_learning_rate, 0);
+  const Outcome whole = train(small_run(folder_.path() / "whole"));
+  EXPECT_EQ(rest.steps[0].learning_rate, whole.steps[4].learning_rate);
+  EXPECT_EQ(rest.steps[2].learning_rate, whole.steps[7].learning_rate);  // behind 14 samples
+  expect_same_run(rest, {train(b, 6), train(b)});
+  // This command's schedule, if it is asked for, is in its own steps.
+  RunConfig overridden = begun("c");
+  overridden.checkpoint.override_schedule = true;
+  EXPECT_EQ(train(overridden).steps.back().next_learning_rate, 0);
+}
+
 TEST_F(ResumeRulesTest, AnotherGlobalBatchMayComeWithOtherData) {
   use_files(config_);
   train(config_, 4);
@@ -663,6 +727,9 @@ TEST_F(ResumeRulesTest, ARunOfOtherRanksIsNamedWhereAnotherFolderIsLookedIn) {
   RunConfig fewer = named("tiny-ws1-ds-stage1-nl2-mb2-gb2-lr0.01");
   StartChooser(fewer).next(fewer);
   EXPECT_THAT(fewer.warnings, Contains(HasSubstr("-gb4-lr0.01 goes on")));
+  RunConfig both = named("tiny-ws1-ds-stage1-nl2-mb2-gb8-lr0.01");
+  StartChooser(both).next(both);
+  EXPECT_THAT(both.warnings, IsEmpty());
   EXPECT_THAT(other_rate.notes, Contains(HasSubstr("the run starts from scratch")));
   one_rank = named("tiny-ws1-ds-stage0-nl2-mb1-gb4-lr0.01");
   one_rank.output.checkpoint_dir = one_rank.checkpoint.load_dir =
