@@ -142,17 +142,6 @@ DataIdentity data_identity_of(const Fields& fields) {
   return data;
 }
 
-ordered_json to_json(const GlobalBatchStart& start) {
-  ordered_json document = {{"iteration", start.iteration},
-                           {"consumed_train_samples", start.consumed_samples}};
-  if (start.schedule) {
-    document["schedule"] = {{"batch", start.schedule->batch},
-                            {"samples", start.schedule->samples},
-                            {"step", start.schedule->step}};
-  }
-  return document;
-}
-
 GlobalBatchStart batch_start_of(const Fields& fields, int64_t iteration) {
   GlobalBatchStart start{.iteration = fields.count("iteration", iteration),
                          .consumed_samples = fields.count("consumed_train_samples", kMostCounted)};
@@ -162,9 +151,9 @@ GlobalBatchStart batch_start_of(const Fields& fields, int64_t iteration) {
   }
   if (!fields.has("schedule")) return start;
   const Fields schedule = fields.object("schedule");
-  start.schedule = SchedulePlace{.batch = schedule.count("batch", kMostOfStep),
+  start.schedule = SchedulePlace{.batch = schedule.count("batch", kMostCounted),
                                  .samples = schedule.count("samples", kMostCounted),
-                                 .step = schedule.count("step", kMostOfStep)};
+                                 .step = schedule.count("step", kMostCounted)};
   if (start.schedule->batch == 0 || start.schedule->step == 0) {
     schedule.reject("a step of schedule of global_batch_start", "is of no samples");
   }
@@ -185,6 +174,11 @@ void check_samples(const RunState& state, const Fields& fields) {
     const auto batch = whole_number_in(configuration[place], 1, kMostCounted);
     if (!batch) fields.reject("global_batch_size of configuration", "is not a number of samples");
     const GlobalBatchStart& start = state.batch_start;
+    int64_t of_schedule = 0;
+    if (!start.schedule && (__builtin_mul_overflow(state.iteration, *batch, &of_schedule) ||
+                            of_schedule > kMostCounted)) {
+      fields.reject("iteration", "is too large for its global batch");
+    }
     int64_t consumed = 0;
     if (__builtin_mul_overflow(state.iteration - start.iteration, *batch, &consumed) ||
         __builtin_add_overflow(consumed, start.consumed_samples, &consumed) ||
@@ -210,9 +204,21 @@ ScheduleProgress schedule_progress(const GlobalBatchStart& start, int64_t iterat
   return {place.samples + (iteration - start.iteration) * place.step, place.batch};
 }
 
+ordered_json global_batch_start_json(const GlobalBatchStart& start) {
+  ordered_json document = {{"iteration", start.iteration},
+                           {"consumed_train_samples", start.consumed_samples}};
+  if (start.schedule) {
+    document["schedule"] = {{"batch", start.schedule->batch},
+                            {"samples", start.schedule->samples},
+                            {"step", start.schedule->step}};
+  }
+  return document;
+}
+
 std::string run_state_text(const RunState& state) {
+  const bool one_batch = state.batch_start == GlobalBatchStart{};
   ordered_json document = {
-      {"version", kStateVersion},
+      {"version", one_batch ? 1 : kStateVersion},
       {"iteration", state.iteration},
       {"consumed_train_samples", state.consumed.train},
       {"consumed_valid_samples", state.consumed.valid},
@@ -228,9 +234,7 @@ std::string run_state_text(const RunState& state) {
       {"run",
        {{"run_dir", state.run_dir}, {"written_at", state.written_at}, {"borealis", state.version}}},
   };
-  if (state.batch_start != GlobalBatchStart{}) {
-    document["global_batch_start"] = to_json(state.batch_start);
-  }
+  if (!one_batch) document["global_batch_start"] = global_batch_start_json(state.batch_start);
   // Text of the user's (paths, labels) may not be UTF-8; what cannot be shown is replaced.
   return json_text(document, 1) + "\n";
 }

@@ -16,9 +16,8 @@ namespace borealis {
 
 inline constexpr const char* kStateFolder = "state";
 inline constexpr const char* kStateFile = "state/state.json";
-inline constexpr int64_t kStateVersion = 1;
-
-inline constexpr int64_t kMostOfStep = int64_t{1} << 30;  // samples of a step in a schedule's place
+// States of a run that has changed its global batch are of version 2, others of version 1.
+inline constexpr int64_t kStateVersion = 2;
 
 // The learning-rate schedule of a run that has changed its global batch. Its lengths stay what they
 // were: iterations of the batch that the run began with, in samples.
@@ -47,6 +46,7 @@ struct ScheduleProgress {
 };
 ScheduleProgress schedule_progress(const GlobalBatchStart& start, int64_t iteration,
                                    int64_t global_batch_size);
+nlohmann::ordered_json global_batch_start_json(const GlobalBatchStart& start);
 
 struct RunState {
   int64_t iteration = 0;  // steps done, skipped ones included

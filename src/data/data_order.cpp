@@ -9,13 +9,10 @@
 namespace borealis {
 namespace {
 
-int64_t train_samples(const RunConfig& config) {
-  return config.limits.train_iters * config.batch.global_batch_size;
-}
-
 // Steps done may have been of another global batch.
 int64_t train_samples_left(const RunConfig& config, int64_t iteration) {
-  return (config.limits.train_iters - iteration) * config.batch.global_batch_size;
+  return std::max<int64_t>(config.limits.train_iters - iteration, 0) *
+         config.batch.global_batch_size;
 }
 
 SplitOrder one_segment(int64_t begin, int64_t samples, int64_t train_samples) {
@@ -54,7 +51,7 @@ int64_t samples_at_the_end(const RunConfig& config, Split split, int64_t iterati
   const int64_t of_whole = requested_samples(config, split);
   if (iteration == 0 || of_whole == 0 || split == Split::kTest) return of_whole;
   if (split == Split::kValid) return consumed.valid + valid_samples_left(config, iteration);
-  return consumed.train + std::max<int64_t>(train_samples_left(config, iteration), 0);
+  return consumed.train + train_samples_left(config, iteration);
 }
 
 DataIdentity data_identity(const RunConfig& config) {
@@ -89,12 +86,13 @@ DataOrder extended_data_order(const RunConfig& config, DataOrder begun, int64_t 
                               const ConsumedSamples& consumed) {
   std::shared_ptr<const OpenedFiles> files;
   if (!config.data.mock_data) files = open_data_files(config);
+  const int64_t train_samples = samples_at_the_end(config, Split::kTrain, iteration, consumed);
   const auto extend = [&](Split split, SplitOrder& order, int64_t needed_end) {
     if (files && !has_documents(config, *files, split)) return;
     const int64_t missing = needed_end - end_of(config, files.get(), split, order);
-    if (missing > 0) order.segments.push_back({missing, train_samples(config)});
+    if (missing > 0) order.segments.push_back({missing, train_samples});
   };
-  extend(Split::kTrain, begun.train, consumed.train + train_samples_left(config, iteration));
+  extend(Split::kTrain, begun.train, train_samples);
   const int64_t valid_left = valid_samples_left(config, iteration);
   if (valid_left > 0) extend(Split::kValid, begun.valid, consumed.valid + valid_left);
   return begun;

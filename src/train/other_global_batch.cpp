@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 
+#include "base/error.h"
 #include "base/json_number.h"
 #include "checkpoint/damage.h"
 
@@ -12,14 +15,16 @@ namespace {
 
 int64_t saved_global_batch(const nlohmann::json& saved, const std::string& path) {
   const nlohmann::json::json_pointer place("/batch/global_batch_size");
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
   if (saved.contains(place)) {
-    if (const auto batch = whole_number_in(saved[place], 1, kMostOfStep)) return *batch;
+    if (const auto batch = whole_number_in(saved[place], 1, kMost)) return *batch;
   }
   reject_checkpoint(path, "configuration.batch.global_batch_size is missing or wrong");
 }
 
-int64_t decay_iters_of(const RunConfig& config) {
-  return config.schedule.decay_iters.value_or(config.limits.train_iters);
+ScheduleProgress progress_of(const RunState& state, const std::string& path) {
+  return schedule_progress(state.batch_start, state.iteration,
+                           saved_global_batch(state.configuration, path));
 }
 
 }  // namespace
@@ -27,32 +32,64 @@ int64_t decay_iters_of(const RunConfig& config) {
 void end_with_train_tokens(const RunState& state, RunConfig& config) {
   ScheduleLimits& limits = config.limits;
   if (!limits.train_tokens) return;
-  const int64_t left = *limits.train_tokens / config.batch.seq_length - state.consumed.train;
-  limits.train_iters =
-      state.iteration + std::max<int64_t>(left, 0) / config.batch.global_batch_size;
+  const BatchConfig& batch = config.batch;
+  const int64_t left = *limits.train_tokens / batch.seq_length - state.consumed.train;
+  if (left <= 0) {
+    limits.train_iters = std::min(limits.train_iters, state.iteration);
+    return;
+  }
+  limits.train_iters = state.iteration + left / batch.global_batch_size;
+  int64_t tokens = 0;
+  if (__builtin_mul_overflow(limits.train_iters, batch.global_batch_size, &tokens) ||
+      __builtin_mul_overflow(tokens, batch.seq_length, &tokens)) {
+    throw Error(ErrorKind::kConfig, "TRAIN_TOKENS in steps of this GLOBAL_BATCH are too many",
+                "train on fewer tokens, or with a smaller batch");
+  }
 }
 
-void begin_other_global_batch(const nlohmann::json& saved, const std::string& path,
-                              const RunConfig& config, RunState& state) {
-  const ScheduleProgress here =
-      schedule_progress(state.batch_start, state.iteration, saved_global_batch(saved, path));
-  state.batch_start = {
-      .iteration = state.iteration,
-      .consumed_samples = state.consumed.train,
-      .schedule = SchedulePlace{
-          .batch = here.batch,
-          .samples = here.samples,
-          .step = config.limits.train_tokens ? config.batch.global_batch_size : here.batch}};
+GlobalBatchStart batch_start_of_resumed(const RunState& state, const std::string& path,
+                                        RunConfig& config) {
+  const int64_t batch = config.batch.global_batch_size;
+  const bool by_samples = config.limits.train_tokens.has_value();
+  const bool changes = saved_global_batch(state.configuration, path) != batch;
+  GlobalBatchStart start = state.batch_start;
+  if (changes) start = {.iteration = state.iteration, .consumed_samples = state.consumed.train};
+  if (config.checkpoint.override_schedule) {
+    start.schedule.reset();
+    if (by_samples && start != GlobalBatchStart{}) {
+      start.schedule =
+          SchedulePlace{.batch = batch, .samples = start.consumed_samples, .step = batch};
+      std::optional<int64_t>& decay_iters = config.schedule.decay_iters;
+      if (!decay_iters) decay_iters = *config.limits.train_tokens / config.batch.seq_length / batch;
+    }
+  } else if (changes) {
+    const ScheduleProgress here = progress_of(state, path);
+    start.schedule = SchedulePlace{
+        .batch = here.batch, .samples = here.samples, .step = by_samples ? batch : here.batch};
+  }
+  return start;
 }
 
-int64_t last_of_schedule(const RunState& state, const RunConfig& config) {
-  const GlobalBatchStart& start = state.batch_start;
-  if (!start.schedule) return decay_iters_of(config);
-  const double samples =
-      static_cast<double>(decay_iters_of(config)) * static_cast<double>(start.schedule->batch) -
-      static_cast<double>(start.schedule->samples);
-  const double steps = std::ceil(samples / static_cast<double>(start.schedule->step));
-  return start.iteration + static_cast<int64_t>(std::clamp(steps, 0.0, 1e18));
+GlobalBatchStart batch_start_of_reset(const RunState& state, const std::string& path,
+                                      const RunConfig& config) {
+  const int64_t schedule_batch = progress_of(state, path).batch;
+  const int64_t batch = config.batch.global_batch_size;
+  if (schedule_batch == batch || config.checkpoint.override_schedule) return {};
+  GlobalBatchStart start;
+  start.schedule = SchedulePlace{.batch = schedule_batch,
+                                 .samples = 0,
+                                 .step = config.limits.train_tokens ? batch : schedule_batch};
+  return start;
+}
+
+int64_t last_of_schedule(const GlobalBatchStart& start, const RunConfig& config) {
+  const int64_t decay_iters = config.schedule.decay_iters.value_or(config.limits.train_iters);
+  if (!start.schedule) return decay_iters;
+  const SchedulePlace& place = *start.schedule;
+  const double left = static_cast<double>(decay_iters) * static_cast<double>(place.batch) -
+                      static_cast<double>(place.samples);
+  const double steps = std::ceil(left / static_cast<double>(place.step));
+  return start.iteration + static_cast<int64_t>(std::clamp(steps, -1e18, 1e18));
 }
 
 }  // namespace borealis

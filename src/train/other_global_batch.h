@@ -1,6 +1,7 @@
 // What another GLOBAL_BATCH means for a run that goes on.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -10,17 +11,21 @@
 namespace borealis {
 
 // TRAIN_TOKENS are those of the whole run: TRAIN_ITERS becomes the steps done and those that the
-// tokens left are enough for. Nothing changes for a run whose steps all have had this batch.
+// tokens left are enough for, which is what it was if all steps have had this batch.
 void end_with_train_tokens(const RunState& state, RunConfig& config);
 
-// The state goes on with the configuration's global batch instead of the `saved` configuration's.
-// The learning rate goes by iterations, which end where they did, or by samples if TRAIN_TOKENS
-// says where the run ends. Throws Error(kData) if the saved batch cannot be read; `path` is for the
-// message.
-void begin_other_global_batch(const nlohmann::json& saved, const std::string& path,
-                              const RunConfig& config, RunState& state);
+// Where the schedule stands in a run whose steps have had other batches than the configuration's:
+// the checkpoint's schedule, or with OVERRIDE_CKPT_OPT_PARAM the command's. Where TRAIN_TOKENS says
+// where the run ends, the learning rate goes by samples, else by iterations. `state` is still as
+// `saved`, the configuration in it. Throws Error(kData) if the batch in it cannot be read; `path`
+// is for the message.
+GlobalBatchStart batch_start_of_resumed(const RunState& state, const std::string& path,
+                                        RunConfig& config);
+// The same where iterations begin anew (--reset-iteration).
+GlobalBatchStart batch_start_of_reset(const RunState& state, const std::string& path,
+                                      const RunConfig& config);
 
 // The last iteration of the learning-rate schedule.
-int64_t last_of_schedule(const RunState& state, const RunConfig& config);
+int64_t last_of_schedule(const GlobalBatchStart& start, const RunConfig& config);
 
 }  // namespace borealis

@@ -16,6 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::string_view kRanks = "-ws", kStage = "-ds-stage", kMicro = "-mb", kGlobal = "-gb";
+
 // "x-ws2-ds-stage0-nl4-mb1-..." without the values behind these markers
 // (config/derive_folders.cpp).
 std::string without(std::string name, std::initializer_list<std::string_view> markers) {
@@ -42,7 +44,6 @@ int64_t number_behind(const std::string& name, std::string_view marker) {
 // Whether nothing but what comes with the ranks differs. The global batch may, if it is as many
 // samples for each of them; else it makes another experiment.
 bool same_but_for_ranks(const std::string& a, const std::string& b) {
-  constexpr std::string_view kRanks = "-ws", kStage = "-ds-stage", kMicro = "-mb", kGlobal = "-gb";
   const auto markers = {kRanks, kStage, kMicro, kGlobal};
   if (without(a, markers) != without(b, markers)) return false;
   const auto ratio = [&](std::string_view marker) {
@@ -62,10 +63,10 @@ bool holds_checkpoints(const fs::path& folder) {
 
 }  // namespace
 
-fs::path checkpoints_of_other_ranks(const RunConfig& config) {
+OtherRanksRun checkpoints_of_other_ranks(const RunConfig& config) {
+  OtherRanksRun newest{.folder = {}, .global_batch = config.batch.global_batch_size};
   const fs::path own(config.output.checkpoint_dir);
-  if (own.filename() != config.output.prefix) return {};
-  fs::path newest;
+  if (own.filename() != config.output.prefix) return newest;
   fs::file_time_type newest_time = fs::file_time_type::min();
   std::error_code code;
   for (const fs::directory_entry& entry : fs::directory_iterator(own.parent_path(), code)) {
@@ -75,7 +76,9 @@ fs::path checkpoints_of_other_ranks(const RunConfig& config) {
     std::error_code unknown;
     const fs::file_time_type time = fs::last_write_time(entry.path(), unknown);
     if (unknown || time <= newest_time) continue;
-    newest = entry.path();
+    newest.folder = entry.path();
+    const int64_t its_batch = number_behind(name, kGlobal);
+    if (its_batch != number_behind(config.output.prefix, kGlobal)) newest.global_batch = its_batch;
     newest_time = time;
   }
   return newest;

@@ -1,6 +1,7 @@
 // A run that goes on elsewhere than where it began.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 
 #include "config/run_config.h"
@@ -9,8 +10,12 @@ namespace borealis {
 
 // The folder of checkpoints in its default place is named after ranks, ZeRO stage and micro batch,
 // among others: a command that differs in these, from which any checkpoint goes on, saves beside
-// what it was to go on with. Returns that folder, the one that was written last; empty: there is
-// none, or the run's folder was named by its user.
-std::filesystem::path checkpoints_of_other_ranks(const RunConfig& config);
+// what it was to go on with.
+struct OtherRanksRun {
+  std::filesystem::path folder;  // the one that was written last; empty: there is none
+  int64_t global_batch = 0;      // in its name
+};
+// No folder either where the run's own was named by its user.
+OtherRanksRun checkpoints_of_other_ranks(const RunConfig& config);
 
 }  // namespace borealis

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/fault_text.h"
+#include "base/rounding.h"
 #include "config/run_config_json.h"
 #include "config/schedule_rules.h"
 #include "telemetry/run_summary.h"
@@ -148,10 +149,20 @@ void require_whole_schedule(const fs::path& folder, const ScheduleConfig& schedu
 }
 
 void warn_of_ended_schedule(const RunState& state, RunConfig& config) {
-  const int64_t last = last_of_schedule(state, config);
   const bool ends = config.schedule.decay_style != LrDecayStyle::kConstant ||
                     config.schedule.constant_plus_cooldown;
-  if (!ends || last >= config.limits.train_iters || config.checkpoint.override_schedule ||
+  if (!ends) return;
+  const int64_t last = last_of_schedule(state.batch_start, config);
+  int64_t least = 1;  // iterations behind the schedule's end that are worth a word
+  if (const auto& place = state.batch_start.schedule) {
+    config.notes.push_back(fmt::format(
+        "the learning rate goes by {} since GLOBAL_BATCH changed: its schedule {} with iteration "
+        "{}",
+        place->step == place->batch ? "iterations" : "samples",
+        last < state.iteration ? "ended" : "ends", last));
+    least = divide_up(place->batch, place->step);  // whole steps of the batch before are its length
+  }
+  if (config.limits.train_iters - last < least || config.checkpoint.override_schedule ||
       state.iteration >= config.limits.train_iters) {
     return;
   }
@@ -275,15 +286,18 @@ void StartChooser::choose_source(const RunConfig& config) {
 // That nothing was found to go on with, to whoever thought that there was something.
 void StartChooser::tell_of_new_run(const RunConfig& config) {
   const std::string& save = config.output.checkpoint_dir;
-  const fs::path other = checkpoints_of_other_ranks(config);
-  if (other.empty()) {
+  const OtherRanksRun other = checkpoints_of_other_ranks(config);
+  if (other.folder.empty()) {
     notes_.push_back(fmt::format("no checkpoint in {}: the run starts from scratch", save));
     return;
   }
   warnings_.push_back(
       fmt::format("no checkpoint in {}: the run starts from scratch; the same with other ranks, "
-                  "ZeRO stage or micro batch has some, and SAVE={} goes on with those",
-                  save, other.string()));
+                  "ZeRO stage or micro batch has some, and SAVE={} goes on with those{}",
+                  save, other.folder.string(),
+                  other.global_batch == config.batch.global_batch_size
+                      ? ""
+                      : fmt::format("; GLOBAL_BATCH={} keeps its batch", other.global_batch)));
 }
 
 void StartChooser::require_newest(const RunConfig& config) const {
@@ -403,16 +417,10 @@ RunStart StartChooser::from_checkpoint(RunConfig& config, OpenedCheckpoint check
   }
   RunStart start;
   start.state = checkpoint.state;
-  GlobalBatchStart& batch_start = start.state.batch_start;
-  if (reset_) {
-    batch_start = {};
-  } else if (changes.other_global_batch) {
-    begin_other_global_batch(saved, path, config, start.state);
-  }
-  if (config.checkpoint.override_schedule) {
-    batch_start.schedule.reset();
-  } else {
-    const bool other_steps = batch_start.schedule && config.limits.train_tokens;
+  start.state.batch_start = reset_ ? batch_start_of_reset(checkpoint.state, path, config)
+                                   : batch_start_of_resumed(checkpoint.state, path, config);
+  if (!config.checkpoint.override_schedule) {
+    const bool other_steps = start.state.batch_start.schedule.has_value();
     for (std::string& line : take_saved_schedule(
              saved, path, config, other_steps ? DecaySteps::kOfAnotherBatch : DecaySteps::kAsNow)) {
       config.notes.push_back(line + " (OVERRIDE_CKPT_OPT_PARAM=1 takes this command's)");
@@ -442,12 +450,6 @@ RunStart StartChooser::from_checkpoint(RunConfig& config, OpenedCheckpoint check
     start.state.data_order = new_data_order(config);
   } else {
     continue_data_order(config, start.state);
-    if (changes.other_global_batch && batch_start.schedule) {
-      config.notes.push_back(fmt::format(
-          "the learning rate goes by {}: its schedule ends with iteration {}",
-          config.limits.train_tokens ? "samples, as TRAIN_TOKENS does" : "iterations, as before",
-          last_of_schedule(start.state, config)));
-    }
   }
   warn_of_ended_schedule(start.state, config);
   config.warnings.insert(config.warnings.end(), warnings_.begin(), warnings_.end());

@@ -224,8 +224,6 @@ SettingChanges setting_changes(const json& saved, const RunConfig& config) {
     changes.allowed.push_back(fmt::format("{} {} -> {}", name, before, after));
   };
   for_each_difference(saved, now, kAllowed, Unsaved::kOptional, allow);
-  constexpr const char* kGlobalBatch = "/batch/global_batch_size";
-  changes.other_global_batch = value_at(saved, kGlobalBatch) != value_at(now, kGlobalBatch);
   if (config.checkpoint.override_schedule) {
     for_each_difference(saved, now, kOverridden, Unsaved::kOptional, allow);
   }

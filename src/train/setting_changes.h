@@ -16,7 +16,6 @@ nlohmann::json saved_configuration(const RunConfig& config);
 struct SettingChanges {
   std::vector<std::string> forbidden;  // "NLAYERS=4, and the checkpoint has 2"
   std::vector<std::string> allowed;    // "TRAIN_ITERS 20 -> 40"
-  bool other_global_batch = false;     // one of the allowed
 };
 // Learning rates and weight decay are among them with OVERRIDE_CKPT_OPT_PARAM alone: otherwise
 // take_saved_schedule sees to those.
@@ -30,7 +29,7 @@ ModelDifferences model_differences(const nlohmann::json& saved_model, const Mode
 
 // Replaces the learning-rate schedule and weight decay of `config` by those that the run went with
 // (contract section 4: without an override the checkpoint's win). Returns a line for each that
-// differed, but for a decay length in steps of another global batch, which cannot be compared.
+// differed, but for a decay length in steps of another global batch, which is no other for that.
 // Throws Error(kData) if the saved ones cannot be read; `path` is for the message.
 enum class DecaySteps { kAsNow, kOfAnotherBatch };
 std::vector<std::string> take_saved_schedule(const nlohmann::json& saved, const std::string& path,

@@ -1,5 +1,6 @@
 #include "checkpoint/run_state.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "support/expect_error.h"
@@ -66,7 +67,12 @@ TEST(RunState, KnowsWhereTheGlobalBatchChanged) {
   refuses({9, 8}, "is less than its iteration");
   refuses({9, 18, SchedulePlace{0, 20, 10}}, "is of no samples");
   refuses({9, 18, SchedulePlace{2, 20, 0}}, "is of no samples");
-  refuses({9, 18, SchedulePlace{2, 20, kMostOfStep + 1}}, "step of schedule");
+  refuses({9, 18, SchedulePlace{2, 20, int64_t{1} << 59}}, "is too large for its iterations");
+  // A program that does not know of it says so.
+  state.batch_start = {9, 18};
+  EXPECT_THAT(run_state_text(state), ::testing::HasSubstr("\"version\": 2"));
+  state.iteration = state.consumed.train = int64_t{1} << 60;
+  refuses({state.iteration, state.consumed.train}, "is too large for its global batch");
   for (const nlohmann::json& batch : {nlohmann::json(0), nlohmann::json(-8), nlohmann::json("8")}) {
     state.batch_start = {};
     state.configuration["batch"] = {{"global_batch_size", batch}};
@@ -116,7 +122,7 @@ TEST(RunState, NamesWhatIsWrong) {
   rejects("/data_order/train/segments", 1, "segments of train of data_order");
   rejects("/partition/shards", 0, "shards of partition is 0");
   rejects("/configuration", 1, "configuration is not an object");
-  rejects("/version", 2, "has version 2; this program reads up to 1");
+  rejects("/version", 3, "has version 3; this program reads up to 2");
   for (const char* key : {"version", "iteration", "data", "data_order", "partition", "run"}) {
     nlohmann::json without = json;
     without.erase(key);

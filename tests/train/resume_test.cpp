@@ -18,6 +18,7 @@
 #include "checkpoint/safetensors_file.h"
 #include "checkpoint/state_pieces.h"
 #include "data/indexed_dataset_writer.h"
+#include "optim/lr_schedule.h"
 #include "support/expect_error.h"
 #include "support/small_models.h"
 #include "support/temporary_folder.h"
@@ -232,7 +233,7 @@ TEST_F(ResumeRulesTest, AnotherGlobalBatchGoesOnWithTheNextSample) {
   config_.limits.train_iters = 10;
   const Outcome some = train(config_, 7), rest = train(config_);
   EXPECT_THAT(some.notes, Contains(HasSubstr("GLOBAL_BATCH 2 -> 4")));
-  EXPECT_THAT(rest.notes, Not(Contains(HasSubstr("GLOBAL_BATCH"))));
+  EXPECT_THAT(rest.notes, Not(Contains(HasSubstr("GLOBAL_BATCH 2"))));
   std::vector<StepRecord> of_four = some.steps;
   of_four.insert(of_four.end(), rest.steps.begin(), rest.steps.end());
   ASSERT_EQ(of_four.size(), 6u);
@@ -288,8 +289,8 @@ TEST_F(ResumeRulesTest, LearningRatesGoByIterationsWhateverTheBatch) {
     for (const auto& [batch, end] : {std::pair{3, 7}, std::pair{1, 10}}) {
       changing.batch.grad_accum_steps = changing.batch.global_batch_size = batch;
       const Outcome next = train(changing, end);
-      EXPECT_THAT(next.notes, Contains(HasSubstr("goes by iterations, as before: its schedule ends "
-                                                 "with iteration 10")));
+      EXPECT_THAT(next.notes, Contains(HasSubstr("goes by iterations since GLOBAL_BATCH changed: "
+                                                 "its schedule ends with iteration 10")));
       steps.insert(steps.end(), next.steps.begin(), next.steps.end());
     }
     ASSERT_EQ(steps.size(), whole.steps.size());
@@ -312,8 +313,8 @@ TEST_F(ResumeRulesTest, TokensEndARunOfChangingBatches) {
   const RunConfig a = begun("a"), b = begun("b");
   const Outcome rest = train(a);
   EXPECT_THAT(rest.notes, Contains(HasSubstr("TRAIN_ITERS 10 -> 8")));
-  EXPECT_THAT(rest.notes, Contains(HasSubstr("goes by samples, as TRAIN_TOKENS does: its schedule "
-                                             "ends with iteration 8")));
+  EXPECT_THAT(rest.notes, Contains(HasSubstr("goes by samples since GLOBAL_BATCH changed: its "
+                                             "schedule ends with iteration 8")));
   EXPECT_THAT(rest.notes, Not(Contains(HasSubstr("LR_DECAY_ITERS"))));
   EXPECT_THAT(rest.warnings, IsEmpty());
   ASSERT_EQ(rest.steps.size(), 4u);
@@ -326,7 +327,24 @@ TEST_F(ResumeRulesTest, TokensEndARunOfChangingBatches) {
   // This command's schedule, if it is asked for, is in its own steps.
   RunConfig overridden = begun("c");
   overridden.checkpoint.override_schedule = true;
-  EXPECT_EQ(train(overridden).steps.back().next_learning_rate, 0);
+  overridden.schedule.learning_rate = 2e-2;
+  const Outcome other_rate = train(overridden, 7);
+  // 6 iterations of 3 samples are its length, and 8 of the 18 are done.
+  EXPECT_EQ(other_rate.steps[0].learning_rate, learning_rate_at(overridden.schedule, 8, 18));
+}
+
+// 3 iterations of 6 samples are the length of the schedule, of which 2 are left over.
+TEST_F(ResumeRulesTest, WhatTheFirstBatchLeavesOverIsNotWarnedOf) {
+  config_.limits.train_tokens = 320;
+  config_.batch.grad_accum_steps = config_.batch.global_batch_size = 6;
+  config_.limits.train_iters = 3;
+  train(config_, 1);
+  config_.batch.grad_accum_steps = config_.batch.global_batch_size = 1;
+  config_.limits.train_iters = 20;
+  const Outcome rest = train(config_, 4);
+  EXPECT_THAT(rest.notes, Contains(HasSubstr("its schedule ends with iteration 13")));
+  EXPECT_THAT(rest.notes, Contains(HasSubstr("TRAIN_ITERS 3 -> 15")));
+  EXPECT_THAT(rest.warnings, IsEmpty());
 }
 
 TEST_F(ResumeRulesTest, AnotherGlobalBatchMayComeWithOtherData) {
@@ -611,6 +629,27 @@ TEST_F(ResumeRulesTest, ResetIterationKeepsMoments) {
   EXPECT_GT(largest, 1e-4);
 }
 
+TEST_F(ResumeRulesTest, ResetIterationWithAnotherBatchBeginsTheScheduleAnew) {
+  const Outcome whole = train(config_);
+  RunConfig other = config_;
+  other.checkpoint.load_given = true;
+  other.checkpoint.reset_iteration = true;
+  other.output.checkpoint_dir = (folder_.path() / "other").string();
+  other.batch.grad_accum_steps = other.batch.global_batch_size = 4;
+  const Outcome by_iterations = train(other);
+  EXPECT_EQ(by_iterations.steps.back().consumed_samples, 40);
+  for (size_t i = 0; i < 10; ++i) {
+    EXPECT_EQ(by_iterations.steps[i].learning_rate, whole.steps[i].learning_rate) << i;
+  }
+  other.output.checkpoint_dir = (folder_.path() / "tokens").string();
+  other.limits.train_tokens = 320;
+  other.limits.train_iters = 5;
+  const Outcome by_samples = train(other, 3), rest = train(other);
+  EXPECT_EQ(by_samples.steps[2].learning_rate, whole.steps[4].learning_rate);
+  EXPECT_EQ(rest.steps.back().iteration, 5);
+  EXPECT_EQ(rest.steps.back().next_learning_rate, 0);
+}
+
 // LOAD may name a step among those that the run saves to: what follows it must not be lost.
 TEST_F(ResumeRulesTest, AStepAmongItsOwnIsGoneOnFromOnlyIfItIsTheNewest) {
   config_.limits.save_interval = 2;
@@ -726,7 +765,8 @@ TEST_F(ResumeRulesTest, ARunOfOtherRanksIsNamedWhereAnotherFolderIsLookedIn) {
   EXPECT_THAT(other_batch.warnings, IsEmpty());
   RunConfig fewer = named("tiny-ws1-ds-stage1-nl2-mb2-gb2-lr0.01");
   StartChooser(fewer).next(fewer);
-  EXPECT_THAT(fewer.warnings, Contains(HasSubstr("-gb4-lr0.01 goes on")));
+  EXPECT_THAT(fewer.warnings, Contains(HasSubstr("-gb4-lr0.01 goes on with those; "
+                                                 "GLOBAL_BATCH=4 keeps its batch")));
   RunConfig both = named("tiny-ws1-ds-stage1-nl2-mb2-gb8-lr0.01");
   StartChooser(both).next(both);
   EXPECT_THAT(both.warnings, IsEmpty());
