@@ -14,10 +14,12 @@ namespace borealis {
 namespace {
 
 int64_t saved_global_batch(const nlohmann::json& saved, const std::string& path) {
-  const nlohmann::json::json_pointer place("/batch/global_batch_size");
   constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
-  if (saved.contains(place)) {
-    if (const auto batch = whole_number_in(saved[place], 1, kMost)) return *batch;
+  const auto batch = saved.find("batch");
+  if (batch != saved.end() && batch->is_object()) {
+    const auto size =
+        whole_number_in(batch->value("global_batch_size", nlohmann::json()), 1, kMost);
+    if (size) return *size;
   }
   reject_checkpoint(path, "configuration.batch.global_batch_size is missing or wrong");
 }

@@ -16,9 +16,9 @@ void end_with_train_tokens(const RunState& state, RunConfig& config);
 
 // Where the schedule stands in a run whose steps have had other batches than the configuration's:
 // the checkpoint's schedule, or with OVERRIDE_CKPT_OPT_PARAM the command's. Where TRAIN_TOKENS says
-// where the run ends, the learning rate goes by samples, else by iterations. `state` is still as
-// `saved`, the configuration in it. Throws Error(kData) if the batch in it cannot be read; `path`
-// is for the message.
+// where the run ends, the learning rate goes by samples, else by iterations; the command's has its
+// decay length set then. `state` is the checkpoint's. Throws Error(kData) if its configuration has
+// no batch; `path` is for the message.
 GlobalBatchStart batch_start_of_resumed(const RunState& state, const std::string& path,
                                         RunConfig& config);
 // The same where iterations begin anew (--reset-iteration).

@@ -64,9 +64,10 @@ bool holds_checkpoints(const fs::path& folder) {
 }  // namespace
 
 OtherRanksRun checkpoints_of_other_ranks(const RunConfig& config) {
-  OtherRanksRun newest{.folder = {}, .global_batch = config.batch.global_batch_size};
+  OtherRanksRun newest;
   const fs::path own(config.output.checkpoint_dir);
   if (own.filename() != config.output.prefix) return newest;
+  const int64_t own_batch = number_behind(config.output.prefix, kGlobal);
   fs::file_time_type newest_time = fs::file_time_type::min();
   std::error_code code;
   for (const fs::directory_entry& entry : fs::directory_iterator(own.parent_path(), code)) {
@@ -76,9 +77,9 @@ OtherRanksRun checkpoints_of_other_ranks(const RunConfig& config) {
     std::error_code unknown;
     const fs::file_time_type time = fs::last_write_time(entry.path(), unknown);
     if (unknown || time <= newest_time) continue;
-    newest.folder = entry.path();
-    const int64_t its_batch = number_behind(name, kGlobal);
-    if (its_batch != number_behind(config.output.prefix, kGlobal)) newest.global_batch = its_batch;
+    const int64_t batch = number_behind(name, kGlobal);
+    newest = {.folder = entry.path(),
+              .global_batch = batch == own_batch ? std::nullopt : std::optional(batch)};
     newest_time = time;
   }
   return newest;

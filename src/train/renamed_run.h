@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 
 #include "config/run_config.h"
 
@@ -13,7 +14,7 @@ namespace borealis {
 // what it was to go on with.
 struct OtherRanksRun {
   std::filesystem::path folder;  // the one that was written last; empty: there is none
-  int64_t global_batch = 0;      // in its name
+  std::optional<int64_t> global_batch = std::nullopt;  // where it is another than the command's
 };
 // No folder either where the run's own was named by its user.
 OtherRanksRun checkpoints_of_other_ranks(const RunConfig& config);

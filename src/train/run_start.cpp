@@ -291,13 +291,12 @@ void StartChooser::tell_of_new_run(const RunConfig& config) {
     notes_.push_back(fmt::format("no checkpoint in {}: the run starts from scratch", save));
     return;
   }
-  warnings_.push_back(
-      fmt::format("no checkpoint in {}: the run starts from scratch; the same with other ranks, "
-                  "ZeRO stage or micro batch has some, and SAVE={} goes on with those{}",
-                  save, other.folder.string(),
-                  other.global_batch == config.batch.global_batch_size
-                      ? ""
-                      : fmt::format("; GLOBAL_BATCH={} keeps its batch", other.global_batch)));
+  warnings_.push_back(fmt::format(
+      "no checkpoint in {}: the run starts from scratch; the same with other ranks, "
+      "ZeRO stage or micro batch has some, and SAVE={} goes on with those{}",
+      save, other.folder.string(),
+      other.global_batch ? fmt::format("; GLOBAL_BATCH={} keeps its batch", *other.global_batch)
+                         : ""));
 }
 
 void StartChooser::require_newest(const RunConfig& config) const {
