@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace borealis {
 
@@ -13,6 +14,10 @@ struct MachineInfo {
   int64_t memory_bytes = 0;      // of the machine
   std::string operating_system;  // "Debian GNU/Linux 12 (bookworm), Linux 6.1.0"
 };
+
+// The processor in the text of /proc/cpuinfo: its model name, or where it has none (Arm) its core
+// by implementer and part, "Arm Neoverse-V2"; empty if it says neither.
+std::string cpu_model_in(std::string_view cpuinfo);
 
 // From /proc and uname; what cannot be read stays empty or 0.
 MachineInfo describe_machine();

@@ -31,8 +31,8 @@ class ScopedTarget {
 inline std::vector<int64_t> simd_targets() {
   std::vector<int64_t> targets;
   const int64_t supported = hwy::SupportedTargets();
-  for (const int64_t target : {int64_t{HWY_AVX3}, int64_t{HWY_AVX2}, int64_t{HWY_SSE4},
-                               int64_t{HWY_NEON}, int64_t{HWY_SVE}, int64_t{HWY_SVE2}}) {
+  for (const int64_t target :
+       {int64_t{HWY_AVX3}, int64_t{HWY_AVX2}, int64_t{HWY_SSE4}, int64_t{HWY_NEON}}) {
     if ((supported & target) != 0) targets.push_back(target);
   }
   targets.push_back(HWY_SCALAR);

@@ -25,8 +25,11 @@ using U64 = hn::ScalableTag<uint64_t>;
 using F64 = hn::ScalableTag<double>;
 using Words = hn::Vec<U64>;  // 32 bits of a counter in the lower half of each lane
 
+// Constructors that a compiler makes itself are not for the target.
 struct Philox {
   Words word[4];
+  HWY_INLINE Philox() {}
+  HWY_INLINE Philox(Words w0, Words w1, Words w2, Words w3) : word{w0, w1, w2, w3} {}
 };
 // Worked on side by side: the rounds of one are a chain, each waiting for the last.
 constexpr int kVectors = 4;
@@ -47,15 +50,15 @@ HWY_INLINE void philox(uint64_t seed, uint64_t stream, uint64_t index, Philox (&
   const U64 d;
   for (int v = 0; v < kVectors; ++v) {
     const Words counter = hn::Iota(d, index + static_cast<uint64_t>(v) * hn::Lanes(d));
-    p[v] = {{low(counter), hn::ShiftRight<32>(counter), hn::Set(d, stream & 0xFFFFFFFFu),
-             hn::Set(d, stream >> 32)}};
+    p[v] = {low(counter), hn::ShiftRight<32>(counter), hn::Set(d, stream & 0xFFFFFFFFu),
+            hn::Set(d, stream >> 32)};
   }
   auto key0 = static_cast<uint32_t>(seed), key1 = static_cast<uint32_t>(seed >> 32);
   for (int round = 0; round < 10; ++round) {
     for (Philox& q : p) {
       const Words p0 = product(0xD2511F53u, q.word[0]), p1 = product(0xCD9E8D57u, q.word[2]);
-      q = {{hn::Xor(hn::Xor(hn::ShiftRight<32>(p1), q.word[1]), hn::Set(d, key0)), low(p1),
-            hn::Xor(hn::Xor(hn::ShiftRight<32>(p0), q.word[3]), hn::Set(d, key1)), low(p0)}};
+      q = {hn::Xor(hn::Xor(hn::ShiftRight<32>(p1), q.word[1]), hn::Set(d, key0)), low(p1),
+           hn::Xor(hn::Xor(hn::ShiftRight<32>(p0), q.word[3]), hn::Set(d, key1)), low(p0)};
     }
     key0 += 0x9E3779B9u;
     key1 += 0xBB67AE85u;
