@@ -85,6 +85,7 @@ TEST_F(CpuIsa, TestsReallyRunEveryTarget) {
     EXPECT_EQ(starts_with("AVX-512"), target == HWY_AVX3) << description;
     EXPECT_EQ(starts_with("AVX2"), target == HWY_AVX2) << description;
     EXPECT_EQ(starts_with("SSE4"), target == HWY_SSE4) << description;
+    EXPECT_EQ(starts_with("NEON"), target == HWY_NEON) << description;
     EXPECT_EQ(starts_with("scalar"), target == HWY_SCALAR) << description;
   });
 }

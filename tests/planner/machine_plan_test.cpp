@@ -175,13 +175,13 @@ TEST(MachinePlan, MemoryEndsWhereItDoesOrIsSaidNotTo) {
   };
   // Of a GPU's memory a run leaves half a per cent.
   const auto memory_for = [](int64_t bytes) { return bytes * 200 / 199 + 2; };
-  machine.memory_bytes = memory_for(point(7000).total_bytes);
-  const MachinePoint ends = point(7000);
+  machine.memory_bytes = memory_for(point(700).total_bytes);
+  const MachinePoint ends = point(700);
   EXPECT_TRUE(ends.fits);
-  EXPECT_EQ(ends.most_layers, 7000);
-  const MachinePoint too_deep = point(7001);
+  EXPECT_EQ(ends.most_layers, 700);
+  const MachinePoint too_deep = point(701);
   EXPECT_FALSE(too_deep.fits);
-  EXPECT_EQ(too_deep.most_layers, 7000);
+  EXPECT_EQ(too_deep.most_layers, 700);
   machine.memory_bytes = memory_for(point(10000).total_bytes);
   const MachinePoint endless = point(10000);
   EXPECT_TRUE(endless.fits);

@@ -27,7 +27,7 @@ class ScopedTarget {
   ScopedTarget& operator=(const ScopedTarget&) = delete;
 };
 
-// What this machine can run of what the kernels are compiled for, down to plain C++.
+// What this machine can run of what the kernels are compiled for, down to plain C++ on x86.
 inline std::vector<int64_t> simd_targets() {
   std::vector<int64_t> targets;
   const int64_t supported = hwy::SupportedTargets();
@@ -35,7 +35,7 @@ inline std::vector<int64_t> simd_targets() {
        {int64_t{HWY_AVX3}, int64_t{HWY_AVX2}, int64_t{HWY_SSE4}, int64_t{HWY_NEON}}) {
     if ((supported & target) != 0) targets.push_back(target);
   }
-  targets.push_back(HWY_SCALAR);
+  if ((HWY_TARGETS & HWY_SCALAR) != 0) targets.push_back(HWY_SCALAR);  // Arm's least is NEON
   return targets;
 }
 

@@ -1,4 +1,5 @@
 // A run that was stopped and goes on is the run that was not, to the last bit.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -25,7 +25,13 @@ constexpr std::array<Isa, 8> kIsas = {Isa{dnnl_cpu_isa_avx512_core_amx, "avx512_
                                       Isa{dnnl_cpu_isa_avx, "avx"},
                                       Isa{dnnl_cpu_isa_sse41, "sse41"}};
 
-unsigned effective_isa() { return static_cast<unsigned>(dnnl_get_effective_cpu_isa()); }
+unsigned effective_isa() {
+#if defined(__x86_64__)
+  return static_cast<unsigned>(dnnl_get_effective_cpu_isa());
+#else
+  return 0;  // those of other processors are numbered by themselves
+#endif
+}
 bool includes(unsigned isa, unsigned part) { return (isa & part) == part; }
 
 dnnl_cpu_isa_t isa_of(OneDnnCap cap) {
