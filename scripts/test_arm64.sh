@@ -24,8 +24,10 @@ for folder in proc dev sys; do
   mountpoint -q "$root/$folder" || mount --bind "/$folder" "$root/$folder"
 done
 trap 'for folder in proc dev sys; do umount "$root/$folder"; done' EXIT
+log=$root/root/packages.log
 # shellcheck disable=SC2046  # words
-inside apt-get install -y -q --no-install-recommends $(sed -nE 's/^(run|test): //p' scripts/packages.txt) >"$root/apt.log"
+{ inside apt-get update && inside apt-get install -y --no-install-recommends \
+  $(sed -nE 's/^(run|test): //p' scripts/packages.txt); } >"$log" 2>&1 || { tail -n 20 "$log" >&2; exit 3; }
 
 # The cross compiler and ninja with what they are linked with; of Arm's the headers and libraries of
 # C++'s own, since those of the system are inside.
