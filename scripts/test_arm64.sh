@@ -44,9 +44,9 @@ cp -L --remove-destination /lib64/ld-linux-x86-64.so.2 "$root/lib64"
 cp -L --remove-destination /usr/bin/ninja "$root/usr/bin"
 
 checkout=/root/borealis
-rm -rf "${root:?}$checkout/src" "${root:?}$checkout/tests"
-mkdir -p "$root$checkout"
-git archive HEAD | tar -xC "$root$checkout"
+[ -d "$root$checkout/.git" ] || git clone -q --no-checkout . "$root$checkout"
+git -C "$root$checkout" fetch -q "$PWD" HEAD
+git -C "$root$checkout" checkout -q --force --detach FETCH_HEAD
 inside bash -c "cd $checkout && cmake --preset ci -DCMAKE_CXX_COMPILER=$cross/bin/$gcc \
   -DCMAKE_C_COMPILER=$cross/bin/aarch64-linux-gnu-gcc-12 >/dev/null && ninja -C build/ci all"
 # QEMU itself fails at a thread of 64 TiB, and does not tell when a process began.
