@@ -273,6 +273,7 @@ TEST_F(CudaGroupTest, WhatARankHasNotSentYetIsLostWithIt) {
 TEST_F(CudaGroupTest, TellsWhatNcclSaysOfItself) {
   join(60, [](Communicator& ranks, Backend& backend, DeviceGroup& group) {
     const DeviceBuffer memory(backend.device(), 512, "values");
+    ranks.barrier("both have joined");  // the error is everybody's
     if (ranks.rank() == 0) {
       exchange(ranks, group, memory.bytes());
       emulated::nccl_error = 6;
