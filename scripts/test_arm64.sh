@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # test_arm64.sh FOLDER [CTEST_FLAG...]: builds HEAD for 64-bit Arm and runs its unit tests there, on an x86
 # Debian machine: FOLDER becomes an arm64 Debian (3 GB), whose programs the kernel runs by QEMU. Its
-# compiler alone is this machine's cross compiler: emulated, it would take hours. As root; a quarter
-# of an hour the first time to build, and as long to test (2 cores).
+# compiler alone is this machine's cross compiler: emulated, it would take hours. As root. On 2 cores a
+# quarter of an hour the first time to build; all tests take hours (ZeroTest up to eight minutes
+# each): -R chooses.
 set -euo pipefail
 root=$(realpath -m "${1:?usage: test_arm64.sh FOLDER [CTEST_FLAG...]}")
 shift
