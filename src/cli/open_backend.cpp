@@ -16,14 +16,20 @@ bool may_be_a_gpu(const MachineConfig& machine) {
   return machine.device == "cuda" || (machine.device != "cpu" && has_nvidia_driver());
 }
 
-void require_stage_of_gpus(const OpenedBackend& opened, const ParallelConfig& parallel) {
-  if (!opened.own || parallel.data_parallel_size() == 1) return;
+void require_gpus_can(const OpenedBackend& opened, const ParallelConfig& parallel) {
+  if (!opened.own || parallel.replicas() == 1) return;
+  if (parallel.sequence_parallel_size > 1) {
+    throw Error(ErrorKind::kConfig,
+                fmt::format("SP={} on GPUs: ranks that share sequences compute on CPUs so far",
+                            parallel.sequence_parallel_size),
+                "set SP to 1, or DEVICE=cpu");
+  }
   constexpr int64_t kLastThroughHosts = 1;
   if (!opened.own->gpu()->has_group && parallel.zero_stage > kLastThroughHosts) {
     throw Error(ErrorKind::kConfig,
                 fmt::format("ZERO_STAGE={} with {} ranks on GPUs: gradients and weights can be "
                             "sharded where each rank has a GPU and there is NCCL",
-                            parallel.zero_stage, parallel.data_parallel_size()),
+                            parallel.zero_stage, parallel.replicas()),
                 fmt::format("set ZERO_STAGE to {} or less, or DEVICE=cpu", kLastThroughHosts));
   }
   if (parallel.zero_stage == 3 && parallel.zero_hpz_partition_size > 1) {
@@ -44,17 +50,17 @@ OpenedBackend open_backend(const MachineConfig& machine, const ParallelConfig& p
   OpenedBackend opened;
   if (!may_be_a_gpu(machine)) return opened;
   try {
-    opened.own = open_cuda_backend(
-        {.deterministic = machine.deterministic,
-         .number = machine.gpu,
-         .ranks = machine.ranks_of_gpu,
-         .in_group = parallel.data_parallel_size() > 1 && !machine.gpus_are_shared});
+    opened.own =
+        open_cuda_backend({.deterministic = machine.deterministic,
+                           .number = machine.gpu,
+                           .ranks = machine.ranks_of_gpu,
+                           .in_group = parallel.replicas() > 1 && !machine.gpus_are_shared});
   } catch (const Error& missing) {
     if (machine.device == "cuda") throw;
     opened.warning = fmt::format("the GPU of this machine is not used: {}", fault_text(missing));
   }
-  require_stage_of_gpus(opened, parallel);
-  if (opened.own && parallel.data_parallel_size() > 1 && !opened.own->gpu()->has_group) {
+  require_gpus_can(opened, parallel);
+  if (opened.own && parallel.replicas() > 1 && !opened.own->gpu()->has_group) {
     opened.warning =
         machine.gpus_are_shared
             ? "ranks share a GPU: what they exchange passes through the host's memory"

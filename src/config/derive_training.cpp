@@ -53,6 +53,14 @@ void check_shares(const std::string& split, const SplitShares& shares, const Run
 
 void derive_batch(const Settings& settings, RunConfig& run, Problems& problems) {
   BatchConfig& batch = run.batch;
+  if (const int64_t parts = run.parallel.sequence_parallel_size;
+      run.parallel.replicas() % parts != 0) {
+    problems.settings.push_back(
+        fmt::format("{} does not divide the run's ranks, {}; use a divisor of them, or start as "
+                    "many as it divides (NGPU_PER_HOST, WORLD_SIZE)",
+                    settings.spelled("SP"), run.parallel.replicas()));
+    return;
+  }
   const int64_t ranks = run.parallel.data_parallel_size();
   const int64_t unit = batch.micro_batch_size * ranks;
   if (settings.given("GLOBAL_BATCH")) {

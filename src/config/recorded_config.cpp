@@ -48,6 +48,9 @@ ParallelConfig parallel_of(const Json& json) {
   ParallelConfig parallel;
   parallel.world_size = size_of(json, "world_size");
   parallel.zero_stage = size_of(json, "zero_stage", 0, 3);
+  if (json.contains("sequence_parallel_size")) {
+    parallel.sequence_parallel_size = size_of(json, "sequence_parallel_size");
+  }
   if (json.contains("hosts")) parallel.hosts = size_of(json, "hosts");
   if (json.contains("zero_hpz_partition_size")) {
     parallel.zero_hpz_partition_size = size_of(json, "zero_hpz_partition_size");
@@ -58,6 +61,11 @@ ParallelConfig parallel_of(const Json& json) {
   if (parallel.world_size % parallel.hosts != 0) {
     throw Error(ErrorKind::kData,
                 fmt::format("{} ranks on {} hosts", parallel.world_size, parallel.hosts));
+  }
+  if (parallel.world_size % parallel.sequence_parallel_size != 0) {
+    throw Error(ErrorKind::kData,
+                fmt::format("{} ranks of which {} share a sequence", parallel.world_size,
+                            parallel.sequence_parallel_size));
   }
   return parallel;
 }

@@ -154,14 +154,14 @@ struct ScheduleLimits {
   std::vector<int64_t> forward_only_after = {};  // iterations behind which a step makes no update
 };
 
-// The rank grid. Ranks are data parallel; until the other axes exist their sizes are 1, and
-// validation says so.
+// The rank grid: data and sequence parallel (Ulysses); until the other axes exist their sizes are
+// 1, and validation says so.
 struct ParallelConfig {
   int64_t world_size = 1;
   int64_t hosts = 1;  // that the ranks are on
   int64_t tensor_parallel_size = 1;
   int64_t pipeline_parallel_size = 1;
-  int64_t sequence_parallel_size = 1;  // Ulysses
+  int64_t sequence_parallel_size = 1;  // ranks that have a part of each sequence (SP, Ulysses)
   double timeout_minutes = 10;         // of waiting for other ranks in one call
   int64_t zero_stage = 0;  // sharding of one rank is no sharding: 0 and 1 are equal there
   // At stage 3: ranks of a host over which each keeps a second shard of the weights; 1: none.
@@ -169,9 +169,10 @@ struct ParallelConfig {
   // Gradients are rounded to bf16 to travel between ranks; they are added up in f32 in any case.
   bool grad_reduce_in_bf16 = false;
   DType grad_reduce_dtype() const { return grad_reduce_in_bf16 ? DType::kBF16 : DType::kF32; }
-  int64_t data_parallel_size() const {
-    return world_size / tensor_parallel_size / pipeline_parallel_size / sequence_parallel_size;
-  }
+  // Ranks that have sequences of their own.
+  int64_t data_parallel_size() const { return replicas() / sequence_parallel_size; }
+  // Ranks that have the same parameters, whose gradients are added up and over which ZeRO shards.
+  int64_t replicas() const { return world_size / tensor_parallel_size / pipeline_parallel_size; }
 };
 
 struct RecomputeConfig {

@@ -232,6 +232,19 @@ void validate_sharding(const Settings& settings, const ParallelConfig& parallel,
   }
 }
 
+void validate_sequence_parts(const Settings& settings, const RunConfig& run, Problems& problems) {
+  const int64_t parts = run.parallel.sequence_parallel_size;
+  const auto require_divided = [&](std::string_view what, int64_t number) {
+    if (number % parts == 0) return;
+    problems.settings.push_back(fmt::format(
+        "{} does not divide {} = {}: each of that many ranks has a part of every sequence, and in "
+        "attention its heads; use a divisor",
+        settings.spelled("SP"), what, number));
+  };
+  require_divided("SEQ", run.batch.seq_length);
+  require_divided("NUM_KV_HEAD", run.model.num_key_value_heads);
+}
+
 }  // namespace
 
 void validate(const Settings& settings, const RunConfig& run, Problems& problems) {
@@ -242,6 +255,7 @@ void validate(const Settings& settings, const RunConfig& run, Problems& problems
   validate_documents(settings, run, problems);
   validate_profile(settings, run, problems);
   validate_sharding(settings, run.parallel, problems);
+  validate_sequence_parts(settings, run, problems);
 }
 
 void validate_ranks(const Settings& settings, const LoadOptions& options, RunConfig& run,

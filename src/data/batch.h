@@ -7,18 +7,27 @@
 
 namespace borealis {
 
-// B sequences of T tokens; targets[b][t] is the token after tokens[b][t], or kNoTarget
-// (kernels/cross_entropy.h) where it does not count for the loss.
+// B sequences of T tokens, or one part of each; targets[b][t] is the token after tokens[b][t], or
+// kNoTarget (kernels/cross_entropy.h) where it does not count for the loss.
 struct Batch {
-  int64_t batch_size = 0;        // B
-  int64_t seq_length = 0;        // T
-  std::vector<int32_t> tokens;   // [B, T]
-  std::vector<int32_t> targets;  // [B, T]
-  // Of documents in a sequence, for a run that looks at them.
-  std::vector<int32_t> positions = {};        // [B, T], for RoPE; empty: 0 .. T-1
-  std::vector<int32_t> document_starts = {};  // [B, T], as in kernels/attention.h; empty: none
+  int64_t batch_size = 0;               // B
+  int64_t seq_length = 0;               // T
+  std::vector<int32_t> tokens;          // [B, T]
+  std::vector<int32_t> targets;         // [B, T]
+  std::vector<int32_t> positions = {};  // [B, T], for RoPE; empty: 0 .. T-1
+  // Of documents in a sequence, for a run that looks at them: [B, T parts], as in
+  // kernels/attention.h; empty: none.
+  std::vector<int32_t> document_starts = {};
+  // Where the T tokens are one of several parts of each sequence (data/sequence_part.h).
+  int64_t parts = 1;
+  int64_t loss_tokens_of_parts = 0;  // with a target, in all of them
 
   int64_t loss_tokens() const;  // with a target
+  // Of the micro-batch, whose other parts other ranks have: tokens, and those with a target.
+  int64_t tokens_of_sequences() const { return parts * static_cast<int64_t>(targets.size()); }
+  int64_t loss_tokens_of_sequences() const {
+    return parts == 1 ? loss_tokens() : loss_tokens_of_parts;
+  }
 };
 
 // Of document_starts, the tokens of each document in order; empty where there are none.

@@ -73,7 +73,7 @@ class CachedDecoderOf : public CachedDecoder {
     batch_.batch_size = 1;
     batch_.seq_length = rows();
     forward_layers([this](const LayerActivations<T>& a, const KeyValueCache<T>& cache) {
-      ops_.attend(a.qkv, a.attention, a.lse);
+      ops_.attend(a);
       ops_.cache(a.qkv, cache_rows(), cache);
     });
   }

@@ -12,12 +12,17 @@
 namespace borealis {
 namespace {
 
-// Adds the life of the scope to a counter, but for what the flow waits meanwhile, which goes to
-// another.
+// Adds the life of the scope to a counter, but for what is waited for other ranks meanwhile, which
+// goes to another.
 class ComputeTime {
  public:
-  ComputeTime(const UnitFlow* flow, double& computing_ms, double& waiting_ms)
-      : flow_(flow), computing_ms_(computing_ms), waiting_ms_(waiting_ms), waited_(waited()) {}
+  ComputeTime(const UnitFlow* flow, const SequenceExchange* exchange, double& computing_ms,
+              double& waiting_ms)
+      : flow_(flow),
+        exchange_(exchange),
+        computing_ms_(computing_ms),
+        waiting_ms_(waiting_ms),
+        waited_(waited()) {}
   ~ComputeTime() {
     const double waiting = waited() - waited_;
     computing_ms_ += stopwatch_.elapsed_ms() - waiting;
@@ -27,9 +32,13 @@ class ComputeTime {
   ComputeTime& operator=(const ComputeTime&) = delete;
 
  private:
-  double waited() const { return flow_ == nullptr ? 0 : flow_->waited_ms(); }
+  double waited() const {
+    return (flow_ == nullptr ? 0 : flow_->waited_ms()) +
+           (exchange_ == nullptr ? 0 : exchange_->waited_ms());
+  }
 
   const UnitFlow* flow_;
+  const SequenceExchange* exchange_;
   double& computing_ms_;
   double& waiting_ms_;
   double waited_;
@@ -40,15 +49,18 @@ template <typename T>
 class Decoder : public LanguageModel {
  public:
   Decoder(const DecoderShape& shape, const ParameterBuffers& parameters, Profiler* profiler,
-          UnitFlow* flow, Backend& backend)
+          UnitFlow* flow, Backend& backend, SequenceExchange* exchange)
       : shape_(shape),
         flow_(flow),
+        exchange_(exchange),
         device_(backend.device()),
         offsets_(decoder_offsets(shape.model, *parameters.table)),
         arenas_(allocate(shape, device_)),
         buffers_(shape, arenas_),
         ops_(backend, shape, parameters,
-             make_rope_table(shape.model, shape.seq_length, parameters.dtype), buffers_, profiler) {
+             make_rope_table(shape.model, shape.whole_seq_length(), parameters.dtype), buffers_,
+             profiler, exchange) {
+    CHECK(shape.sequence_parts == (exchange == nullptr ? 1 : exchange->parts()));
   }
 
   double forward_backward(const Batch& batch, float loss_scale, bool accumulate,
@@ -56,11 +68,11 @@ class Decoder : public LanguageModel {
     CHECK(!shape_.forward_only);
     DecoderBuffers<T>& b = buffers_;
     {
-      const ComputeTime timed(flow_, times.forward_ms, times.communication_ms);
+      const ComputeTime timed(flow_, exchange_, times.forward_ms, times.communication_ms);
       forward_layers(batch);
       ops_.wait();  // for the times to be true; it costs a device some ten microseconds
     }
-    const ComputeTime timed(flow_, times.backward_ms, times.communication_ms);
+    const ComputeTime timed(flow_, exchange_, times.backward_ms, times.communication_ms);
     ops_.begin_gradients(accumulate);
     HeldUnit tied_head = hold_for_backward(kEmbeddingUnit, is_tied() ? flow_ : nullptr);
     HeldUnit head = hold_for_backward(head_unit(), flow_);
@@ -159,8 +171,8 @@ class Decoder : public LanguageModel {
     LayerActivations<T>& a = slot(layer);
     HeldUnit held(flow_, unit_of(layer), Hold::kWeights);
     borealis::forward_layer(
-        ops_, offsets_.layers[static_cast<size_t>(layer)], a, buffers_,
-        [&] { ops_.attend(a.qkv, a.attention, a.lse); }, x_next);
+        ops_, offsets_.layers[static_cast<size_t>(layer)], a, buffers_, [&] { ops_.attend(a); },
+        x_next);
     held.release();
   }
 
@@ -210,7 +222,8 @@ class Decoder : public LanguageModel {
   }
 
   DecoderShape shape_;
-  UnitFlow* flow_;  // null: all units are whole
+  UnitFlow* flow_;              // null: all units are whole
+  SequenceExchange* exchange_;  // null: sequences have one part
   Device& device_;
   DecoderOffsets offsets_;
   DecoderArenas arenas_;
@@ -251,11 +264,11 @@ RopeTable make_rope_table(const ModelConfig& model, int64_t seq_length, DType dt
 std::unique_ptr<LanguageModel> make_language_model(const DecoderShape& shape,
                                                    const ParameterBuffers& parameters,
                                                    Profiler* profiler, UnitFlow* flow,
-                                                   Backend& backend) {
+                                                   Backend& backend, SequenceExchange* exchange) {
   if (parameters.dtype == DType::kF32) {
-    return std::make_unique<Decoder<float>>(shape, parameters, profiler, flow, backend);
+    return std::make_unique<Decoder<float>>(shape, parameters, profiler, flow, backend, exchange);
   }
-  return std::make_unique<Decoder<bf16>>(shape, parameters, profiler, flow, backend);
+  return std::make_unique<Decoder<bf16>>(shape, parameters, profiler, flow, backend, exchange);
 }
 
 }  // namespace borealis

@@ -14,6 +14,7 @@
 #include "kernels/linear.h"
 #include "kernels/rope.h"
 #include "model/decoder_buffers.h"
+#include "parallel/sequence_exchange.h"
 #include "telemetry/profiler.h"
 #include "tensor/parameter_buffers.h"
 #include "tensor/unit_flow.h"
@@ -44,13 +45,15 @@ class LanguageModel {
 
 // The parameters' buffers, which are of the backend's device, stay the caller's; activations are
 // allocated there, of exactly the sizes that plan_memory states. profiler: records the calls of
-// step_kernels(). flow: makes the parameters' units whole while they are used. Both may be null,
-// else must outlive the model, as the backend must, which shape.gpu is of.
+// step_kernels(). flow: makes the parameters' units whole while they are used. exchange: with the
+// ranks that have the other parts of the sequences. All three may be null, else must outlive the
+// model, as the backend must, which shape.gpu is of.
 std::unique_ptr<LanguageModel> make_language_model(const DecoderShape& shape,
                                                    const ParameterBuffers& parameters,
                                                    Profiler* profiler = nullptr,
                                                    UnitFlow* flow = nullptr,
-                                                   Backend& backend = cpu_backend());
+                                                   Backend& backend = cpu_backend(),
+                                                   SequenceExchange* exchange = nullptr);
 
 // Where a layer's matrices start in the flat buffers, and whether it turns queries and keys.
 struct LayerOffsets {

@@ -26,8 +26,8 @@ int64_t DecoderShape::segments() const {
 }
 
 AttentionShape DecoderShape::attention() const {
-  return {micro_batch_size, seq_length, model.num_attention_heads, model.num_key_value_heads,
-          model.head_dim};
+  return {micro_batch_size, whole_seq_length(), model.num_attention_heads / sequence_parts,
+          model.num_key_value_heads / sequence_parts, model.head_dim};
 }
 
 HeadShape DecoderShape::head() const { return {rows(), model.hidden_size, model.vocab_size}; }
@@ -97,6 +97,8 @@ DecoderBuffers<T>::DecoderBuffers(const DecoderShape& shape, DecoderArenas& aren
     layer.inv_rms_input = kept.take<float>(R);
     layer.qkv = kept.take<T>(R * qkv_size);
     layer.attention = kept.take<T>(R * model.query_size());
+    layer.attention_of_heads =
+        shape.sequence_parts > 1 ? kept.take<T>(R * model.query_size()) : layer.attention;
     layer.lse = kept.take<float>(R * model.num_attention_heads);
     layer.x_middle = kept.take<T>(R * D);
     layer.inv_rms_middle = kept.take<float>(R);
@@ -117,6 +119,7 @@ DecoderBuffers<T>::DecoderBuffers(const DecoderShape& shape, DecoderArenas& aren
       norm_scratch = arenas.working.take<float>(rms_norm_backward_scratch_floats(D));
     }
   }
+  if (shape.sequence_parts > 1) exchanged = arenas.working.take<T>(R * qkv_size);
   if (shape.gpu) {
     for (int32_t** of_rows :
          {&batch.tokens, &batch.targets, &batch.positions, &batch.document_starts, &batch.slots}) {

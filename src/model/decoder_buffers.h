@@ -1,8 +1,8 @@
 // Every byte that a forward and backward pass of the decoder touches besides the parameters, laid
 // out once. Run on measuring arenas the layout is the memory plan; run on real ones it is the
 // allocation.
-//   B micro-batch, T tokens a sequence, R = B T, D hidden, F intermediate, H query heads, K
-//   key/value heads, C head dim, L layers.
+//   B micro-batch, T tokens a sequence or of the rank's part of it, P parts, R = B T, D hidden, F
+//   intermediate, H query heads, K key/value heads, C head dim, L layers.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +30,11 @@ struct DecoderShape {
   std::optional<GpuProfile> gpu = {};  // none: the host
   int64_t head_rows = 0;   // on a GPU, whose logits exist at a time; 0: as many as are good
   bool documents = false;  // attention may stop at the ends of documents
+  // P: ranks that share each sequence. In attention each has all tokens of its part of the heads.
+  int64_t sequence_parts = 1;
 
   int64_t rows() const { return micro_batch_size * seq_length; }
+  int64_t whole_seq_length() const { return seq_length * sequence_parts; }
   // Layers whose activations exist at a time: all, those of one recomputed segment, or one.
   int64_t slots() const;
   int64_t segments() const;  // that are recomputed from their kept input; 0 without recompute
@@ -53,11 +56,12 @@ struct DecoderShape {
 // product are not kept: making them again costs a pass over memory, keeping them D + D + F a token.
 template <typename T>
 struct LayerActivations {
-  T* x = nullptr;                   // [R, D] residual stream on entry
-  float* inv_rms_input = nullptr;   // [R]
-  T* qkv = nullptr;                 // [R, (H + 2K) C], rotated
-  T* attention = nullptr;           // [R, H C]
-  float* lse = nullptr;             // [B, H, T]
+  T* x = nullptr;                  // [R, D] residual stream on entry
+  float* inv_rms_input = nullptr;  // [R]
+  T* qkv = nullptr;        // [R, (H + 2K) C], rotated; [B, P T, (H + 2K) / P C] with several parts
+  T* attention = nullptr;  // [R, H C]
+  T* attention_of_heads = nullptr;  // [B, P T, H / P C]; the same as attention with one part
+  float* lse = nullptr;             // [B, H / P, P T]
   T* x_middle = nullptr;            // [R, D] residual stream between attention and feed-forward
   float* inv_rms_middle = nullptr;  // [R]
   T* gate_up = nullptr;             // [R, 2F]; backward overwrites it with its gradient
@@ -94,6 +98,7 @@ struct DecoderBuffers {
   T* dx = nullptr;    // [R, D] gradient of the residual stream
   T* dqkv = nullptr;  // [R, (H + 2K) C]
   float* norm_scratch = nullptr;
+  T* exchanged = nullptr;  // [R, (H + 2K) C] what is on its way between the parts, with several
   float* scratch = nullptr;
   BatchOnDevice batch;
 

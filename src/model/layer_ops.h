@@ -3,6 +3,8 @@
 // flat buffers. What computes them is the backend's (kernels/ops.h).
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -13,6 +15,7 @@
 #include "kernels/rope.h"
 #include "model/decoder_buffers.h"
 #include "model/step_kernels.h"
+#include "parallel/sequence_exchange.h"
 #include "tensor/parameter_buffers.h"
 
 namespace borealis {
@@ -26,15 +29,19 @@ struct Projection {
 template <typename T>
 class LayerOps {
  public:
-  // The buffers' memory must outlive this; profiler may be null.
+  // The buffers' memory must outlive this, and the exchange, which is null where a sequence has one
+  // part; profiler may be null.
   LayerOps(Backend& backend, const DecoderShape& shape, const ParameterBuffers& parameters,
-           RopeTable rope, const DecoderBuffers<T>& buffers, Profiler* profiler)
+           RopeTable rope, const DecoderBuffers<T>& buffers, Profiler* profiler,
+           SequenceExchange* exchange = nullptr)
       : shape_(shape),
         parameters_(parameters),
         device_(backend.device()),
         on_device_(buffers.batch),
         ops_(make_ops<T>(backend, setup(shape, std::move(rope), buffers))),
         profiler_(profiler),
+        exchange_(exchange),
+        exchange_space_(buffers.exchanged),
         qkv{shape.qkv(), StepKernel::kQkv, StepKernel::kQkvWeight, StepKernel::kQkvInput},
         attention_output{shape.attention_output(), StepKernel::kAttentionOutput,
                          StepKernel::kAttentionOutputWeight, StepKernel::kAttentionOutputInput},
@@ -137,9 +144,16 @@ class LayerOps {
     const auto scope = timed(StepKernel::kRopeBackward);
     ops_->rope_backward({turned_rows(), rows(), dqkv});
   }
-  void attend(const T* qkv_rows, T* output, float* lse) {
-    const auto scope = timed(StepKernel::kAttention);
-    ops_->attention({shape_.attention(), qkv_rows, document_starts_, output, lse});
+  // Where a sequence has several parts, a.qkv becomes that of this rank's heads.
+  void attend(const LayerActivations<T>& a) {
+    if (exchange_ != nullptr) to_heads(qkv_heads(), a.qkv, StepKernel::kExchangeQkv);
+    {
+      const auto scope = timed(StepKernel::kAttention);
+      ops_->attention({shape_.attention(), a.qkv, document_starts_, a.attention_of_heads, a.lse});
+    }
+    if (exchange_ != nullptr) {
+      to_tokens(query_heads(), a.attention_of_heads, a.attention, StepKernel::kExchangeAttention);
+    }
   }
   // The rows are tokens first .. end - 1 of a text whose keys and values are in the cache.
   void attend_prefix(const T* qkv_rows, int64_t first, int64_t end, int32_t sequence,
@@ -160,10 +174,15 @@ class LayerOps {
     const auto scope = timed(StepKernel::kAttention);
     ops_->attention_decode({shape_.attention(), qkv_rows, readable(cached), over, output});
   }
-  void attend_backward(const LayerActivations<T>& a, const T* doutput, T* dqkv) {
-    const auto scope = timed(StepKernel::kAttentionBackward);
-    ops_->attention_backward(
-        {shape_.attention(), a.qkv, a.attention, a.lse, document_starts_, doutput, dqkv});
+  // Overwrites doutput where a sequence has several parts.
+  void attend_backward(const LayerActivations<T>& a, T* doutput, T* dqkv) {
+    if (exchange_ != nullptr) to_heads(query_heads(), doutput, StepKernel::kExchangeAttention);
+    {
+      const auto scope = timed(StepKernel::kAttentionBackward);
+      ops_->attention_backward({shape_.attention(), a.qkv, a.attention_of_heads, a.lse,
+                                document_starts_, doutput, dqkv});
+    }
+    if (exchange_ != nullptr) to_tokens(qkv_heads(), dqkv, dqkv, StepKernel::kExchangeQkv);
   }
 
   void gate(const T* gate_up_rows, T* y) {
@@ -237,9 +256,31 @@ class LayerOps {
   }
   float eps() const { return static_cast<float>(shape_.model.rms_norm_eps); }
   RopeRows turned_rows() const {
-    return {shape_.attention().row_stride(),
+    return {shape_.qkv().out_features,
             shape_.model.num_attention_heads + shape_.model.num_key_value_heads,
             shape_.model.head_dim, positions_};
+  }
+  // A token's row of all heads, as it is cut for the exchange.
+  HeadRows head_rows(const std::array<int64_t, 3>& heads) const {
+    return {shape_.micro_batch_size, shape_.seq_length, heads,
+            shape_.model.head_dim * static_cast<int64_t>(sizeof(T))};
+  }
+  HeadRows query_heads() const { return head_rows({shape_.model.num_attention_heads}); }
+  HeadRows qkv_heads() const {
+    const ModelConfig& model = shape_.model;
+    return head_rows(
+        {model.num_attention_heads, model.num_key_value_heads, model.num_key_value_heads});
+  }
+  void to_heads(const HeadRows& rows, T* data, StepKernel kernel) {
+    const auto scope = timed(kernel);
+    exchange_->to_heads(rows, reinterpret_cast<std::byte*>(data),
+                        reinterpret_cast<std::byte*>(exchange_space_));
+  }
+  void to_tokens(const HeadRows& rows, const T* from, T* to, StepKernel kernel) {
+    const auto scope = timed(kernel);
+    exchange_->to_tokens(rows, reinterpret_cast<const std::byte*>(from),
+                         reinterpret_cast<std::byte*>(to),
+                         reinterpret_cast<std::byte*>(exchange_space_));
   }
   // Of those that backward calls add to.
   void clear_gradients(std::span<const Parameter> parameters) {
@@ -262,6 +303,8 @@ class LayerOps {
   BatchOnDevice on_device_;
   std::unique_ptr<Ops<T>> ops_;
   Profiler* profiler_;
+  SequenceExchange* exchange_;
+  T* exchange_space_;
   bool accumulate_ = false;  // gradients of this pass have a value to be added to
   // Of the batch, [B, T]:
   const int32_t* host_tokens_ = nullptr;

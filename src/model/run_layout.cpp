@@ -11,10 +11,10 @@ namespace {
 
 std::optional<RowGradientsShape> embedding_rows_of(const RunConfig& config) {
   if (config.model.tie_word_embeddings) return std::nullopt;
-  const int64_t micro_batch = config.batch.micro_batch_size * config.batch.seq_length;
-  // A rank has the rows of all data-parallel ranks once their gradients are added up.
-  const int64_t tokens =
-      config.batch.grad_accum_steps * micro_batch * config.parallel.data_parallel_size();
+  const int64_t micro_batch = config.batch.micro_batch_size * config.batch.seq_length /
+                              config.parallel.sequence_parallel_size;
+  // A rank has the rows of all ranks once their gradients are added up.
+  const int64_t tokens = config.batch.grad_accum_steps * micro_batch * config.parallel.replicas();
   const RowGradientsShape shape{config.model.vocab_size, config.model.hidden_size,
                                 std::min(config.model.vocab_size, tokens), micro_batch};
   const int64_t dense = shape.table_rows * shape.row_size * static_cast<int64_t>(sizeof(float));
@@ -45,8 +45,14 @@ GpuOptimizerShape RunLayout::gpu_optimizer() const {
 }
 
 DecoderShape decoder_shape(const RunConfig& config, int threads, const GpuProfile* gpu) {
-  DecoderShape shape{config.model,     config.batch.micro_batch_size, config.batch.seq_length,
-                     config.recompute, product_mode(config.dtype),    threads};
+  const int64_t parts = config.parallel.sequence_parallel_size;
+  DecoderShape shape{.model = config.model,
+                     .micro_batch_size = config.batch.micro_batch_size,
+                     .seq_length = config.batch.seq_length / parts,
+                     .recompute = config.recompute,
+                     .mode = product_mode(config.dtype),
+                     .threads = threads,
+                     .sequence_parts = parts};
   if (gpu != nullptr) shape.gpu = *gpu;
   shape.documents = config.data.reset_attention_mask;
   return shape;
@@ -57,7 +63,7 @@ RunLayout make_run_layout(const RunConfig& config, int threads, const GpuProfile
                    .decoder = decoder_shape(config, threads, gpu),
                    .grad_accum_steps = config.batch.grad_accum_steps,
                    .table = make_parameter_table(config.model),
-                   .ranks = config.parallel.data_parallel_size(),
+                   .ranks = config.parallel.replicas(),
                    .grad_reduce_dtype = config.parallel.grad_reduce_dtype(),
                    .zero_stage = 0,
                    .partition = {},

@@ -24,10 +24,10 @@ struct RunLayout {
   DecoderShape decoder;
   int64_t grad_accum_steps = 1;
   ParameterTable table;
-  int64_t ranks = 1;                      // data-parallel
+  int64_t ranks = 1;                      // that have the same parameters
   DType grad_reduce_dtype = DType::kF32;  // of gradients that travel between ranks
-  int64_t zero_stage = 0;                 // 0 where there is one data-parallel rank
-  Partition partition;  // into as many shards as data-parallel ranks; one at ZeRO stage 0
+  int64_t zero_stage = 0;                 // 0 where there is one rank
+  Partition partition;                    // into as many shards as ranks; one at ZeRO stage 0
   // Of the weights over ranks of a host, at ZeRO stage 3; of no shards: there is none.
   Partition secondary;
   // The rows of the embedding that a step of this rank can touch, where keeping their gradients

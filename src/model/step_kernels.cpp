@@ -11,6 +11,7 @@ namespace {
 
 constexpr const char* kProducts = "products";
 constexpr const char* kAttention = "attention";
+constexpr const char* kParts = "between the parts of a sequence";
 constexpr const char* kHead = "head and loss";
 constexpr const char* kLayer = "other kernels of a layer";
 constexpr const char* kOptimizer = "optimizer";
@@ -95,11 +96,16 @@ class Costs {
     const double q = heads(model.num_attention_heads);
     const double qkv = q + 2 * heads(model.num_key_value_heads);
     const double lse = 4 * rows() * static_cast<double>(model.num_attention_heads);
-    const double product = q * (static_cast<double>(shape_.seq_length) + 1);
+    const double product = q * (static_cast<double>(shape_.whole_seq_length()) + 1);
     set(StepKernel::kAttention, "attention", borealis::kAttention, 2 * product,
         (qkv + q) * width_ + lse);
     set(StepKernel::kAttentionBackward, "attention, backward", borealis::kAttention, 5 * product,
         2 * (qkv + q) * width_ + lse);
+    // Each is cut into blocks or put together from them in memory, too.
+    set(StepKernel::kExchangeQkv, "QKV exchanged between the parts of a sequence", kParts, 0,
+        4 * qkv * width_);
+    set(StepKernel::kExchangeAttention, "attention exchanged between the parts of a sequence",
+        kParts, 0, 4 * q * width_);
   }
 
   void add_head() {

@@ -19,7 +19,9 @@ enum class StepKernel : int {
   kRmsNorm,
   kAddRmsNorm,
   kQkv,
+  kExchangeQkv,  // and gradients; this and the next with the ranks that share the sequences
   kAttention,
+  kExchangeAttention,
   kAttentionOutput,
   kGateUp,
   kSwiglu,
@@ -43,7 +45,7 @@ enum class StepKernel : int {
   kEmbeddingBackward,
   kGradNorm,
   kAdamW,
-  kSumGradients,  // these three are exchanges with other ranks
+  kSumGradients,  // these three are exchanges with other ranks, beside the kernels
   kSumEmbeddingRows,
   kGatherWeights,
   kCount,

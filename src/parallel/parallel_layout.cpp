@@ -20,6 +20,8 @@ ParallelLayout make_parallel_layout(const ParallelConfig& parallel, int64_t rank
   layout.sequence_parallel_rank = take(parallel.sequence_parallel_size);
   layout.data_parallel_rank = take(parallel.data_parallel_size());
   layout.pipeline_parallel_rank = take(parallel.pipeline_parallel_size);
+  layout.replica =
+      layout.data_parallel_rank * parallel.sequence_parallel_size + layout.sequence_parallel_rank;
   return layout;
 }
 

@@ -14,6 +14,8 @@ struct ParallelLayout {
   int64_t sequence_parallel_rank = 0;
   int64_t data_parallel_rank = 0;
   int64_t pipeline_parallel_rank = 0;
+  // Among the ranks that have the same parameters: which shard of the state is this one's.
+  int64_t replica = 0;
 };
 
 // Requires 0 <= rank < world_size and sizes that multiply to the world size.

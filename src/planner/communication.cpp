@@ -207,6 +207,21 @@ double exposed_seconds(const StepShape& shape, const Links& links, double passes
                          (simulated - of_first(micro_batches - 1));
 }
 
+double sequence_exchange_seconds(const StepShape& shape, TrainingStack stack, const Links& links) {
+  if (shape.sequence_parallel_size == 1) return 0;
+  const ModelConfig& model = shape.model;
+  const double width = shape.micro_batch_tokens() * static_cast<double>(dtype_bytes(shape.dtype));
+  const auto exchange = [&](int64_t elements) {
+    return exchange_seconds(links, width * static_cast<double>(elements),
+                            shape.sequence_parallel_size, shape.ranks_per_host);
+  };
+  const double both =
+      exchange(model.query_size() + 2 * model.key_value_size()) + exchange(model.query_size());
+  const double passes =
+      2 * static_cast<double>(model.num_hidden_layers) + recomputed_layers(shape, stack);
+  return static_cast<double>(shape.grad_accum_steps) * passes * both;
+}
+
 }  // namespace
 
 std::string_view all_reduce_name(AllReduce kind) {
@@ -245,6 +260,21 @@ double all_reduce_seconds(const Links& links, double bytes, int64_t hosts, int64
   return 2 * (ranks - 1) * (bytes / bytes_per_s + latency_s);
 }
 
+double exchange_seconds(const Links& links, double bytes, int64_t parts, int64_t ranks_per_host) {
+  const auto P = static_cast<double>(parts), r = static_cast<double>(ranks_per_host);
+  const double on_host = std::min(P, r), elsewhere = P - on_host;
+  double seconds = 0;
+  if (on_host > 1) {
+    seconds +=
+        (on_host - 1) * (bytes / P / links.within_host_bytes_per_s + links.within_host_latency_s);
+  }
+  if (elsewhere > 0) {
+    seconds += elsewhere *
+               (r * bytes / P / links.between_hosts_bytes_per_s + links.between_hosts_latency_s);
+  }
+  return seconds;
+}
+
 double communication_seconds(const StepShape& shape, TrainingStack stack, const Links& links,
                              double passes_s) {
   if (shape.ranks() == 1) return 0;
@@ -253,8 +283,9 @@ double communication_seconds(const StepShape& shape, TrainingStack stack, const 
     return all_reduce_seconds(links, bytes, shape.hosts, shape.ranks_per_host);
   };
   const double weights = static_cast<double>(dtype_bytes(shape.dtype)) * parameters;
-  if (stack == TrainingStack::kBorealis) return exposed_seconds(shape, links, passes_s);
-  double seconds = all_reduce(2 * parameters) + all_reduce(weights) / 2;
+  double seconds = sequence_exchange_seconds(shape, stack, links);
+  if (stack == TrainingStack::kBorealis) return seconds + exposed_seconds(shape, links, passes_s);
+  seconds += all_reduce(2 * parameters) + all_reduce(weights) / 2;
   if (shape.zero_stage == 3) {
     seconds += static_cast<double>(shape.grad_accum_steps) * all_reduce(weights);
   }

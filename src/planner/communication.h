@@ -29,6 +29,11 @@ struct Links {
 //   hierarchical  2 (r-1)/r S / b_in + 2 (r-1) l_in + 2 (n-1)/n S / b_out + 2 (n-1) l_out
 double all_reduce_seconds(const Links& links, double bytes, int64_t hosts, int64_t ranks_per_host);
 
+// Ranks that share sequences, P neighbours of which m are on a host, exchange S bytes that each
+// has: it keeps a P-th and sends as much to every other.
+//   (m-1) (S / P / b_in + l_in) + (P-m) (r S / P / b_out + l_out)
+double exchange_seconds(const Links& links, double bytes, int64_t parts, int64_t ranks_per_host);
+
 // What a step of the stack waits for, whose forward and backward passes take passes_s; a
 // reduce-scatter and an all-gather are half an all-reduce each. 0 with one rank.
 //
@@ -51,6 +56,9 @@ double all_reduce_seconds(const Links& links, double bytes, int64_t hosts, int64
 //   megatron-deepspeed  beside nothing: all-reduce of bf16 gradients, and an all-gather of the bf16
 //                       weights, since optimizer state is split over the ranks at every ZeRO stage;
 //                       ZeRO 3 gathers the weights twice more in every micro-batch
+//
+// With sequence parallelism both exchange, beside nothing, each layer's QKV and attention in both
+// directions of every micro-batch, and in the forward direction of what is recomputed.
 double communication_seconds(const StepShape& shape, TrainingStack stack, const Links& links,
                              double passes_s);
 

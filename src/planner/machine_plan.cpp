@@ -55,6 +55,17 @@ void require_same_kind(const RunConfig& config, const MachineModel& machine) {
       "leave DEVICE at auto, or name a machine file of that device (docs/planner.md)");
 }
 
+void require_known_parallelism(const RunConfig& config, const MachineModel& machine) {
+  const int64_t parts = config.parallel.sequence_parallel_size;
+  const bool is_our_gpu =
+      machine.stack == TrainingStack::kBorealis && machine.gpu_multiprocessors > 0;
+  if (parts == 1 || !is_our_gpu) return;
+  throw Error(ErrorKind::kConfig,
+              fmt::format("SP={} on {}: ranks that share sequences compute on CPUs so far", parts,
+                          machine.name),
+              "set SP to 1");
+}
+
 std::string standing_of(const StepEstimate& estimate) {
   if (!estimate.calibrated) return "uncalibrated";
   return estimate.known_hosts ? "calibrated" : "links uncalibrated";
@@ -72,6 +83,7 @@ int64_t usable_of(const MachinePoint& point, const MachineModel& machine) {
 MachinePoint plan_point(const RunConfig& config, const MachineModel& machine, int64_t hosts,
                         int64_t ranks_per_host, std::optional<double> tokens, int threads) {
   require_same_kind(config, machine);
+  require_known_parallelism(config, machine);
   const StepShape shape = step_shape(config, hosts, ranks_per_host);
   const StepEstimate estimate = estimate_step(machine, shape);
   MachinePoint point;

@@ -153,7 +153,7 @@ std::string saving_line(const RunConfig& config, const Prediction& prediction) {
   if (prediction.saves_in_background) {
     return "checkpoints are written in the background, with a second place for the state";
   }
-  if (config.parallel.zero_stage == 3 && config.parallel.data_parallel_size() > 1) {
+  if (config.parallel.zero_stage == 3 && config.parallel.replicas() > 1) {
     return "checkpoints are written in the foreground, with ZERO_STAGE=3";
   }
   const std::string state =
@@ -232,8 +232,7 @@ std::vector<Change> changes_of(const RunConfig& config, const std::optional<GpuP
   // GPUs that exchange through their hosts have no further stage.
   const int most = gpu && !gpu->has_group ? 1 : 3;
   for (const int stage : {1, 3}) {
-    if (config.parallel.data_parallel_size() == 1 || config.parallel.zero_stage >= stage ||
-        stage > most) {
+    if (config.parallel.replicas() == 1 || config.parallel.zero_stage >= stage || stage > most) {
       continue;
     }
     changes.push_back({fmt::format("ZERO_STAGE={}", stage),

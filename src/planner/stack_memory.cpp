@@ -32,7 +32,8 @@ std::vector<MemoryClass> reference_memory(const RunConfig& config, int64_t ranks
   const int64_t stage = config.parallel.zero_stage;
   const int64_t N = parameter_count(model);
   const auto split = [ranks](int64_t bytes) { return divide_up(bytes, ranks); };
-  const int64_t tokens = config.batch.micro_batch_size * config.batch.seq_length;
+  const int64_t tokens = config.batch.micro_batch_size * config.batch.seq_length /
+                         config.parallel.sequence_parallel_size;
   const int64_t layer =
       24 * model.hidden_size + 10 * model.query_size() + 8 * model.intermediate_size;
   const int64_t kept = config.recompute.enabled

@@ -32,7 +32,8 @@ std::string_view training_stack_name(TrainingStack stack) {
 }
 
 double StepShape::micro_batch_tokens() const {
-  return static_cast<double>(seq_length) * static_cast<double>(micro_batch_size);
+  return static_cast<double>(seq_length) * static_cast<double>(micro_batch_size) /
+         static_cast<double>(sequence_parallel_size);
 }
 
 double StepShape::tokens() const {
@@ -44,6 +45,7 @@ StepShape step_shape(const RunConfig& config, int64_t hosts, int64_t ranks_per_h
           .seq_length = config.batch.seq_length,
           .micro_batch_size = config.batch.micro_batch_size,
           .grad_accum_steps = config.batch.grad_accum_steps,
+          .sequence_parallel_size = config.parallel.sequence_parallel_size,
           .dtype = config.dtype,
           .recompute_segment = config.recompute.enabled ? config.recompute.layers_per_segment : 0,
           .zero_stage = config.parallel.zero_stage,
@@ -85,6 +87,7 @@ PassWork layer_work(const StepShape& shape, TrainingStack stack) {
     work.product_flops += 6 * rows * product.weights();
     work.bytes += operand_bytes(product, shape, stack);
   }
+  if (shape.sequence_parallel_size > 1) work.bytes += 8 * element * rows * (Q + R);
   return work;
 }
 

@@ -4,28 +4,31 @@
 //
 // over five terms, each a count of work that follows from the shapes and a constant of the machine:
 //
-//   products    6 g B T [L (2 D Q + 2 D R + 3 D F) + V D] FLOPs, the matrix products of forward and
+//   products    6 g B T / P [L (2 D Q + 2 D R + 3 D F) + V D] FLOPs, the matrix products of forward
+//   and
 //               backward; Q = H C, R = K C
-//   attention   12 g B T L Q T FLOPs, counted over the full square as in the LM formula, so a
+//   attention   12 g B T / P L Q T FLOPs, counted over the full square as in the LM formula, so a
 //   kernel
 //               that leaves out what is masked has a higher rate
 //   traffic     bytes between memory and the kernels, those of the products' operands included:
-//                 g { L B T (c_D D + c_Q (Q + 2 R) + c_F F) + c_V B T V         element by element
-//                     + sum over products of [3 e (B T k + B T n) + (2 e + c_G) k n] }   k -> n
+//                 g { L t (c_D D + c_Q (Q + 2 R) + c_F F) + c_V t V             element by element
+//                     + sum over products of [3 e (t k + t n) + (2 e + c_G) k n] }   k -> n
+//               t = B T / P; where P > 1, a layer's QKV and attention are copied into blocks or out
+//               of them in both directions: 8 e t (Q + R) more
 //               e: bytes of an element; c: what a stack's kernels move (stack_traffic). This is
 //               why small widths are slower: their products move more bytes a FLOP.
 //               A layer whose forward pass is run again adds a third of its products and bytes,
 //               and 2/7 of its attention (two of the seven products of a flash attention).
 //   parameters  N: AdamW, norm, casts; what a step does once a parameter. Of our own program's
-//               ranks each has its shard's, N / W, from ZeRO stage 1 on
+//               W ranks each has its shard's, N / W, from ZeRO stage 1 on
 //   steps       1: what a step costs whatever its size
 //
 // and communication (planner/communication.h). Left out: load imbalance, input, validation and
 // saving, rates that depend on the shape beyond the traffic of operands, causal blocks (attention
 // is linear in T here), pipelines, tensor parallelism.
 //
-// B micro-batch, T sequence, D hidden, H query heads, K key/value heads, C head dim, F
-// intermediate, V vocabulary, L layers, g micro-batches a step.
+// B micro-batch, T sequence, P ranks that share one (SP), D hidden, H query heads, K key/value
+// heads, C head dim, F intermediate, V vocabulary, L layers, g micro-batches a step.
 #pragma once
 
 #include <array>
@@ -54,6 +57,7 @@ struct StepShape {
   int64_t seq_length = 0;
   int64_t micro_batch_size = 1;
   int64_t grad_accum_steps = 1;
+  int64_t sequence_parallel_size = 1;
   DType dtype = DType::kBF16;
   int64_t recompute_segment = 0;  // layers that are recomputed together; 0: activations are kept
   int64_t zero_stage = 0;

@@ -9,9 +9,9 @@
 namespace borealis {
 
 double StepLoss::weight(const Batch& batch) const {
-  const int64_t counted = batch.loss_tokens();
+  const int64_t counted = batch.loss_tokens_of_sequences();
   if (mean_ == LossMean::kTokens || counted == 0) return 1;
-  return static_cast<double>(batch.targets.size()) / static_cast<double>(counted);
+  return static_cast<double>(batch.tokens_of_sequences()) / static_cast<double>(counted);
 }
 
 float StepLoss::gradient_scale(const Batch& batch) const {
@@ -19,10 +19,9 @@ float StepLoss::gradient_scale(const Batch& batch) const {
 }
 
 void StepLoss::add(const Batch& batch, double sum) {
-  const int64_t counted = batch.loss_tokens();
   sums_.loss += weight(batch) * sum;
-  sums_.counted += counted;
-  if (counted > 0) sums_.in_mean += std::ssize(batch.targets);
+  sums_.counted += batch.loss_tokens();
+  if (batch.loss_tokens_of_sequences() > 0) sums_.in_mean += std::ssize(batch.targets);
 }
 
 void StepLoss::add_up(Communicator& ranks) {

@@ -13,7 +13,8 @@ namespace borealis {
 // LossMean::kTokens: the sum of the losses of the step's counted tokens over their number, however
 // the global batch is cut. LossMean::kMicroBatch: the mean over micro-batches of their means over
 // their counted tokens, as the reference has it (contract section 2.7); a micro-batch without a
-// counted token has no mean and is left out.
+// counted token has no mean and is left out. Sequences that several ranks have a part of are one
+// micro-batch.
 //
 // How many tokens count is known after the last micro-batch, when their gradients are already
 // summed: those are scaled as if all counted, and gradient_factor() makes that good.

@@ -49,7 +49,7 @@ Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart star
       flops_per_token_(borealis::flops_per_token(config.model, config.batch.seq_length)),
       arenas_(allocate_training_arenas(layout, backend_.device())),
       buffers_(layout, arenas_),
-      shard_(layout.zero_stage == 0 ? 0 : place_.data_parallel_rank),
+      shard_(layout.zero_stage == 0 ? 0 : place_.replica),
       optimizer_ops_(
           backend_.make_optimizer_ops(layout.gpu_optimizer(), buffers_.optimizer_scratch)),
       optimizer_(config_.optimizer, *optimizer_ops_, buffers_.parameters, buffers_.optimizer,
@@ -82,8 +82,12 @@ Trainer::Trainer(const RunConfig& config, const RunLayout& layout, RunStart star
     sharded_->finish_weights();
   }
   make_saver(start);
+  if (config.parallel.sequence_parallel_size > 1) {
+    sequence_exchange_.emplace(ranks_.split(place_.data_parallel_rank));
+  }
   model_ = make_language_model(layout.decoder, buffers_.parameters, options_.profiler,
-                               sharded_ ? &*sharded_ : nullptr, backend_);
+                               sharded_ ? &*sharded_ : nullptr, backend_,
+                               sequence_exchange_ ? &*sequence_exchange_ : nullptr);
 }
 
 void Trainer::load(const RunStart& start) {
@@ -150,13 +154,10 @@ void Trainer::open_data() {
       if (ranks_.rank() == 0) make_index_files(config_, state_.data_order, state_.consumed);
     });
   }
-  const int64_t rank = place_.data_parallel_rank;
   if (state_.iteration < config_.limits.train_iters) {
-    train_data_ =
-        make_batch_source(config_, state_.data_order, Split::kTrain, state_.consumed.train, rank);
+    train_data_ = batches_of(Split::kTrain, state_.consumed.train);
   }
-  valid_data_ =
-      make_batch_source(config_, state_.data_order, Split::kValid, state_.consumed.valid, rank);
+  valid_data_ = batches_of(Split::kValid, state_.consumed.valid);
   if (ranks_.size() > 1) ranks_.barrier("opening the data");
 }
 
@@ -345,9 +346,9 @@ double Trainer::forward_only(StepRecord& record) {
 }
 
 StepLoss Trainer::loss_of(int64_t micro_batches) const {
-  return {
-      config_.optimizer.loss_mean,
-      ranks_.size() * micro_batches * config_.batch.micro_batch_size * config_.batch.seq_length};
+  return {config_.optimizer.loss_mean, config_.parallel.data_parallel_size() * micro_batches *
+                                           config_.batch.micro_batch_size *
+                                           config_.batch.seq_length};
 }
 
 // Leaves the loss's gradients, up to its gradient_factor.

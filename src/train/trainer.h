@@ -20,6 +20,7 @@
 #include "optim/adamw.h"
 #include "optim/norm_spikes.h"
 #include "parallel/parallel_layout.h"
+#include "parallel/sequence_exchange.h"
 #include "parallel/sharded_parameters.h"
 #include "telemetry/profiler.h"
 #include "telemetry/step_record.h"
@@ -65,7 +66,8 @@ struct TrainerOptions {
   Backend* backend = nullptr;  // null: the host's; of the layout's GPU; must outlive the trainer
 };
 
-// Ranks are data parallel: each has, of every global batch, its own samples, and of the training
+// Ranks are data parallel: each has, of every global batch, its own samples, or those that share a
+// sequence (SP) each its part of the same ones; and of the training
 // state what the ZeRO stage leaves it (parallel/sharded_parameters.h). Where that is everything
 // rank 0 alone saves, else each its shard.
 class Trainer {
@@ -97,6 +99,8 @@ class Trainer {
   void report_saved(const TrainerEvents& events, TrainingOutcome& outcome);
   void pass_over_data(StepRecord& record);
   double forward_only(StepRecord& record);
+  // This rank's, or its part of the sequences that it shares; null where the split is not built.
+  std::unique_ptr<BatchSource> batches_of(Split split, int64_t first_sample) const;
   void next_batch(BatchSource& source, StepLoss& loss);
   void add_up(StepLoss& loss);
   // Whether `work` found no data that cannot be used; where it did, that is the failure.
@@ -132,7 +136,8 @@ class Trainer {
   TrainingBuffers buffers_;
   int64_t shard_;                        // of the state, that this rank owns
   std::optional<GroupExchange> joined_;  // of the ranks' GPUs, where they exchange by themselves
-  std::optional<ShardedParameters> sharded_;  // where there are ranks
+  std::optional<ShardedParameters> sharded_;           // where there are ranks
+  std::optional<SequenceExchange> sequence_exchange_;  // where they share sequences
   std::unique_ptr<LanguageModel> model_;
   std::unique_ptr<OptimizerOps> optimizer_ops_;
   AdamW optimizer_;

@@ -5,17 +5,29 @@
 #include <exception>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "comm/collectives.h"
+#include "data/batch_loader.h"
 #include "data/dataset_fault.h"
+#include "data/sequence_part.h"
 #include "kernels/cross_entropy.h"
 #include "train/trainer.h"
 
 namespace borealis {
+
+std::unique_ptr<BatchSource> Trainer::batches_of(Split split, int64_t first_sample) const {
+  auto sequences =
+      make_batch_source(config_, state_.data_order, split, first_sample, place_.data_parallel_rank);
+  const int64_t parts = config_.parallel.sequence_parallel_size;
+  if (!sequences || parts == 1) return sequences;
+  return std::make_unique<SequencePart>(std::move(sequences), place_.sequence_parallel_rank, parts);
+}
 
 // Of several ranks the others are in the step's exchanges already, and cannot be left alone there:
 // what this rank then adds to them is of a batch without targets.
@@ -29,12 +41,13 @@ void Trainer::next_batch(BatchSource& source, StepLoss& loss) {
     if (ranks_.size() == 1) throw;
     unusable_data_ = std::current_exception();
     loss.add_unusable();
-    const auto tokens =
-        static_cast<size_t>(config_.batch.micro_batch_size * config_.batch.seq_length);
-    batch_ = {.batch_size = config_.batch.micro_batch_size,
-              .seq_length = config_.batch.seq_length,
+    const DecoderShape& shape = layout_.decoder;
+    const auto tokens = static_cast<size_t>(shape.rows());
+    batch_ = {.batch_size = shape.micro_batch_size,
+              .seq_length = shape.seq_length,
               .tokens = std::vector<int32_t>(tokens, 0),
-              .targets = std::vector<int32_t>(tokens, kNoTarget)};
+              .targets = std::vector<int32_t>(tokens, kNoTarget),
+              .parts = shape.sequence_parts};
   }
 }
 

@@ -6,7 +6,6 @@
 #include <functional>
 #include <memory>
 
-#include "data/batch_loader.h"
 #include "train/trainer.h"
 
 namespace borealis {
@@ -28,7 +27,7 @@ ValidationRecord Trainer::validate(Split split, int64_t iteration,
   std::unique_ptr<BatchSource> own;
   BatchSource* source = valid_data_.get();
   if (split == Split::kTest) {
-    own = make_batch_source(config_, state_.data_order, Split::kTest, 0, place_.data_parallel_rank);
+    own = batches_of(Split::kTest, 0);
     source = own.get();
   }
   const int64_t batches = config_.limits.eval_iters * config_.batch.grad_accum_steps;

@@ -20,7 +20,6 @@ TEST(NotAvailable, IsRefusedByName) {
   const std::vector<Case> cases = {
       {{{"TP", "2"}}, {}, "TP=2: tensor parallelism is not available yet; use TP=1"},
       {{{"PP", "2"}}, {}, "PP=2: pipeline parallelism is not available yet; use PP=1"},
-      {{{"SP", "4"}}, {}, "SP=4: sequence parallelism is not available yet; use SP=1"},
       {{{"ZERO_STAGE", "4"}}, {}, "ZERO_STAGE=4"},
       {{{"WORLD_SIZE", "24"}}, {}, "WORLD_SIZE=24: this run has 1 in all; `borealis launch"},
       {{{"NGPU_PER_HOST", "12"}}, {}, "NGPU_PER_HOST=12: this run has 1 on a host; `borealis"},

@@ -80,9 +80,10 @@ def configuration_cases(folder):
     config("zero micro batch", {}, "--micro-batch-size 0", arguments=["--micro-batch-size", "0"])
     config("kv heads that do not divide", {}, "NUM_KV_HEAD", arguments=["--num-key-value-heads", "3"])
     config("dtype", {"DTYPE": "fp8"}, "DTYPE", "fp8")
-    for name, value in (("TP", "2"), ("PP", "2"), ("SP", "2"), ("ZERO_STAGE", "4"), ("WORLD_SIZE", "4"), ("NGPU_PER_HOST", "2"),
+    for name, value in (("TP", "2"), ("PP", "2"), ("ZERO_STAGE", "4"), ("WORLD_SIZE", "4"), ("NGPU_PER_HOST", "2"),
                         ("OPT", "muon"), ("CPU_OPTIMIZER", "1"), ("LAUNCH_WITH", "deepspeed")):
         config(f"{name} not available", {name: value}, name)
+    config("ranks that share sequences without ranks", {"SP": "2"}, "SP=2", "NGPU_PER_HOST")
     config("negative learning rate", {"LR": "-1"}, "LR")
     config("unknown schedule", {"LR_DECAY_STYLE": "sawtooth"}, "LR_DECAY_STYLE", "sawtooth", "cosine")
     config("infinite schedule without a floor", {"LR_DECAY_STYLE": "infinite-cosine"}, "min")

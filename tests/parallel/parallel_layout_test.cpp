@@ -31,6 +31,9 @@ TEST(ParallelLayout, EveryRankHasAPlaceOfItsOwn) {
   EXPECT_EQ(places.size(), 24u);
   EXPECT_EQ(make_parallel_layout(parallel, 1).tensor_parallel_rank, 1);
   EXPECT_EQ(make_parallel_layout(parallel, 2).sequence_parallel_rank, 1);
+  EXPECT_EQ(make_parallel_layout(parallel, 2).replica, 1);
+  EXPECT_EQ(make_parallel_layout(parallel, 6).data_parallel_rank, 1);
+  EXPECT_EQ(make_parallel_layout(parallel, 6).replica, 3);
   EXPECT_EQ(make_parallel_layout(parallel, 12).pipeline_parallel_rank, 1);
 }
 

@@ -29,6 +29,19 @@ TEST(Communication, AllReduceOfEachKind) {
   EXPECT_NEAR(all_reduce_seconds(links, 800, 2, 1), 2 * 1 * (40 + 2), 1e-12);
 }
 
+// The same links; of four parts three are others'.
+TEST(Communication, ExchangeBetweenThePartsOfASequence) {
+  const Links links = {.within_host_bytes_per_s = 100,
+                       .within_host_latency_s = 1,
+                       .between_hosts_bytes_per_s = 10,
+                       .between_hosts_latency_s = 2};
+  EXPECT_EQ(exchange_seconds(links, 800, 1, 4), 0);
+  EXPECT_NEAR(exchange_seconds(links, 800, 4, 4), 3 * (2 + 1), 1e-12);
+  EXPECT_NEAR(exchange_seconds(links, 800, 4, 8), 3 * (2 + 1), 1e-12);
+  EXPECT_NEAR(exchange_seconds(links, 800, 4, 2), 1 * (2 + 1) + 2 * (40 + 2), 1e-12);
+  EXPECT_NEAR(exchange_seconds(links, 800, 4, 1), 3 * (20 + 2), 1e-12);
+}
+
 // Of S bytes between two ranks, an all-reduce takes S / 1e9 seconds.
 constexpr Links kLinks = {.within_host_bytes_per_s = 1e9, .between_hosts_bytes_per_s = 1e9};
 

@@ -56,7 +56,8 @@ class RankedRunTest : public ::testing::Test {
     RunConfig config = config_;
     config.parallel.world_size = ranks;
     config.batch.micro_batch_size = micro_batch_size;
-    config.batch.grad_accum_steps = config.batch.global_batch_size / ranks / micro_batch_size;
+    config.batch.grad_accum_steps =
+        config.batch.global_batch_size / config.parallel.data_parallel_size() / micro_batch_size;
     Result result;
     run_in_process(ranks, [&](Communicator& of_threads) {
       const std::unique_ptr<Communicator> wrapped = make_communicator(of_threads);
