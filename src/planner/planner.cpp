@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "base/direct_file.h"
 #include "base/error.h"
@@ -247,10 +248,19 @@ std::vector<Change> changes_of(const RunConfig& config, const std::optional<GpuP
                          run.recompute = {true, 1};
                        }});
   }
+  const int64_t parts =
+      std::gcd(config.parallel.replicas(),
+               std::gcd(config.model.num_key_value_heads, config.batch.seq_length));
+  const bool may_share_more = !gpu && parts > config.parallel.sequence_parallel_size;
+  if (may_share_more) {
+    changes.push_back({fmt::format("SP={}", parts),
+                       [parts](RunConfig& run) { run.parallel.sequence_parallel_size = parts; }});
+  }
   if (config.batch.micro_batch_size > 1) {
     changes.push_back({"MICRO_BATCH=1", [](RunConfig& run) { run.batch.micro_batch_size = 1; }});
   }
-  if (config.batch.seq_length > 1024) {
+  const int64_t shares = may_share_more ? parts : config.parallel.sequence_parallel_size;
+  if (config.batch.seq_length > 1024 && 1024 % shares == 0) {
     changes.push_back({"--seq-length 1024", [](RunConfig& run) { run.batch.seq_length = 1024; }});
   }
   if (!config.model.tie_word_embeddings) {

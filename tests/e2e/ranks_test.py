@@ -152,6 +152,41 @@ def secondary_shards(lab):
               (result.returncode, result.stderr))
 
 
+def shared_sequences(lab):
+    """SP: ranks that share sequences train what one rank trains, and go on from what other ranks left, to the last bit where they are the same."""
+    data = [option for option in SHAPE if option != "--mock-data"]
+    write_dataset(lab.folder / "set", 160)
+    (lab.folder / "list.txt").write_text("1.0 set corpus\n")
+    documents = ["--reset-attention-mask", "--reset-position-ids", "--eod-mask-loss", "--eod-token-id", "0"]
+    run = ["--train-iters", "12", "--eval-interval", "6", "--eval-iters", "1", "--data-file-list", "list.txt", *documents]
+    name = f"{lab.library}, SP=2"
+    result = lab.run(1, *run, "--no-save", "--run-dir", "one", shape=data)
+    check(result.returncode == 0, f"{name}: one rank", result.stderr)
+    one = losses(lab.metrics("one"))
+    for ranks, stage in ((2, "0"), (4, "3")):
+        result = lab.run(ranks, *run, "--no-save", "--run-dir", f"shared{ranks}", "--ds-sequence-parallel-size", "2", "--zero-stage", stage, "--profile",
+                         "--profile-step-start", "2", "--profile-step-end", "4", shape=data)
+        shared = lab.metrics(f"shared{ranks}")
+        check(result.returncode == 0 and close(losses(shared), one), f"{name}, {ranks} ranks: losses of one rank", result.stderr or losses(shared))
+        check(all(step["global_batch_size"] == GLOBAL_BATCH for step in shared), f"{name}, {ranks} ranks: global batch")
+        kernels = {kernel["name"]: kernel for kernel in json.loads((lab.folder / f"shared{ranks}" / "profile.json").read_text())["kernels"]}
+        exchanged = [kernels.get(f"{what} exchanged between the parts of a sequence", {}).get("calls") for what in ("QKV", "attention")]
+        # Forward and backward, of two layers, in each of the rank's micro-batches.
+        check(exchanged == [4 * GLOBAL_BATCH / (ranks / 2)] * 2, f"{name}, {ranks} ranks: the profile has what is exchanged", (exchanged, list(kernels)))
+    save = ["--ds-sequence-parallel-size", "2", "--zero-stage", "2", "--save-interval", "4", "--save", "shared"]
+    lab.run(2, *run, *save, "--exit-interval", "7", "--run-dir", "part", shape=data)
+    result = lab.run(2, *run, *save, "--run-dir", "part", shape=data)
+    resumed = lab.metrics("part")
+    lab.run(2, *run, *save[:4], "--no-save", "--run-dir", "whole", shape=data)
+    check(result.returncode == 0 and losses(resumed) == losses(lab.metrics("whole")), f"{name}: the same bits, resumed or not", result.stderr)
+    newest = lab.folder / "shared" / "global_step12"
+    result = lab.run(1, *run, "--train-iters", "14", "--save", "shared", "--run-dir", "alone", shape=data)
+    check(newest.is_dir() and result.returncode == 0 and lab.metrics("alone")[-1]["iteration"] == 14, f"{name}: one rank goes on", result.stderr)
+    for parts, what in (("4", "NUM_KV_HEAD = 2"), ("3", "ranks, 4")):
+        result = lab.run(4, *run, "--no-save", "--ds-sequence-parallel-size", parts, shape=data)
+        check(result.returncode == 2 and len(told_by(result)) == 1 and what in result.stderr, f"{lab.library}, SP={parts}: told once", result.stderr)
+
+
 def saves_with_less_memory(lab):
     """The copy that is saved in the background fits on one rank and not on the other."""
     shape = ["20000" if option == "2048" else option for option in SHAPE]
@@ -214,7 +249,7 @@ def bad_input(lab):
 
 def main():
     for library in found_libraries():
-        for part in (same_training, resumes, sharded, secondary_shards, saves_with_less_memory, bad_input):
+        for part in (same_training, resumes, sharded, secondary_shards, shared_sequences, saves_with_less_memory, bad_input):
             with tempfile.TemporaryDirectory(prefix="borealis-ranks-") as folder:
                 part(Lab(library, folder))
     sys.exit(1 if failures else 0)

@@ -105,6 +105,24 @@ TEST(Planner, RanksMayShareMoreOfTheirState) {
               ::testing::Not(::testing::Contains(HasSubstr("ZERO_STAGE"))));
 }
 
+TEST(Planner, RanksMayShareTheirSequences) {
+  RunConfig config = run_config(small_llama(6), 8192);
+  config.batch.micro_batch_size = 4;
+  config.parallel.world_size = 6;
+  RunConfig shared = config;
+  shared.parallel.sequence_parallel_size = 2;  // of six ranks, two key/value heads
+  const int64_t with_all = prediction_of(config).memory.total_bytes();
+  const int64_t with_halves = prediction_of(shared).memory.total_bytes();
+  EXPECT_LT(with_halves, with_all * 2 / 3) << "most of it is activations";
+  config.machine.memory_limit_bytes = with_halves * 21 / 20;
+  const Prediction prediction = prediction_of(config);
+  EXPECT_FALSE(prediction.fits);
+  EXPECT_THAT(ways_to_fit(config, prediction, 2), ::testing::Contains(HasSubstr("SP=2 (")));
+  config.parallel.world_size = 3;
+  EXPECT_THAT(ways_to_fit(config, prediction_of(config), 2),
+              ::testing::Not(::testing::Contains(HasSubstr("SP="))));
+}
+
 // One rank saves for all, from one copy, which takes its part of what they share.
 TEST(Planner, OneCopyOfTheStateIsForAllRanksOfAHost) {
   RunConfig config = run_config(small_llama(), 64);
