@@ -161,7 +161,9 @@ int print_batches(const DataRunOptions& options) {
         ranks[rank]->next(batch);
         printer.add(batch);
       }
-      printer.print(split_option_name(split), done + step, static_cast<int64_t>(rank));
+      // Of ranks that share sequences the first is named.
+      printer.print(split_option_name(split), done + step,
+                    static_cast<int64_t>(rank) * config.parallel.sequence_parallel_size);
     }
   }
   return 0;
