@@ -59,7 +59,7 @@ void derive_batch(const Settings& settings, RunConfig& run, Problems& problems) 
         fmt::format("{} does not divide the run's ranks, {}; use a divisor of them, or start as "
                     "many as it divides (NGPU_PER_HOST, WORLD_SIZE)",
                     settings.spelled("SP"), run.parallel.replicas()));
-    return;
+    run.parallel.sequence_parallel_size = 1;  // for what is looked at all the same
   }
   const int64_t ranks = run.parallel.data_parallel_size();
   const int64_t unit = batch.micro_batch_size * ranks;

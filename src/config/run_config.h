@@ -52,7 +52,8 @@ struct ModelConfig {
 
 struct BatchConfig {
   int64_t seq_length = 0;
-  int64_t micro_batch_size = 1;   // sequences a rank handles in one forward/backward
+  int64_t micro_batch_size =
+      1;  // sequences a rank handles, or its part of, in one forward/backward
   int64_t grad_accum_steps = 1;   // micro-batches per optimizer step
   int64_t global_batch_size = 0;  // sequences per optimizer step over all ranks
 };

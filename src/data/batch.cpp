@@ -15,7 +15,7 @@ std::vector<int32_t> document_lengths(const Batch& batch) {
   std::vector<int32_t> lengths;
   const std::vector<int32_t>& starts = batch.document_starts;
   for (size_t i = 0; i < starts.size(); ++i) {
-    const bool begins = static_cast<int64_t>(i) % batch.seq_length == starts[i];
+    const bool begins = static_cast<int64_t>(i) % (batch.seq_length * batch.parts) == starts[i];
     if (begins) lengths.push_back(0);
     ++lengths.back();
   }

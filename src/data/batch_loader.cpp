@@ -185,10 +185,13 @@ int64_t data_memory_bytes(const RunConfig& config, const DataDescription& data) 
   constexpr int64_t kToken = sizeof(int32_t);
   const int64_t arrays = 2 + config.data.reset_position_ids + config.data.reset_attention_mask;
   const int64_t batch = arrays * config.batch.micro_batch_size * config.batch.seq_length * kToken;
-  // The one that the step works on; of sequences that it is a part of each source has them whole.
+  // The one that the step works on. Of sequences that it is a part of each source has them whole,
+  // and it has positions in any case and knows all documents.
   const int64_t parts = config.parallel.sequence_parallel_size;
   const int64_t kept = parts > 1 ? batch : 0;
-  int64_t bytes = batch / parts;
+  const int64_t sequences = config.batch.micro_batch_size * config.batch.seq_length * kToken;
+  int64_t bytes =
+      parts > 1 ? 3 * sequences / parts + config.data.reset_attention_mask * sequences : batch;
   for (const SplitDescription* split : {&data.train, &data.valid, &data.test}) {
     if (split->requested_samples == 0) continue;
     bytes += batch + kept + split->index_memory_bytes + PrefetchingSource::kThreadBytes;

@@ -75,7 +75,7 @@ MemoryPlan plan_buffers(const DecoderShape& shape, DType dtype) {
   } else {
     const DecoderBuffers<bf16> measured(shape, arenas);
   }
-  return plan_of(shape, arenas, shape.seq_length, dtype);
+  return plan_of(shape, arenas, shape.whole_seq_length(), dtype);
 }
 
 }  // namespace

@@ -61,6 +61,7 @@ class Decoder : public LanguageModel {
              make_rope_table(shape.model, shape.whole_seq_length(), parameters.dtype), buffers_,
              profiler, exchange) {
     CHECK(shape.sequence_parts == (exchange == nullptr ? 1 : exchange->parts()));
+    CHECK(exchange == nullptr || device_.is_host());  // it copies there
   }
 
   double forward_backward(const Batch& batch, float loss_scale, bool accumulate,

@@ -311,7 +311,7 @@ class LayerOps {
   const int32_t* tokens_ = nullptr;
   const int32_t* targets_ = nullptr;
   const int32_t* positions_ = nullptr;        // or null: 0 .. T-1
-  const int32_t* document_starts_ = nullptr;  // or null: a sequence is one document
+  const int32_t* document_starts_ = nullptr;  // of whole sequences; null: each is one document
 
  public:
   const Projection qkv, attention_output, gate_up, down;

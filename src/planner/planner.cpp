@@ -222,9 +222,32 @@ struct Change {
   bool needs_other_data = false;
 };
 
+// The global batch stays.
+RunConfig with_sequence_parts(RunConfig config, int64_t parts) {
+  int64_t& shared = config.parallel.sequence_parallel_size;
+  config.batch.grad_accum_steps = config.batch.grad_accum_steps * parts / shared;
+  shared = parts;
+  return config;
+}
+
+// The fewest ranks that share sequences, more than do, with which the run fits; the most where it
+// does with none, 1 where no more can.
+int64_t more_sequence_parts(const RunConfig& config,
+                            const std::function<bool(const RunConfig&)>& fits) {
+  const int64_t now = config.parallel.sequence_parallel_size;
+  const int64_t most =
+      std::gcd(config.parallel.replicas(),
+               std::gcd(config.model.num_key_value_heads, config.batch.seq_length));
+  for (int64_t parts = 2 * now; parts < most; parts += now) {
+    if (most % parts == 0 && fits(with_sequence_parts(config, parts))) return parts;
+  }
+  return most > now ? most : 1;
+}
+
 // What a run may do without, dearest last: memory for time, then the shape of a step, then of the
 // model.
-std::vector<Change> changes_of(const RunConfig& config, const std::optional<GpuProfile>& gpu) {
+std::vector<Change> changes_of(const RunConfig& config, const std::optional<GpuProfile>& gpu,
+                               const std::function<bool(const RunConfig&)>& fits) {
   std::vector<Change> changes;
   if (gpu && config.machine.deterministic) {
     changes.push_back(
@@ -248,18 +271,16 @@ std::vector<Change> changes_of(const RunConfig& config, const std::optional<GpuP
                          run.recompute = {true, 1};
                        }});
   }
-  const int64_t parts =
-      std::gcd(config.parallel.replicas(),
-               std::gcd(config.model.num_key_value_heads, config.batch.seq_length));
-  const bool may_share_more = !gpu && parts > config.parallel.sequence_parallel_size;
-  if (may_share_more) {
-    changes.push_back({fmt::format("SP={}", parts),
-                       [parts](RunConfig& run) { run.parallel.sequence_parallel_size = parts; }});
+  const int64_t parts = gpu ? 1 : more_sequence_parts(config, fits);
+  if (parts > 1) {
+    const RunConfig shared = with_sequence_parts(config, parts);
+    changes.push_back({fmt::format("SP={} GRAD_ACC_STEPS={}", parts, shared.batch.grad_accum_steps),
+                       [parts](RunConfig& run) { run = with_sequence_parts(run, parts); }});
   }
   if (config.batch.micro_batch_size > 1) {
     changes.push_back({"MICRO_BATCH=1", [](RunConfig& run) { run.batch.micro_batch_size = 1; }});
   }
-  const int64_t shares = may_share_more ? parts : config.parallel.sequence_parallel_size;
+  const int64_t shares = std::max(parts, config.parallel.sequence_parallel_size);
   if (config.batch.seq_length > 1024 && 1024 % shares == 0) {
     changes.push_back({"--seq-length 1024", [](RunConfig& run) { run.batch.seq_length = 1024; }});
   }
@@ -299,7 +320,7 @@ std::vector<std::string> ways_to_fit(const RunConfig& config, const Prediction& 
         with_layers(changed, layers));
     return true;
   };
-  const std::vector<Change> changes = changes_of(config, prediction.gpu);
+  const std::vector<Change> changes = changes_of(config, prediction.gpu, fits);
   bool found = false;  // one that leaves the data as it is
   for (const Change& change : changes) {
     RunConfig changed = config;

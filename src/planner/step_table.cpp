@@ -54,7 +54,6 @@ const std::vector<Column>& columns() {
        [](MeasuredStep& step, double value) { step.shape.model.tie_word_embeddings = value != 0; },
        false},
       {"zero_stage", store_shape<&StepShape::zero_stage>, false},
-      {"sequence_parallel_size", store_shape<&StepShape::sequence_parallel_size>, false},
   };
   return all;
 }

@@ -4,17 +4,15 @@
 //
 // over five terms, each a count of work that follows from the shapes and a constant of the machine:
 //
-//   products    6 g B T / P [L (2 D Q + 2 D R + 3 D F) + V D] FLOPs, the matrix products of forward
-//   and
-//               backward; Q = H C, R = K C
-//   attention   12 g B T / P L Q T FLOPs, counted over the full square as in the LM formula, so a
-//   kernel
+//   products    6 g t [L (2 D Q + 2 D R + 3 D F) + V D] FLOPs, the matrix products of forward and
+//               backward; t = B T / P tokens of a rank, Q = H C, R = K C
+//   attention   12 g t L Q T FLOPs, counted over the full square as in the LM formula, so a kernel
 //               that leaves out what is masked has a higher rate
 //   traffic     bytes between memory and the kernels, those of the products' operands included:
 //                 g { L t (c_D D + c_Q (Q + 2 R) + c_F F) + c_V t V             element by element
 //                     + sum over products of [3 e (t k + t n) + (2 e + c_G) k n] }   k -> n
-//               t = B T / P; where P > 1, a layer's QKV and attention are copied into blocks or out
-//               of them in both directions: 8 e t (Q + R) more
+//               Where P > 1, a layer's QKV and attention are copied into blocks or out of them in
+//               both directions: 8 e t (Q + R) more
 //               e: bytes of an element; c: what a stack's kernels move (stack_traffic). This is
 //               why small widths are slower: their products move more bytes a FLOP.
 //               A layer whose forward pass is run again adds a third of its products and bytes,

@@ -51,7 +51,8 @@ class RunCheck {
                        format_count(run_.parameters), format_count(parameters)));
     }
     ++report_.checks;
-    const int64_t batch = run_.micro_batch_size * run_.grad_accum_steps * run_.world_size;
+    const int64_t batch = run_.micro_batch_size * run_.grad_accum_steps *
+                          (run_.world_size / run_.sequence_parallel_size);
     if (run_.global_batch_size != batch) {
       tell(
           fmt::format("its global batch is {} as logged, {} by micro batch, accumulation and ranks",

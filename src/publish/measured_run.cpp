@@ -49,6 +49,7 @@ void take_run_configuration(const Json& json, const std::string& name, MeasuredR
   run.grad_accum_steps = config.batch.grad_accum_steps;
   run.global_batch_size = config.batch.global_batch_size;
   run.world_size = config.parallel.world_size;
+  run.sequence_parallel_size = config.parallel.sequence_parallel_size;
   run.hosts = config.parallel.hosts;
   run.zero_stage = config.parallel.zero_stage;
   run.zero_hpz_partition_size = config.parallel.zero_hpz_partition_size;

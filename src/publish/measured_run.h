@@ -29,6 +29,7 @@ struct MeasuredRun {
   int64_t grad_accum_steps = 1;
   int64_t global_batch_size = 1;
   int64_t world_size = 1;
+  int64_t sequence_parallel_size = 1;  // ranks that share each sequence
   int64_t hosts = 1;
   int64_t zero_stage = 0;
   int64_t zero_hpz_partition_size = 1;

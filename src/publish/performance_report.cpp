@@ -209,6 +209,7 @@ std::vector<NamedValue> rate_features(const MeasuredRun& run) {
           {"SEQ", number(run.seq_length)},
           {"MICRO_BATCH", number(run.micro_batch_size)},
           {"GRAD_ACC_STEPS", number(run.grad_accum_steps)},
+          {"SP", number(run.sequence_parallel_size)},
           {"ZERO_STAGE", number(run.zero_stage)},
           {"ZERO_HPZ_PARTITION_SIZE", number(run.zero_hpz_partition_size)},
           {"--grad-reduce-in-bf16", flag(run.grad_reduce_in_bf16)},

@@ -73,7 +73,12 @@ void take_reference_arguments(const std::map<std::string, std::string>& values,
   run.micro_batch_size = arguments.count("micro_batch_size");
   run.global_batch_size = arguments.count("global_batch_size");
   run.world_size = arguments.count("world_size");
-  run.grad_accum_steps = run.global_batch_size / (run.micro_batch_size * run.world_size);
+  run.sequence_parallel_size = arguments.number("ds_sequence_parallel_size").value_or(1);
+  if (run.sequence_parallel_size < 1 || run.world_size % run.sequence_parallel_size != 0) {
+    run.sequence_parallel_size = 1;
+  }
+  run.grad_accum_steps = run.global_batch_size /
+                         (run.micro_batch_size * (run.world_size / run.sequence_parallel_size));
   run.zero_stage = arguments.number("zero_stage").value_or(0);
   run.recompute = arguments.is_set("checkpoint_activations");
   run.dtype = arguments.is_set("bf16") ? "bf16" : arguments.is_set("fp16") ? "fp16" : "fp32";

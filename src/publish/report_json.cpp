@@ -74,6 +74,7 @@ void visit_run(Run& run, const Visitor& visit) {
 // What older versions did not write; without it a run has the defaults.
 template <typename Visitor, typename Run>
 void visit_later_fields(Run& run, const Visitor& visit) {
+  visit("sequence_parallel_size", run.sequence_parallel_size);
   visit("zero_hpz_partition_size", run.zero_hpz_partition_size);
   visit("grad_reduce_in_bf16", run.grad_reduce_in_bf16);
   visit("layers_per_segment", run.layers_per_segment);

@@ -16,13 +16,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kRanks = "-ws", kStage = "-ds-stage", kMicro = "-mb", kGlobal = "-gb";
+constexpr std::string_view kRanks = "-ws", kStage = "-ds-stage", kMicro = "-mb", kGlobal = "-gb",
+                           kParts = "-sp";
+
+// Behind the model's name, which may hold anything.
+size_t place_of(const std::string& name, std::string_view marker) {
+  return name.find(marker, std::min(name.find(kRanks), name.size()));
+}
 
 // "x-ws2-ds-stage0-nl4-mb1-..." without the values behind these markers
 // (config/derive_folders.cpp).
 std::string without(std::string name, std::initializer_list<std::string_view> markers) {
   for (const std::string_view marker : markers) {
-    const size_t at = name.find(marker);
+    const size_t at = place_of(name, marker);
     if (at == std::string::npos) continue;
     const size_t value = at + marker.size();
     name.erase(value, std::min(name.find('-', value), name.size()) - value);
@@ -32,7 +38,7 @@ std::string without(std::string name, std::initializer_list<std::string_view> ma
 
 // The number behind a marker; 1: there is none.
 int64_t number_behind(const std::string& name, std::string_view marker) {
-  const size_t at = name.find(marker);
+  const size_t at = place_of(name, marker);
   int64_t number = 1;
   if (at != std::string::npos) {
     const char* begin = name.data() + at + marker.size();
@@ -42,15 +48,16 @@ int64_t number_behind(const std::string& name, std::string_view marker) {
 }
 
 // Whether nothing but what comes with the ranks differs. The global batch may, if it is as many
-// samples for each of them; else it makes another experiment.
+// samples for each of those that share theirs; else it makes another experiment.
 bool same_but_for_ranks(const std::string& a, const std::string& b) {
-  const auto markers = {kRanks, kStage, kMicro, kGlobal};
+  const auto markers = {kRanks, kStage, kMicro, kGlobal, kParts};
   if (without(a, markers) != without(b, markers)) return false;
-  const auto ratio = [&](std::string_view marker) {
-    return static_cast<double>(number_behind(a, marker)) /
-           static_cast<double>(number_behind(b, marker));
+  const auto number = [](const std::string& name, std::string_view marker) {
+    return static_cast<double>(number_behind(name, marker));
   };
-  return ratio(kGlobal) == 1 || ratio(kGlobal) == ratio(kRanks);
+  return number(a, kGlobal) == number(b, kGlobal) ||
+         number(a, kGlobal) * number(b, kRanks) * number(a, kParts) ==
+             number(b, kGlobal) * number(a, kRanks) * number(b, kParts);
 }
 
 bool holds_checkpoints(const fs::path& folder) {

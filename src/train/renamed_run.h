@@ -9,9 +9,9 @@
 
 namespace borealis {
 
-// The folder of checkpoints in its default place is named after ranks, ZeRO stage and micro batch,
-// among others: a command that differs in these, from which any checkpoint goes on, saves beside
-// what it was to go on with.
+// The folder of checkpoints in its default place is named after ranks, ZeRO stage, micro batch and
+// SP, among others: a command that differs in these, from which any checkpoint goes on, saves
+// beside what it was to go on with.
 struct OtherRanksRun {
   std::filesystem::path folder;  // the one that was written last; empty: there is none
   std::optional<int64_t> global_batch = std::nullopt;  // where it is another than the command's

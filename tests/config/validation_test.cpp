@@ -51,6 +51,35 @@ TEST(NotAvailable, IsRefusedByName) {
   }
 }
 
+Refusal refusal_of_ranks(int64_t ranks, const Variables& variables) {
+  LoadOptions options;
+  options.world_size = ranks;
+  try {
+    load_run_config(environment_of(variables), without_files({}), options);
+  } catch (const Error& error) {
+    return {error.what(), error_exit_code(error.kind())};
+  }
+  return {};
+}
+
+// The small model has two key/value heads.
+TEST(SequenceParallelism, DividesRanksHeadsAndSequence) {
+  EXPECT_EQ(refusal_of_ranks(4, {{"SP", "2"}}).text, "");
+  EXPECT_EQ(refusal_of_ranks(8, {{"SP", "2"}, {"GLOBAL_BATCH", "128"}}).text, "");
+  // Lengths of runs are derived from the batch all the same.
+  EXPECT_THAT(refusal_of_ranks(1, {{"SP", "2"}, {"TRAIN_TOKENS", "1000000000"}}).text,
+              HasSubstr("SP=2 does not divide the run's ranks, 1; use a divisor"));
+  EXPECT_THAT(refusal_of_ranks(4, {{"SP", "3"}, {"MODEL_ARCH", "llama3-3B"}}).text,
+              HasSubstr("SP=3 does not divide the run's ranks, 4"));
+  EXPECT_THAT(refusal_of_ranks(8, {{"SP", "8"}, {"NUM_KV_HEAD", "2"}}).text,
+              HasSubstr("SP=8 does not divide NUM_KV_HEAD = 2"));
+  EXPECT_THAT(refusal_of_ranks(4, {{"SP", "4"}, {"NUM_KV_HEAD", "4"}, {"SEQ", "1022"}}).text,
+              HasSubstr("SP=4 does not divide SEQ = 1022"));
+  EXPECT_THAT(refusal_of_ranks(4, {{"SP", "2"}, {"MICRO_BATCH", "8"}, {"GLOBAL_BATCH", "24"}}).text,
+              HasSubstr("is not a multiple of MICRO_BATCH x DP = 8 x 2 = 16"));
+  EXPECT_EQ(refusal_of_ranks(4, {{"SP", "0"}}).exit_code, 2);
+}
+
 TEST(NotAvailable, HarmlessValuesPass) {
   const RunConfig run = load({{"TP", "1"},
                               {"PP", "1"},

@@ -83,7 +83,7 @@ def configuration_cases(folder):
     for name, value in (("TP", "2"), ("PP", "2"), ("ZERO_STAGE", "4"), ("WORLD_SIZE", "4"), ("NGPU_PER_HOST", "2"),
                         ("OPT", "muon"), ("CPU_OPTIMIZER", "1"), ("LAUNCH_WITH", "deepspeed")):
         config(f"{name} not available", {name: value}, name)
-    config("ranks that share sequences without ranks", {"SP": "2"}, "SP=2", "NGPU_PER_HOST")
+    config("ranks that share sequences without ranks", {"SP": "2", "TRAIN_TOKENS": "1000000000"}, "SP=2", "NGPU_PER_HOST")
     config("negative learning rate", {"LR": "-1"}, "LR")
     config("unknown schedule", {"LR_DECAY_STYLE": "sawtooth"}, "LR_DECAY_STYLE", "sawtooth", "cosine")
     config("infinite schedule without a floor", {"LR_DECAY_STYLE": "infinite-cosine"}, "min")

@@ -182,6 +182,19 @@ def shared_sequences(lab):
     newest = lab.folder / "shared" / "global_step12"
     result = lab.run(1, *run, "--train-iters", "14", "--save", "shared", "--run-dir", "alone", shape=data)
     check(newest.is_dir() and result.returncode == 0 and lab.metrics("alone")[-1]["iteration"] == 14, f"{name}: one rank goes on", result.stderr)
+    for folder in ("sound", "damaged"):
+        (lab.folder / folder).mkdir()
+        write_dataset(lab.folder / folder / "set", 8000)
+        (lab.folder / folder / "list.txt").write_text("1.0 set corpus\n")
+    tokens = bytearray((lab.folder / "damaged" / "set.bin").read_bytes())
+    quarter = len(tokens) // 8 * 2
+    tokens[quarter:-quarter] = b"\xff" * (len(tokens) - 2 * quarter)  # between the ends, which are compared at the start
+    (lab.folder / "damaged" / "set.bin").write_bytes(tokens)
+    apart = ["bash", "-c", f'[ "${RANK[lab.library]}" = 1 ] && cd damaged || cd sound; exec "$@"', "bash"]
+    result = lab.run(2, "--train-iters", "400", *run[2:], "--loss-mean", "micro-batch", "--save", "found", "--save-interval", "0", "--run-dir", "run",
+                     "--ds-sequence-parallel-size", "2", prefix=apart, shape=data)
+    check(result.returncode == 4 and len(told_by(result)) == 1 and "65535" in result.stderr, f"{name}: what one of those that share a sequence finds in its data ends the job",
+          (result.returncode, result.stderr))
     for parts, what in (("4", "NUM_KV_HEAD = 2"), ("3", "ranks, 4")):
         result = lab.run(4, *run, "--no-save", "--ds-sequence-parallel-size", parts, shape=data)
         check(result.returncode == 2 and len(told_by(result)) == 1 and what in result.stderr, f"{lab.library}, SP={parts}: told once", result.stderr)

@@ -772,6 +772,18 @@ TEST_F(ResumeRulesTest, ARunOfOtherRanksIsNamedWhereAnotherFolderIsLookedIn) {
   StartChooser(both).next(both);
   EXPECT_THAT(both.warnings, IsEmpty());
   EXPECT_THAT(other_rate.notes, Contains(HasSubstr("the run starts from scratch")));
+  // Ranks that share sequences have fewer samples together.
+  train(named("a-spare-ws2-ds-stage0-nl2-mb1-gb4-sp1-lr0.01"), 4);
+  RunConfig shared = named("a-spare-ws2-ds-stage0-nl2-mb1-gb2-sp2-lr0.01");
+  StartChooser(shared).next(shared);
+  EXPECT_THAT(shared.warnings, Contains(HasSubstr("-gb4-sp1-lr0.01 goes on with those; "
+                                                  "GLOBAL_BATCH=4 keeps its batch")));
+  RunConfig same_batch = named("a-spare-ws4-ds-stage0-nl2-mb1-gb4-sp2-lr0.01");
+  StartChooser(same_batch).next(same_batch);
+  EXPECT_THAT(same_batch.warnings, Contains(HasSubstr("-gb4-sp1-lr0.01 goes on")));
+  RunConfig other_samples = named("a-spare-ws4-ds-stage0-nl2-mb1-gb8-sp2-lr0.01");
+  StartChooser(other_samples).next(other_samples);
+  EXPECT_THAT(other_samples.warnings, IsEmpty());
   one_rank = named("tiny-ws1-ds-stage0-nl2-mb1-gb4-lr0.01");
   one_rank.output.checkpoint_dir = one_rank.checkpoint.load_dir =
       (folder_.path() / "mine").string();

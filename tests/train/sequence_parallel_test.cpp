@@ -1,11 +1,17 @@
 // Ranks as threads that share sequences: what they compute is what one rank does with the whole.
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <utility>
 
 #include "base/error.h"
-#include "data/batch_loader.h"
+#include "comm/communicator.h"
+#include "model/accounting.h"
 #include "support/expect_error.h"
+#include "support/late_weights.h"
 #include "support/ranked_run.h"
 
 namespace borealis {
@@ -13,6 +19,36 @@ namespace {
 
 using testing::RankedRunTest;
 using testing::Result;
+
+// A rank that is lost in an exchange of heads: the one before which `left` others were.
+class LostInExchange : public testing::LateWeights {
+ public:
+  LostInExchange(std::unique_ptr<Communicator> ranks, std::atomic<int>& left)
+      : LateWeights(std::move(ranks)), left_(left) {}
+  Request start_exchange_bytes(std::span<const std::span<const std::byte>> to,
+                               std::span<const std::span<std::byte>> from,
+                               std::string_view what) override {
+    if (what == "exchanging attention's heads" && rank() == 1 && left_-- == 0) {
+      throw Error(ErrorKind::kFile, "rank 1 in an exchange");
+    }
+    return LateWeights::start_exchange_bytes(to, from, what);
+  }
+
+ private:
+  std::atomic<int>& left_;
+};
+
+// The world's groups are such.
+class LosesARank : public testing::LateWeights {
+ public:
+  LosesARank(Communicator& ranks, std::atomic<int>& left) : LateWeights(ranks), left_(left) {}
+  std::unique_ptr<Communicator> split(int64_t color) override {
+    return std::make_unique<LostInExchange>(LateWeights::split(color), left_);
+  }
+
+ private:
+  std::atomic<int>& left_;
+};
 
 class SequenceParallelTest : public RankedRunTest {
  protected:
@@ -33,6 +69,13 @@ class SequenceParallelTest : public RankedRunTest {
     config_ = whole;
     return result;
   }
+
+  std::unique_ptr<Communicator> make_communicator(Communicator& of_threads) override {
+    if (exchanges_ < 0) return RankedRunTest::make_communicator(of_threads);
+    return std::make_unique<LosesARank>(of_threads, exchanges_);
+  }
+
+  std::atomic<int> exchanges_ = -1;  // until a rank is lost; none is
 };
 
 TEST_F(SequenceParallelTest, LossesAreThoseOfOneRank) {
@@ -48,8 +91,7 @@ TEST_F(SequenceParallelTest, AlsoBesideDataParallelism) {
   expect_equal(one, run_shared(8, 4, 2));
 }
 
-// Half of the positions have no RoPE, heads are as wide as a queries' product is not, and the
-// embedding is the head.
+// A layer without RoPE; heads that are together wider than the residual stream; a tied head.
 TEST_F(SequenceParallelTest, AlsoWithOtherShapes) {
   config_.model.rope_on_layer = {true, false};
   config_.model.head_dim = 10;
@@ -130,11 +172,16 @@ TEST_F(SequenceParallelTest, ACheckpointGoesOnWithOtherParts) {
   }
 }
 
-TEST_F(SequenceParallelTest, ALostRankEndsTheRunOnAll) {
-  after_step_ = [&](int64_t rank, int64_t iteration) {
-    if (rank == 1 && iteration == 2) throw Error(ErrorKind::kFile, "the disk of rank 1");
-  };
-  EXPECT_ERROR(run_shared(2, 2), ErrorKind::kFile, "the disk of rank 1");
+// In the first forward pass, in its backward pass, and in a later step.
+TEST_F(SequenceParallelTest, ARankThatIsLostInAnExchangeEndsTheRunOnAll) {
+  for (const int64_t stage : {0, 1, 3}) {
+    config_.parallel.zero_stage = stage;
+    for (const int exchange : {0, 5, 30}) {
+      exchanges_ = exchange;
+      EXPECT_ERROR(run_shared(2, 2), ErrorKind::kFile, "rank 1 in an exchange");
+      EXPECT_LT(exchanges_, 0);
+    }
+  }
 }
 
 // The rank's share of a layer's activations is that of its tokens, and what is exchanged besides.
@@ -150,6 +197,8 @@ TEST_F(SequenceParallelTest, ActivationsAreOfTheRanksTokens) {
     EXPECT_EQ(shape.attention().num_key_value_heads, 4 / parts);
     DecoderArenas arenas = DecoderArenas::measuring();
     const DecoderBuffers<float> buffers(shape, arenas);
+    const MemoryPlan plan = plan_memory(make_run_layout(config_, 1), {}, 0, 0);
+    EXPECT_EQ(plan.tables_bytes, 1024 * config_.model.head_dim * 4) << "RoPE of all positions";
     return arenas.activations.used_bytes();
   };
   const int64_t whole = bytes_with(1);
