@@ -28,8 +28,12 @@ FAILURES, SEED = int(os.environ.get("BOREALIS_RANK_FAILURES", "0")), os.environ.
 DISK_FAULTS = pathlib.Path(os.environ["DISK_FAULTS"]).resolve()
 
 
-def options(stage, name):
-    return ["--train-iters", str(STEPS), "--eval-interval", "0", "--save-interval", str(SAVE_INTERVAL), "--keep-last", "2", "--zero-stage", str(stage),
+# All of them share each sequence.
+SHARED = ("--ds-sequence-parallel-size", "3", "--num-attention-heads", "6", "--num-key-value-heads", "3", "--kv-channels", "8", "--seq-length", "48")
+
+
+def options(stage, name, more=()):
+    return [*more, "--train-iters", str(STEPS), "--eval-interval", "0", "--save-interval", str(SAVE_INTERVAL), "--keep-last", "2", "--zero-stage", str(stage),
             "--save", f"{name}-ckpt", "--run-dir", name]
 
 
@@ -69,10 +73,10 @@ def disk_fault(lab, rank, step=2 * SAVE_INTERVAL, **faults):
     return on_rank(lab, rank, LD_PRELOAD=str(DISK_FAULTS), FAULT_PATH=f"global_step{step}", **faults)
 
 
-def undisturbed(lab, stage, ranks=RANKS):
-    name = f"whole{stage}-{ranks}"
+def undisturbed(lab, stage, ranks=RANKS, more=()):
+    name = f"whole{stage}-{ranks}-{len(more)}"
     if not (lab.folder / name).exists():
-        result = lab.run(ranks, *options(stage, name))
+        result = lab.run(ranks, *options(stage, name, more))
         assert result.returncode == 0, result.stderr
     return losses(lab.metrics(name))
 
@@ -82,10 +86,10 @@ def latest_step(lab, name):
     return int(latest.read_text().strip().removeprefix("global_step")) if latest.exists() else 0
 
 
-def goes_on(lab, what, stage, name, expected, ranks=RANKS):
+def goes_on(lab, what, stage, name, expected, ranks=RANKS, more=()):
     """From the newest checkpoint that there is, with the same losses."""
     saved = latest_step(lab, name)
-    result = lab.run(ranks, *options(stage, name))
+    result = lab.run(ranks, *options(stage, name, more))
     resumed = f"resumed from {name}-ckpt/global_step{saved}" in result.stdout
     check(result.returncode == 0 and (saved == 0 or resumed), f"{what}: goes on from step {saved}", result.stdout[-1500:] + result.stderr)
     if result.returncode == 0:
@@ -93,9 +97,9 @@ def goes_on(lab, what, stage, name, expected, ranks=RANKS):
         check(got == expected, f"{what}: with the losses of an undisturbed run", f"{got} {expected}")
 
 
-def kill(lab, what, stage, name, victim, moment, says=False):
+def kill(lab, what, stage, name, victim, moment, says=False, more=()):
     """Starts a job and kills a rank of it once moment(job) has returned; whether it was there to be killed."""
-    job = lab.start(RANKS, *options(stage, name))
+    job = lab.start(RANKS, *options(stage, name, more))
     moment(job)
     process = rank_processes(lab.folder).get(victim)
     if process:
@@ -119,19 +123,20 @@ def kill(lab, what, stage, name, victim, moment, says=False):
 
 
 def killed_in_a_step(lab):
-    for victim, stage in ((1, 0), (0, 2), (2, 3)):
-        name, what = f"step{stage}", f"{lab.library}, ZeRO {stage}: kill -9 of rank {victim} in a step"
-        expected = undisturbed(lab, stage)
+    for victim, stage, more in ((1, 0, ()), (0, 2, ()), (2, 3, ()), (1, 1, SHARED)):
+        shared = ", SP=3" if more else ""
+        name, what = f"step{stage}", f"{lab.library}, ZeRO {stage}{shared}: kill -9 of rank {victim} in a step"
+        expected = undisturbed(lab, stage, more=more)
 
         def saved_once(job):
             deadline = time.monotonic() + TIMEOUT_S
             while latest_step(lab, name) == 0 and job.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.005)
 
-        check(kill(lab, what, stage, name, victim, saved_once, says=True), f"{what}: it was there")
+        check(kill(lab, what, stage, name, victim, saved_once, says=True, more=more), f"{what}: it was there")
         if stage == 0:
             shutil.copytree(lab.folder / f"{name}-ckpt", lab.folder / "fewer-ckpt")
-        goes_on(lab, what, stage, name, expected)
+        goes_on(lab, what, stage, name, expected, more=more)
         if stage == 0:
             result = lab.run(RANKS - 1, *options(stage, "fewer"))
             check(result.returncode == 0 and close(losses(lab.metrics("fewer"))[:40], expected[:40]), f"{what}: two ranks go on where three were", result.stdout[-1500:] + result.stderr)
