@@ -121,7 +121,7 @@ class ConfigurationAudit {
     if (run.micro_batch < 1 || run.accumulation < 1) return;
     const auto ranks = input_.match.ranks_of(run, /*of_tags=*/false);
     const double unit = static_cast<double>(run.micro_batch) *
-                        static_cast<double>(run.accumulation) / input_.match.model_parallel();
+                        static_cast<double>(run.accumulation) / input_.match.model_parallel(&run);
     const double batch = unit * ranks.value_or(1);
     const auto global = static_cast<double>(run.global_batch);
     if (ranks && batch != global) {

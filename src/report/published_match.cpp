@@ -214,13 +214,14 @@ const PublishedRun* PublishedMatch::tagged(const PublishedRun& run) const {
   return found == tagged_.end() ? nullptr : found->second;
 }
 
-double PublishedMatch::model_parallel() const {
+double PublishedMatch::model_parallel(const PublishedRun* run) const {
+  const auto row = run == nullptr ? std::nullopt : row_of(*run);
   double ranks = 1;
   for (const char* variable : {"TP", "PP", "SP"}) {
-    const auto found = report_.common.find(variable);
-    if (found != report_.common.end() && found->second.value > 1) {
-      ranks *= static_cast<double>(found->second.value);
-    }
+    const auto common = report_.common.find(variable);
+    int64_t degree = common == report_.common.end() ? 1 : common->second.value;
+    if (row) degree = report_.rows[*row].configuration.number(variable).value_or(degree);
+    if (degree > 1) ranks *= static_cast<double>(degree);
   }
   return ranks;
 }
@@ -230,7 +231,7 @@ std::optional<double> PublishedMatch::ranks_of(const PublishedRun& run, bool of_
     const double batches = static_cast<double>(run.global_batch) /
                            static_cast<double>(tags->micro_batch) /
                            static_cast<double>(tags->accumulation);
-    if (batches >= 1) return batches * model_parallel();
+    if (batches >= 1) return batches * model_parallel(&run);
   }
   if (const auto row = row_of(run)) {
     if (const auto ranks = report_.rows[*row].configuration.number("WORLD_SIZE")) {

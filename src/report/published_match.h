@@ -40,8 +40,8 @@ class PublishedMatch {
   // Ranks of a run; none: the report does not say. `of_tags`: batch over micro batch and
   // accumulation comes before what the report says of ranks.
   std::optional<double> ranks_of(const PublishedRun& run, bool of_tags) const;
-  // Ranks that train on one batch: TP x PP x SP.
-  double model_parallel() const;
+  // Ranks that train on one batch: TP x PP x SP, of the run, or what all runs have in common.
+  double model_parallel(const PublishedRun* run = nullptr) const;
 
  private:
   // What the raw data's tags say too.

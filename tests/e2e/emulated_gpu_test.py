@@ -215,6 +215,9 @@ def has_ranks(folder, library):
         lines = [line for line in result.stderr.splitlines() if line.startswith("borealis: ")]
         check(f"{library}: stage {stage} is refused", result.returncode == CONFIG and len(lines) == 1 and f"ZERO_STAGE={stage} with 2 ranks" in lines[0],
               result.stderr)
+    result = run(folder, ON_GPU, *options, "--run-dir", "refused", SP=2, **ranks | {"GLOBAL_BATCH": 2})
+    lines = [line for line in result.stderr.splitlines() if line.startswith("borealis: ")]
+    check(f"{library}: ranks that share sequences are refused", result.returncode == CONFIG and len(lines) == 1 and "SP=2 on GPUs" in lines[0], result.stderr)
     result = run(folder, ON_GPU, "launch", "doctor", *SHAPE, "--json", **ranks)
     told = json.loads(result.stdout) if result.returncode == 0 else {"ranks": []}
     check(f"{library}: doctor", [rank["exchange"] for rank in told["ranks"]] == ["MPI", "MPI"] and not told["all_reduce_between_gpus"], result.stderr)

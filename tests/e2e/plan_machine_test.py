@@ -154,6 +154,7 @@ def check_settings():
     for limited in (points("--memory-limit", "1GiB"), points(MEMORY_LIMIT="1GiB"), points("--set", "MEMORY_LIMIT=1GiB,64GiB,900GiB")):
         check("limited", not limited[0]["fits"] and limited[0]["most_layers"] == 0 and limited[0]["memory"]["limit_bytes"] == 1 << 30, limited[0])
     check("limits", 0 < limited[1]["most_layers"] < limited[2]["most_layers"] == free["most_layers"], limited)
+    refused("ranks that share sequences", "SP=2 on h100-80g: ranks that share sequences compute on CPUs so far", SP="2")
     refused("another device", "DEVICE=cpu, but the machine h100-80g is described as a GPU", "--device", "cpu")
     refused("another device of the environment", "described as a GPU", DEVICE="cpu")
     check("its device", points("--device", "cuda") == [free], free)

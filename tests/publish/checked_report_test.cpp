@@ -92,6 +92,13 @@ TEST(CheckedReport, RowsMayDifferInAnything) {
   check("accumulation", [](MeasuredRun& run) { set_batch(run, 2, 1, 1); });
   check("ranks", [](MeasuredRun& run) { set_batch(run, 2, 4, 2); });
   check("ranks of one batch", [](MeasuredRun& run) { set_batch(run, 2, 2, 2); });
+  const auto share = [](MeasuredRun& run, int64_t accumulation) {
+    set_batch(run, 2, accumulation, 2);
+    run.sequence_parallel_size = 2;
+    run.global_batch_size /= 2;
+  };
+  check("ranks that share sequences", [&](MeasuredRun& run) { share(run, 4); });
+  check("ranks of one batch that share sequences", [&](MeasuredRun& run) { share(run, 2); });
   check("width", [](MeasuredRun& run) { set_shape(run, 512); });
   check("machine", [](MeasuredRun& run) { run.machine.cpu_model = "Another_CPU [9], 2"; });
   check("cores", [](MeasuredRun& run) { run.machine.cores = 64; });
