@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 
+#include "data/batch_loader.h"
 #include "train/trainer.h"
 
 namespace borealis {
