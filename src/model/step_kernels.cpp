@@ -179,8 +179,9 @@ class Costs {
 std::vector<KernelInfo> step_kernels(const RunLayout& layout) { return Costs(layout).take(); }
 
 int64_t most_kernel_calls(const RunLayout& layout) {
-  // A layer calls each of its kernels at most twice (RMSNorm's backward pass), the forward ones
-  // once more where they are recomputed; the rest are called at most once a micro-batch.
+  // A layer calls each of its kernels at most twice (RMSNorm's backward pass, exchanges), the
+  // forward ones once more where they are recomputed, which those that belong to no layer make room
+  // for; the rest are called at most once a micro-batch.
   constexpr auto kKernels = static_cast<int64_t>(StepKernel::kCount);
   const int64_t layer = 2 * kKernels;
   return layout.grad_accum_steps * (layout.decoder.model.num_hidden_layers * layer + kKernels);

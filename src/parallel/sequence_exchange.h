@@ -22,7 +22,6 @@ struct HeadRows {
   int64_t head_bytes = 0;
 
   int64_t row_bytes() const;  // of all heads
-  int64_t bytes() const { return batch_size * tokens * row_bytes(); }
 };
 
 class SequenceExchange {
@@ -42,7 +41,7 @@ class SequenceExchange {
   double waited_ms() const { return waited_ms_; }
 
  private:
-  // Sends to + r each of every sequence's P blocks to rank r, and receives from + r of it.
+  // Of every sequence's P blocks in `to` the r-th goes to rank r, and that of `from` comes from it.
   void exchange(const HeadRows& rows, const std::byte* to, std::byte* from);
 
   std::unique_ptr<Communicator> group_;

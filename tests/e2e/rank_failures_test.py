@@ -74,7 +74,7 @@ def disk_fault(lab, rank, step=2 * SAVE_INTERVAL, **faults):
 
 
 def undisturbed(lab, stage, ranks=RANKS, more=()):
-    name = f"whole{stage}-{ranks}-{len(more)}"
+    name = f"whole{stage}-{ranks}" + ("-shared" if more else "")
     if not (lab.folder / name).exists():
         result = lab.run(ranks, *options(stage, name, more))
         assert result.returncode == 0, result.stderr

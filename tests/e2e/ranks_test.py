@@ -178,6 +178,7 @@ def shared_sequences(lab):
     result = lab.run(2, *run, *save, "--run-dir", "part", shape=data)
     resumed = lab.metrics("part")
     lab.run(2, *run, *save[:4], "--no-save", "--run-dir", "whole", shape=data)
+    check("resumed from shared/global_step7" in result.stdout, f"{name}: goes on", result.stdout[-1000:])
     check(result.returncode == 0 and losses(resumed) == losses(lab.metrics("whole")), f"{name}: the same bits, resumed or not", result.stderr)
     newest = lab.folder / "shared" / "global_step12"
     result = lab.run(1, *run, "--train-iters", "14", "--save", "shared", "--run-dir", "alone", shape=data)

@@ -51,7 +51,7 @@ void expect_there_and_back(const ExchangeCase& one) {
     const HeadRows rows{one.batch_size, one.tokens, one.heads,
                         one.head_dim * static_cast<int64_t>(sizeof(float))};
     const std::vector<float> own = rows_of(one, ranks.rank() * one.tokens, one.tokens, 0, 1);
-    ASSERT_EQ(rows.bytes(), std::ssize(own) * 4);
+    ASSERT_EQ(rows.batch_size * rows.tokens * rows.row_bytes(), std::ssize(own) * 4);
     std::vector<float> data = own, space(own.size());
     exchange.to_heads(rows, bytes_of(data), bytes_of(space));
     EXPECT_EQ(data, rows_of(one, 0, one.parts * one.tokens, ranks.rank(), one.parts));

@@ -23,8 +23,12 @@ using testing::Result;
 // A rank that is lost in an exchange of heads: the one before which `left` others were.
 class LostInExchange : public testing::LateWeights {
  public:
+  LostInExchange(Communicator& ranks, std::atomic<int>& left) : LateWeights(ranks), left_(left) {}
   LostInExchange(std::unique_ptr<Communicator> ranks, std::atomic<int>& left)
       : LateWeights(std::move(ranks)), left_(left) {}
+  std::unique_ptr<Communicator> split(int64_t color) override {
+    return std::make_unique<LostInExchange>(LateWeights::split(color), left_);
+  }
   Request start_exchange_bytes(std::span<const std::span<const std::byte>> to,
                                std::span<const std::span<std::byte>> from,
                                std::string_view what) override {
@@ -32,18 +36,6 @@ class LostInExchange : public testing::LateWeights {
       throw Error(ErrorKind::kFile, "rank 1 in an exchange");
     }
     return LateWeights::start_exchange_bytes(to, from, what);
-  }
-
- private:
-  std::atomic<int>& left_;
-};
-
-// The world's groups are such.
-class LosesARank : public testing::LateWeights {
- public:
-  LosesARank(Communicator& ranks, std::atomic<int>& left) : LateWeights(ranks), left_(left) {}
-  std::unique_ptr<Communicator> split(int64_t color) override {
-    return std::make_unique<LostInExchange>(LateWeights::split(color), left_);
   }
 
  private:
@@ -72,7 +64,7 @@ class SequenceParallelTest : public RankedRunTest {
 
   std::unique_ptr<Communicator> make_communicator(Communicator& of_threads) override {
     if (exchanges_ < 0) return RankedRunTest::make_communicator(of_threads);
-    return std::make_unique<LosesARank>(of_threads, exchanges_);
+    return std::make_unique<LostInExchange>(of_threads, exchanges_);
   }
 
   std::atomic<int> exchanges_ = -1;  // until a rank is lost; none is
