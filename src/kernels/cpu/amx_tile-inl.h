@@ -10,12 +10,12 @@
 #if defined(BOREALIS_BEGIN_AMX)
 #elif defined(__clang__)
 #define BOREALIS_BEGIN_AMX \
-  _Pragma("clang attribute push(__attribute__((target(\"avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-bf16\"))), apply_to = function)")
+  _Pragma("clang attribute push(__attribute__((target(\"avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-bf16,prfchw\"))), apply_to = function)")
 #define BOREALIS_END_AMX _Pragma("clang attribute pop")
 #else
 #define BOREALIS_BEGIN_AMX    \
   _Pragma("GCC push_options") \
-  _Pragma("GCC target(\"avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-bf16,prefer-vector-width=512\")")
+  _Pragma("GCC target(\"avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-bf16,prfchw,prefer-vector-width=512\")")
 #define BOREALIS_END_AMX _Pragma("GCC pop_options")
 #endif
 // clang-format on
@@ -53,17 +53,29 @@ inline __attribute__((always_inline)) void memory_is_read() { asm volatile("" ::
 // Up to two tiles of an operand, for step after step of 16 pairs: distances in words.
 struct Tiles {
   const uint32_t* data;
-  int64_t row;     // from a tile's row to the next
-  int64_t second;  // to the second tile: below the first one (a), or beside it (b)
-  int64_t step;    // to the next step
+  int64_t row;           // from a tile's row to the next
+  int64_t second;        // to the second tile: below the first one (a), or beside it (b)
+  int64_t step;          // to the next step
+  const uint32_t* next;  // the first step of what is multiplied next
 };
 
-// to [kTall * 16][kWide * 16] = from (0 where null) + a b; both ld apart. `beside` runs before the
-// sums are stored.
-template <int kTall, int kWide, typename Beside>
+// Where a tile is read from the second level, loads alone wait for it: half of the rate with a
+// thread on the core's other half.
+inline __attribute__((always_inline)) void fetch_tile(const uint32_t* tile, int64_t row) {
+#pragma GCC unroll 16
+  for (int64_t r = 0; r < kTile; ++r) {
+    _mm_prefetch(reinterpret_cast<const char*>(tile + r * row), _MM_HINT_T0);
+  }
+}
+
+// to [kTall * 16][kWide * 16] = from (0 where null) + a b; both ld apart. `beside(step)` runs with
+// each step, `before_stores` before the sums are stored. Each step's operands are fetched into the
+// first level with the step before.
+template <int kTall, int kWide, typename Beside, typename BeforeStores>
 inline __attribute__((always_inline)) void multiply_tiles(Tiles a, Tiles b, int64_t steps,
                                                           const float* from, float* to, int64_t ld,
-                                                          const Beside& beside) {
+                                                          const Beside& beside,
+                                                          const BeforeStores& before_stores) {
   constexpr bool kBoth = kTall > 1 && kWide > 1;
   const int64_t bytes = ld * 4, a_bytes = a.row * 4, b_bytes = b.row * 4;
   memory_is_read();
@@ -79,22 +91,32 @@ inline __attribute__((always_inline)) void multiply_tiles(Tiles a, Tiles b, int6
     if constexpr (kBoth) _tile_zero(3);
   }
   for (int64_t step = 0; step < steps; ++step) {
+    const bool is_last = step + 1 == steps;
+    const uint32_t* ahead_a = is_last ? a.next : a.data + a.step;
+    const uint32_t* ahead_b = is_last ? b.next : b.data + b.step;
     _tile_loadd(6, b.data, b_bytes);
     _tile_loadd(4, a.data, a_bytes);
+    fetch_tile(ahead_a, a.row);
     _tile_dpbf16ps(0, 4, 6);
     if constexpr (kWide > 1) {
       _tile_loadd(7, b.data + b.second, b_bytes);
+      fetch_tile(ahead_b, b.row);
       _tile_dpbf16ps(1, 4, 7);
     }
     if constexpr (kTall > 1) {
       _tile_loadd(5, a.data + a.second, a_bytes);
+      fetch_tile(ahead_a + a.second, a.row);
       _tile_dpbf16ps(2, 5, 6);
-      if constexpr (kBoth) _tile_dpbf16ps(3, 5, 7);
+      if constexpr (kBoth) {
+        fetch_tile(ahead_b + b.second, b.row);
+        _tile_dpbf16ps(3, 5, 7);
+      }
     }
+    beside(step);
     a.data += a.step;
     b.data += b.step;
   }
-  beside();
+  before_stores();
   _tile_stored(0, to, bytes);
   if constexpr (kWide > 1) _tile_stored(1, to + kTile, bytes);
   if constexpr (kTall > 1) _tile_stored(2, to + kTile * ld, bytes);
@@ -102,20 +124,18 @@ inline __attribute__((always_inline)) void multiply_tiles(Tiles a, Tiles b, int6
 }
 
 // The same for a block of rows and columns, 32 or fewer of each.
-template <typename Beside>
-inline __attribute__((always_inline)) void multiply_block(int64_t rows, int64_t columns,
-                                                          const Tiles& a, const Tiles& b,
-                                                          int64_t steps, const float* from,
-                                                          float* to, int64_t ld,
-                                                          const Beside& beside) {
+template <typename Beside, typename BeforeStores>
+inline __attribute__((always_inline)) void multiply_block(
+    int64_t rows, int64_t columns, const Tiles& a, const Tiles& b, int64_t steps, const float* from,
+    float* to, int64_t ld, const Beside& beside, const BeforeStores& before_stores) {
   if (rows > kTile && columns > kTile) {
-    multiply_tiles<2, 2>(a, b, steps, from, to, ld, beside);
+    multiply_tiles<2, 2>(a, b, steps, from, to, ld, beside, before_stores);
   } else if (rows > kTile) {
-    multiply_tiles<2, 1>(a, b, steps, from, to, ld, beside);
+    multiply_tiles<2, 1>(a, b, steps, from, to, ld, beside, before_stores);
   } else if (columns > kTile) {
-    multiply_tiles<1, 2>(a, b, steps, from, to, ld, beside);
+    multiply_tiles<1, 2>(a, b, steps, from, to, ld, beside, before_stores);
   } else {
-    multiply_tiles<1, 1>(a, b, steps, from, to, ld, beside);
+    multiply_tiles<1, 1>(a, b, steps, from, to, ld, beside, before_stores);
   }
 }
 
@@ -136,12 +156,17 @@ struct RowsA {
   constexpr int64_t kPanel = bf16_tile::kPanel;
   for (int64_t col = 0; col < cols; col += 2 * kTile) {
     const uint32_t* panel = b + panel_pairs * (col / kPanel * kPanel) + col % kPanel;
-    const Tiles right{panel, kPanel, kTile, kTile * kPanel};
+    const int64_t next_col = col + 2 * kTile;
+    Tiles right{panel, kPanel, kTile, kTile * kPanel, panel};
     for (int64_t row = 0; row < rows; row += 2 * kTile) {
-      const Tiles left{a.data + row * a.row_words, a.row_words, kTile * a.row_words, a.step_words};
+      const bool ends = row + 2 * kTile >= rows;
+      if (ends) right.next = b + panel_pairs * (next_col / kPanel * kPanel) + next_col % kPanel;
+      const Tiles left{a.data + row * a.row_words, a.row_words, kTile * a.row_words, a.step_words,
+                       a.data + (ends ? 0 : row + 2 * kTile) * a.row_words};
       float* at = c + row * ldc + col;
-      multiply_block(rows - row, cols - col, left, right, pairs / kTile, accumulate ? at : nullptr,
-                     at, ldc, [] {});
+      multiply_block(
+          rows - row, cols - col, left, right, pairs / kTile, accumulate ? at : nullptr, at, ldc,
+          [](int64_t) {}, [] {});
     }
   }
 }

@@ -86,29 +86,51 @@ class TileRows : public TilePanels {
     }
   }
 
+  // What load is called with next (load_transposed: the rows and columns of that a), behind
+  // products with so many columns: they fetch it into the second level.
+  void fetch_beside_products(const bf16* a, int64_t lda, int64_t rows, int64_t columns,
+                             int64_t product_columns) {
+    const int64_t blocks = divide_up(rows_, kTileBlock) * divide_up(product_columns, kTileBlock);
+    next_a_ = {a, lda, rows, columns};
+    next_a_lines_ = divide_up(rows * divide_up(columns, kLine / 2), blocks * steps_);
+  }
+
   template <bool kRound>
-  __attribute__((noinline)) void multiply(int64_t columns, const uint32_t* panel, const Prefetch&,
-                                          const TileOutput& out) {
-    for (int64_t r = 0; r < rows_; r += kTileBlock) {
-      const int64_t rows = std::min(kTileBlock, rows_ - r);
-      const Tiles a{tiles_ + r / 16 * steps_ * kTileWords, kTile, steps_ * kTileWords, kTileWords};
-      for (int64_t col = 0; col < columns; col += kTileBlock) {
-        const int64_t width = std::min(kTileBlock, columns - col);
-        const Tiles b{panel + col / kTileBlock * steps_ * 2 * kTileWords, kTile, kTileWords,
-                      2 * kTileWords};
-        float* c = out.c + r * out.ldc + col;
-        if (!kRound && rows % 16 == 0 && width % 16 == 0) {
-          multiply_block(rows, width, a, b, steps_, out.accumulate ? c : nullptr, c, out.ldc,
-                         [] {});
-          continue;
+  __attribute__((noinline)) void multiply(int64_t columns, const uint32_t* panel,
+                                          const Prefetch& next, const TileOutput& out) {
+    const int64_t halves = divide_up(columns, kTileBlock);
+    const int64_t blocks = divide_up(rows_, kTileBlock) * halves;
+    const char* next_panel = next.b;
+    for (int64_t block = 0; block < blocks; ++block) {
+      const int64_t r = block / halves * kTileBlock, col = block % halves * kTileBlock;
+      const bool ends = block + 1 == blocks;
+      const int64_t next_r = ends ? 0 : (block + 1) / halves * kTileBlock;
+      const int64_t next_col = ends ? kPanel : (block + 1) % halves * kTileBlock;
+      const Tiles a{row_tiles(r), kTile, steps_ * kTileWords, kTileWords, row_tiles(next_r)};
+      const Tiles b{half_panel(panel, col), kTile, kTileWords, 2 * kTileWords,
+                    half_panel(panel, next_col)};
+      const ResultRows next_result = result_rows<kRound>(out, next_r, next_col);
+      const auto fetch = [&](int64_t step) __attribute__((always_inline)) {
+        next_result.fetch(step, steps_);
+        for (int64_t line = 0; line < divide_up(kPanel, blocks); ++line, next_panel += kLine) {
+          bf16_product::fetch(next_panel);
         }
-        // The sums before these are rounded while these are made: those just stored would be late.
-        float* sums = sums_[blocks_++ % 2];
-        multiply_block(rows, width, a, b, steps_, nullptr, sums, kTileBlock,
-                       [this] { finish<kRound>(); });
-        bf16* rounded = kRound ? out.rounded + r * out.ld_rounded + col : nullptr;
-        unfinished_ = {sums, rows, width, c, out.ldc, out.accumulate, rounded, out.ld_rounded};
+        for (int64_t line = 0; line < next_a_lines_; ++line) next_a_.fetch_line();
+      };
+      const int64_t rows = std::min(kTileBlock, rows_ - r);
+      const int64_t width = std::min(kTileBlock, columns - col);
+      float* c = out.c + r * out.ldc + col;
+      if (!kRound && rows % 16 == 0 && width % 16 == 0) {
+        multiply_block(rows, width, a, b, steps_, out.accumulate ? c : nullptr, c, out.ldc, fetch,
+                       [] {});
+        continue;
       }
+      // The sums before these are rounded while these are made: those just stored would be late.
+      float* sums = sums_[blocks_++ % 2];
+      multiply_block(rows, width, a, b, steps_, nullptr, sums, kTileBlock, fetch,
+                     [this] { finish<kRound>(); });
+      bf16* rounded = kRound ? out.rounded + r * out.ld_rounded + col : nullptr;
+      unfinished_ = {sums, rows, width, c, out.ldc, out.accumulate, rounded, out.ld_rounded};
     }
     finish<kRound>();
   }
@@ -119,6 +141,10 @@ class TileRows : public TilePanels {
     steps_ = divide_up(deep, 32);
   }
   int64_t padded_rows() const { return round_up(rows_, kTileBlock); }
+  const uint32_t* row_tiles(int64_t row) const { return tiles_ + row / 16 * steps_ * kTileWords; }
+  const uint32_t* half_panel(const uint32_t* panel, int64_t column) const {
+    return panel + column / kTileBlock * steps_ * 2 * kTileWords;
+  }
 
   // c (+)= sums, or rounded = c + sums, of the block before.
   template <bool kRound>
@@ -174,6 +200,45 @@ class TileRows : public TilePanels {
     int64_t ld_rounded = 0;
   };
 
+  // A matrix, of which a line of the cache is fetched at a time.
+  struct RowsAhead {
+    const bf16* data = nullptr;
+    int64_t ld = 0, rows = 0, columns = 0;
+    int64_t row = 0, column = 0;
+    void fetch_line() {
+      if (row == rows) return;
+      bf16_product::fetch(data + row * ld + column);
+      column += kLine / 2;
+      if (column < columns) return;
+      column = 0;
+      ++row;
+    }
+  };
+
+  // A block's rows in the result, which are fetched to be written.
+  struct ResultRows {
+    const char* data;
+    int64_t row_bytes, bytes;
+    void fetch(int64_t step, int64_t steps) const {
+      for (int64_t row = step; row < kTileBlock; row += steps) {
+        for (int64_t byte = 0; byte < bytes; byte += kLine) {
+          __builtin_prefetch(data + row * row_bytes + byte, 1, 3);
+        }
+      }
+    }
+  };
+  template <bool kRound>
+  static ResultRows result_rows(const TileOutput& out, int64_t row, int64_t column) {
+    if (kRound) {
+      return {reinterpret_cast<const char*>(out.rounded + row * out.ld_rounded + column),
+              out.ld_rounded * 2, kTileBlock * 2};
+    }
+    return {reinterpret_cast<const char*>(out.c + row * out.ldc + column), out.ldc * 4,
+            kTileBlock * 4};
+  }
+
+  RowsAhead next_a_;
+  int64_t next_a_lines_ = 0;  // with each step
   uint32_t* tiles_;
   float* sums_[2];  // [32][32]
   int64_t rows_ = 0, steps_ = 0;

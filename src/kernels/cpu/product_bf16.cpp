@@ -106,7 +106,9 @@ class ThreadProduct {
           pack(depth, column, columns);
           for (int64_t r = 0; r < rows; r += block_rows()) {
             const int64_t count = std::min(block_rows(), rows - r);
-            multiply_rows(row + r, count, r, column, columns, depth);
+            load_rows(row + r, count, depth);
+            fetch_rows_behind(row, rows, r, depth, columns);
+            multiply_rows(row + r, r, column, columns, depth);
             if (product_.epilogue != nullptr && depth + kDepth >= product_.k) {
               product_.epilogue->apply({row + r, count, column, columns});
             }
@@ -140,24 +142,48 @@ class ThreadProduct {
     }
   }
 
-  // Rows [row, row + rows), of which row - staged_row is the first of the block that waits.
-  void multiply_rows(int64_t row, int64_t rows, int64_t staged_row, int64_t column, int64_t columns,
+  // a's rows [row, row + rows) of a block of the depth
+  void load_rows(int64_t row, int64_t rows, int64_t depth) {
+    const int64_t lda = product_.lda, deep = depth_of(product_.k, depth);
+    if (!product_.a_transposed) {
+      row_block_.load(product_.a + row * lda + depth, lda, rows, deep);
+    } else if constexpr (TRows::kTransposes) {
+      row_block_.load_transposed(product_.a + depth * lda + row, lda, rows, deep);
+    }
+  }
+
+  // Behind row block r of rows [row, row + rows) comes the next one, or the first of the next
+  // depth.
+  void fetch_rows_behind(int64_t row, int64_t rows, int64_t r, int64_t depth, int64_t columns) {
+    r += block_rows();
+    if (r >= rows) {
+      r = 0;
+      depth += kDepth;
+    }
+    const int64_t lda = product_.lda;
+    const int64_t deep = std::max<int64_t>(depth_of(product_.k, depth), 0);  // 0: nothing comes
+    const int64_t count = std::min(block_rows(), rows - r);
+    if (product_.a_transposed) {
+      row_block_.fetch_beside_products(product_.a + depth * lda + row + r, lda, deep, count,
+                                       columns);
+    } else {
+      row_block_.fetch_beside_products(product_.a + (row + r) * lda + depth, lda, count, deep,
+                                       columns);
+    }
+  }
+
+  // The rows that were loaded, from `row` on, of which row - staged_row is the first of the block
+  // that waits.
+  void multiply_rows(int64_t row, int64_t staged_row, int64_t column, int64_t columns,
                      int64_t depth) {
     const bool is_last = depth + kDepth >= product_.k;
-    const int64_t deep = depth_of(product_.k, depth), lda = product_.lda;
     const int64_t stride = panel_pairs(pairs(depth));
-    const bf16* a = product_.a + row * lda + depth;
-    const bf16* next_a = a + kRows * lda;
-    if (product_.a_transposed) {
-      if constexpr (TRows::kTransposes) {
-        row_block_.load_transposed(product_.a + depth * lda + row, lda, rows, deep);
-      }
-    } else {
-      row_block_.load(a, lda, rows, deep);
-    }
+    const bf16* next_a = product_.a + (row + kRows) * product_.lda + depth;
     for (int64_t at = 0; at < columns; at += kPanel) {
       const uint32_t* panel = packed_ + at * stride;
-      const Prefetch next{reinterpret_cast<const char*>(panel + stride * kPanel),
+      // The rows behind these begin with the first panel again.
+      const uint32_t* next_panel = at + kPanel < columns ? panel + stride * kPanel : packed_;
+      const Prefetch next{reinterpret_cast<const char*>(next_panel),
                           next_a + at / kPanel * kLinesOfA * (kLine / 2)};
       const int64_t width = std::min(kPanel, columns - at);
       TileOutput out{};

@@ -162,6 +162,7 @@ class DotRows {
     rows_ = rows;
     pairs_ = deep / 2;
   }
+  void fetch_beside_products(const bf16*, int64_t, int64_t, int64_t, int64_t) {}
   template <bool kRound>
   void multiply(int64_t columns, const uint32_t* panel, const Prefetch& next,
                 const TileOutput& out) const {
